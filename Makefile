@@ -1,0 +1,25 @@
+# Two commands from a bare checkout: `make demo` and `make test`. Nothing but python3 and make is assumed.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+SEED   ?= 1
+PORT   ?= 8080
+
+# The stamp is newer than setup.py once everything is installed: a second run installs nothing again.
+$(VENV)/installed: setup.py
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --editable '.[test]'
+	touch $@
+
+install: $(VENV)/installed
+
+demo: install
+	@$(BIN)/python -m trials.demo --seed $(SEED) --port $(PORT)
+
+test: install
+	$(BIN)/python -m pytest -m 'not slow'
+
+test-all: install
+	$(BIN)/python -m pytest
+
+.PHONY: install demo test test-all

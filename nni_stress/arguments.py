@@ -1,0 +1,116 @@
+"""The hyperparameters of a generation: their meaning, bounds and defaults, checked in one place.
+
+No torch here: the tuner reads this module before NNI's time limit for its start.
+"""
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, fields
+from typing import Any, Mapping
+
+STRESSORS = ("attenuate",)
+
+
+def _number(default, low, high, meaning, open_low=False, whole=False):
+    return field(default=default, metadata=dict(low=low, high=high, open_low=open_low, whole=whole, meaning=meaning))
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """Hyperparameters of one offspring. Every field may stand in a search space; what does not, keeps its default.
+
+    Raises
+    ------
+    ValueError
+        If a value is out of its bounds.
+    TypeError
+        If a value is not a number where one is expected.
+    """
+
+    environmental_factor: float = _number(0.5, 0.0, 1.0, "share of the ancestor's resources an offspring may use", True)
+    temperature: float = _number(0.1, 0.0, 10.0, "randomness of the synthesis; 0 keeps the strongest clusters")
+    stressor: str = field(default="attenuate", metadata=dict(choices=STRESSORS, meaning="how a synapse feels stress"))
+    stress_peak: float = _number(0.5, 0.0, 1.0, "highest stress level; 0 is plain training")
+    stress_onset: float = _number(0.0, 0.0, 1.0, "share of the stress phase before stress sets in")
+    stress_ramp: float = _number(0.5, 0.0, 1.0, "share of the stress phase in which stress rises to its peak")
+    stress_epochs: float = _number(2.0, 0.0, 1000.0, "length of the ancestor's training under stress, in epochs")
+    recovery_epochs: float = _number(4.0, 0.0, 1000.0, "length of the offspring's recovery training, in epochs")
+    learning_rate: float = _number(2e-3, 0.0, 10.0, "highest learning rate of both phases", True)
+
+    def __post_init__(self):
+        for spec in fields(self):
+            check_value(spec.name, getattr(self, spec.name))
+
+    @classmethod
+    def from_mapping(cls, mapping: Mapping[str, Any]) -> "Arguments":
+        """Make arguments from a plain mapping, as a tuner suggests it. An unknown name is a ValueError."""
+        for name in mapping:
+            _spec(name)
+        return cls(**mapping)
+
+
+_SPECS = {spec.name: spec for spec in fields(Arguments)}
+
+
+def _spec(name: str):
+    if name not in _SPECS:
+        raise ValueError(f"unknown stress parameter {name!r}; known are {', '.join(_SPECS)}")
+    return _SPECS[name]
+
+
+def check_value(name: str, value: Any) -> None:
+    """Check one value against the bounds of the hyperparameter `name`."""
+    bounds = _spec(name).metadata
+    if "choices" in bounds:
+        if value not in bounds["choices"]:
+            raise ValueError(f"{name} must be one of {', '.join(bounds['choices'])}, but got {value!r}")
+        return
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(f"{name} must be a number, but got {value!r}")
+    low, high, open_low = bounds["low"], bounds["high"], bounds["open_low"]
+    above = value > low if open_low else value >= low
+    if not (math.isfinite(value) and above and value <= high):
+        raise ValueError(f"{name} must lie in {'(' if open_low else '['}{low:g}, {high:g}], but got {value!r}")
+
+
+# How many numbers each type of NNI's search space takes; the first two are its ends.
+_RANGES = {"uniform": 2, "quniform": 3, "loguniform": 2, "qloguniform": 3, "randint": 2}
+
+
+def check_search_space(space: Any) -> None:
+    """Check an NNI search space over these hyperparameters.
+
+    Raises
+    ------
+    ValueError
+        Naming the first parameter that is unknown, malformed, or may take a value out of its bounds.
+    TypeError
+        If an end of a range, or a choice, is not a number where one is expected.
+    """
+    if not isinstance(space, Mapping) or not space:
+        raise ValueError(f"the search space must name at least one stress parameter, but got {space!r}")
+    for name, spec in space.items():
+        _spec(name)
+        if not isinstance(spec, Mapping) or set(spec) != {"_type", "_value"}:
+            raise ValueError(f"search space of {name}: expected {{_type: ..., _value: [...]}}, but got {spec!r}")
+        kind, values = spec["_type"], spec["_value"]
+        if not isinstance(values, (list, tuple)) or not values:
+            raise ValueError(f"search space of {name}: _value must be a list of values, but got {values!r}")
+        if kind == "choice":
+            ends = values
+        elif kind in _RANGES:
+            if len(values) != _RANGES[kind]:
+                raise ValueError(f"search space of {name}: {kind} takes {_RANGES[kind]} numbers, but got {values!r}")
+            ends = values[:2]
+        else:
+            known = ", ".join(["choice", *_RANGES])
+            raise ValueError(f"search space of {name}: _type must be one of {known}, but got {kind!r}")
+        for value in ends:
+            try:
+                check_value(name, value)
+            except (TypeError, ValueError) as error:
+                raise type(error)(f"search space: {error}") from None
+        if kind != "choice" and not ends[0] < ends[1]:
+            raise ValueError(f"search space of {name}: its low end must be below its high end, but got {values!r}")
+        if "log" in kind and ends[0] <= 0:
+            raise ValueError(f"search space of {name}: {kind} must start above 0, but got {values!r}")

@@ -1,0 +1,30 @@
+"""What a network costs: synapses and multiply-accumulates."""
+from __future__ import annotations
+
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+
+def synapses(network: nn.Module) -> int:
+    """Number of weights and biases."""
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+@torch.no_grad()
+def macs(network: nn.Module, example_input: torch.Tensor) -> int:
+    """Multiply-accumulates of convolutions and matrix products for one input (the first of `example_input`'s batch)."""
+    training = network.training
+    network.eval()
+    try:
+        with FlopCounterMode(display=False) as counter:
+            network(example_input[:1])
+    finally:
+        network.train(training)
+    return counter.get_total_flops() // 2
+
+
+def architecture(network: nn.Module) -> dict[str, list[int]]:
+    """Shape of every layer's weight, in order of definition."""
+    return {name: list(module.weight.shape) for name, module in network.named_modules()
+            if isinstance(getattr(module, "weight", None), torch.Tensor)}

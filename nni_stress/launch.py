@@ -1,0 +1,143 @@
+"""Runs an experiment file through the real nnictl and manager, on 127.0.0.1, and follows it to its end."""
+from __future__ import annotations
+
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Callable
+
+import requests
+import yaml
+
+from .arguments import check_search_space
+from .barrier import refuse_code
+
+LOOPBACK = Path(__file__).with_name("loopback.js")
+
+
+class LaunchError(Exception):
+    """The experiment could not be started, or ended in ERROR; the message says why, in one line."""
+
+
+class Experiment:
+    """A running experiment.
+
+    Parameters
+    ----------
+    id
+        NNI's id of it.
+    port
+        Port of its manager on 127.0.0.1.
+    """
+
+    def __init__(self, id: str, port: int):
+        self.id, self.port = id, port
+
+    def _get(self, path: str):
+        return requests.get(f"http://127.0.0.1:{self.port}/api/v1/nni/{path}", timeout=30).json()
+
+    def status(self) -> tuple[str, list[str]]:
+        """NNI's status (RUNNING, DONE, ERROR, ...) and its errors."""
+        answer = self._get("check-status")
+        return answer["status"], answer.get("errors", [])
+
+    def follow(self, each_second: Callable[[], None]) -> None:
+        """Wait for DONE, calling back once a second. ERROR, or a manager that is gone, is a LaunchError."""
+        missed = 0
+        while True:
+            each_second()
+            try:
+                status, errors = self.status()
+                missed = 0
+            except (requests.RequestException, ValueError):
+                missed += 1
+                if missed == 30:
+                    raise LaunchError(f"NNI's manager does not answer on port {self.port} any more") from None
+            else:
+                if status == "ERROR":
+                    raise LaunchError("; ".join(_first_line(e) for e in errors) or "the experiment ended in ERROR")
+                if status in ("DONE", "STOPPED"):
+                    return each_second()
+            time.sleep(1)
+
+    def stop(self) -> None:
+        """Stop the manager and all it started."""
+        _nnictl("stop", self.id)
+
+
+def _first_line(text: str) -> str:
+    return next(iter(text.strip().splitlines()), "")
+
+
+def check_config(config_file: Path) -> dict:
+    """Read an experiment file and check what can be checked before anything is started.
+
+    Returns
+    -------
+    dict
+        The config, with absolute paths and the search space in it.
+    """
+    if not config_file.is_file():
+        raise LaunchError(f"no experiment file at {config_file}")
+    try:
+        config = yaml.safe_load(config_file.read_text(encoding="utf-8"))
+        refuse_code(config)
+        home = config_file.resolve().parent
+        if "searchSpaceFile" in config:
+            space_file = home / config.pop("searchSpaceFile")
+            if not space_file.is_file():
+                raise LaunchError(f"no search space file at {space_file}")
+            config["searchSpace"] = yaml.safe_load(space_file.read_text(encoding="utf-8"))
+        refuse_code(config.get("searchSpace"))
+        check_search_space(config.get("searchSpace"))
+        tuner = config.get("tuner") or {}
+        if tuner.get("className") == "nni_stress.StressTuner":
+            from .tuner import StressTuner
+            StressTuner(**(tuner.get("classArgs") or {}))
+        for section, key in ((config, "trialCodeDirectory"), (tuner, "codeDirectory")):
+            section[key] = str((home / section.get(key, ".")).resolve())
+    except yaml.YAMLError as error:
+        raise LaunchError(f"{config_file} is not YAML: {' '.join(str(error).split())}") from None
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise LaunchError(f"{config_file.name}: {error}") from None
+    return config
+
+
+def start(config: dict, folder: Path, port: int) -> Experiment:
+    """Start an experiment by `nnictl create`, with NNI's own files under `folder`.
+
+    Raises
+    ------
+    LaunchError
+        If the port is in use, or nnictl refuses the experiment.
+    """
+    with socket.socket() as probe:
+        if probe.connect_ex(("127.0.0.1", port)) == 0:
+            raise LaunchError(f"port {port} is in use; name another")
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / "experiment.yml"
+    file.write_text(yaml.safe_dump({**config, "experimentWorkingDirectory": str(folder.resolve() / "nni")}))
+    output = _nnictl("create", "--config", str(file), "--port", str(port))
+    found = re.search(r"Experiment ID: (?:\x1b\[\d+m)?(\w+)", output.stdout + output.stderr)
+    if output.returncode or not found:
+        raise LaunchError(_why(output))
+    return Experiment(found.group(1), port)
+
+
+def _why(output: subprocess.CompletedProcess) -> str:
+    """The reason in nnictl's output: our own line where there is one, else its last."""
+    lines = [line.strip() for line in (output.stdout + output.stderr).splitlines() if line.strip()]
+    own = [line.removeprefix("nni-stress: ") for line in lines if line.startswith("nni-stress: ")]
+    return own[-1] if own else f"nnictl refused the experiment: {lines[-1] if lines else 'it said nothing'}"
+
+
+def _nnictl(*arguments: str) -> subprocess.CompletedProcess:
+    binaries = Path(sys.executable).parent
+    options = f"{os.environ.get('NODE_OPTIONS', '')} --require {LOOPBACK}".strip()
+    environment = {**os.environ, "NODE_OPTIONS": options, "PATH": f"{binaries}{os.pathsep}{os.environ['PATH']}"}
+    return subprocess.run([sys.executable, "-m", "nni.tools.nnictl.nnictl", *arguments], env=environment,
+                          capture_output=True, text=True)

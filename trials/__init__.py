@@ -1,0 +1,1 @@
+"""The tasks: one flat script each, with its network and data."""

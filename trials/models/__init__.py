@@ -1,0 +1,4 @@
+"""Networks of the tasks."""
+from .lenet5 import lenet5
+
+__all__ = ["lenet5"]
