@@ -4,6 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 SEED   ?= 1
 PORT   ?= 8080
+CONFIG ?= stress.yml
 
 # The stamp is newer than setup.py once everything is installed: a second run installs nothing again.
 $(VENV)/installed: setup.py
@@ -14,7 +15,7 @@ $(VENV)/installed: setup.py
 install: $(VENV)/installed
 
 demo: install
-	@$(BIN)/python -m trials.demo --seed $(SEED) --port $(PORT)
+	@$(BIN)/python -m trials.demo --config $(CONFIG) --seed $(SEED) --port $(PORT)
 
 test: install
 	$(BIN)/python -m pytest -m 'not slow'

@@ -198,7 +198,8 @@ class Barrier:
 def _last_words(job: str | None, taken: bool) -> str:
     """Why a process that left no word of its own ended: the last line of its stderr, where there is one."""
     trials = Path(os.environ.get("NNI_LOG_DIRECTORY", "/nonexistent")).parent / "environments" / "local-env" / "trials"
-    files = [trials / job / "stderr"] if job else sorted(trials.glob("*/stderr"), key=lambda p: p.stat().st_mtime)[-1:]
+    files = ([trials / job / "trial.stderr"] if job
+             else sorted(trials.glob("*/trial.stderr"), key=lambda path: path.stat().st_mtime)[-1:])
     for file in files:
         lines = file.read_text(errors="replace").strip().splitlines() if file.exists() else []
         if lines:

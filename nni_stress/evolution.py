@@ -57,6 +57,22 @@ def survivor(generation: Sequence[Record], ancestor: Record, founder: Record, to
     return max(good, key=lambda r: (r.efficiency, r.validation, r.uid), default=None)
 
 
+def by_generation(records: Sequence[Record]) -> list[list[Record]]:
+    """Records, grouped by generation, the founder's first."""
+    last = max((record.generation for record in records), default=-1)
+    return [[record for record in records if record.generation == number] for number in range(last + 1)]
+
+
+def survivors(generations: Sequence[Sequence[Record]], tolerance: float) -> list[Record | None]:
+    """The founder, then the survivor of each generation, or None where none kept the fidelity."""
+    founder = best = generations[0][0]
+    fittest: list[Record | None] = [founder]
+    for generation in generations[1:]:
+        fittest.append(survivor(generation, best, founder, tolerance))
+        best = fittest[-1] or best
+    return fittest
+
+
 def plan(generations: Sequence[Sequence[Record]], rules: Rules) -> Plan:
     """What follows the generations so far.
 
@@ -67,11 +83,9 @@ def plan(generations: Sequence[Sequence[Record]], rules: Rules) -> Plan:
     rules
         The rules of the evolution.
     """
-    founder = generations[0][0]
-    best, weak = founder, 0
-    for generation in generations[1:]:
-        fittest = survivor(generation, best, founder, rules.tolerance)
-        best, weak = (fittest, 0) if fittest else (best, weak + 1)
+    fittest = survivors(generations, rules.tolerance)
+    best = [record for record in fittest if record is not None][-1]
+    weak = len(generations) - 1 - best.generation
     end = None
     if rules.target_efficiency is not None and best.efficiency >= rules.target_efficiency:
         end = f"target efficiency reached: {best.efficiency:.1f}x"

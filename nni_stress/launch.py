@@ -15,6 +15,7 @@ import yaml
 
 from .arguments import check_search_space
 from .barrier import refuse_code
+from .tuner import check_arguments
 
 LOOPBACK = Path(__file__).with_name("loopback.js")
 
@@ -96,8 +97,7 @@ def check_config(config_file: Path) -> dict:
         check_search_space(config.get("searchSpace"))
         tuner = config.get("tuner") or {}
         if tuner.get("className") == "nni_stress.StressTuner":
-            from .tuner import StressTuner
-            StressTuner(**(tuner.get("classArgs") or {}))
+            check_arguments(tuner.get("classArgs") or {})
         for section, key in ((config, "trialCodeDirectory"), (tuner, "codeDirectory")):
             section[key] = str((home / section.get(key, ".")).resolve())
     except yaml.YAMLError as error:

@@ -117,6 +117,10 @@ class Lineage:
         path = self.folder / "failures" / f"{check_uid(uid)}.json"
         return read_json(path) if path.exists() else None
 
+    def failures(self) -> list[dict]:
+        """All failures, by generation and place."""
+        return [read_json(path) for path in sorted((self.folder / "failures").glob("g*.json"))]
+
     # Attempts
 
     def _attempt_path(self, uid: str, attempt: str) -> Path:

@@ -1,13 +1,14 @@
 """StressTuner: NNI's tuner interface over evolution and the generation barrier. Imports no torch."""
 from __future__ import annotations
 
+import inspect
 import math
 import os
 from pathlib import Path
 from typing import Any
 
 import nni
-from nni.algorithms.hpo.tpe_tuner import TpeTuner
+from nni.algorithms.hpo.tpe_tuner import TpeArguments, TpeTuner
 from nni.tuner import Tuner
 
 from . import evolution
@@ -52,42 +53,21 @@ class StressTuner(Tuner):
                  tpe_args: dict[str, Any] | None = None, folder: str | None = None, **unknown):
         super().__init__()
         try:
-            if unknown:
-                known = "population_size, generations, tolerance, target_efficiency, patience, seed, tpe_args, folder"
-                raise TypeError(f"unknown argument {next(iter(unknown))!r} of StressTuner; known are {known}")
-            _check_whole("population_size", population_size, 1)
-            _check_whole("generations", generations, 1)
-            _check_whole("patience", patience, 0)
-            _check_whole("seed", seed, 0)
-            _check_number("tolerance", tolerance, 0)
-            if target_efficiency is not None:
-                _check_number("target_efficiency", target_efficiency, 1)
+            check_arguments(dict(population_size=population_size, generations=generations, tolerance=tolerance,
+                                 target_efficiency=target_efficiency, patience=patience, seed=seed,
+                                 tpe_args=tpe_args, folder=folder, **unknown))
             space = experiment_search_space()
             if space is not None:
-                self._check_space(space)
-            self._population_size = population_size
-            self._rules = evolution.Rules(generations, tolerance, target_efficiency, patience)
-            self._seed = seed
+                _check_space(space)
+            self._lineage = Lineage(_check_folder(folder))
             self._search = TpeTuner("maximize", seed, {"n_startup_jobs": population_size, **(tpe_args or {})})
-            self._lineage = Lineage(self._check_folder(folder))
         except (TypeError, ValueError) as error:
             refuse(error)
+        self._population_size, self._seed = population_size, seed
+        self._rules = evolution.Rules(generations, tolerance, target_efficiency, patience)
         self._generations: list[list[Record]] = []
         self._offspring: list[dict] | None = None  # of the generation under way
         self.barrier = Barrier(self._lineage, self._next_generation)
-
-    @staticmethod
-    def _check_space(space):
-        refuse_code(space)
-        check_search_space(space)
-
-    @staticmethod
-    def _check_folder(folder):
-        if folder is None:
-            return Path(os.environ.get("NNI_CHECKPOINT_DIRECTORY", "."), "lineage")
-        if (Path(folder) / "state.json").exists() and os.environ.get("NNI_MODE") != "resume":
-            raise ValueError(f"{folder} already holds a lineage; name another folder, or go on by `nnictl resume`")
-        return Path(folder)
 
     # Evolution
 
@@ -154,7 +134,7 @@ class StressTuner(Tuner):
 
     @guarded
     def update_search_space(self, search_space):
-        self._check_space(search_space)
+        _check_space(search_space)
         self._search.update_search_space(search_space)
         state = self._lineage.read_state() or {}
         self._lineage.write_state({**state, "population_size": self._population_size, "seed": self._seed,
@@ -179,11 +159,46 @@ class StressTuner(Tuner):
         """Nothing: NNI pairs results with other trials' parameters on resume."""
 
 
-def _check_whole(name, value, low):
-    if isinstance(value, bool) or not isinstance(value, int) or value < low:
-        raise ValueError(f"{name} must be a whole number of at least {low}, but got {value!r}")
+def check_arguments(arguments: dict) -> None:
+    """Check StressTuner's arguments (an experiment file's classArgs).
+
+    Raises
+    ------
+    ValueError, TypeError
+        Naming the first argument that is unknown or wrong, what it is and what it should be.
+    """
+    known = [name for name in inspect.signature(StressTuner.__init__).parameters if name not in ("self", "unknown")]
+    for name, value in arguments.items():
+        if name not in known:
+            raise TypeError(f"unknown argument {name!r} of StressTuner; known are {', '.join(known)}")
+        if name in _LEAST_WHOLE and (type(value) is not int or value < _LEAST_WHOLE[name]):
+            raise ValueError(f"{name} must be a whole number of at least {_LEAST_WHOLE[name]}, but got {value!r}")
+        if name in _LEAST_NUMBER and value is not None:
+            if type(value) not in (int, float) or not math.isfinite(value) or value < _LEAST_NUMBER[name]:
+                raise ValueError(f"{name} must be a number of at least {_LEAST_NUMBER[name]}, but got {value!r}")
+    if arguments.get("tolerance", 0) is None:
+        raise ValueError("tolerance must be a number of at least 0, but got None")
+    if not isinstance(arguments.get("tpe_args") or {}, dict):
+        raise ValueError(f"tpe_args must be a mapping, but got {arguments['tpe_args']!r}")
+    for name in arguments.get("tpe_args") or {}:
+        if name not in TpeArguments._fields:
+            raise ValueError(f"unknown argument {name!r} in tpe_args; known are {', '.join(TpeArguments._fields)}")
+    if not isinstance(arguments.get("folder") or "", str):
+        raise ValueError(f"folder must be a path, but got {arguments['folder']!r}")
 
 
-def _check_number(name, value, low):
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or value < low:
-        raise ValueError(f"{name} must be a number of at least {low}, but got {value!r}")
+_LEAST_WHOLE = {"population_size": 1, "generations": 1, "patience": 0, "seed": 0}
+_LEAST_NUMBER = {"tolerance": 0, "target_efficiency": 1}
+
+
+def _check_space(space):
+    refuse_code(space)
+    check_search_space(space)
+
+
+def _check_folder(folder):
+    if folder is None:
+        return Path(os.environ.get("NNI_CHECKPOINT_DIRECTORY", "."), "lineage")
+    if (Path(folder) / "state.json").exists() and os.environ.get("NNI_MODE") != "resume":
+        raise ValueError(f"{folder} already holds a lineage; name another folder, or go on by `nnictl resume`")
+    return Path(folder)

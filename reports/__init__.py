@@ -1,0 +1,1 @@
+"""Reports on evolutions: facts first, drawing second."""
