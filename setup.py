@@ -23,5 +23,5 @@ setup(
         "setuptools<80.9",  # nnictl imports pkg_resources: gone in 81, and warns at every start from 80.9 on
         "wrapt>=1.15",
     ],
-    extras_require={"test": ["pytest>=7", "pytorch-lightning>=2"]},
+    extras_require={"test": ["pytest>=7", "pytorch-lightning>=2", "tensorboard"]},
 )

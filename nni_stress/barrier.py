@@ -25,6 +25,8 @@ from .lineage import Lineage, check_uid
 
 _log = logging.getLogger(__name__)
 
+OUR_LINE = "nni-stress: "  # how a line of ours begins among NNI's
+
 
 def refuse_code(data: Any) -> None:
     """Raise a ValueError where plain data holds a key like ``__symbol__``: by such keys NNI's serializer runs code."""
@@ -54,11 +56,22 @@ def experiment_search_space() -> Any:
 
 
 def refuse(error: Exception) -> None:
-    """End the start of a tuner: in NNI's process with one line on stderr, elsewhere with the error itself."""
-    if in_dispatcher():
-        print(f"nni-stress: {error}", file=sys.stderr, flush=True)
-        raise SystemExit(1)
-    raise error
+    """End the start of a tuner: NNI's manager is told why, and goes to ERROR. Elsewhere the error itself is raised."""
+    if not in_dispatcher():
+        raise error
+    from nni.runtime.tuner_command_channel import CommandType, TunerCommandChannel
+
+    _say(error)
+    channel = TunerCommandChannel(os.environ["NNI_TUNER_COMMAND_CHANNEL"])
+    channel.connect()
+    channel._send(CommandType.Error, str(error))
+    time.sleep(1)  # let it arrive before the connection closes
+    raise SystemExit(1)
+
+
+def _say(reason: Any) -> None:
+    """Put the reason where it can be found: NNI's manager shows "Dispatcher stream error" for every error of a tuner."""
+    print(f"{OUR_LINE}{reason}", file=sys.stderr, flush=True)  # ends in the experiment's log/nnictl_stderr.log
 
 
 def guarded(method):
@@ -133,6 +146,7 @@ class Barrier:
         """End the experiment in ERROR with this reason."""
         self.error, self._done = reason, True
         if self._send is not None:
+            _say(reason)
             self._send.__self__.report_error(reason)
 
     def _step(self) -> None:

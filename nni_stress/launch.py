@@ -14,7 +14,7 @@ import requests
 import yaml
 
 from .arguments import check_search_space
-from .barrier import refuse_code
+from .barrier import OUR_LINE, refuse_code
 from .tuner import check_arguments
 
 LOOPBACK = Path(__file__).with_name("loopback.js")
@@ -33,10 +33,12 @@ class Experiment:
         NNI's id of it.
     port
         Port of its manager on 127.0.0.1.
+    folder
+        NNI's own folder of it.
     """
 
-    def __init__(self, id: str, port: int):
-        self.id, self.port = id, port
+    def __init__(self, id: str, port: int, folder: Path):
+        self.id, self.port, self.folder = id, port, folder
 
     def _get(self, path: str):
         return requests.get(f"http://127.0.0.1:{self.port}/api/v1/nni/{path}", timeout=30).json()
@@ -60,18 +62,23 @@ class Experiment:
                     raise LaunchError(f"NNI's manager does not answer on port {self.port} any more") from None
             else:
                 if status == "ERROR":
-                    raise LaunchError("; ".join(_first_line(e) for e in errors) or "the experiment ended in ERROR")
+                    raise LaunchError(self._reason() or "; ".join(errors) or "the experiment ended in ERROR")
                 if status in ("DONE", "STOPPED"):
                     return each_second()
             time.sleep(1)
+
+    def _reason(self) -> str | None:
+        log = self.folder / "log" / "nnictl_stderr.log"
+        return _our_line(log.read_text(errors="replace")) if log.exists() else None
 
     def stop(self) -> None:
         """Stop the manager and all it started."""
         _nnictl("stop", self.id)
 
 
-def _first_line(text: str) -> str:
-    return next(iter(text.strip().splitlines()), "")
+def _our_line(text: str) -> str | None:
+    lines = [line.strip().removeprefix(OUR_LINE) for line in text.splitlines() if line.strip().startswith(OUR_LINE)]
+    return lines[-1] if lines else None
 
 
 def check_config(config_file: Path) -> dict:
@@ -119,20 +126,19 @@ def start(config: dict, folder: Path, port: int) -> Experiment:
         if probe.connect_ex(("127.0.0.1", port)) == 0:
             raise LaunchError(f"port {port} is in use; name another")
     folder.mkdir(parents=True, exist_ok=True)
-    file = folder / "experiment.yml"
-    file.write_text(yaml.safe_dump({**config, "experimentWorkingDirectory": str(folder.resolve() / "nni")}))
+    file, nni_folder = folder / "experiment.yml", folder.resolve() / "nni"
+    file.write_text(yaml.safe_dump({**config, "experimentWorkingDirectory": str(nni_folder)}))
     output = _nnictl("create", "--config", str(file), "--port", str(port))
     found = re.search(r"Experiment ID: (?:\x1b\[\d+m)?(\w+)", output.stdout + output.stderr)
     if output.returncode or not found:
         raise LaunchError(_why(output))
-    return Experiment(found.group(1), port)
+    return Experiment(found.group(1), port, nni_folder / found.group(1))
 
 
 def _why(output: subprocess.CompletedProcess) -> str:
     """The reason in nnictl's output: our own line where there is one, else its last."""
-    lines = [line.strip() for line in (output.stdout + output.stderr).splitlines() if line.strip()]
-    own = [line.removeprefix("nni-stress: ") for line in lines if line.startswith("nni-stress: ")]
-    return own[-1] if own else f"nnictl refused the experiment: {lines[-1] if lines else 'it said nothing'}"
+    text = output.stdout + output.stderr
+    return _our_line(text) or f"nnictl refused the experiment: {' '.join(text.strip().splitlines()[-1:]) or 'no reason'}"
 
 
 def _nnictl(*arguments: str) -> subprocess.CompletedProcess:

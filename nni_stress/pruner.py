@@ -78,22 +78,20 @@ class StressPruner(Pruner):
     # Genetics
 
     def _collect_data(self) -> Masks:
-        data = active_sparse_targets_filter(self._target_spaces)
-        for module_name, targets in data.items():
-            for target_name in targets:  # what an earlier generation removed has no strength left
-                inherited = self._inherited[module_name].get(target_name)
-                if inherited is not None:
-                    targets[target_name] *= inherited
-        return data
+        return active_sparse_targets_filter(self._target_spaces)
 
     def _calculate_metrics(self, data: Masks) -> Masks:
         return norm_metrics(p=1, data=data, target_spaces=self._target_spaces)
 
     def _generate_sparsity(self, metrics: Masks) -> Masks:
+        inherited = {m: {t: self._inherited[m][t] for t in targets} for m, targets in metrics.items()}
+        alive = self._calculate_metrics(inherited)
         scores = defaultdict(dict)
         for module_name in sorted(metrics):  # NNI's order of modules changes from process to process
             for target_name, strength in sorted(metrics[module_name].items()):
-                scores[module_name][target_name] = genetics.perturbed_strength(strength, self.temperature, self._generator)
+                score = genetics.perturbed_strength(strength, self.temperature, self._generator)
+                # what an earlier generation removed is the first to be removed again
+                scores[module_name][target_name] = score.where(alive[module_name][target_name] > 0, -torch.inf)
         masks = generate_sparsity(scores, self._target_spaces)
         self._revive_dead_layers(masks, scores)
         return masks
@@ -136,6 +134,10 @@ class StressPruner(Pruner):
                     felt = source[space.align["target_name"]]
                     others = [d for d in range(felt.dim()) if d not in [a % felt.dim() for a in space.align["dims"]]]
                     masks[module_name][target_name] = felt.amax(others) if others else felt
+        self._update_masks_of_the_living(masks)
+
+    def _update_masks_of_the_living(self, masks: Masks):
+        """Set masks; what an earlier generation removed stays removed."""
         for module_name, targets in masks.items():
             for target_name in targets:
                 inherited = self._inherited[module_name].get(target_name)
@@ -153,25 +155,21 @@ class StressPruner(Pruner):
     # NNI's interface
 
     def _synthesize(self):
-        masks = self.generate_masks()
-        for module_name, targets in masks.items():
-            for target_name in targets:
-                inherited = self._inherited[module_name].get(target_name)
-                if inherited is not None:
-                    targets[target_name] = targets[target_name] * inherited
-        self.update_masks(masks)
+        self._update_masks_of_the_living(self.generate_masks())
+        self._inherited = self.get_masks()
 
     def _single_compress(self, max_steps: int | None, max_epochs: int | None):
         if self.evaluator is None:
             if max_steps is not None or max_epochs is not None:
                 raise ValueError(f"training under stress needs an evaluator, but got max_steps={max_steps}, "
                                  f"max_epochs={max_epochs} and evaluator=None")
+            self._inherited = self.get_masks()
             self._synthesize()
-            return
-        self._fusion_compress(max_steps, max_epochs)
+        else:
+            self._fusion_compress(max_steps, max_epochs)
 
     def _fuse_preprocess(self, evaluator: Evaluator):
-        self._step, self._level = 0, 0.0
+        self._step, self._level, self._inherited = 0, 0.0, self.get_masks()
         evaluator.patch_optimizer_step(before_step_tasks=[], after_step_tasks=[lambda: self._on_step(self._total_steps)])
 
     def _fuse_postprocess(self, evaluator: Evaluator):
@@ -185,9 +183,12 @@ class StressPruner(Pruner):
         (model, masks)
             The wrapped model and its masks {module: {target: tensor of 0 and 1}}, as NNI's pruners return them.
         """
-        if self.evaluator is not None and max_steps is None and max_epochs is None:
+        if self.evaluator is None:  # NNI would insist on training here where other compressors are fused with this one
+            self._single_compress(max_steps, max_epochs)
+            return self.bound_model, self.get_masks()
+        if max_steps is None and max_epochs is None:
             max_steps = self.training_steps
         self._total_steps = max_steps or self.training_steps
-        if self.evaluator is not None and self._total_steps is None:
+        if self._total_steps is None:
             raise ValueError("how long to stress? Give compress(max_steps=...) or training_steps=..., but got neither")
         return super().compress(max_steps, max_epochs)

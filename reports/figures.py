@@ -29,7 +29,7 @@ def draw_frontier(facts: FrontierFacts, path: str | Path) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    figure, axes = pyplot.subplots(figsize=(8, 5), layout="constrained")
+    figure, axes = pyplot.subplots(figsize=(10, 5), layout="constrained")
     colours = matplotlib.colormaps["viridis"]
     last = max(facts.points) or 1
     for generation, points in sorted(facts.points.items()):
@@ -45,6 +45,6 @@ def draw_frontier(facts: FrontierFacts, path: str | Path) -> None:
     axes.set_xlabel("architecture efficiency (founder's synapses / offspring's synapses)")
     axes.set_ylabel("test fidelity")
     axes.grid(alpha=0.3)
-    axes.legend(fontsize="small", loc="lower left")
+    figure.legend(fontsize="small", loc="outside right upper")
     figure.savefig(path, dpi=120)
     pyplot.close(figure)

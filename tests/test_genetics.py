@@ -1,0 +1,46 @@
+import math
+
+import pytest
+import torch
+
+from nni_stress import genetics
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def test_survival_probability_is_the_formula():
+    strength = torch.tensor([4.0, 2.0, 0.0])
+    expected = [0.8, 0.8 * math.exp(-0.5 / 0.5), 0.8 * math.exp(-1 / 0.5)]
+    assert genetics.survival_probability(strength, 0.5, 0.8).tolist() == pytest.approx(expected)
+
+
+def test_at_temperature_zero_only_the_strongest_survive():
+    assert genetics.survival_probability(torch.tensor([1.0, 3.0, 3.0]), 0.0).tolist() == [0, 1, 1]
+
+
+def test_a_layer_without_strength_has_no_favourites():
+    assert genetics.survival_probability(torch.zeros(3), 0.1, 0.5).tolist() == [0.5] * 3
+
+
+def test_at_temperature_zero_strength_is_not_perturbed():
+    strength = torch.rand(50, generator=generator())
+    assert torch.equal(genetics.perturbed_strength(strength, 0.0, generator()), strength)
+
+
+def test_the_same_seed_gives_the_same_draw():
+    strength = torch.rand(50, generator=generator())
+    draws = [genetics.perturbed_strength(strength, 0.3, generator(seed)) for seed in (1, 1, 2)]
+    assert torch.equal(draws[0], draws[1]) and not torch.equal(draws[0], draws[2])
+
+
+def test_keeping_the_largest_draws_in_proportion_to_survival_probability():
+    """Against an independent computation: the first of a draw without replacement has probability P(c) / sum P."""
+    strength, temperature, draws = torch.tensor([3.0, 2.5, 1.0]), 0.4, 20_000
+    source = generator(3)
+    firsts = [int(genetics.perturbed_strength(strength, temperature, source).argmax()) for _ in range(draws)]
+    frequency = torch.bincount(torch.tensor(firsts), minlength=3) / draws
+    probability = genetics.survival_probability(strength, temperature)
+    # four standard errors of a frequency of one half
+    assert torch.allclose(frequency, probability / probability.sum(), atol=4 * 0.5 / math.sqrt(draws))

@@ -1,0 +1,71 @@
+import pytest
+
+from nni_stress.files import write_atomically, write_json
+from nni_stress.lineage import Lineage, Record
+
+RECORD = Record("g001-02", 1, "g000-00", {"temperature": 0.1}, 0.9, 0.88, 10, 20, 4.0, 0.5, {"fc": [2, 5]}, {"recovery": 1.0})
+
+
+@pytest.fixture
+def lineage(tmp_path):
+    return Lineage(tmp_path / "lineage")
+
+
+def test_a_record_comes_back_as_it_was_added(lineage):
+    assert lineage.add(RECORD, lambda path: path.write_bytes(b"network")) == RECORD
+    assert lineage.records() == [RECORD] and lineage.network_path("g001-02").read_bytes() == b"network"
+
+
+def test_the_first_to_finish_wins(lineage):
+    lineage.add(RECORD, lambda path: path.write_bytes(b"first"))
+    assert lineage.add(RECORD._replace(validation=0.1), lambda path: path.write_bytes(b"second")) == RECORD
+    assert lineage.network_path("g001-02").read_bytes() == b"first"
+
+
+def test_an_offspring_whose_network_cannot_be_written_does_not_appear(lineage):
+    def fail(path):
+        path.write_bytes(b"half")
+        raise OSError("no space left on device")
+    with pytest.raises(OSError, match="no space left"):
+        lineage.add(RECORD, fail)
+    assert lineage.records() == [] and lineage.record("g001-02") is None
+    assert list((lineage.folder / "offspring").iterdir()) == []
+
+
+def test_an_interrupted_write_leaves_the_old_content(tmp_path):
+    file = tmp_path / "state.json"
+    write_json(file, {"generation": 1})
+    with pytest.raises(ValueError):
+        write_json(file, {"generation": float("nan")})
+    with pytest.raises(TypeError):
+        write_atomically(file, "not bytes")
+    assert file.read_text() == '{\n "generation": 1\n}' and list(tmp_path.iterdir()) == [file]
+
+
+def test_a_damaged_record_is_named(lineage):
+    lineage.add(RECORD, lambda path: path.write_bytes(b""))
+    file = lineage.folder / "offspring" / "g001-02" / "record.json"
+    file.write_text(file.read_text()[:20])
+    with pytest.raises(ValueError, match="record.json is damaged"):
+        lineage.record("g001-02")
+    file.write_text('{"uid": "g001-02"}')
+    with pytest.raises(ValueError, match="record.json is not a record"):
+        lineage.record("g001-02")
+
+
+@pytest.mark.parametrize("uid", ["../../etc", "g1-0", "g001-02/..", "", None, "g001-02\n"])
+def test_a_name_cannot_leave_the_folder(lineage, uid):
+    for use in (lineage.network_path, lineage.record, lineage.failure, lambda u: lineage.claim(u, "0.0", "job"),
+                lambda u: lineage.add_failure(u, "reason")):
+        with pytest.raises(ValueError, match="an offspring is named like"):
+            use(uid)
+
+
+def test_an_attempt_is_taken_once(lineage):
+    assert lineage.claim("g001-02", "0.0", "job1") and not lineage.claim("g001-02", "0.0", "job2")
+    assert lineage.claimant("g001-02", "0.0") == "job1" and not lineage.claimed("g001-02", "0.1")
+
+
+def test_failures_are_kept(lineage):
+    lineage.add_failure("g001-02", "out of memory")
+    assert lineage.failure("g001-02") == lineage.failures()[0] == dict(uid="g001-02", reason="out of memory", fatal=False)

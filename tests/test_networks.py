@@ -1,0 +1,58 @@
+import pytest
+import safetensors.torch
+import torch
+from torch import nn
+
+import nni_stress
+from nni_stress import StressPruner
+from nni.compression.speedup import ModelSpeedup
+from trials.models import lenet5
+
+
+class Grouped(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.Sequential(nn.Conv2d(3, 16, 3), nn.BatchNorm2d(16), nn.ReLU(), nn.Conv2d(16, 16, 3, groups=16),
+                                    nn.ReLU(), nn.Conv2d(16, 8, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 4))
+
+    def forward(self, images):
+        return self.layers(images)
+
+
+@pytest.mark.parametrize("factory, shape, last", [(lenet5, (1, 28, 28), "fc2"), (Grouped, (3, 12, 12), "layers.8")])
+def test_a_small_network_comes_back_with_its_shapes(factory, shape, last, tmp_path):
+    torch.manual_seed(0)
+    network, images = factory().eval(), torch.rand(4, *shape)
+    config = [{"op_types": ["Conv2d", "Linear"], "sparse_ratio": 0.5, "exclude_op_names": [last]}]
+    pruner = StressPruner(network, config, temperature=0)
+    _, masks = pruner.compress()
+    pruner.unwrap_model()
+    small = ModelSpeedup(network, images, masks).speedup_model()
+    nni_stress.save(small, tmp_path / "network.safetensors")
+    again = nni_stress.load(tmp_path / "network.safetensors", factory).eval()
+    assert torch.equal(again(images), small(images))
+    assert repr(again) == repr(small)
+    assert sum(p.numel() for p in again.parameters()) < sum(p.numel() for p in factory().parameters())
+
+
+def test_files_that_hold_no_such_network_are_named(tmp_path):
+    file = tmp_path / "network.safetensors"
+    with pytest.raises(FileNotFoundError, match="no network file at"):
+        nni_stress.load(file, lenet5)
+    file.write_bytes(b"garbage")
+    with pytest.raises(ValueError, match="damaged or not a network file"):
+        nni_stress.load(file, lenet5)
+    nni_stress.save(lenet5(), file)
+    file.write_bytes(file.read_bytes()[:-1000])
+    with pytest.raises(ValueError, match="damaged or not a network file"):
+        nni_stress.load(file, lenet5)
+    nni_stress.save(nn.Linear(2, 2), file)
+    with pytest.raises(ValueError, match="holds another network"):
+        nni_stress.load(file, lenet5)
+    tensors = {**lenet5().state_dict(), "fc2.bias": torch.zeros(2, 5)}
+    safetensors.torch.save_file(tensors, file)
+    with pytest.raises(ValueError, match="tensor fc2.bias should be 1-dimensional"):
+        nni_stress.load(file, lenet5)
+    safetensors.torch.save_file(lenet5().state_dict(), file, {"nni_stress": '{"fc2": {"forward": 1}}'})
+    with pytest.raises(ValueError, match="cannot have forward"):
+        nni_stress.load(file, lenet5)

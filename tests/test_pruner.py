@@ -1,0 +1,198 @@
+"""The pruner's contract, over several networks."""
+import nni
+import pytest
+import torch
+import torchvision.models
+from nni.compression.pruning import L1NormPruner
+from nni.compression.speedup import ModelSpeedup
+from nni.compression.utils import auto_set_denpendency_group_ids
+from nni.compression.utils.evaluator import TorchEvaluator
+from torch import nn
+from torch.nn import functional
+
+from nni_stress import StressPruner
+from trials.models import lenet5
+
+NETWORKS = {
+    "lenet5": (lenet5, (1, 28, 28), "fc2"),
+    "alexnet": (lambda: torchvision.models.alexnet(num_classes=10), (3, 64, 64), "classifier.6"),
+    "resnet18": (lambda: torchvision.models.resnet18(num_classes=10), (3, 32, 32), "fc"),
+}
+
+
+@pytest.fixture(params=NETWORKS)
+def ancestor(request):
+    """(network in eval mode, a batch of images, config)"""
+    factory, shape, last = NETWORKS[request.param]
+    torch.manual_seed(0)
+    return factory().eval(), torch.rand(4, *shape), config(last)
+
+
+def config(last="fc2", ratio=0.5):
+    return [{"op_types": ["Conv2d", "Linear"], "sparse_ratio": ratio, "exclude_op_names": [last]}]
+
+
+def evaluator(network, shape=(1, 28, 28), optimizer=torch.optim.SGD, **arguments):
+    generator = torch.Generator().manual_seed(0)
+
+    def training_func(model, optimizers, training_step, lr_schedulers=None, max_steps=None, max_epochs=None):
+        for _ in range(max_steps):
+            batch = torch.rand(8, *shape, generator=generator), torch.randint(10, (8,), generator=generator)
+            optimizers.zero_grad()
+            training_step(batch, model).backward()
+            optimizers.step()
+
+    traced = nni.trace(optimizer)(network.parameters(), lr=0.01, **arguments)
+    return TorchEvaluator(training_func, traced, lambda batch, model: functional.cross_entropy(model(batch[0]), batch[1]))
+
+
+def network(seed=0):
+    torch.manual_seed(seed)
+    return lenet5()
+
+
+def same_masks(one, other):
+    return {m: set(t) for m, t in one.items()} == {m: set(t) for m, t in other.items()} and \
+        all(one[m][t] is other[m][t] is None or torch.equal(one[m][t], other[m][t]) for m in one for t in one[m])
+
+
+def test_at_temperature_zero_the_masks_are_those_of_the_norm_pruner(ancestor):
+    model, _, config_list = ancestor
+    reference = L1NormPruner(model, config_list)
+    _, expected = reference.compress()
+    reference.unwrap_model()
+    _, masks = StressPruner(model, config_list, temperature=0).compress()
+    assert same_masks(masks, expected)
+
+
+def test_a_sampled_offspring_meets_the_budget_and_speeds_up_to_what_the_masks_compute(ancestor):
+    model, images, config_list = ancestor
+    if isinstance(model, torchvision.models.ResNet):  # layers that a shortcut adds up must keep the same clusters
+        config_list = auto_set_denpendency_group_ids(model, config_list, images)
+    pruner = StressPruner(model, config_list, temperature=0.3, seed=5)
+    _, masks = pruner.compress()
+    for module_name, targets in masks.items():
+        clusters = targets["weight"].flatten(1).any(1)
+        assert set(targets["weight"].unique().tolist()) == {0, 1}
+        assert int(clusters.sum()) == len(clusters) - int(len(clusters) * 0.5)
+        if targets.get("bias") is not None:
+            assert torch.equal(targets["bias"].bool(), clusters)
+    with torch.no_grad():
+        masked = model(images)
+    pruner.unwrap_model()
+    before = sum(p.numel() for p in model.parameters())
+    small = ModelSpeedup(model, images, masks).speedup_model()
+    assert sum(p.numel() for p in small.parameters()) < before
+    with torch.no_grad():
+        assert torch.allclose(small(images), masked, rtol=1e-4, atol=1e-5)
+
+
+def test_the_same_seed_gives_the_same_offspring():
+    masks = [StressPruner(network(), config(), temperature=0.5, seed=seed).compress()[1] for seed in (1, 1, 2)]
+    assert same_masks(masks[0], masks[1]) and not same_masks(masks[0], masks[2])
+
+
+def test_zero_stress_trains_bit_for_bit_as_without_the_pruner():
+    plain = network()
+    plain_evaluator = evaluator(plain, momentum=0.9)
+    plain_evaluator._init_optimizer_helpers(plain)
+    plain_evaluator.bind_model(plain)
+    plain_evaluator.train(max_steps=10)
+    stressed = network()
+    pruner = StressPruner(stressed, config(), evaluator(stressed, momentum=0.9), 10, stress_peak=0.0)
+    pruner.compress()
+    pruner.unwrap_model()
+    after = dict(stressed.named_parameters())
+    for name, expected in plain.named_parameters():
+        assert torch.equal(expected, after[name]), name
+
+
+def test_under_stress_the_weak_are_attenuated_and_weights_are_not_touched():
+    model = network()
+    before = {name: p.detach().clone() for name, p in model.named_parameters()}
+    seen = {}
+    pruner = None
+
+    def training_func(wrapped, optimizers, training_step, lr_schedulers=None, max_steps=None, max_epochs=None):
+        for step in range(max_steps):
+            optimizers.step()  # without gradients: only the pruner acts
+            seen[step + 1] = {t: m.clone() for t, m in pruner.get_masks()["conv2"].items()}
+
+    traced = nni.trace(torch.optim.SGD)(model.parameters(), lr=0.1)
+    torch_evaluator = TorchEvaluator(training_func, traced, lambda batch, model: None)
+    pruner = StressPruner(model, config(), torch_evaluator, 10, stress_peak=0.8, stress_onset=0.2, stress_ramp=0.5,
+                          temperature=0.1)
+    _, masks = pruner.compress()
+    assert (seen[2]["weight"] == 1).all()
+    felt = seen[10]["weight"].flatten(1)[:, 0]
+    strength = before["conv2.weight"].abs().flatten(1).sum(1)
+    assert torch.equal(felt.argsort(), strength.argsort()) and float(felt.max()) == pytest.approx(1)
+    assert float(felt.min()) == pytest.approx(1 - 0.8 * (1 - float(torch.exp((strength.min() / strength.max() - 1) / 0.1))), abs=1e-4)
+    assert torch.equal(seen[10]["bias"], felt)
+    assert float(seen[4]["weight"].min()) > float(seen[10]["weight"].min())
+    assert set(masks["conv2"]["weight"].unique().tolist()) == {0, 1}
+    pruner.unwrap_model()
+    for name, parameter in model.named_parameters():
+        assert torch.equal(parameter, before[name]), name
+
+
+@pytest.mark.parametrize("setting", [
+    {"sparse_ratio": 1.0}, {"sparse_threshold": 1e9}, {"sparse_ratio": 0.999},
+    {"sparse_ratio": 0.999, "global_group_id": 0}])
+def test_a_layer_never_dies(setting):
+    config_list = [{"op_names": ["conv1", "conv2"], **setting}]
+    model = network()
+    pruner = StressPruner(model, config_list, temperature=0.2)
+    _, masks = pruner.compress()
+    for targets in masks.values():
+        survivors = targets["weight"].flatten(1).any(1)
+        assert survivors.sum() >= 1
+        assert torch.equal(targets["bias"].bool(), survivors)
+    images = torch.rand(2, 1, 28, 28)
+    with torch.no_grad():
+        masked = model.eval()(images)
+    pruner.unwrap_model()
+    assert torch.allclose(ModelSpeedup(model, images, masks).speedup_model()(images), masked, atol=1e-5)
+
+
+def test_removed_stays_removed_under_a_second_pruner(ancestor):
+    model, _, config_list = ancestor
+    first = StressPruner(model, config_list, temperature=0.1)
+    _, before = first.compress()
+    more = [{**config_list[0], "sparse_ratio": 0.75}]
+    first.unwrap_model()
+    second = StressPruner(model, more, temperature=10.0, seed=9)
+    second.update_masks(before)
+    _, after = second.compress()
+    for module_name, targets in before.items():
+        assert not (after[module_name]["weight"].bool() & ~targets["weight"].bool()).any()
+        clusters = after[module_name]["weight"].flatten(1).any(1)
+        assert int(clusters.sum()) == len(clusters) - int(len(clusters) * 0.75)
+
+
+@pytest.mark.parametrize("arguments, error, words", [
+    (dict(temperature=-1), ValueError, "temperature must lie in .* but got -1"),
+    (dict(stressor="shout"), ValueError, "stressor must be one of"),
+    (dict(stress_peak=2), ValueError, "stress_peak must lie in .* but got 2"),
+    (dict(stress_onset="late"), TypeError, "stress_onset must be a number, but got 'late'"),
+    (dict(training_steps=0), ValueError, "training_steps must be a whole number of at least 1, but got 0"),
+    (dict(seed=1.5), TypeError, "seed must be a whole number, but got 1.5"),
+])
+def test_wrong_arguments_are_named(arguments, error, words):
+    with pytest.raises(error, match=words):
+        StressPruner(network(), config(), **arguments)
+
+
+def test_a_config_that_matches_nothing_is_named_and_leaves_the_model_alone():
+    model = network()
+    with pytest.raises(ValueError, match="no module of the model"):
+        StressPruner(model, [{"op_types": ["Conv3d"], "sparse_ratio": 0.5}])
+    assert not hasattr(model.conv1, "_nni_wrapper") and isinstance(model.conv1.weight, nn.Parameter)
+
+
+def test_the_length_of_the_stress_phase_must_be_known():
+    model = network()
+    with pytest.raises(ValueError, match="how long to stress"):
+        StressPruner(model, config(), evaluator(model)).compress()
+    with pytest.raises(ValueError, match="needs an evaluator"):
+        StressPruner(network(), config()).compress(max_steps=3)
