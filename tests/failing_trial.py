@@ -1,0 +1,25 @@
+"""A trial of LeNet-5's evolution, some of whose offspring are made to fail, each in another way."""
+import os
+import signal
+
+import nni
+
+from nni_stress import generation
+from trials import lenet5
+
+make_offspring = generation.make_offspring
+
+
+def fail_or_make(task, parameters, lineage):
+    if parameters["uid"] == "g001-01":
+        raise RuntimeError("made to fail")
+    if parameters["uid"] == "g002-00":
+        os.kill(os.getpid(), signal.SIGKILL)
+    return make_offspring(task, parameters, lineage)
+
+
+if __name__ == "__main__":
+    if nni.get_sequence_id() == 3:  # dies before it has asked for its parameters, which the next trial then gets
+        os._exit(3)
+    generation.make_offspring = fail_or_make
+    lenet5.main()
