@@ -8,16 +8,26 @@ import math
 from dataclasses import dataclass, field, fields
 from typing import Any, Mapping
 
-STRESSORS = ("attenuate",)
+STRESSORS = ("attenuate", "silence", "nested_silence", "weaken")
+SHAPES = ("linear", "cubic", "cosine")
+STRENGTHS = ("magnitude", "l2", "taylor")
+SAMPLINGS = ("exact", "bernoulli")
+ENCODINGS = ("cluster", "synapse")
+UNITS = ("share", "steps", "epochs")
 
 
-def _number(default, low, high, meaning, open_low=False, whole=False):
-    return field(default=default, metadata=dict(low=low, high=high, open_low=open_low, whole=whole, meaning=meaning))
+def _number(default, low, high, meaning, open_low=False, open_high=False):
+    return field(default=default, metadata=dict(low=low, high=high, open_low=open_low, open_high=open_high,
+                                                meaning=meaning))
+
+
+def _choice(default, choices, meaning):
+    return field(default=default, metadata=dict(choices=choices, meaning=meaning))
 
 
 @dataclass(frozen=True)
-class Arguments:
-    """Hyperparameters of one offspring. Every field may stand in a search space; what does not, keeps its default.
+class PrunerArguments:
+    """Hyperparameters of stress and genetics, the settings of a StressPruner.
 
     Raises
     ------
@@ -27,39 +37,58 @@ class Arguments:
         If a value is not a number where one is expected.
     """
 
-    environmental_factor: float = _number(0.5, 0.0, 1.0, "share of the ancestor's resources an offspring may use", True)
     temperature: float = _number(0.1, 0.0, 10.0, "randomness of the synthesis; 0 keeps the strongest clusters")
-    stressor: str = field(default="attenuate", metadata=dict(choices=STRESSORS, meaning="how a synapse feels stress"))
+    strength: str = _choice("magnitude", STRENGTHS, "what makes a cluster strong")
+    sampling: str = _choice("exact", SAMPLINGS, "to the exact budget, or literal independent draws")
+    encoding: str = _choice("cluster", ENCODINGS, "what is drawn: whole clusters, or single synapses")
+    synapse_sparsity: float = _number(0.0, 0.0, 1.0, "share of the surviving clusters' synapses removed as well",
+                                      open_high=True)
+    stressor: str = _choice("attenuate", STRESSORS, "how a synapse feels stress")
     stress_peak: float = _number(0.5, 0.0, 1.0, "highest stress level; 0 is plain training")
-    stress_onset: float = _number(0.0, 0.0, 1.0, "share of the stress phase before stress sets in")
-    stress_ramp: float = _number(0.5, 0.0, 1.0, "share of the stress phase in which stress rises to its peak")
+    stress_shape: str = _choice("linear", SHAPES, "how stress rises")
+    stress_unit: str = _choice("share", UNITS, "unit of onset, ramp and plateau: share of the stress phase, or time")
+    stress_onset: float = _number(0.0, 0.0, 1e9, "time before stress sets in")
+    stress_ramp: float = _number(0.5, 0.0, 1e9, "time in which stress rises to its peak")
+    stress_plateau: float = _number(1.0, 0.0, 1e9, "time for which stress stays at its peak")
+
+    def __post_init__(self):
+        for spec in fields(self):
+            check_value(spec.name, getattr(self, spec.name), self.stress_unit)
+
+    @classmethod
+    def from_mapping(cls, mapping: Mapping[str, Any]):
+        """Make arguments from a plain mapping, as a tuner suggests it. An unknown name is a ValueError."""
+        for name in mapping:
+            _spec(name, cls)
+        return cls(**mapping)
+
+
+@dataclass(frozen=True)
+class Arguments(PrunerArguments):
+    """Hyperparameters of one offspring. Every field may stand in a search space; what does not, keeps its default."""
+
+    environmental_factor: float = _number(0.5, 0.0, 1.0, "share of the ancestor's resources an offspring may use", True)
     stress_epochs: float = _number(2.0, 0.0, 1000.0, "length of the ancestor's training under stress, in epochs")
     recovery_epochs: float = _number(4.0, 0.0, 1000.0, "length of the offspring's recovery training, in epochs")
     learning_rate: float = _number(2e-3, 0.0, 10.0, "highest learning rate of both phases", True)
 
-    def __post_init__(self):
-        for spec in fields(self):
-            check_value(spec.name, getattr(self, spec.name))
-
-    @classmethod
-    def from_mapping(cls, mapping: Mapping[str, Any]) -> "Arguments":
-        """Make arguments from a plain mapping, as a tuner suggests it. An unknown name is a ValueError."""
-        for name in mapping:
-            _spec(name)
-        return cls(**mapping)
+    def for_pruner(self) -> dict[str, Any]:
+        """The part of the arguments that a StressPruner takes."""
+        return {spec.name: getattr(self, spec.name) for spec in fields(PrunerArguments)}
 
 
 _SPECS = {spec.name: spec for spec in fields(Arguments)}
 
 
-def _spec(name: str):
-    if name not in _SPECS:
-        raise ValueError(f"unknown stress parameter {name!r}; known are {', '.join(_SPECS)}")
+def _spec(name: str, owner: type = Arguments):
+    known = [spec.name for spec in fields(owner)]
+    if name not in known:
+        raise ValueError(f"unknown stress parameter {name!r}; known are {', '.join(known)}")
     return _SPECS[name]
 
 
-def check_value(name: str, value: Any) -> None:
-    """Check one value against the bounds of the hyperparameter `name`."""
+def check_value(name: str, value: Any, unit: str = "share") -> None:
+    """Check one value against the bounds of the hyperparameter `name`, times being given in `unit`."""
     bounds = _spec(name).metadata
     if "choices" in bounds:
         if value not in bounds["choices"]:
@@ -67,10 +96,14 @@ def check_value(name: str, value: Any) -> None:
         return
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise TypeError(f"{name} must be a number, but got {value!r}")
-    low, high, open_low = bounds["low"], bounds["high"], bounds["open_low"]
-    above = value > low if open_low else value >= low
-    if not (math.isfinite(value) and above and value <= high):
-        raise ValueError(f"{name} must lie in {'(' if open_low else '['}{low:g}, {high:g}], but got {value!r}")
+    low, high = bounds["low"], bounds["high"]
+    if high == 1e9 and unit == "share":
+        high = 1.0
+    above = value > low if bounds["open_low"] else value >= low
+    below = value < high if bounds["open_high"] else value <= high
+    if not (math.isfinite(value) and above and below):
+        raise ValueError(f"{name} must lie in {'(' if bounds['open_low'] else '['}{low:g}, {high:g}"
+                         f"{')' if bounds['open_high'] else ']'}, but got {value!r}")
 
 
 # How many numbers each type of NNI's search space takes; the first two are its ends.
@@ -89,6 +122,8 @@ def check_search_space(space: Any) -> None:
     """
     if not isinstance(space, Mapping) or not space:
         raise ValueError(f"the search space must name at least one stress parameter, but got {space!r}")
+    units = space.get("stress_unit", {})
+    unit = units["_value"][0] if isinstance(units, Mapping) and units.get("_value") else "share"
     for name, spec in space.items():
         _spec(name)
         if not isinstance(spec, Mapping) or set(spec) != {"_type", "_value"}:
@@ -107,7 +142,7 @@ def check_search_space(space: Any) -> None:
             raise ValueError(f"search space of {name}: _type must be one of {known}, but got {kind!r}")
         for value in ends:
             try:
-                check_value(name, value)
+                check_value(name, value, unit)
             except (TypeError, ValueError) as error:
                 raise type(error)(f"search space: {error}") from None
         if kind != "choice" and not ends[0] < ends[1]:

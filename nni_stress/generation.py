@@ -128,9 +128,7 @@ def stress_and_synthesize(ancestor: nn.Module, task: Task, arguments: Arguments,
         evaluator = TorchEvaluator(training_func, optimizer, lambda batch, model: task.loss(model(batch[0]), batch[1]))
     config = {"exclude_op_names": [_last_layer(ancestor)], **task.clusters,
               "sparse_ratio": 1 - cluster_ratio(arguments.environmental_factor)}
-    pruner = StressPruner(ancestor, [config], evaluator, steps or None, temperature=arguments.temperature,
-                          stressor=arguments.stressor, stress_peak=arguments.stress_peak,
-                          stress_onset=arguments.stress_onset, stress_ramp=arguments.stress_ramp, seed=seed)
+    pruner = StressPruner(ancestor, [config], evaluator, steps or None, seed=seed, **arguments.for_pruner())
     _, masks = pruner.compress()
     pruner.unwrap_model()
     ancestor.eval()

@@ -1,7 +1,8 @@
 """Genetics: from the strength of clusters to the survival of clusters. Pure functions on tensors.
 
 In the spirit of the cluster-driven genetic encoding of Shafiee et al. (see README): the stronger a cluster in its
-ancestor, the likelier it lives on in an offspring. Every random draw takes an explicit generator.
+ancestor, the likelier it lives on in an offspring. Every random draw takes an explicit generator on the CPU, so that a
+seed means the same on every device.
 """
 from __future__ import annotations
 
@@ -27,28 +28,28 @@ def survival_probability(strength: Tensor, temperature: float, environmental_fac
         Probabilities in [0, R], of the shape of `strength`. A layer of zero strength has probability R throughout.
     """
     largest = strength.max()
-    if largest <= 0:
-        return torch.full_like(strength, environmental_factor)
-    deficit = strength / largest - 1
+    deficit = torch.where(largest > 0, strength / largest - 1, torch.zeros_like(strength))
     if temperature == 0:
         return torch.where(deficit == 0, environmental_factor, torch.zeros_like(strength))
     return environmental_factor * torch.exp(deficit / temperature)
 
 
-def perturbed_strength(strength: Tensor, temperature: float, generator: torch.Generator) -> Tensor:
+def gumbel_noise(shape: torch.Size, generator: torch.Generator) -> Tensor:
+    """Standard Gumbel noise, float64, on the CPU."""
+    uniform = torch.rand(shape, generator=generator, dtype=torch.float64)
+    return -torch.log(-torch.log(uniform.clamp_(min=torch.finfo(torch.float64).tiny)))
+
+
+def perturbed_strength(strength: Tensor, temperature: float, noise: Tensor) -> Tensor:
     """Strength with noise, such that keeping its k largest entries draws k clusters WITHOUT replacement, in proportion to P.
 
     Keeping the k largest of log P + Gumbel noise is such a draw (Gumbel-top-k; Vieira 2014, Kool et al. 2019). Since
     log P is affine in the strength, Z tau times that sum is, up to a constant, s + Z tau Gumbel: it has the unit of the
     strength, so that thresholds and comparisons between layers keep their meaning, and tau = 0 gives the strength back.
-
-    Returns
-    -------
-    Tensor
-        Of the shape of `strength`. The generator must live on the CPU, so that a seed means the same on every device.
     """
-    if temperature == 0:
-        return strength.clone()
-    uniform = torch.rand(strength.shape, generator=generator, dtype=torch.float64)
-    gumbel = -torch.log(-torch.log(uniform.clamp_(min=torch.finfo(torch.float64).tiny)))
-    return strength + strength.max() * temperature * gumbel.to(strength)
+    return strength + strength.max() * temperature * noise.to(strength)
+
+
+def bernoulli_survival(survival: Tensor, generator: torch.Generator) -> Tensor:
+    """1 with probability P, independently, else 0: the literal draw of the evolutionary-synthesis line."""
+    return (torch.rand(survival.shape, generator=generator).to(survival.device) < survival).to(survival.dtype)

@@ -2,16 +2,19 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import Dict, List
+from contextlib import contextmanager
+from typing import Any, Dict, List
 
 import torch
 from nni.compression.base.compressor import Compressor, Pruner
+from nni.compression.base.target_space import PruningTargetSpace, TargetType
 from nni.compression.base.wrapper import ModuleWrapper
 from nni.compression.pruning.tools import active_sparse_targets_filter, generate_sparsity, is_active_target, norm_metrics
 from nni.compression.utils.evaluator import Evaluator
 
-from . import genetics, stress
-from .arguments import check_value
+from . import genetics
+from .arguments import PrunerArguments
+from .phase import StressPhase
 
 Masks = Dict[str, Dict[str, torch.Tensor]]
 
@@ -32,14 +35,14 @@ class StressPruner(Pruner):
         NNI's evaluator, for training under stress.
     training_steps
         Length of the stress phase in optimizer steps; ``compress(max_steps=...)`` overrides it.
-    temperature
-        tau >= 0 of the survival probability; 0 keeps the strongest clusters.
-    stressor
-        ``attenuate``: the effective strength of a synapse is w (1 - level (1 - P)); its weight is not touched.
-    stress_peak, stress_onset, stress_ramp
-        Highest stress level, and the onset and rise of stress as shares of the stress phase, all in [0, 1].
     seed
-        Seed of the draw. The same seed on the same weights gives the same offspring.
+        Seed of every random choice. The same seed on the same weights and data gives the same offspring.
+    steps_per_epoch
+        Needed where ``stress_unit="epochs"``.
+    stress_overrides
+        Stress settings of single layers: {regular expression of the module's name: {setting: value}}.
+    **arguments
+        Settings of stress and genetics, see :class:`nni_stress.arguments.PrunerArguments`.
 
     Raises
     ------
@@ -48,32 +51,43 @@ class StressPruner(Pruner):
     """
 
     def __init__(self, model: torch.nn.Module, config_list: List[Dict], evaluator: Evaluator | None = None,
-                 training_steps: int | None = None, *, temperature: float = 0.1, stressor: str = "attenuate",
-                 stress_peak: float = 0.5, stress_onset: float = 0.0, stress_ramp: float = 0.5, seed: int = 0,
-                 existed_wrappers: Dict[str, ModuleWrapper] | None = None):
-        for name, value in dict(temperature=temperature, stressor=stressor, stress_peak=stress_peak,
-                                stress_onset=stress_onset, stress_ramp=stress_ramp).items():
-            check_value(name, value)
-        if training_steps is not None and (not isinstance(training_steps, int) or training_steps < 1):
-            raise ValueError(f"training_steps must be a whole number of at least 1, but got {training_steps!r}")
+                 training_steps: int | None = None, *, seed: int = 0, steps_per_epoch: int | None = None,
+                 stress_overrides: Dict[str, Dict[str, Any]] | None = None,
+                 existed_wrappers: Dict[str, ModuleWrapper] | None = None, **arguments):
+        self.arguments = PrunerArguments.from_mapping(arguments)
+        for name, value in (("training_steps", training_steps), ("steps_per_epoch", steps_per_epoch)):
+            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+                raise ValueError(f"{name} must be a whole number of at least 1, but got {value!r}")
         if isinstance(seed, bool) or not isinstance(seed, int):
             raise TypeError(f"seed must be a whole number, but got {seed!r}")
+        if self.arguments.strength == "taylor" and evaluator is None:
+            raise ValueError("strength='taylor' is gathered while training: it needs an evaluator, but got none")
+        if self.arguments.stress_unit == "epochs" and steps_per_epoch is None:
+            raise ValueError("stress_unit='epochs' needs steps_per_epoch, but got none")
+        self._phase = StressPhase(self.arguments, stress_overrides or {}, steps_per_epoch)
         super().__init__(model, config_list, evaluator, existed_wrappers)
-        if not any(is_active_target(space) for spaces in self._target_spaces.values() for space in spaces.values()):
+        if not any(is_active_target(space) for _, _, space in self._targets()):
             self.unwrap_model()
             raise ValueError(f"no module of the model has a sparsity to reach under the config list {config_list!r}")
-        self.training_steps, self.temperature, self.stressor = training_steps, temperature, stressor
-        self.stress_peak, self.stress_onset, self.stress_ramp = stress_peak, stress_onset, stress_ramp
         self._generator = torch.Generator().manual_seed(seed)
-        self._step, self._level = 0, 0.0
+        self.training_steps = training_steps
         # Under these names NNI's scheduled pruners set how often masks are drawn while training.
         self.interval_steps, self.total_times = -1, 1
-        self._inherited = self.get_masks()
+        self._inherited, self._synthesized = self.get_masks(), False
 
     @classmethod
     def from_compressor(cls, compressor: Compressor, new_config_list: List[Dict], *args,
                         evaluator: Evaluator | None = None, **kwargs):
         return super().from_compressor(compressor, new_config_list, *args, evaluator=evaluator, **kwargs)
+
+    def _set_default_sparse_granularity(self, target_space: PruningTargetSpace):
+        return None if self.arguments.encoding == "synapse" else super()._set_default_sparse_granularity(target_space)
+
+    def _targets(self):
+        """(module name, target name, target space) in an order that is the same in every process; NNI's is not."""
+        for module_name in sorted(self._target_spaces):
+            for target_name in sorted(self._target_spaces[module_name]):
+                yield module_name, target_name, self._target_spaces[module_name][target_name]
 
     # Genetics
 
@@ -81,99 +95,134 @@ class StressPruner(Pruner):
         return active_sparse_targets_filter(self._target_spaces)
 
     def _calculate_metrics(self, data: Masks) -> Masks:
-        return norm_metrics(p=1, data=data, target_spaces=self._target_spaces)
+        if self._phase.taylor_strength:
+            return self._phase.taylor_strength
+        return norm_metrics(p=2 if self.arguments.strength == "l2" else 1, data=data, target_spaces=self._target_spaces)
 
     def _generate_sparsity(self, metrics: Masks) -> Masks:
         inherited = {m: {t: self._inherited[m][t] for t in targets} for m, targets in metrics.items()}
-        alive = self._calculate_metrics(inherited)
+        alive = norm_metrics(p=1, data=inherited, target_spaces=self._target_spaces)
         scores = defaultdict(dict)
-        for module_name in sorted(metrics):  # NNI's order of modules changes from process to process
-            for target_name, strength in sorted(metrics[module_name].items()):
-                score = genetics.perturbed_strength(strength, self.temperature, self._generator)
+        for module_name, target_name, space in self._targets():
+            if target_name in metrics.get(module_name, {}):
+                score = self._score(space, metrics[module_name][target_name])
                 # what an earlier generation removed is the first to be removed again
                 scores[module_name][target_name] = score.where(alive[module_name][target_name] > 0, -torch.inf)
-        masks = generate_sparsity(scores, self._target_spaces)
+        if self.arguments.sampling == "bernoulli":
+            with self._each_at_threshold(0.5):
+                masks = generate_sparsity(scores, self._target_spaces)
+        else:
+            masks = generate_sparsity(scores, self._target_spaces)
         self._revive_dead_layers(masks, scores)
+        if self.arguments.synapse_sparsity:
+            self._thin_out(masks)
         return masks
+
+    def _score(self, space: PruningTargetSpace, strength: torch.Tensor) -> torch.Tensor:
+        """What NNI's rules rank the clusters of a target by: their perturbed strength, or 1 and 0 as drawn."""
+        tau = self.arguments.temperature
+        if self.arguments.sampling == "bernoulli":
+            factor = 1.0 if space.sparse_ratio is None else 1 - space.sparse_ratio
+            drawn = genetics.bernoulli_survival(genetics.survival_probability(strength, tau, factor), self._generator)
+            return torch.where(drawn > 0, 1.0, strength / strength.max().clamp(min=1e-30) * 0.25)
+        if tau == 0:
+            return strength.clone()
+        return genetics.perturbed_strength(strength, tau, genetics.gumbel_noise(strength.shape, self._generator))
+
+    @contextmanager
+    def _settings(self, changes):
+        """Let NNI's rules see other settings for a while: [(target space, {setting: value})]."""
+        before = [(space, space._setting) for space, _ in changes]
+        try:
+            for space, change in changes:
+                space._setting = {**space._setting, **change}
+            yield
+        finally:
+            for space, setting in before:
+                space._setting = setting
+
+    def _each_at_threshold(self, threshold: float):
+        free = dict(sparse_threshold=threshold, sparse_ratio=None, global_group_id=None, dependency_group_id=None)
+        return self._settings([(space, free) for _, _, space in self._targets() if is_active_target(space)])
 
     def _revive_dead_layers(self, masks: Masks, scores: Masks):
         """A layer never loses its last cluster: where a rule of the config took them all, the strongest comes back."""
-        dead = {(m, t) for m in scores for t in scores[m] if not masks[m][t].any()}
-        if not dead:
-            return
-        for module_name, target_name in dead:
-            space = self._target_spaces[module_name][target_name]
-            clusters = scores[module_name][target_name].numel()
-            setting = space._setting
-            spared = {**setting, "sparse_threshold": None, "global_group_id": None, "dependency_group_id": None,
-                      "sparse_ratio": (clusters - 0.5) / clusters, "max_sparse_ratio": None, "min_sparse_ratio": None}
-            space._setting = spared
-            try:
-                alone = {module_name: self._target_spaces[module_name]}
-                masks[module_name].update(generate_sparsity(scores, alone)[module_name])
-            finally:
-                space._setting = setting
+        for module_name, targets in scores.items():
+            for target_name, score in targets.items():
+                if masks[module_name][target_name].any():
+                    continue
+                all_but_one = dict(sparse_ratio=(score.numel() - 0.5) / score.numel(), sparse_threshold=None,
+                                   global_group_id=None, dependency_group_id=None, max_sparse_ratio=None,
+                                   min_sparse_ratio=None)
+                with self._settings([(self._target_spaces[module_name][target_name], all_but_one)]):
+                    alone = generate_sparsity(scores, {module_name: self._target_spaces[module_name]})
+                masks[module_name].update(alone[module_name])
 
-    # Stress
+    def _thin_out(self, masks: Masks):
+        """Inside the surviving clusters, draw which synapses survive, to the exact share of each target."""
+        for module_name, target_name, space in self._targets():
+            if not is_active_target(space) or space.type is not TargetType.PARAMETER or space._scaler is None:
+                continue
+            alive = masks[module_name][target_name].expand(space.shape) * self._inherited[module_name][target_name]
+            score = space.target.detach().abs()
+            if self.arguments.temperature:
+                noise = genetics.gumbel_noise(score.shape, self._generator)
+                score = genetics.perturbed_strength(score, self.arguments.temperature, noise)
+            score = score.where(alive > 0, torch.inf).flatten()
+            removed = score.topk(int(int(alive.sum()) * self.arguments.synapse_sparsity), largest=False).indices
+            masks[module_name][target_name] = alive.flatten().scatter(0, removed, 0.0).view(space.shape)
 
-    def _apply_stress(self, level: float):
-        """Let every synapse feel this level of stress, through NNI's own multiplication of weight by mask."""
-        metrics = self._calculate_metrics(self._collect_data())
-        masks = defaultdict(dict)
-        for module_name, targets in metrics.items():
-            for target_name, strength in targets.items():
-                space = self._target_spaces[module_name][target_name]
-                felt = stress.attenuation(genetics.survival_probability(strength, self.temperature), level)
-                if space._scaler is not None:
-                    felt = space._scaler.expand(felt, space.shape, keepdim=True, full_expand=False)
-                masks[module_name][target_name] = felt.expand(space.shape)
-        for module_name, spaces in self._target_spaces.items():
-            for target_name, space in spaces.items():
-                source = masks.get((space.align or {}).get("module_name") or module_name, {})
-                if space.align and space.target is not None and space.align["target_name"] in source:
-                    felt = source[space.align["target_name"]]
-                    others = [d for d in range(felt.dim()) if d not in [a % felt.dim() for a in space.align["dims"]]]
-                    masks[module_name][target_name] = felt.amax(others) if others else felt
-        self._update_masks_of_the_living(masks)
+    def _synthesize(self):
+        masks = self.generate_masks()
+        self.update_masks(self.keep_removed(masks))
+        self._inherited, self._synthesized = self.get_masks(), True
 
-    def _update_masks_of_the_living(self, masks: Masks):
-        """Set masks; what an earlier generation removed stays removed."""
+    def keep_removed(self, masks: Masks) -> Masks:
+        """The masks, less what an earlier generation removed."""
         for module_name, targets in masks.items():
             for target_name in targets:
                 inherited = self._inherited[module_name].get(target_name)
                 if inherited is not None:
                     targets[target_name] = targets[target_name] * inherited
-        self.update_masks(masks)
-
-    def _on_step(self, total_steps: int):
-        self._step += 1
-        level = stress.stress_level(self._step, total_steps, self.stress_peak, self.stress_onset, self.stress_ramp)
-        if level != self._level:  # on the plateau nothing changes, and nothing is computed
-            self._level = level
-            self._apply_stress(level)
+        return masks
 
     # NNI's interface
 
-    def _synthesize(self):
-        self._update_masks_of_the_living(self.generate_masks())
-        self._inherited = self.get_masks()
-
     def _single_compress(self, max_steps: int | None, max_epochs: int | None):
-        if self.evaluator is None:
-            if max_steps is not None or max_epochs is not None:
-                raise ValueError(f"training under stress needs an evaluator, but got max_steps={max_steps}, "
-                                 f"max_epochs={max_epochs} and evaluator=None")
+        if self.evaluator is not None:
+            self._fusion_compress(max_steps, max_epochs)
+        elif max_steps is not None or max_epochs is not None:
+            raise ValueError(f"training under stress needs an evaluator, but got max_steps={max_steps}, "
+                             f"max_epochs={max_epochs} and evaluator=None")
+        else:
             self._inherited = self.get_masks()
             self._synthesize()
-        else:
-            self._fusion_compress(max_steps, max_epochs)
 
     def _fuse_preprocess(self, evaluator: Evaluator):
-        self._step, self._level, self._inherited = 0, 0.0, self.get_masks()
-        evaluator.patch_optimizer_step(before_step_tasks=[], after_step_tasks=[lambda: self._on_step(self._total_steps)])
+        scheduled = self.interval_steps > 0
+        steps = self.interval_steps * self.total_times if scheduled else self.training_steps
+        self._inherited = self.get_masks()
+        if self._synthesized and not scheduled and self._steps_now is None:
+            return  # trained on by a compressor fused with this one: the offspring is there, and only keeps its masks
+        steps = self._steps_now or steps
+        if steps is None:
+            raise ValueError("how long to stress? Give compress(max_steps=...) or training_steps=..., but got neither")
+        self._synthesized = False
+        self._phase.begin(self, steps)
+
+        def after_step():
+            self._phase.after_step()
+            if self._phase.step == steps or (scheduled and self._phase.step < steps
+                                             and self._phase.step % self.interval_steps == 0):
+                self._synthesize()
+
+        evaluator.patch_optimizer_step(before_step_tasks=[self._phase.before_step], after_step_tasks=[after_step])
 
     def _fuse_postprocess(self, evaluator: Evaluator):
-        self._synthesize()
+        if not self._synthesized:
+            self._synthesize()
+
+    _steps_now: int | None = None
 
     def compress(self, max_steps: int | None = None, max_epochs: int | None = None):
         """Train under stress for `max_steps` (or `training_steps`) optimizer steps, then synthesize.
@@ -188,7 +237,10 @@ class StressPruner(Pruner):
             return self.bound_model, self.get_masks()
         if max_steps is None and max_epochs is None:
             max_steps = self.training_steps
-        self._total_steps = max_steps or self.training_steps
-        if self._total_steps is None:
+        self._steps_now = max_steps or self.training_steps
+        if self._steps_now is None:
             raise ValueError("how long to stress? Give compress(max_steps=...) or training_steps=..., but got neither")
-        return super().compress(max_steps, max_epochs)
+        try:
+            return super().compress(max_steps, max_epochs)
+        finally:
+            self._steps_now = None

@@ -10,6 +10,10 @@ def generator(seed=0):
     return torch.Generator().manual_seed(seed)
 
 
+def perturbed(strength, temperature, source):
+    return genetics.perturbed_strength(strength, temperature, genetics.gumbel_noise(strength.shape, source))
+
+
 def test_survival_probability_is_the_formula():
     strength = torch.tensor([4.0, 2.0, 0.0])
     expected = [0.8, 0.8 * math.exp(-0.5 / 0.5), 0.8 * math.exp(-1 / 0.5)]
@@ -26,12 +30,12 @@ def test_a_layer_without_strength_has_no_favourites():
 
 def test_at_temperature_zero_strength_is_not_perturbed():
     strength = torch.rand(50, generator=generator())
-    assert torch.equal(genetics.perturbed_strength(strength, 0.0, generator()), strength)
+    assert torch.equal(perturbed(strength, 0.0, generator()), strength)
 
 
 def test_the_same_seed_gives_the_same_draw():
     strength = torch.rand(50, generator=generator())
-    draws = [genetics.perturbed_strength(strength, 0.3, generator(seed)) for seed in (1, 1, 2)]
+    draws = [perturbed(strength, 0.3, generator(seed)) for seed in (1, 1, 2)]
     assert torch.equal(draws[0], draws[1]) and not torch.equal(draws[0], draws[2])
 
 
@@ -39,8 +43,16 @@ def test_keeping_the_largest_draws_in_proportion_to_survival_probability():
     """Against an independent computation: the first of a draw without replacement has probability P(c) / sum P."""
     strength, temperature, draws = torch.tensor([3.0, 2.5, 1.0]), 0.4, 20_000
     source = generator(3)
-    firsts = [int(genetics.perturbed_strength(strength, temperature, source).argmax()) for _ in range(draws)]
+    firsts = [int(perturbed(strength, temperature, source).argmax()) for _ in range(draws)]
     frequency = torch.bincount(torch.tensor(firsts), minlength=3) / draws
     probability = genetics.survival_probability(strength, temperature)
     # four standard errors of a frequency of one half
     assert torch.allclose(frequency, probability / probability.sum(), atol=4 * 0.5 / math.sqrt(draws))
+
+
+def test_bernoulli_draws_are_independent_with_probability_p():
+    survival = torch.tensor([0.0, 0.25, 1.0]).repeat(20_000, 1)
+    drawn = genetics.bernoulli_survival(survival, generator(4))
+    assert set(drawn.unique().tolist()) == {0, 1}
+    # four standard errors
+    assert drawn.mean(0).tolist() == pytest.approx([0, 0.25, 1], abs=4 * math.sqrt(0.25 * 0.75 / 20_000))

@@ -3,7 +3,7 @@ import nni
 import pytest
 import torch
 import torchvision.models
-from nni.compression.pruning import L1NormPruner
+from nni.compression.pruning import L1NormPruner, L2NormPruner, LevelPruner
 from nni.compression.speedup import ModelSpeedup
 from nni.compression.utils import auto_set_denpendency_group_ids
 from nni.compression.utils.evaluator import TorchEvaluator
@@ -124,12 +124,12 @@ def test_under_stress_the_weak_are_attenuated_and_weights_are_not_touched():
                           temperature=0.1)
     _, masks = pruner.compress()
     assert (seen[2]["weight"] == 1).all()
-    felt = seen[10]["weight"].flatten(1)[:, 0]
+    felt = seen[9]["weight"].flatten(1)[:, 0]
     strength = before["conv2.weight"].abs().flatten(1).sum(1)
     assert torch.equal(felt.argsort(), strength.argsort()) and float(felt.max()) == pytest.approx(1)
     assert float(felt.min()) == pytest.approx(1 - 0.8 * (1 - float(torch.exp((strength.min() / strength.max() - 1) / 0.1))), abs=1e-4)
-    assert torch.equal(seen[10]["bias"], felt)
-    assert float(seen[4]["weight"].min()) > float(seen[10]["weight"].min())
+    assert torch.equal(seen[9]["bias"], felt)
+    assert float(seen[4]["weight"].min()) > float(seen[9]["weight"].min())
     assert set(masks["conv2"]["weight"].unique().tolist()) == {0, 1}
     pruner.unwrap_model()
     for name, parameter in model.named_parameters():
@@ -196,3 +196,135 @@ def test_the_length_of_the_stress_phase_must_be_known():
         StressPruner(model, config(), evaluator(model)).compress()
     with pytest.raises(ValueError, match="needs an evaluator"):
         StressPruner(network(), config()).compress(max_steps=3)
+
+
+@pytest.mark.parametrize("stressor", ["attenuate", "silence", "nested_silence", "weaken"])
+@pytest.mark.parametrize("strength", ["magnitude", "l2", "taylor"])
+@pytest.mark.parametrize("sampling", ["exact", "bernoulli"])
+def test_every_stressor_goes_with_every_strength_and_sampling(stressor, strength, sampling):
+    def compress():
+        model = network()
+        pruner = StressPruner(model, config(), evaluator(model), 12, stressor=stressor, strength=strength, sampling=sampling,
+                              stress_peak=1.0, stress_onset=0.2, temperature=0.5, seed=3)
+        _, masks = pruner.compress()
+        pruner.unwrap_model()
+        return masks, model.state_dict()
+
+    masks, weights = compress()
+    again, weights_again = compress()
+    assert same_masks(masks, again) and all(torch.equal(weights[name], weights_again[name]) for name in weights)
+    for targets in masks.values():
+        clusters = targets["weight"].flatten(1).any(1)
+        assert torch.equal(targets["bias"].bool(), clusters) and clusters.any()
+        if sampling == "exact":
+            assert int(clusters.sum()) == len(clusters) - int(len(clusters) * 0.5)
+
+
+@pytest.mark.parametrize("setting, fewest, most", [("nested_silence", 15, 43), ("silence", 1, 50)])
+def test_silence_is_drawn_anew_at_every_step(setting, fewest, most):
+    model, seen, pruner = network(), [], None
+
+    def training_func(wrapped, optimizers, training_step, lr_schedulers=None, max_steps=None, max_epochs=None):
+        for _ in range(max_steps):
+            optimizers.step()
+            seen.append(pruner.get_masks()["conv2"]["weight"].flatten(1).any(1))
+
+    traced = nni.trace(torch.optim.SGD)(model.parameters(), lr=0.1)
+    pruner = StressPruner(model, config(), TorchEvaluator(training_func, traced, lambda batch, model: None), 40,
+                          stressor=setting, stress_peak=1.0, stress_onset=0.0, stress_ramp=0.0, temperature=0.3)
+    pruner.compress()
+    sizes = [int(clusters.sum()) for clusters in seen[:-1]]
+    assert len(set(sizes)) > 5 and fewest <= min(sizes) and max(sizes) <= most
+    if setting == "nested_silence":  # what is silent in a larger network is silent in the smaller
+        for one, other in zip(seen[:-1], seen[1:-1]):
+            assert not (one & ~other).any() or not (other & ~one).any()
+
+
+def test_weakening_makes_weak_weights_decay_and_spares_the_strongest():
+    model = network()
+    before = {name: p.detach().clone() for name, p in model.named_parameters()}
+
+    def training_func(wrapped, optimizers, training_step, lr_schedulers=None, max_steps=None, max_epochs=None):
+        for _ in range(max_steps):
+            optimizers.step()
+
+    traced = nni.trace(torch.optim.SGD)(model.parameters(), lr=0.1)
+    pruner = StressPruner(model, config(), TorchEvaluator(training_func, traced, lambda batch, model: None), 20,
+                          stressor="weaken", stress_peak=1.0, stress_ramp=0.0, temperature=0.02)
+    pruner.compress()
+    pruner.unwrap_model()
+    ratio = (model.conv2.weight.detach() / before["conv2.weight"]).flatten(1)
+    strength = before["conv2.weight"].abs().flatten(1).sum(1)
+    assert float(ratio[strength.argmax()].min()) == pytest.approx(1, abs=1e-5)
+    assert float(ratio[strength.argmin()].max()) < 0.02
+    assert torch.allclose(model.conv2.bias / before["conv2.bias"], ratio[:, 0], rtol=1e-3)
+    assert torch.equal(model.fc2.weight, before["fc2.weight"])
+
+
+def test_layers_may_be_stressed_differently():
+    model, seen, pruner = network(), {}, None
+
+    def training_func(wrapped, optimizers, training_step, lr_schedulers=None, max_steps=None, max_epochs=None):
+        for _ in range(max_steps):
+            optimizers.step()
+            seen.update({name: targets["weight"].clone() for name, targets in pruner.get_masks().items()})
+            if pruner._phase.step == 5:
+                return
+
+    traced = nni.trace(torch.optim.SGD)(model.parameters(), lr=0.1)
+    pruner = StressPruner(model, config(), TorchEvaluator(training_func, traced, lambda batch, model: None), 10,
+                          stress_ramp=0.0, stress_overrides={"conv.*": {"stress_peak": 0.0}, "conv2": {"stress_peak": 1.0}})
+    pruner.compress()
+    assert (seen["conv1"] == 1).all() and float(seen["conv2"].min()) < 0.6 and 0.4 < float(seen["fc1"].min()) < 0.8
+
+
+def test_times_may_be_steps_or_epochs():
+    def peak_reached_at(**arguments):
+        model, levels, pruner = network(), [], None
+
+        def training_func(wrapped, optimizers, training_step, lr_schedulers=None, max_steps=None, max_epochs=None):
+            for _ in range(max_steps):
+                optimizers.step()
+                levels.append(round(float(pruner.get_masks()["conv1"]["weight"].min()), 6))
+
+        traced = nni.trace(torch.optim.SGD)(model.parameters(), lr=0.1)
+        pruner = StressPruner(model, config(), TorchEvaluator(training_func, traced, lambda b, m: None), 40, **arguments)
+        pruner.compress()
+        stressed = levels[:-1]
+        return levels.index(next(level for level in stressed if level < 1)) + 1, stressed.index(min(stressed)) + 1
+
+    assert peak_reached_at(stress_onset=0.25, stress_ramp=0.25) == (11, 20)
+    assert peak_reached_at(stress_onset=10, stress_ramp=10, stress_unit="steps") == (11, 20)
+    assert peak_reached_at(stress_onset=2, stress_ramp=2, stress_unit="epochs", steps_per_epoch=5) == (11, 20)
+
+
+@pytest.mark.parametrize("ratio", [0.0, 0.5, 0.9])
+def test_synapses_alone_and_within_clusters_meet_their_exact_share(ratio):
+    model = network()
+    _, masks = StressPruner(model, config(ratio=0.5), encoding="synapse", temperature=0.2).compress()
+    for targets in masks.values():
+        assert int((targets["weight"] == 0).sum()) == int(targets["weight"].numel() * 0.5)
+    model = network()
+    _, masks = StressPruner(model, config(ratio=0.5), synapse_sparsity=ratio, temperature=0.2).compress()
+    for targets in masks.values():
+        weight, alive = targets["weight"], targets["bias"].bool()
+        assert int(alive.sum()) == len(alive) - int(len(alive) * 0.5)
+        assert not weight[~alive].any()
+        assert int((weight[alive] == 0).sum()) == int(weight[alive].numel() * ratio)
+
+
+def test_at_temperature_zero_l2_is_the_l2_norm_pruner_and_synapses_are_the_level_pruner():
+    for arguments, reference in ((dict(strength="l2"), L2NormPruner), (dict(encoding="synapse"), LevelPruner)):
+        _, masks = StressPruner(network(), config(), temperature=0, **arguments).compress()
+        _, expected = reference(network(), config()).compress()
+        assert same_masks(masks, expected)
+
+
+def test_bernoulli_survival_follows_the_probability():
+    """Over many seeds, each cluster survives about as often as its survival probability says (four standard errors)."""
+    model = network()
+    strength = model.conv1.weight.detach().abs().flatten(1).sum(1)
+    expected = 0.7 * torch.exp((strength / strength.max() - 1) / 0.5)
+    draws = torch.stack([StressPruner(network(), [{"op_names": ["conv1"], "sparse_ratio": 0.3}], sampling="bernoulli",
+                                      temperature=0.5, seed=seed).compress()[1]["conv1"]["bias"] for seed in range(600)])
+    assert torch.allclose(draws.mean(0), expected, atol=4 * 0.5 / 600 ** 0.5)

@@ -1,0 +1,165 @@
+"""The stress phase: carries the state of stress over the targets of a pruner, from step to step of its training."""
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from dataclasses import replace
+from typing import Any, Mapping
+
+import torch
+from nni.compression.base.target_space import TargetType
+from nni.compression.pruning.tools import generate_sparsity, is_active_target
+
+from . import genetics, stress
+from .arguments import PrunerArguments
+
+
+class StressPhase:
+    """Stress upon the clusters of a pruner's targets.
+
+    Parameters
+    ----------
+    arguments
+        Settings of all layers.
+    overrides
+        {regular expression of the module's name: {setting: value}}; the last that matches wins.
+    steps_per_epoch
+        Where times are in epochs.
+    """
+
+    def __init__(self, arguments: PrunerArguments, overrides: Mapping[str, Mapping[str, Any]], steps_per_epoch: int | None):
+        self._arguments, self._steps_per_epoch = arguments, steps_per_epoch
+        self._overrides = []
+        for pattern, settings in overrides.items():
+            wrong = [name for name in settings if not name.startswith("stress")]
+            if wrong:
+                raise ValueError(f"stress_overrides of {pattern!r}: only stress settings may differ between layers, "
+                                 f"but got {wrong[0]!r}")
+            self._overrides.append((re.compile(pattern), replace(arguments, **settings)))
+        self.step = 0
+        self.taylor_strength: dict = {}  # {module: {target: root mean square of (gradient x weight) of each cluster}}
+
+    def begin(self, pruner, total_steps: int) -> None:
+        """Start a phase of `total_steps` optimizer steps over the pruner's targets."""
+        self._pruner, self._total = pruner, total_steps
+        self.step, self._ranks, self._levels = 0, {}, {}
+        self.taylor_strength, self._counts = {}, {}
+        self._schedules = {module: self._schedule(self._settings(module)) for module, _, _ in pruner._targets()}
+
+    def _settings(self, module_name: str) -> PrunerArguments:
+        found = [settings for pattern, settings in self._overrides if pattern.fullmatch(module_name)]
+        return found[-1] if found else self._arguments
+
+    def _schedule(self, settings: PrunerArguments) -> stress.Schedule:
+        unit = {"share": self._total, "steps": 1, "epochs": self._steps_per_epoch}[settings.stress_unit]
+        return stress.Schedule(settings.stress_peak, settings.stress_onset * unit, settings.stress_ramp * unit,
+                               settings.stress_plateau * unit, settings.stress_shape)
+
+    def before_step(self) -> None:
+        """Gather Taylor importance (Molchanov et al., arXiv 1906.10771) from the gradients of the step to come."""
+        if self._arguments.strength != "taylor" or self.step >= self._total:
+            return
+        for module, target, space in self._pruner._targets():
+            if not is_active_target(space) or space.target.grad is None:
+                continue
+            effect, active = space.target.grad * space.target.detach(), space.mask
+            if space._scaler is not None:  # a cluster counts as one: the summed effect of its synapses
+                effect = space._scaler.shrink(effect, lambda t: t.sum(-1), keepdim=True)
+                active = space._scaler.shrink(active, lambda t: t.amax(-1), keepdim=True)
+            means = self.taylor_strength.setdefault(module, {})
+            counts = self._counts.setdefault(module, {})
+            if target not in means:
+                means[target], counts[target] = torch.zeros_like(effect), torch.zeros_like(effect)
+            counts[target] += active > 0  # a silent cluster shows no effect, which says nothing of its importance
+            gain = torch.where(active > 0, 1 / counts[target].clamp(min=1), 0.0)
+            means[target].copy_((means[target] ** 2).lerp(effect ** 2, gain).sqrt())
+
+    def after_step(self) -> None:
+        """Count an optimizer step, and let every synapse feel the stress of the next."""
+        self.step += 1
+        if self.step >= self._total:
+            return
+        masks, decays, drawn, strengths = {}, {}, {}, None
+        for module, target, space in self._pruner._targets():
+            if not is_active_target(space) or space.type is not TargetType.PARAMETER:
+                continue
+            settings = self._settings(module)
+            level, before = stress.stress_level(self.step, self._schedules[module]), self._levels.get(module, 0.0)
+            self._levels[module] = level
+            if level == before and (level == 0 or settings.stressor == "attenuate"):
+                continue  # nothing has changed, and nothing is computed
+            if strengths is None:
+                strengths = self._strengths()
+            group = space.dependency_group_id
+            key = (module, target) if group is None else group  # layers that go together feel the same
+            if key not in drawn:
+                drawn[key] = self._factor(settings, key, strengths[module][target], level, strengths)
+            kind = decays if settings.stressor == "weaken" and level else masks
+            kind.setdefault(module, {})[target] = self._expand(space, drawn[key])
+        self._spread_to_aligned(masks)
+        self._spread_to_aligned(decays)
+        if masks:
+            self._pruner.update_masks(self._pruner.keep_removed(masks))
+        with torch.no_grad():
+            for module, targets in decays.items():
+                for target, factor in targets.items():
+                    self._pruner._target_spaces[module][target].target.mul_(factor)
+
+    def _strengths(self):
+        """Strength of the clusters; of layers that go together, the mean over the layers, as in NNI's rules."""
+        strengths = self._pruner._calculate_metrics(self._pruner._collect_data())
+        groups = defaultdict(list)
+        for module, target, space in self._pruner._targets():
+            if space.dependency_group_id is not None and target in strengths.get(module, {}):
+                groups[space.dependency_group_id].append((module, target))
+        for members in groups.values():
+            mean = torch.stack([strengths[module][target] for module, target in members]).mean(0)
+            for module, target in members:
+                strengths[module] = {**strengths[module], target: mean}
+        return strengths
+
+    def _factor(self, settings, key, strength, level, strengths):
+        """Factor of each cluster's effective strength (of its weights, where they are weakened)."""
+        if level == 0:
+            return torch.ones_like(strength)
+        if settings.stressor == "nested_silence":
+            if not self._ranks:  # kept through the phase, so that the order settles
+                self._rank_all(strengths)
+            return stress.nested_silence(*self._ranks[key], level, self._pruner._generator)
+        survival = genetics.survival_probability(strength, settings.temperature)
+        if settings.stressor == "attenuate":
+            return stress.attenuation(survival, level)
+        if settings.stressor == "silence":
+            return stress.silence(survival, level, self._pruner._generator)
+        return stress.weakening(survival, level, self._total)
+
+    def _rank_all(self, strengths) -> None:
+        """Rank the clusters of every target, and count how many the config's rules would leave if drawn now."""
+        coming = generate_sparsity(strengths, self._pruner._target_spaces)
+        for module, target, space in self._pruner._targets():
+            if target not in strengths.get(module, {}):
+                continue
+            mask, strength = coming[module][target].expand(space.shape), strengths[module][target]
+            if space._scaler is not None:
+                mask = space._scaler.shrink(mask.float(), lambda t: t.amax(-1), keepdim=True)
+            order = strength.flatten().argsort(descending=True)
+            rank = torch.empty_like(order).scatter_(0, order, torch.arange(len(order), device=order.device))
+            group = space.dependency_group_id
+            self._ranks[(module, target) if group is None else group] = rank.view_as(strength), max(1, int(mask.sum()))
+
+    @staticmethod
+    def _expand(space, factor):
+        if space._scaler is not None:
+            factor = space._scaler.expand(factor, space.shape, keepdim=True, full_expand=False)
+        return factor.expand(space.shape)
+
+    def _spread_to_aligned(self, factors) -> None:
+        """What a cluster's weights feel, its bias feels, too."""
+        for module, target, space in self._pruner._targets():
+            if not space.align or space.type is not TargetType.PARAMETER or space.target is None:
+                continue
+            source = factors.get(space.align["module_name"] or module, {}).get(space.align["target_name"])
+            if source is not None:
+                kept = {dimension % source.dim() for dimension in space.align["dims"]}
+                others = [d for d in range(source.dim()) if d not in kept]
+                factors.setdefault(module, {})[target] = source.amax(others) if others else source

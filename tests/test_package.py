@@ -1,0 +1,30 @@
+"""The distribution: a built wheel works, and importing is light."""
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+
+
+def test_a_built_wheel_works_away_from_the_checkout(tmp_path):
+    source = tmp_path / "source"
+    shutil.copytree(ROOT, source, ignore=shutil.ignore_patterns(".*", "runs", "*.egg-info", "build", "__pycache__"))
+    subprocess.run([sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation",
+                    "--wheel-dir", str(tmp_path), str(source)], check=True, capture_output=True)
+    wheel, = tmp_path.glob("nni_stress-*.whl")
+    site = tmp_path / "site"
+    zipfile.ZipFile(wheel).extractall(site)
+    assert {path.name for path in site.iterdir() if path.is_dir()} >= {"nni_stress", "trials", "reports"}
+    assert not (site / "tests").exists() and (site / "nni_stress" / "loopback.js").exists()
+    script = ("import nni_stress, trials.models, reports, sys; assert nni_stress.__file__.startswith(sys.argv[1]); "
+              "print(sum(p.numel() for p in trials.models.lenet5().parameters()))")
+    done = subprocess.run([sys.executable, "-c", script, str(site)], cwd=tmp_path, capture_output=True, text=True,
+                          env={"PYTHONPATH": str(site), "PATH": "/usr/bin:/bin"})
+    assert done.stdout == "431080\n", done.stderr
+
+
+def test_the_tuner_imports_without_torch():
+    script = "import sys, nni_stress; nni_stress.StressTuner; assert 'torch' not in sys.modules; assert 'StressPruner' in dir(nni_stress)"
+    subprocess.run([sys.executable, "-c", script], check=True, cwd=ROOT)
