@@ -5,6 +5,8 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from .modes import evaluating
+
 
 def synapses(network: nn.Module) -> int:
     """Number of weights and biases."""
@@ -14,13 +16,8 @@ def synapses(network: nn.Module) -> int:
 @torch.no_grad()
 def macs(network: nn.Module, example_input: torch.Tensor) -> int:
     """Multiply-accumulates of convolutions and matrix products for one input (the first of `example_input`'s batch)."""
-    training = network.training
-    network.eval()
-    try:
-        with FlopCounterMode(display=False) as counter:
-            network(example_input[:1])
-    finally:
-        network.train(training)
+    with evaluating(network), FlopCounterMode(display=False) as counter:
+        network(example_input[:1])
     return counter.get_total_flops() // 2
 
 

@@ -2,11 +2,142 @@
 from __future__ import annotations
 
 import math
+from typing import Callable, NamedTuple, Sequence
+
+import torch
+from torch import Tensor
 
 
-def cluster_ratio(environmental_factor: float) -> float:
-    """Share of its clusters that each layer keeps, so that about `environmental_factor` of the synapses remain.
+class Share(NamedTuple):
+    """How many clusters each group keeps, what that costs, and what kept it from the budget (None: nothing)."""
 
-    A synapse lies between a cluster and one of the layer before: with a share k of both, k squared of them remain.
+    keep: list[int]
+    cost: float
+    obstacle: str | None
+
+
+def share(importance: Sequence[Tensor], cost: Callable[[list[int]], float], budget: float, *,
+          blocks: Sequence[int] | None = None, frozen: Sequence[bool] | None = None, floor: int = 1, multiple: int = 1,
+          power: float = 0.7) -> Share:
+    """Share one budget over groups of clusters by importance per unit of cost.
+
+    The cluster of least importance / marginal cost ** power goes first, wherever it is, until the budget is met. What
+    a cluster costs shrinks with its neighbours, so the marginal costs are taken anew whenever 2 % of the cost are gone.
+
+    Parameters
+    ----------
+    importance
+        For each group, the importance of its clusters, one-dimensional, not negative.
+    cost
+        Cost of a network whose group i keeps the i-th number of clusters.
+    budget
+        Highest cost, in the unit of `cost`.
+    blocks
+        For each group, how many equal parts of it must lose the same number of clusters (grouped convolutions).
+    frozen
+        For each group, whether it must keep all.
+    floor
+        Least number of clusters a group keeps; at least one of each block survives in any case.
+    multiple
+        Kept numbers are multiples of this where the group has as many (8 suits most hardware).
+    power
+        0: by importance alone; 1: by importance per unit of cost.
+
+    Returns
+    -------
+    Share
+        At most `budget`, and within 3 % of it, or the reason why not.
+
+    Raises
+    ------
+    ValueError
+        If the arguments do not fit together.
     """
-    return math.sqrt(environmental_factor)
+    sizes = [len(scores) for scores in importance]
+    blocks, frozen = list(blocks or [1] * len(sizes)), list(frozen or [False] * len(sizes))
+    _check(importance, sizes, blocks, frozen, budget, floor, multiple, power)
+    floors = [size if stays else min(size, math.ceil(max(floor, block) / block) * block)
+              for size, block, stays in zip(sizes, blocks, frozen)]
+    # a unit is what goes at once: one cluster of each block; units[i][k] is the importance of the k-th to go
+    units = [scores.detach().double().cpu().view(block, -1).sort(1).values.sum(0).tolist()
+             for scores, block in zip(importance, blocks)]
+    keep = _remove(units, list(sizes), floors, blocks, cost, budget, power)
+    if multiple > 1:
+        keep = [max(least, count // multiple * multiple) if size >= multiple and not stays else count
+                for count, least, size, stays in zip(keep, floors, sizes, frozen)]
+    steps = [math.lcm(block, multiple) if multiple > 1 and size >= multiple else block for block, size in zip(blocks, sizes)]
+    keep = _give_back(units, keep, sizes, blocks, steps, cost, budget, power)
+    return Share(keep, cost(keep), _obstacle(keep, floors, cost, budget))
+
+
+def _check(importance, sizes, blocks, frozen, budget, floor, multiple, power):
+    if not sizes or not len(sizes) == len(blocks) == len(frozen):
+        raise ValueError(f"importance, blocks and frozen must speak of the same groups, but got {len(sizes)}, "
+                         f"{len(blocks)} and {len(frozen)}")
+    for index, scores in enumerate(importance):
+        if scores.dim() != 1 or not torch.isfinite(scores).all() or (scores < 0).any():
+            raise ValueError(f"importance of group {index} must be finite, not negative and one-dimensional")
+        if len(scores) % blocks[index]:
+            raise ValueError(f"group {index} of {len(scores)} clusters cannot have {blocks[index]} equal blocks")
+    if not (isinstance(budget, (int, float)) and math.isfinite(budget) and budget > 0):
+        raise ValueError(f"budget must be a number above 0, but got {budget!r}")
+    for name, value in (("floor", floor), ("multiple", multiple)):
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise ValueError(f"{name} must be a whole number of at least 1, but got {value!r}")
+    if not 0 <= power <= 1:
+        raise ValueError(f"power must lie in [0, 1], but got {power!r}")
+
+
+def _marginal(keep, index, step, now, cost) -> float:
+    keep[index] -= step
+    saved = now - cost(keep)
+    keep[index] += step
+    return max(saved, 1e-12)
+
+
+def _remove(units, keep, floors, blocks, cost, budget, power):
+    gone, now = [0] * len(keep), cost(keep)
+    while now > budget:
+        able = [i for i in range(len(keep)) if keep[i] - blocks[i] >= floors[i]]
+        if not able:
+            break
+        saving = {i: _marginal(keep, i, blocks[i], now, cost) for i in able}
+        worth = {i: saving[i] ** power for i in able}
+        to_go = min(0.02 * now, now - budget)
+        while to_go > 0 and able:
+            index = min(able, key=lambda i: units[i][gone[i]] / worth[i])
+            keep[index] -= blocks[index]
+            gone[index] += 1
+            to_go -= saving[index]
+            able = [i for i in able if keep[i] - blocks[i] >= floors[i]]
+        now = cost(keep)
+    return keep
+
+
+def _give_back(units, keep, sizes, blocks, steps, cost, budget, power):
+    """Let clusters return, the worthiest first, as long as they fit into the budget."""
+    able = set(range(len(keep)))
+    while able:
+        now, gains = cost(keep), {}
+        for i in sorted(able):
+            step = min(steps[i], sizes[i] - keep[i])
+            after = [*keep[:i], keep[i] + step, *keep[i + 1:]]
+            price = cost(after)
+            if not step or price > budget:
+                able.discard(i)
+                continue
+            first = (sizes[i] - keep[i] - step) // blocks[i]
+            gained = sum(units[i][first:first + step // blocks[i]])
+            gains[i] = gained / max(price - now, 1e-12) ** power, after
+        if gains:
+            keep = gains[max(gains, key=lambda i: (gains[i][0], -i))][1]
+    return keep
+
+
+def _obstacle(keep, floors, cost, budget):
+    reached = cost(keep)
+    if reached > budget:
+        return f"the least the layers can keep costs {reached:g}, more than the budget of {budget:g}"
+    if reached < 0.97 * budget:
+        return f"no further cluster fits: {reached:g} of the budget of {budget:g} are used"
+    return None

@@ -71,6 +71,21 @@ def _mend_purity(concrete_tracer):
         concrete_tracer.node_is_impure_wrapper = is_impure
 
 
+def _mend_generics(concrete_tracer):
+    """Let `list[int]` and its like work while tracing, as today's torch.nn.functional writes them (max_pool2d without stride)."""
+    wrap = concrete_tracer._create_wrapped_leaf_iterable_class
+    if hasattr(type(wrap(None, list)), "__getitem__"):
+        return
+
+    @functools.wraps(wrap)
+    def wrap_generic(tracer, kind):
+        wrapped = wrap(tracer, kind)
+        type(wrapped).__getitem__ = lambda self, item: kind[item]
+        return wrapped
+
+    concrete_tracer._create_wrapped_leaf_iterable_class = wrap_generic
+
+
 def _mend_bytecode(concrete_proxy):
     """Let a traced value see the instruction that uses it: since Python 3.11 there are inline caches and other jumps."""
     if _sees_branches(concrete_proxy.ConcreteProxy):
@@ -154,6 +169,7 @@ def _modes_kept(model):
 _MENDS = {
     _mend_tensor_functions: "common.concrete_trace_utils.concrete_tracer",
     _mend_purity: "common.concrete_trace_utils.concrete_tracer",
+    _mend_generics: "common.concrete_trace_utils.concrete_tracer",
     _mend_bytecode: "common.concrete_trace_utils.concrete_proxy",
     _mend_lightning_steps: "compression.utils.evaluator",
     _mend_modes: "compression.speedup.model_speedup",

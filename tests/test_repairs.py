@@ -296,3 +296,18 @@ def test_nni_imports_without_warnings_about_itself():
 def test_nni_imported_before_us_is_mended_too():
     _python("import nni.compression.speedup; from nni.common.concrete_trace_utils import concrete_trace; import torch\n"
             "import nni_stress; concrete_trace(torch.nn.ReLU(), (torch.rand(2),))")
+
+
+class PoolsWithoutStride(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv, self.head = nn.Conv2d(1, 6, 3), nn.Linear(6 * 9, 3)
+
+    def forward(self, images):
+        return self.head(nn.functional.max_pool2d(torch.relu(self.conv(images)), 2).flatten(1))
+
+
+def test_functions_that_write_generics_are_traced():
+    """max_pool2d without a stride says `list[int]` inside, which NNI's stand-in for `list` did not understand."""
+    graph = concrete_trace(PoolsWithoutStride().eval(), (torch.rand(2, 1, 8, 8),))
+    assert "max_pool2d" in graph.code

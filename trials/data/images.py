@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from nni_stress.modes import evaluating
+
 # Debian's package dataset-fashion-mnist puts the data set's own files here.
 _DEBIAN = {"fashion-mnist": Path("/usr/share/datasets/fashion-mnist")}
 _CLASSES = {"fashion-mnist": "FashionMNIST", "mnist": "MNIST"}
@@ -140,9 +142,7 @@ def _read_idx(folder: Path, stem: str) -> np.ndarray:
 @torch.no_grad()
 def accuracy(network: torch.nn.Module, split: Split) -> float:
     """Share of the split's images that the network classifies rightly, in [0, 1]."""
-    training = network.training
-    network.eval()
-    right = sum(int((network(images).argmax(1) == labels).sum())
-                for images, labels in zip(split.images.split(1000), split.labels.split(1000)))
-    network.train(training)
+    with evaluating(network):
+        right = sum(int((network(images).argmax(1) == labels).sum())
+                    for images, labels in zip(split.images.split(1000), split.labels.split(1000)))
     return right / len(split.labels)

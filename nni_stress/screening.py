@@ -1,0 +1,123 @@
+"""Screening: many candidate offspring are judged untrained, and the best is synthesized."""
+from __future__ import annotations
+
+import math
+from typing import Any, Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from .modes import evaluating
+
+# The standard deviation of the logarithm of a group's size among candidates, and the least share of the budget they use.
+SPREAD, LEAST_USE = 0.5, 0.93
+
+
+def candidates(keep: Sequence[int], sizes: Sequence[int], floors: Sequence[int], multiples: Sequence[int],
+               cost: Callable[[list[int]], float], budget: float, number: int, generator: torch.Generator) -> list[list[int]]:
+    """Draw architectures around one: how many clusters each group keeps, at nearly the same cost.
+
+    Parameters
+    ----------
+    keep
+        The architecture to draw around; always the first of the candidates.
+    sizes, floors, multiples
+        Of each group: how many clusters it has, how few it may keep (its size, where it is frozen), and of what its
+        count must be a multiple.
+    cost
+        Cost of an architecture, in the unit of `budget`.
+    budget
+        What a candidate may cost; it costs at least 93 % of it.
+    number
+        How many candidates are wanted. Fewer come back where a hundred draws for each found no more.
+
+    Returns
+    -------
+    list
+        Different architectures.
+    """
+    found = [list(keep)]
+    for _ in range(100 * number):
+        if len(found) >= number:
+            break
+        noise = torch.randn(len(sizes), generator=generator, dtype=torch.float64).mul_(SPREAD).exp_().tolist()
+        drawn = [_rounded(k * n, size, floor, multiple)
+                 for k, n, size, floor, multiple in zip(keep, noise, sizes, floors, multiples)]
+        if drawn not in found and LEAST_USE * budget <= cost(drawn) <= budget:
+            found.append(drawn)
+    return found
+
+
+def _rounded(count: float, size: int, floor: int, multiple: int) -> int:
+    return max(floor, min(size, round(count / multiple) * multiple))
+
+
+def fittest(count: int, judge: Callable[[int, int], float], examples: int, rounds: int = 3) -> int:
+    """The candidate of least loss, found by successive halving (Jamieson and Talwalkar, arXiv 1502.07943).
+
+    Each round judges the best quarter of the last on four times as many examples, so that every round costs about the
+    same and poor candidates cost little.
+
+    Parameters
+    ----------
+    count
+        Number of candidates.
+    judge
+        Loss of (candidate, number of examples); not finite is worst.
+    examples
+        How many examples the last round may use.
+    rounds
+        Number of rounds.
+
+    Returns
+    -------
+    int
+        Index of the best; of equals the first.
+    """
+    living = list(range(count))
+    for left in reversed(range(rounds)):
+        if len(living) == 1:
+            break
+        losses = {c: judge(c, max(1, examples // 4 ** left)) for c in living}
+        living.sort(key=lambda c: (losses[c] if math.isfinite(losses[c]) else math.inf, c))
+        living = living[:max(1, len(living) // 4)]
+    return living[0]
+
+
+class Screen:
+    """Judges a network, untrained, on held-out examples.
+
+    Parameters
+    ----------
+    inputs, targets
+        One batch of validation examples, in the order in which rounds take them.
+    loss
+        Loss of (outputs, targets), a scalar.
+    """
+
+    def __init__(self, inputs: Tensor, targets: Any, loss: Callable[[Any, Any], Tensor]):
+        if len(inputs) != len(targets) or not len(inputs):
+            raise ValueError(f"screening needs as many targets as inputs, but got {len(targets)} and {len(inputs)}")
+        self.inputs, self.targets, self.loss = inputs, targets, loss
+
+    @torch.no_grad()
+    def __call__(self, network: nn.Module, examples: int) -> float:
+        """Loss of the network on the first `examples`; batch norm statistics are re-estimated on them, and restored."""
+        inputs, targets = self.inputs[:examples], self.targets[:examples]
+        norms = [m for m in network.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm) and m.track_running_stats]
+        before = [(norm.momentum, {k: v.clone() for k, v in norm.named_buffers(recurse=False)}) for norm in norms]
+        try:
+            with evaluating(network):
+                for norm in norms:
+                    norm.train()
+                    norm.momentum = 1.0  # the statistics of these examples alone
+                if norms:
+                    network(inputs)
+                for norm in norms:
+                    norm.eval()
+                return float(self.loss(network(inputs), targets))
+        finally:
+            for norm, (momentum, buffers) in zip(norms, before):
+                norm.momentum = momentum
+                for name, value in buffers.items():
+                    getattr(norm, name).copy_(value)

@@ -1,0 +1,165 @@
+"""What the graph predicts is what NNI's ModelSpeedup builds."""
+import pytest
+import torch
+import torchvision.models
+from nni.compression.pruning import L1NormPruner
+from nni.compression.speedup import ModelSpeedup
+from torch import nn
+from torch.nn import functional
+
+from nni_stress import cost
+from nni_stress.clusters import ClusterGraph
+from trials.models import lenet5
+
+
+class Residual(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.stem, self.norm = nn.Conv2d(3, 16, 3, padding=1), nn.BatchNorm2d(16)
+        self.one, self.two = nn.Conv2d(16, 24, 3, padding=1), nn.Conv2d(24, 16, 3, padding=1)
+        self.head = nn.Linear(16, 5)
+
+    def forward(self, images):
+        features = torch.relu(self.norm(self.stem(images)))
+        features = features + self.two(torch.relu(self.one(features)))
+        return self.head(functional.adaptive_avg_pool2d(features, 1).flatten(1))
+
+
+class Concatenated(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.one, self.two, self.three = nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d(8, 12, 3, padding=1), nn.Conv2d(20, 10, 3)
+        self.norm, self.head = nn.BatchNorm2d(20), nn.Linear(10, 5)
+
+    def forward(self, images):
+        first = torch.relu(self.one(images))
+        both = self.norm(torch.cat([first, torch.relu(self.two(first))], 1))
+        return self.head(self.three(both).mean((2, 3)))
+
+
+class Gated(nn.Module):
+    """Pointwise, depthwise, squeeze and excitation, pointwise."""
+
+    def __init__(self):
+        super().__init__()
+        self.wide, self.depth = nn.Conv2d(3, 24, 1), nn.Conv2d(24, 24, 3, padding=1, groups=24)
+        self.squeeze, self.excite, self.narrow = nn.Conv2d(24, 6, 1), nn.Conv2d(6, 24, 1), nn.Conv2d(24, 8, 1)
+        self.head = nn.Linear(8, 5)
+
+    def forward(self, images):
+        features = torch.relu(self.depth(torch.relu(self.wide(images))))
+        gate = torch.sigmoid(self.excite(torch.relu(self.squeeze(functional.adaptive_avg_pool2d(features, 1)))))
+        return self.head(self.narrow(features * gate).mean((2, 3)))
+
+
+class Grouped(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.one, self.two, self.three = nn.Conv2d(3, 16, 3), nn.Conv2d(16, 32, 3, groups=4), nn.Conv2d(32, 8, 1)
+        self.head = nn.Linear(8, 5)
+
+    def forward(self, images):
+        return self.head(torch.relu(self.three(torch.relu(self.two(torch.relu(self.one(images)))))).mean((2, 3)))
+
+
+class Passthrough(nn.Module):
+    """YOLOv2's reorganisation: a finer layer joins a coarser one, its positions become channels."""
+
+    def __init__(self):
+        super().__init__()
+        self.fine, self.coarse = nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d(8, 16, 3, padding=1)
+        self.both, self.head = nn.Conv2d(48, 12, 3, padding=1), nn.Conv2d(12, 7, 1)
+
+    def forward(self, images):
+        fine = torch.relu(self.fine(images))
+        batch, channels, height, width = fine.shape
+        moved = fine.view(batch, channels, height // 2, 2, width // 2, 2).permute(0, 3, 5, 1, 2, 4)
+        moved = moved.reshape(batch, channels * 4, height // 2, width // 2)
+        coarse = torch.relu(self.coarse(functional.max_pool2d(fine, 2)))
+        return self.head(torch.relu(self.both(torch.cat([moved, coarse], 1))))
+
+
+class Attention(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.keys, self.queries, self.hidden, self.head = (nn.Linear(12, 12) for _ in range(4))
+
+    def forward(self, words):
+        weights = torch.softmax(self.queries(words) @ self.keys(words).transpose(1, 2), -1)
+        return self.head(torch.relu(self.hidden(weights @ words)))
+
+
+NETWORKS = {
+    "lenet5": (lenet5, (1, 28, 28)), "residual": (Residual, (3, 16, 16)), "concatenated": (Concatenated, (3, 16, 16)),
+    "gated": (Gated, (3, 16, 16)), "grouped": (Grouped, (3, 16, 16)), "passthrough": (Passthrough, (3, 16, 16)),
+    "alexnet": (lambda: torchvision.models.alexnet(num_classes=10), (3, 64, 64)),
+    "vgg11_bn": (lambda: torchvision.models.vgg11_bn(num_classes=10), (3, 32, 32)),
+    "resnet18": (lambda: torchvision.models.resnet18(num_classes=10), (3, 64, 64)),
+    "mobilenet_v2": (lambda: torchvision.models.mobilenet_v2(num_classes=10), (3, 64, 64)),
+}
+
+
+def config_of(graph, ratio):
+    """NNI's config that takes a share of every group that may lose clusters, in all its layers alike."""
+    return [{"op_names": list(group.layers), "sparse_ratio": ratio, "dependency_group_id": index,
+             "internal_metric_block": group.blocks} for index, group in enumerate(graph.groups) if not group.frozen]
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_predicted_costs_are_those_of_the_network_that_nni_builds(name):
+    factory, shape = NETWORKS[name]
+    torch.manual_seed(0)
+    network, images = factory().eval(), torch.rand(2, *shape)
+    graph = ClusterGraph(network, images)
+    sizes = [group.clusters for group in graph.groups]
+    assert graph.parameters(sizes) == cost.synapses(network) and graph.macs(sizes) == cost.macs(network, images)
+    keep = [n if g.frozen else n - int(n // g.blocks * 0.4) * g.blocks for n, g in zip(sizes, graph.groups)]
+    pruner = L1NormPruner(network, config_of(graph, 0.4))
+    _, masks = pruner.compress()
+    pruner.unwrap_model()
+    small = ModelSpeedup(network, images, masks).speedup_model()
+    assert graph.parameters(keep) == cost.synapses(small) < graph.parameters(sizes)
+    assert graph.macs(keep) == cost.macs(small, images) < graph.macs(sizes)
+
+
+def group_of(graph, layer):
+    return next(group for group in graph.groups if layer in group.layers)
+
+
+def test_layers_that_a_shortcut_adds_up_go_together():
+    graph = ClusterGraph(Residual(), torch.rand(2, 3, 16, 16))
+    assert group_of(graph, "stem").layers == ("stem", "two") and group_of(graph, "one").layers == ("one",)
+
+
+def test_a_gate_goes_with_what_it_gates_and_a_depthwise_layer_with_its_input():
+    graph = ClusterGraph(Gated(), torch.rand(2, 3, 16, 16))
+    assert group_of(graph, "wide").layers == ("depth", "excite", "wide") and group_of(graph, "squeeze").layers == ("squeeze",)
+
+
+def test_grouped_layers_and_what_feeds_them_have_blocks():
+    graph = ClusterGraph(Grouped(), torch.rand(2, 3, 16, 16))
+    assert [group_of(graph, layer).blocks for layer in ("one", "two", "three")] == [4, 4, 1]
+
+
+def test_what_reaches_the_output_or_is_not_understood_is_frozen():
+    graph = ClusterGraph(Attention(), torch.rand(2, 5, 12))
+    assert {layer: group_of(graph, layer).frozen for layer in ("keys", "queries", "hidden", "head")} == \
+        {"keys": True, "queries": True, "hidden": False, "head": True}
+    assert [group.frozen for group in ClusterGraph(lenet5(), torch.rand(2, 1, 28, 28)).groups] == [False, False, False, True]
+
+
+def test_modes_and_weights_are_left_alone():
+    network = Residual().train()
+    network.norm.eval()
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    ClusterGraph(network, torch.rand(2, 3, 16, 16))
+    assert network.training and not network.norm.training
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+
+
+def test_a_network_that_cannot_be_followed_is_named():
+    class Broken(nn.Module):
+        def forward(self, images):
+            raise RuntimeError("no way through")
+    with pytest.raises(ValueError, match="the network cannot be followed: .*"):
+        ClusterGraph(Broken(), torch.rand(1, 3))

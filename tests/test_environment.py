@@ -1,0 +1,88 @@
+import itertools
+
+import pytest
+import torch
+
+from nni_stress.environment import share
+
+
+def chain(sizes, kernel=9, inputs=3, outputs=10):
+    """Parameters of a chain of convolutions with a linear layer at its end."""
+    def cost(keep):
+        widths = [inputs, *keep]
+        return sum(a * b * kernel + b for a, b in zip(widths, widths[1:])) + keep[-1] * outputs + outputs
+    return cost, [torch.rand(size, generator=torch.Generator().manual_seed(size)) for size in sizes]
+
+
+def test_the_budget_is_met_and_used():
+    cost, importance = chain([20, 50, 500])
+    for part in (0.9, 0.4, 0.1, 0.02):
+        found = share(importance, cost, part * cost([20, 50, 500]))
+        assert 0.97 * part * cost([20, 50, 500]) <= found.cost <= part * cost([20, 50, 500])
+        assert found.cost == cost(found.keep) and found.obstacle is None and min(found.keep) >= 1
+        assert found == share(importance, cost, part * cost([20, 50, 500]))
+
+
+def test_it_is_nearly_the_best_there_is():
+    """Against brute force over all architectures: the importance kept is at least 97 % of the most that fits."""
+    cost, importance = chain([6, 8, 7])
+    budget = 0.4 * cost([6, 8, 7])
+    kept = lambda keep: sum(float(scores.sort(descending=True).values[:k].sum()) for scores, k in zip(importance, keep))
+    best = max(kept(keep) for keep in itertools.product(range(1, 7), range(1, 9), range(1, 8)) if cost(list(keep)) <= budget)
+    assert kept(share(importance, cost, budget, power=1.0).keep) >= 0.97 * best
+
+
+def test_what_matters_stays_and_what_does_not_goes():
+    cost, importance = chain([30, 30, 30])
+    importance[1] *= 100
+    assert share(importance, cost, 0.5 * cost([30] * 3)).keep[1] == 30
+
+
+def test_floors_multiples_blocks_and_frozen_groups_are_respected():
+    cost, importance = chain([32, 64, 64])
+    budget = 0.3 * cost([32, 64, 64])
+    assert min(share(importance, cost, budget, floor=12).keep) >= 12
+    rounded = share(importance, cost, budget, multiple=8)
+    assert all(keep % 8 == 0 for keep in rounded.keep) and rounded.cost <= budget
+    assert share(importance, cost, budget, blocks=[1, 4, 4]).keep[1] % 4 == 0
+    assert share(importance, cost, budget, frozen=[True, False, False]).keep[0] == 32
+
+
+def test_a_budget_out_of_reach_is_explained():
+    cost, importance = chain([10, 10])
+    least = share(importance, cost, 1.0)
+    assert least.keep == [1, 1] and "more than the budget" in least.obstacle
+    coarse = share(importance, cost, 0.5 * cost([10, 10]), blocks=[10, 10])
+    assert coarse.keep == [10, 10] and "more than the budget" in coarse.obstacle
+    stuck = share([torch.ones(4), torch.ones(2)], lambda keep: 100 * keep[0] + keep[1], 390)
+    assert stuck.keep == [3, 2] and "no further cluster fits" in stuck.obstacle
+
+
+def test_a_budget_for_all_removes_nothing():
+    cost, importance = chain([5, 6])
+    assert share(importance, cost, cost([5, 6])).keep == [5, 6]
+
+
+def test_a_network_as_large_as_yolov2_is_shared_out():
+    sizes = [32, 64, 128, 64, 128, 256, 128, 256, 512, 256, 512, 256, 512, 1024, 512, 1024, 512, 1024, 1024, 1024, 64, 1024]
+    cost, importance = chain(sizes)
+    assert share(importance, cost, cost(sizes) / 33).obstacle is None
+
+
+@pytest.mark.parametrize("changes, words", [
+    (dict(importance=[]), "same groups"),
+    (dict(importance=[torch.tensor([1.0, float("nan")])]), "importance of group 0 must be finite"),
+    (dict(importance=[torch.tensor([-1.0])]), "not negative"),
+    (dict(importance=[torch.ones(2, 2)]), "one-dimensional"),
+    (dict(budget=0), "budget must be a number above 0, but got 0"),
+    (dict(budget=float("inf")), "but got inf"),
+    (dict(floor=0), "floor must be a whole number of at least 1, but got 0"),
+    (dict(multiple=2.5), "multiple must be a whole number of at least 1, but got 2.5"),
+    (dict(power=2), "power must lie in .*but got 2"),
+    (dict(blocks=[2]), "cannot have 2 equal blocks"),
+    (dict(frozen=[True, False]), "same groups, but got 1, 1 and 2"),
+])
+def test_wrong_arguments_are_named(changes, words):
+    settings = {**dict(importance=[torch.ones(3)], cost=sum, budget=2.0), **changes}
+    with pytest.raises(ValueError, match=words):
+        share(settings.pop("importance"), settings.pop("cost"), settings.pop("budget"), **settings)
