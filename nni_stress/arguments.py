@@ -16,9 +16,9 @@ ENCODINGS = ("cluster", "synapse")
 UNITS = ("share", "steps", "epochs")
 
 
-def _number(default, low, high, meaning, open_low=False, open_high=False):
+def _number(default, low, high, meaning, open_low=False, open_high=False, whole=False):
     return field(default=default, metadata=dict(low=low, high=high, open_low=open_low, open_high=open_high,
-                                                meaning=meaning))
+                                                whole=whole, meaning=meaning))
 
 
 def _choice(default, choices, meaning):
@@ -68,6 +68,7 @@ class Arguments(PrunerArguments):
     """Hyperparameters of one offspring. Every field may stand in a search space; what does not, keeps its default."""
 
     environmental_factor: float = _number(0.5, 0.0, 1.0, "share of the ancestor's resources an offspring may use", True)
+    candidates: int = _number(1, 1, 10_000, "how many offspring are screened, untrained, for the one synthesized", whole=True)
     stress_epochs: float = _number(2.0, 0.0, 1000.0, "length of the ancestor's training under stress, in epochs")
     recovery_epochs: float = _number(4.0, 0.0, 1000.0, "length of the offspring's recovery training, in epochs")
     learning_rate: float = _number(2e-3, 0.0, 10.0, "highest learning rate of both phases", True)
@@ -96,6 +97,8 @@ def check_value(name: str, value: Any, unit: str = "share") -> None:
         return
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise TypeError(f"{name} must be a number, but got {value!r}")
+    if bounds["whole"] and value != int(value):
+        raise ValueError(f"{name} must be a whole number, but got {value!r}")
     low, high = bounds["low"], bounds["high"]
     if high == 1e9 and unit == "share":
         high = 1.0

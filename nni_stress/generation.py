@@ -16,9 +16,9 @@ from torch import nn
 
 from . import barrier, cost, networks
 from .arguments import Arguments
-from .environment import cluster_ratio
 from .lineage import FOUNDER, Lineage, Record
 from .pruner import StressPruner
+from .screening import Screen
 
 Batches = Iterable[tuple[Any, Any]]
 
@@ -42,7 +42,11 @@ class Task:
     founder_epochs, founder_learning_rate
         Training of the founder.
     clusters
-        NNI's config for the layers that may lose clusters, without the sparsity.
+        NNI's config for the layers that may lose clusters, without the sparsity. What reaches the output stays anyway.
+    resource
+        What the environmental factor is a share of: "parameters" or "macs".
+    screening
+        One batch of validation (inputs, targets), of some hundred examples, on which candidates are judged.
     optimizer
         Makes an optimizer of (parameters, learning rate).
     """
@@ -56,6 +60,8 @@ class Task:
     founder_learning_rate: float
     clusters: dict = field(default_factory=lambda: {"op_types": ["Conv2d", "Linear"]})
     optimizer: Callable = torch.optim.Adam
+    resource: str = "parameters"
+    screening: tuple[Any, Any] | None = None
 
 
 class InputError(ValueError):
@@ -126,9 +132,12 @@ def stress_and_synthesize(ancestor: nn.Module, task: Task, arguments: Arguments,
     if steps:
         optimizer = nni.trace(task.optimizer)(ancestor.parameters(), lr=arguments.learning_rate)
         evaluator = TorchEvaluator(training_func, optimizer, lambda batch, model: task.loss(model(batch[0]), batch[1]))
-    config = {"exclude_op_names": [_last_layer(ancestor)], **task.clusters,
-              "sparse_ratio": 1 - cluster_ratio(arguments.environmental_factor)}
-    pruner = StressPruner(ancestor, [config], evaluator, steps or None, seed=seed, **arguments.for_pruner())
+    if arguments.candidates > 1 and task.screening is None:
+        raise ValueError(f"candidates={arguments.candidates} needs Task.screening, a batch to judge them on, but got none")
+    screen = Screen(*task.screening, task.loss) if arguments.candidates > 1 else None
+    pruner = StressPruner(ancestor, [task.clusters], evaluator, steps or None, seed=seed,
+                          budget={task.resource: arguments.environmental_factor}, example_input=task.example_input,
+                          candidates=int(arguments.candidates), screen=screen, **arguments.for_pruner())
     _, masks = pruner.compress()
     pruner.unwrap_model()
     ancestor.eval()
@@ -147,11 +156,6 @@ def _quiet_speedup():
             yield logger
     finally:
         logger.setLevel(level)
-
-
-def _last_layer(network: nn.Module) -> str:
-    """The last layer with weights, in order of definition: its outputs are the answer, and all must stay."""
-    return [name for name, module in network.named_modules() if isinstance(module, (nn.Linear, nn.Conv2d))][-1]
 
 
 def run_trial(make_task: Callable[[], Task], founder: str | Path | None = None) -> None:

@@ -135,6 +135,7 @@ class StressPhase:
 
     def _rank_all(self, strengths) -> None:
         """Rank the clusters of every target, and count how many the config's rules would leave if drawn now."""
+        self._pruner.share_out(strengths)
         coming = generate_sparsity(strengths, self._pruner._target_spaces)
         for module, target, space in self._pruner._targets():
             if target not in strengths.get(module, {}):

@@ -15,6 +15,8 @@ from nni.compression.utils.evaluator import Evaluator
 from . import genetics
 from .arguments import PrunerArguments
 from .phase import StressPhase
+from .resources import Resources
+from .screening import Screen
 
 Masks = Dict[str, Dict[str, torch.Tensor]]
 
@@ -41,6 +43,16 @@ class StressPruner(Pruner):
         Needed where ``stress_unit="epochs"``.
     stress_overrides
         Stress settings of single layers: {regular expression of the module's name: {setting: value}}.
+    budget
+        {resource: share} for the whole network instead of ratios per layer, ``{"parameters": 0.1}`` or ``{"macs": 0.4}``;
+        shared out by importance per unit of cost. The config list then says which layers may lose clusters.
+    example_input
+        One batch of inputs; needed with a budget.
+    floor, multiple
+        With a budget: least number of clusters of a layer, and of what the numbers are multiples where that is free.
+    candidates, screen
+        With a budget: how many offspring to draw around its shares and judge untrained on the screen's examples; the
+        best is synthesized.
     **arguments
         Settings of stress and genetics, see :class:`nni_stress.arguments.PrunerArguments`.
 
@@ -52,10 +64,13 @@ class StressPruner(Pruner):
 
     def __init__(self, model: torch.nn.Module, config_list: List[Dict], evaluator: Evaluator | None = None,
                  training_steps: int | None = None, *, seed: int = 0, steps_per_epoch: int | None = None,
-                 stress_overrides: Dict[str, Dict[str, Any]] | None = None,
+                 stress_overrides: Dict[str, Dict[str, Any]] | None = None, budget: Dict[str, float] | None = None,
+                 example_input: Any = None, floor: int = 1, multiple: int = 1, candidates: int = 1,
+                 screen: Screen | None = None,
                  existed_wrappers: Dict[str, ModuleWrapper] | None = None, **arguments):
         self.arguments = PrunerArguments.from_mapping(arguments)
-        for name, value in (("training_steps", training_steps), ("steps_per_epoch", steps_per_epoch)):
+        for name, value in (("training_steps", training_steps), ("steps_per_epoch", steps_per_epoch), ("floor", floor),
+                            ("multiple", multiple), ("candidates", candidates)):
             if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
                 raise ValueError(f"{name} must be a whole number of at least 1, but got {value!r}")
         if isinstance(seed, bool) or not isinstance(seed, int):
@@ -64,11 +79,23 @@ class StressPruner(Pruner):
             raise ValueError("strength='taylor' is gathered while training: it needs an evaluator, but got none")
         if self.arguments.stress_unit == "epochs" and steps_per_epoch is None:
             raise ValueError("stress_unit='epochs' needs steps_per_epoch, but got none")
+        if candidates > 1 and (budget is None or screen is None):
+            raise ValueError(f"candidates={candidates} needs a budget to draw around and a screen to judge on, but got "
+                             f"budget={budget!r} and screen={screen!r}")
+        self._candidates, self._screen, self._resources = candidates, screen, None
+        if budget is not None:
+            if self.arguments.encoding != "cluster" or any("sparse_ratio" in config for config in config_list):
+                raise ValueError("a budget shares out clusters: it goes with encoding='cluster' and a config list without "
+                                 "sparse_ratio")
+            self._resources = Resources(model, example_input, budget, floor, multiple)
+            config_list = [{**config, "sparse_ratio": 0.0} for config in config_list]
         self._phase = StressPhase(self.arguments, stress_overrides or {}, steps_per_epoch)
         super().__init__(model, config_list, evaluator, existed_wrappers)
         if not any(is_active_target(space) for _, _, space in self._targets()):
             self.unwrap_model()
             raise ValueError(f"no module of the model has a sparsity to reach under the config list {config_list!r}")
+        if self._resources:
+            self._resources.open_to(self._target_spaces)
         self._generator = torch.Generator().manual_seed(seed)
         self.training_steps = training_steps
         # Under these names NNI's scheduled pruners set how often masks are drawn while training.
@@ -99,15 +126,19 @@ class StressPruner(Pruner):
             return self._phase.taylor_strength
         return norm_metrics(p=2 if self.arguments.strength == "l2" else 1, data=data, target_spaces=self._target_spaces)
 
+    def share_out(self, strengths: Masks) -> List[int] | None:
+        """Where there is a budget: let NNI's rules keep to its shares by these strengths. Numbers of clusters kept."""
+        if self._resources is None:
+            return None
+        return self._resources.share_out(strengths, relative=self.arguments.strength != "taylor")
+
     def _generate_sparsity(self, metrics: Masks) -> Masks:
-        inherited = {m: {t: self._inherited[m][t] for t in targets} for m, targets in metrics.items()}
-        alive = norm_metrics(p=1, data=inherited, target_spaces=self._target_spaces)
-        scores = defaultdict(dict)
-        for module_name, target_name, space in self._targets():
-            if target_name in metrics.get(module_name, {}):
-                score = self._score(space, metrics[module_name][target_name])
-                # what an earlier generation removed is the first to be removed again
-                scores[module_name][target_name] = score.where(alive[module_name][target_name] > 0, -torch.inf)
+        keep = self.share_out(metrics)
+        if self._candidates > 1:
+            scores = self._resources.screen(keep, self._candidates, lambda: self._draw(metrics), self._show, self._screen,
+                                            self._generator)
+        else:
+            scores = self._draw(metrics)
         if self.arguments.sampling == "bernoulli":
             with self._each_at_threshold(0.5):
                 masks = generate_sparsity(scores, self._target_spaces)
@@ -117,6 +148,22 @@ class StressPruner(Pruner):
         if self.arguments.synapse_sparsity:
             self._thin_out(masks)
         return masks
+
+    def _show(self, masks: Masks) -> torch.nn.Module:
+        self.update_masks(self.keep_removed(masks))
+        return self.bound_model
+
+    def _draw(self, metrics: Masks) -> Masks:
+        """Draw what NNI's rules rank clusters by."""
+        inherited = {m: {t: self._inherited[m][t] for t in targets} for m, targets in metrics.items()}
+        alive = norm_metrics(p=1, data=inherited, target_spaces=self._target_spaces)
+        scores = defaultdict(dict)
+        for module_name, target_name, space in self._targets():
+            if target_name in metrics.get(module_name, {}):
+                score = self._score(space, metrics[module_name][target_name])
+                # what an earlier generation removed is the first to be removed again
+                scores[module_name][target_name] = score.where(alive[module_name][target_name] > 0, -torch.inf)
+        return scores
 
     def _score(self, space: PruningTargetSpace, strength: torch.Tensor) -> torch.Tensor:
         """What NNI's rules rank the clusters of a target by: their perturbed strength, or 1 and 0 as drawn."""

@@ -22,6 +22,7 @@ def make_task(data: str, data_dir: str | None, batch_size: int, founder_epochs: 
         fidelity=lambda network, split: accuracy(network, getattr(images, split)),
         founder_epochs=founder_epochs,
         founder_learning_rate=2e-3,
+        screening=(images.validation.images[:640], images.validation.labels[:640]),
     )
 
 

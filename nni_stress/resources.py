@@ -1,0 +1,145 @@
+"""A budget for the whole network, shared out over the layers of a pruner as NNI's own sparse ratios."""
+from __future__ import annotations
+
+import logging
+from typing import Any, Mapping
+
+import torch
+from nni.compression.pruning.tools import generate_sparsity, is_active_target
+
+from . import screening
+from .clusters import ClusterGraph
+from .environment import share
+
+_log = logging.getLogger(__name__)
+
+RESOURCES = ("parameters", "macs")
+
+
+class Resources:
+    """What an offspring may use.
+
+    Parameters
+    ----------
+    network
+        The ancestor, before NNI wraps it.
+    example_input
+        One batch of inputs.
+    budget
+        {resource: share}: ``{"macs": 0.4}`` keeps 40 % of the multiply-accumulates. Resources: parameters, macs.
+    floor
+        Least number of clusters a layer keeps.
+    multiple
+        Kept numbers of clusters are multiples of this where that costs nothing.
+
+    Raises
+    ------
+    ValueError
+        If the budget is not one such share, or the network cannot be followed.
+    """
+
+    def __init__(self, network: torch.nn.Module, example_input: Any, budget: Mapping[str, float], floor: int = 1,
+                 multiple: int = 1):
+        if not isinstance(budget, Mapping) or len(budget) != 1 or next(iter(budget)) not in RESOURCES:
+            raise ValueError(f"budget must be {{resource: share}} with one of {', '.join(RESOURCES)}, but got {budget!r}")
+        (resource, part), = budget.items()
+        if isinstance(part, bool) or not isinstance(part, (int, float)) or not 0 < part <= 1:
+            raise ValueError(f"a budget must be a share in (0, 1], but got {part!r} of {resource}")
+        if example_input is None:
+            raise ValueError("a budget needs example_input, to follow the network, but got none")
+        self._graph = ClusterGraph(network, example_input)
+        self.cost = getattr(self._graph, resource)
+        self.sizes = [group.clusters for group in self._graph.groups]
+        self.budget = part * self.cost(self.sizes)
+        self._floor, self._multiple = floor, multiple
+
+    def open_to(self, target_spaces: dict) -> None:
+        """Take note of which groups may lose clusters: those all of whose layers the pruner's config names."""
+        self._spaces = target_spaces
+        self.blocks, self.frozen, self._members = [], [], []
+        for group in self._graph.groups:
+            spaces = [target_spaces.get(layer, {}).get("weight") for layer in group.layers]
+            followed = [space is not None and is_active_target(space) for space in spaces]
+            self.frozen.append(group.frozen or not all(followed) or not spaces)
+            self.blocks.append(group.blocks)
+            self._members.append(list(group.layers))
+        self.floors = [size if frozen else min(size, -(-max(self._floor, blocks) // blocks) * blocks)
+                       for size, frozen, blocks in zip(self.sizes, self.frozen, self.blocks)]
+
+    def share_out(self, strengths: dict, relative: bool) -> list[int]:
+        """Share the budget out by importance, the square of strength, and make NNI's rules keep to it.
+
+        Parameters
+        ----------
+        strengths
+            {module: {target: strength of each cluster}}.
+        relative
+            Whether strengths compare within a layer only, as magnitudes do: they are then taken relative to its mean.
+
+        Returns
+        -------
+        list
+            How many clusters each group keeps.
+        """
+        importance = []
+        for size, frozen, members in zip(self.sizes, self.frozen, self._members):
+            total = torch.zeros(size)
+            for layer in () if frozen else members:
+                strength = strengths[layer]["weight"].detach().flatten().float().cpu()
+                total += (strength / strength.mean().clamp(min=1e-30) if relative else strength) ** 2
+            importance.append(total)
+        found = share(importance, self.cost, self.budget, floor=self._floor, multiple=self._multiple,
+                      frozen=self.frozen, blocks=self.blocks)
+        if found.obstacle:
+            _log.warning("the budget is missed: %s", found.obstacle)
+        self.set_keep(found.keep)
+        return found.keep
+
+    def set_keep(self, keep: list[int]) -> None:
+        """Make NNI's rules keep these numbers of clusters, in layers that go together the same ones."""
+        for index, (count, size, frozen, blocks, members) in enumerate(
+                zip(keep, self.sizes, self.frozen, self.blocks, self._members)):
+            if frozen:
+                continue
+            per, kept = size // blocks, count // blocks
+            # half a cluster more, as NNI rounds the number of removed clusters down
+            ratio = (per - kept + 0.5) / per if kept < per else 0.0
+            together = f"cluster group {index}" if len(members) > 1 or blocks > 1 else None
+            for layer in members:
+                space = self._spaces[layer]["weight"]
+                space._setting = {**space._setting, "sparse_ratio": ratio, "dependency_group_id": together,
+                                  "internal_metric_block": blocks}
+
+    def screen(self, keep: list[int], number: int, draw, show, judge: screening.Screen, generator) -> dict:
+        """Draw candidates around an architecture, judge each through masks alone, and keep to the best.
+
+        Parameters
+        ----------
+        keep
+            The architecture to draw around.
+        number
+            How many candidates.
+        draw
+            Draws the scores that NNI's rules rank clusters by, anew at each call.
+        show
+            Puts masks on the network, and returns it.
+        judge
+            The screen.
+
+        Returns
+        -------
+        dict
+            The scores of the best candidate.
+        """
+        multiples = [max(blocks, self._multiple if size >= self._multiple else 1)
+                     for blocks, size in zip(self.blocks, self.sizes)]
+        options = screening.candidates(keep, self.sizes, self.floors, multiples, self.cost, self.budget, number, generator)
+        scores = [draw() for _ in options]
+
+        def loss(option: int, examples: int) -> float:
+            self.set_keep(options[option])
+            return judge(show(generate_sparsity(scores[option], self._spaces)), examples)
+
+        best = screening.fittest(len(options), loss, len(judge.inputs))
+        self.set_keep(options[best])
+        return scores[best]
