@@ -1,0 +1,122 @@
+"""What holds for NNI's L1NormPruner on a network holds for StressPruner: one contract over many networks."""
+import copy
+
+import pytest
+import torch
+import torchvision.models
+from nni.compression.pruning import L1NormPruner
+from nni.compression.speedup import ModelSpeedup
+from nni.compression.utils import auto_set_denpendency_group_ids
+from torch import nn
+
+from nni_stress import StressPruner
+from tests.test_clusters import Attention, Concatenated, Gated, Grouped, Passthrough
+from tests.test_pruner import same_masks
+from trials.models import lenet5
+
+
+class Detector(nn.Module):
+    """Two heads, and branches on traced values."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem, self.norm, self.deep = nn.Conv2d(3, 12, 3, padding=1), nn.BatchNorm2d(12), nn.Conv2d(12, 16, 3, stride=2)
+        self.boxes, self.classes = nn.Conv2d(16, 4, 1), nn.Conv2d(16, 6, 1)
+
+    def forward(self, images):
+        features = torch.relu(self.norm(self.stem(images)))
+        if features.shape[2] > 8:
+            features = nn.functional.max_pool2d(features, 2)
+        features = torch.relu(self.deep(features))
+        return self.boxes(features), self.classes(features)
+
+
+class Recurrent(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.lstm, self.hidden, self.head = nn.LSTM(8, 16, batch_first=True), nn.Linear(16, 24), nn.Linear(24, 4)
+
+    def forward(self, words):
+        states, _ = self.lstm(words)
+        return self.head(torch.relu(self.hidden(states[:, -1])))
+
+
+def vision(name):
+    return lambda: getattr(torchvision.models, name)(weights=None, num_classes=10)
+
+
+# factory, shape of an input, layers with an answer that must stay, whether shortcuts tie layers
+NETWORKS = {
+    "lenet5": (lenet5, (1, 28, 28), ["fc2"], False),
+    "alexnet": (vision("alexnet"), (3, 64, 64), ["classifier.6"], False),
+    "vgg11_bn": (vision("vgg11_bn"), (3, 32, 32), ["classifier.6"], False),
+    "resnet18": (vision("resnet18"), (3, 64, 64), ["fc"], True),
+    "mobilenet_v2": (vision("mobilenet_v2"), (3, 64, 64), ["classifier.1"], True),
+    "densenet121": (vision("densenet121"), (3, 64, 64), ["classifier"], False),
+    "efficientnet_b0": (vision("efficientnet_b0"), (3, 64, 64), ["classifier.1"], True),
+    "grouped": (Grouped, (3, 16, 16), ["head"], True),
+    "gated": (Gated, (3, 16, 16), ["head"], True),
+    "concatenated": (Concatenated, (3, 16, 16), ["head"], False),
+    "passthrough": (Passthrough, (3, 16, 16), ["head"], False),
+    "detector": (Detector, (3, 16, 16), ["boxes", "classes"], False),
+    "recurrent": (Recurrent, (7, 8), ["head"], False),
+    "attention": (Attention, (5, 12), ["keys", "queries", "head"], False),
+}
+SLOW = {"vgg11_bn", "alexnet", "densenet121"}
+
+
+@pytest.fixture(params=[pytest.param(name, marks=pytest.mark.slow if name in SLOW else ()) for name in NETWORKS])
+def case(request):
+    """(network in eval mode with batch statistics of its own, a batch, config)"""
+    factory, shape, last, tied = NETWORKS[request.param]
+    torch.manual_seed(0)
+    network, inputs = factory().eval(), torch.rand(4, *shape)
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            for values, low in ((module.running_mean, -0.2), (module.running_var, 0.5), (module.weight, 0.5), (module.bias, -0.2)):
+                nn.init.uniform_(values, low, low + 0.5)
+    config = [{"op_types": ["Conv2d", "Linear"], "sparse_ratio": 0.5, "exclude_op_names": last}]
+    return network, inputs, auto_set_denpendency_group_ids(network, config, inputs) if tied else config
+
+
+def speed_up(pruner, network, inputs):
+    """(masks, masked output, output of the small network or the error that NNI's speedup ended in)"""
+    _, masks = pruner.compress()
+    with torch.no_grad():
+        masked = network(inputs)
+    pruner.unwrap_model()
+    try:
+        small = ModelSpeedup(network, inputs, copy.deepcopy(masks)).speedup_model()
+        with torch.no_grad():
+            return masks, masked, small(inputs)
+    except Exception as error:
+        return masks, masked, error
+
+
+def deviation(masked, built):
+    """Largest difference between outputs, relative to their size."""
+    pairs = zip(masked, built) if isinstance(masked, tuple) else [(masked, built)]
+    return max(float((a - b).abs().max() / a.abs().max()) for a, b in pairs)
+
+
+def test_the_contract_of_the_norm_pruner_holds(case):
+    network, inputs, config = case
+    theirs = copy.deepcopy(network)
+    expected, masked, built = speed_up(L1NormPruner(theirs, config), theirs, inputs)
+    cold = copy.deepcopy(network)
+    assert same_masks(StressPruner(cold, config, temperature=0).compress()[1], expected)
+    ours = copy.deepcopy(network)
+    pruner = StressPruner(ours, config, temperature=0.3, seed=4)
+    masks, our_masked, our_built = speed_up(pruner, ours, inputs)
+    for name, targets in masks.items():
+        clusters = targets["weight"].flatten(1).any(1)
+        assert set(targets["weight"].unique().tolist()) <= {0, 1}
+        assert int(clusters.sum()) == int(expected[name]["weight"].flatten(1).any(1).sum())
+        if targets.get("bias") is not None:
+            assert torch.equal(targets["bias"].bool(), clusters)
+    if isinstance(built, Exception):
+        assert type(our_built) is type(built) and str(our_built) == str(built)
+    else:
+        assert not isinstance(our_built, Exception), our_built
+        if deviation(masked, built) < 1e-4:
+            assert deviation(our_masked, our_built) < 1e-4
