@@ -17,7 +17,6 @@ from torch import nn
 from . import barrier, cost, networks
 from .arguments import Arguments
 from .lineage import FOUNDER, Lineage, Record
-from .pruner import StressPruner
 from .screening import Screen
 
 Batches = Iterable[tuple[Any, Any]]
@@ -116,8 +115,10 @@ def _optimize(network, optimizer, loss_function, batch):
 
 def stress_and_synthesize(ancestor: nn.Module, task: Task, arguments: Arguments, seed: int) -> nn.Module:
     """Train the ancestor under stress, draw the offspring's clusters, and build the physically small offspring."""
-    from nni.compression.speedup import ModelSpeedup
+    from nni.compression.speedup import ModelSpeedup  # seconds to import, and the founder's trial needs none of it
     from nni.compression.utils.evaluator import TorchEvaluator
+
+    from .pruner import StressPruner
 
     torch.manual_seed(seed)
     steps = round(arguments.stress_epochs * len(task.loader(torch.Generator())))
