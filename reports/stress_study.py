@@ -1,0 +1,141 @@
+"""Which stress helps? The Caffe LeNet-5 on Fashion-MNIST, every variant with the same steps, founder and seeds.
+
+    python -m reports.stress_study            # all cells not yet recorded; any number of processes may run it at once
+    python -m reports.stress_study --table    # what is recorded so far
+
+Each cell takes three generations from the founder to the target. A generation is one epoch of the ancestor's training
+(under stress, or plain), then the synthesis to its share of the budget; after the last, one epoch of recovery. The cell
+"synthesis first" makes the whole step at once and trains the small network for all four epochs.
+"""
+from __future__ import annotations
+
+import argparse
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from scipy import stats
+
+from nni_stress import cost, networks
+from nni_stress.arguments import Arguments
+from nni_stress.files import read_json, write_json
+from nni_stress.generation import seed_of, stress_and_synthesize, train
+from trials.lenet5 import make_task
+
+RESULTS = Path(__file__).parent / "results" / "stress_study"
+EFFICIENCIES, SEEDS, GENERATIONS = (44, 140), (1, 2, 3, 4, 5), 3
+SETTINGS = dict(strength="taylor", temperature=0.0, learning_rate=2e-3, stress_epochs=1.0, stress_onset=0.1,
+                stress_ramp=0.4, stress_peak=1.0)
+VARIANTS = {
+    "synthesis first": dict(stress_peak=0.0),
+    "none": dict(stress_peak=0.0),
+    "attenuate": dict(stressor="attenuate", temperature=0.3),
+    "silence": dict(stressor="silence", temperature=0.3),
+    "nested silence": dict(stressor="nested_silence"),
+    "weaken": dict(stressor="weaken", temperature=0.3),
+    "none, 100 candidates": dict(stress_peak=0.0, candidates=100),
+    "nested silence, 100 candidates": dict(stressor="nested_silence", candidates=100),
+}
+
+
+def run_cell(variant: str, efficiency: int, seed: int, founder: Path) -> dict:
+    """Evolve one cell and return its record."""
+    task = make_task("fashion-mnist", None, 128, 8)
+    network = networks.load(founder, task.network)
+    started, full = time.perf_counter(), cost.synapses(network)
+    arguments = {**SETTINGS, **VARIANTS[variant]}
+    generations = 1 if variant == "synthesis first" else GENERATIONS
+    for generation in range(1, generations + 1):
+        budget = full * efficiency ** (-generation / generations)
+        chosen = Arguments(**arguments, environmental_factor=budget / cost.synapses(network))
+        if variant == "synthesis first":
+            chosen = Arguments(**{**arguments, "stress_epochs": 0.05},
+                               environmental_factor=budget / cost.synapses(network))
+        network = stress_and_synthesize(network, task, chosen, seed_of(seed, generation, "stress"))
+    synthesized = task.fidelity(network, "test")
+    epochs = 1.0 if generations > 1 else 1.0 + GENERATIONS - 0.05
+    train(network, task, epochs, SETTINGS["learning_rate"], seed_of(seed, "recovery"))
+    return dict(variant=variant, efficiency=efficiency, seed=seed, synapses=cost.synapses(network),
+                architecture=cost.architecture(network), synthesized=synthesized, recovered=task.fidelity(network, "test"),
+                founder=task.fidelity(networks.load(founder, task.network), "test"),
+                seconds=round(time.perf_counter() - started, 1))
+
+
+def make_founder(path: Path) -> None:
+    """Train the founder, as a trial of generation 0 would, with seed 0."""
+    task = make_task("fashion-mnist", None, 128, 8)
+    torch.manual_seed(0)
+    network = task.network()
+    train(network, task, task.founder_epochs, task.founder_learning_rate, 0)
+    networks.save(network, path)
+
+
+def run_all(results: Path, founder: Path) -> None:
+    """Run every cell that has neither a record nor a process at work on it."""
+    if not founder.exists():
+        make_founder(founder)
+    for seed in SEEDS:
+        for efficiency in EFFICIENCIES:
+            for variant in VARIANTS:
+                file = results / f"{variant.replace(', ', '-').replace(' ', '-')}-{efficiency}x-{seed}.json"
+                claim = file.with_suffix(".claim")
+                file.parent.mkdir(parents=True, exist_ok=True)
+                if file.exists() or (claim.exists() and _lives(int(claim.read_text()))):
+                    continue
+                claim.write_text(str(os.getpid()))
+                record = run_cell(variant, efficiency, seed, founder)
+                write_json(file, record)
+                claim.unlink()
+                print(f"{file.stem}: {100 * record['synthesized']:.2f} -> {100 * record['recovered']:.2f} % "
+                      f"in {record['seconds']} s", flush=True)
+
+
+def _lives(process: int) -> bool:
+    return Path(f"/proc/{process}").exists()
+
+
+def table(results: Path) -> str:
+    """Median and bootstrap interval over seeds, and the paired test against "none"."""
+    records = [read_json(path) for path in sorted(results.glob("*.json"))]
+    lines = ["| efficiency | variant | seeds | right after synthesis, % | after recovery, % | against none, points | p |",
+             "|---|---|---|---|---|---|---|"]
+    for efficiency in EFFICIENCIES:
+        cells = {variant: {r["seed"]: r for r in records if r["variant"] == variant and r["efficiency"] == efficiency}
+                 for variant in VARIANTS}
+        for variant, cell in cells.items():
+            if not cell:
+                lines.append(f"| {efficiency}x | {variant} | 0 | missing | missing | | |")
+                continue
+            paired = sorted(set(cell) & set(cells["none"]))
+            gains = [100 * (cell[s]["recovered"] - cells["none"][s]["recovered"]) for s in paired]
+            test = (f"{np.mean(gains):+.2f} | {stats.ttest_1samp(gains, 0).pvalue:.3f}"
+                    if variant != "none" and len(gains) > 1 else " | ")
+            lines.append(f"| {efficiency}x | {variant} | {len(cell)} | {_interval(cell, 'synthesized')} "
+                         f"| {_interval(cell, 'recovered')} | {test} |")
+    return "\n".join(lines)
+
+
+def _interval(cell: dict, key: str) -> str:
+    values = np.array([100 * record[key] for record in cell.values()])
+    if len(values) < 3 or np.ptp(values) == 0:
+        return f"{np.median(values):.2f}"
+    low, high = stats.bootstrap((values,), np.median, method="percentile", rng=0).confidence_interval
+    return f"{np.median(values):.2f} [{low:.2f}, {high:.2f}]"
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--table", action="store_true", help="print what is recorded, and run nothing")
+    parser.add_argument("--results", type=Path, default=RESULTS)
+    parser.add_argument("--founder", type=Path, help="file of the founder; default: beside the records")
+    options = parser.parse_args(arguments)
+    torch.set_num_threads(1)
+    if not options.table:
+        run_all(options.results, options.founder or options.results / "founder.safetensors")
+    print(table(options.results))
+
+
+if __name__ == "__main__":
+    main()
