@@ -122,9 +122,11 @@ class StressPruner(Pruner):
         return active_sparse_targets_filter(self._target_spaces)
 
     def _calculate_metrics(self, data: Masks) -> Masks:
-        if self._phase.taylor_strength:
-            return self._phase.taylor_strength
-        return norm_metrics(p=2 if self.arguments.strength == "l2" else 1, data=data, target_spaces=self._target_spaces)
+        norm = 2 if self.arguments.strength == "l2" else 1
+        metrics = norm_metrics(p=norm, data=data, target_spaces=self._target_spaces)
+        for module_name, strengths in self._phase.taylor_strength.items():  # frozen layers have none, and go by magnitude
+            metrics[module_name] = {**metrics[module_name], **strengths}
+        return metrics
 
     def share_out(self, strengths: Masks) -> List[int] | None:
         """Where there is a budget: let NNI's rules keep to its shares by these strengths. Numbers of clusters kept."""
