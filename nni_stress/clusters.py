@@ -7,6 +7,7 @@ Whatever is not understood, or reaches the network's output, freezes the cluster
 """
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple, Sequence
 
 import torch
@@ -23,11 +24,13 @@ _PASS = set("""relu relu6 leakyrelu elu selu celu gelu silu mish sigmoid tanh ha
     dropout alphadropout featuredropout identity contiguous clone detach float abs neg exp sqrt clamp clip to
     stochasticdepth""".split())
 _MOVE = set("""view reshape permute transpose flatten unflatten cat concat stack chunk split getitem squeeze unsqueeze expand
-    repeat pixelshuffle pixelunshuffle channelshuffle roll flip movedim swapaxes t unbind narrow select""".split())
+    repeat pixelshuffle pixelunshuffle flip movedim swapaxes t unbind narrow select""".split())
+_SHAPE = set("view reshape unflatten expand".split())  # of these, the numbers written out in the program matter
 _POOL = set("""maxpool avgpool adaptiveavgpool adaptivemaxpool lppool interpolate upsample upsamplingnearest
-    upsamplingbilinear zeropad reflectionpad replicationpad constantpad pad mean sum amax amin""".split())
+    upsamplingbilinear zeropad reflectionpad replicationpad constantpad pad""".split())
+_REDUCE = set("mean sum amax amin".split())
 _TIE = set("add iadd sub isub mul imul div truediv maximum minimum".split())
-_PLAIN = set("size dim getattr len eq ne gt lt ge le int bool assert floordiv numel".split())
+_PLAIN = set("size dim getattr len int bool assert floordiv numel".split())
 _FIXED = 0  # label of what belongs to no cluster
 
 
@@ -102,21 +105,24 @@ class ClusterGraph:
             alike = all(other == roots for _, other, _ in merged) and len(set(roots)) == len(roots)
             frozen = not alike or not frozen_roots.isdisjoint(root for _, others, _ in merged for root in others)
             names = tuple(sorted(name for name, _, _ in merged))
-            blocks = 1
-            for _, _, layer in merged:
-                blocks = max(blocks, _blocks(layer.module))
+            blocks = math.lcm(*(_blocks(layer.module) for _, _, layer in merged))
+            frozen = frozen or len(roots) % blocks > 0
             for root in {root for _, others, _ in merged for root in others}:
                 self._group_of[root] = len(self.groups)
             size = len({root for _, others, _ in merged for root in others})
             self.groups.append(Group(size, names, blocks, frozen))
         for layer in labels.layers.values():  # a grouped convolution needs as many inputs in each group, too
-            for label in set(layer.inputs.tolist()) if _blocks(layer.module) > 1 else ():
-                index = self._group_of.get(labels.root(label))
-                if index is not None:
-                    group = self.groups[index]
-                    blocks, fits = _blocks(layer.module), group.clusters % _blocks(layer.module) == 0
-                    self.groups[index] = group._replace(blocks=max(group.blocks, blocks) if fits else group.blocks,
-                                                        frozen=group.frozen or not fits)
+            if _blocks(layer.module) > 1:
+                self._divide([labels.root(label) for label in layer.inputs.tolist()], _blocks(layer.module), labels)
+
+    def _divide(self, roots: list[int], parts: int, labels: "_Labels") -> None:
+        """Let a group lose as many clusters in each part; freeze whatever is not one group in its own order."""
+        for index in {self._group_of[root] for root in roots if root in self._group_of}:
+            group = self.groups[index]
+            first = labels.layers[group.layers[0]].outputs.tolist()
+            blocks = math.lcm(group.blocks, parts)
+            fits = group.clusters % blocks == 0 and [labels.root(label) for label in first] == roots
+            self.groups[index] = group._replace(blocks=blocks if fits else group.blocks, frozen=group.frozen or not fits)
 
     def _count_inputs(self, labels: "_Labels") -> None:
         """For every layer: its group, its fixed input slots, and its slots for each surviving cluster of other groups."""
@@ -190,8 +196,14 @@ class _Labels(Interpreter):
 
     @torch.no_grad()
     def follow(self, *inputs) -> None:
-        output = self.run(*(torch.zeros_like(x, dtype=torch.float32) if x.is_floating_point() else x for x in inputs))
-        self._freeze(output)
+        self._freeze(self.run(*(_unlabelled(x) for x in inputs)))
+
+    def run_node(self, node):
+        self._node = node  # its arguments tell numbers written out in the program from those it computed
+        return super().run_node(node)
+
+    def get_attr(self, target, args, kwargs):
+        return _unlabelled(super().get_attr(target, args, kwargs))
 
     def root(self, label: int) -> int:
         label = int(label)
@@ -203,10 +215,14 @@ class _Labels(Interpreter):
         low, high = sorted((self.root(one), self.root(other)))
         self._parents[high] = low
 
-    def _new(self, count: int) -> torch.Tensor:
+    def _new(self, count: int, device: torch.device) -> torch.Tensor:
         first = len(self._parents)
         self._parents += range(first, first + count)
-        return torch.arange(first, first + count, dtype=torch.float32)
+        return torch.arange(first, first + count, dtype=torch.float32, device=device)
+
+    def _tie_all(self, ones: torch.Tensor, others: torch.Tensor) -> None:
+        for one, other in zip(ones.tolist(), others.tolist()):
+            self._tie(one, other)
 
     def _freeze(self, values: Any) -> None:
         for value in _tensors(values):
@@ -227,24 +243,25 @@ class _Labels(Interpreter):
             return self._layer(target, module, args[0])
         if isinstance(module, _NORMS):
             ids = self._channels(args[0], 1)
-            self.norms.setdefault(target, (module, ids))
+            self._tie_all(self.norms.setdefault(target, (module, ids))[1], ids)  # called again: it has one set of weights
             return args[0]
         return self._apply(name, module, args, kwargs)
 
     def _layer(self, name, module, labels):
         dim = -1 if isinstance(module, nn.Linear) else labels.dim() - (module.weight.dim() - 1)
         inputs = self._channels(labels, dim)
-        shape = list(torch.nn.Module.__call__(module, labels).shape)
+        shape = list(module(labels.to(module.weight)).shape)
         positions = torch.Size(shape).numel() // shape[dim] // self._batch
         known = self.layers.get(name)
-        outputs = known.outputs if known else self._new(shape[dim])
+        outputs = known.outputs if known else self._new(shape[dim], labels.device)
         if known:  # called again: what it reads now must live and die with what it read before
-            for one, other in zip(known.inputs.tolist(), inputs.tolist()):
-                self._tie(one, other)
+            self._tie_all(known.inputs, inputs)
             positions += known.positions
         if _depthwise(module):
-            for one, other in zip(outputs.tolist(), inputs.tolist()):
-                self._tie(one, other)
+            self._tie_all(outputs, inputs)
+        for other in self.layers.values():  # NNI makes each layer small by itself, which parts weights that two layers share
+            if other.module is not module and other.module.weight is module.weight:
+                self._freeze([outputs, inputs, other.outputs, other.inputs])
         self.layers[name] = _Layer(module, outputs, inputs, positions)
         view = [1] * len(shape)
         view[dim] = -1
@@ -259,31 +276,69 @@ class _Labels(Interpreter):
 
     def _apply(self, name, function, args, kwargs):
         values = [value for value in _tensors((args, kwargs)) if value.is_floating_point()]
-        if not values or name in _PLAIN:
-            return function(*args, **kwargs)
+        if not values:
+            return _unlabelled(function(*args, **kwargs))
         if name in _PASS:
             return args[0]
-        if name in _MOVE:
-            return function(*args, **kwargs)
         if name in _TIE:
-            return self._tied(values) if len(values) > 1 else values[0]
+            operands = [value if value.is_floating_point() else torch.zeros_like(value, dtype=torch.float32)
+                        for value in _tensors((args, kwargs))]  # a mask, as from a comparison, belongs to no cluster
+            return self._tied(operands) if len(operands) > 1 else operands[0]
         output = function(*args, **kwargs)
-        if name in _POOL and isinstance(output, torch.Tensor) and len(values) == 1 and values[0].dim() > 2:
+        if name in _PLAIN and not _tensors(output):
+            return output
+        if name in _MOVE or name in _PLAIN:
+            if not self._counts_alike(name, values, output, kwargs):
+                self._freeze(values)
+            return output
+        if (name in _POOL or name in _REDUCE) and isinstance(output, torch.Tensor) and len(values) == 1 and values[0].dim() > 2:
             channels = values[0].movedim(1, 0).flatten(1)
-            alike = (channels == channels[:, :1]).all()
-            if alike and output.dim() > 1 and output.shape[1] == values[0].shape[1]:
+            if (channels == channels[:, :1]).all() and output.dim() > 1 and output.shape[1] == values[0].shape[1] \
+                    and not (name in _REDUCE and _reduces_channels(values[0].dim(), args, kwargs)):
                 return channels[:, 0].view(1, -1, *[1] * (output.dim() - 2)).expand(output.shape).clone()
         self._freeze(values)
-        return torch.utils._pytree.tree_map(
-            lambda x: torch.zeros_like(x) if isinstance(x, torch.Tensor) and x.is_floating_point() else x, output)
+        return _unlabelled(output)
+
+    def _counts_alike(self, name, values, output, kwargs) -> bool:
+        """Whether a move would do the same with fewer clusters: it takes none apart, and no number in it counts them."""
+        everything = torch.cat([value.unique() for value in values]).unique()
+        if any(not torch.equal(piece.unique(), everything) for piece in _tensors(output)):
+            return False
+        if name == "getitem" and _tensors(self._node.args[1:]):
+            return False
+        if name not in _SHAPE:
+            return True
+        if name == "unflatten" or kwargs:
+            return not any(_varies(output, dim) for dim in range(output.dim()))
+        sizes = self._node.args[1:]
+        sizes = sizes[0] if len(sizes) == 1 and isinstance(sizes[0], (tuple, list)) else sizes
+        return not any(isinstance(size, int) and size > 0 and _varies(output, dim) for dim, size in enumerate(sizes))
 
     def _tied(self, values):
         one, other = torch.broadcast_tensors(*values[:2])
-        pairs = torch.stack([one.flatten(), other.flatten()], 1).unique(dim=0)
-        for a, b in pairs.int().tolist():
-            self._tie(a, b)
+        if any(value.numel() == 1 and value.item() == _FIXED for value in values[:2]):  # a single factor suits any number
+            return torch.maximum(one, other)
+        pairs = (one.long() * len(self._parents) + other.long()).unique()  # as one number each: far faster to sort
+        for pair in pairs.tolist():
+            self._tie(*divmod(pair, len(self._parents)))
         return torch.where(one == _FIXED, other, one)
 
 
 def _tensors(values: Any) -> list[torch.Tensor]:
     return [leaf for leaf in torch.utils._pytree.tree_leaves(values) if isinstance(leaf, torch.Tensor)]
+
+
+def _unlabelled(values: Any) -> Any:
+    """The same with every number of a network's own (weights, inputs) replaced by the label of no cluster."""
+    return torch.utils._pytree.tree_map(lambda x: torch.zeros_like(x, dtype=torch.float32) if isinstance(x, torch.Tensor)
+                                        and x.is_floating_point() else x, values)
+
+
+def _varies(labels: torch.Tensor, dim: int) -> bool:
+    return bool((labels != labels.narrow(dim, 0, 1)).any())
+
+
+def _reduces_channels(dims: int, args, kwargs) -> bool:
+    over = kwargs.get("dim", args[1] if len(args) > 1 else None)
+    over = (over,) if isinstance(over, int) else over
+    return over is None or any(dim % dims == 1 for dim in over)

@@ -39,7 +39,8 @@ def share(importance: Sequence[Tensor], cost: Callable[[list[int]], float], budg
     floor
         Least number of clusters a group keeps; at least one of each block survives in any case.
     multiple
-        Kept numbers are multiples of this where the group has as many (8 suits most hardware).
+        Kept numbers are multiples of this where the group has as many (8 suits most hardware) and the budget is used
+        all the same.
     power
         0: by importance alone; 1: by importance per unit of cost.
 
@@ -53,21 +54,25 @@ def share(importance: Sequence[Tensor], cost: Callable[[list[int]], float], budg
     ValueError
         If the arguments do not fit together.
     """
-    sizes = [len(scores) for scores in importance]
+    if not all(isinstance(scores, Tensor) for scores in importance):
+        raise ValueError(f"importance must be tensors, but got {[type(scores).__name__ for scores in importance]}")
+    sizes = [scores.numel() for scores in importance]
     blocks, frozen = list(blocks or [1] * len(sizes)), list(frozen or [False] * len(sizes))
     _check(importance, sizes, blocks, frozen, budget, floor, multiple, power)
+    cost = _remembered(cost, sizes)
     floors = [size if stays else min(size, math.ceil(max(floor, block) / block) * block)
               for size, block, stays in zip(sizes, blocks, frozen)]
     # a unit is what goes at once: one cluster of each block; units[i][k] is the importance of the k-th to go
-    units = [scores.detach().double().cpu().view(block, -1).sort(1).values.sum(0).tolist()
+    units = [scores.detach().double().cpu().reshape(block, -1).sort(1).values.sum(0).tolist()
              for scores, block in zip(importance, blocks)]
     keep = _remove(units, list(sizes), floors, blocks, cost, budget, power)
-    if multiple > 1:
-        keep = [max(least, count // multiple * multiple) if size >= multiple and not stays else count
-                for count, least, size, stays in zip(keep, floors, sizes, frozen)]
-    steps = [math.lcm(block, multiple) if multiple > 1 and size >= multiple else block for block, size in zip(blocks, sizes)]
+    steps = [math.lcm(block, multiple) if size >= math.lcm(block, multiple) else block for block, size in zip(blocks, sizes)]
+    keep = [size if stays else max(least, count // step * step)
+            for count, least, step, size, stays in zip(keep, floors, steps, sizes, frozen)]
     keep = _give_back(units, keep, sizes, blocks, steps, cost, budget, power)
-    return Share(keep, cost(keep), _obstacle(keep, floors, cost, budget))
+    if cost(keep) < 0.97 * budget:  # multiples yield to the budget
+        keep = _give_back(units, keep, sizes, blocks, blocks, cost, budget, power)
+    return Share(keep, cost(keep), _obstacle(keep, sizes, cost, budget))
 
 
 def _check(importance, sizes, blocks, frozen, budget, floor, multiple, power):
@@ -77,6 +82,8 @@ def _check(importance, sizes, blocks, frozen, budget, floor, multiple, power):
     for index, scores in enumerate(importance):
         if scores.dim() != 1 or not torch.isfinite(scores).all() or (scores < 0).any():
             raise ValueError(f"importance of group {index} must be finite, not negative and one-dimensional")
+        if not len(scores) or isinstance(blocks[index], bool) or not isinstance(blocks[index], int) or blocks[index] < 1:
+            raise ValueError(f"group {index} must have clusters and blocks, but got {len(scores)} and {blocks[index]!r}")
         if len(scores) % blocks[index]:
             raise ValueError(f"group {index} of {len(scores)} clusters cannot have {blocks[index]} equal blocks")
     if not (isinstance(budget, (int, float)) and math.isfinite(budget) and budget > 0):
@@ -88,11 +95,29 @@ def _check(importance, sizes, blocks, frozen, budget, floor, multiple, power):
         raise ValueError(f"power must lie in [0, 1], but got {power!r}")
 
 
-def _marginal(keep, index, step, now, cost) -> float:
-    keep[index] -= step
-    saved = now - cost(keep)
-    keep[index] += step
-    return max(saved, 1e-12)
+def _remembered(cost, sizes):
+    """The cost, asked for once per network: a measured latency takes time, and differs from one time to the next."""
+    known: dict[tuple, float] = {}
+
+    def remembered(keep):
+        key = tuple(keep)
+        if key not in known:
+            known[key] = cost(list(keep))
+        return known[key]
+
+    if not (math.isfinite(remembered(sizes)) and remembered(sizes) > 0):
+        raise ValueError(f"cost of the whole network must be a number above 0, but got {remembered(sizes)!r}")
+    return remembered
+
+
+def _marginal(keep, index, block, least, now, cost) -> float:
+    """Cost saved by one more block's worth; where a cost falls in steps, the average over the next step."""
+    step = block
+    while True:
+        saved = now - cost([*keep[:index], keep[index] - step, *keep[index + 1:]])
+        if saved > 0 or keep[index] - 2 * step < least:
+            return max(saved * block / step, 1e-12)
+        step *= 2
 
 
 def _remove(units, keep, floors, blocks, cost, budget, power):
@@ -101,7 +126,7 @@ def _remove(units, keep, floors, blocks, cost, budget, power):
         able = [i for i in range(len(keep)) if keep[i] - blocks[i] >= floors[i]]
         if not able:
             break
-        saving = {i: _marginal(keep, i, blocks[i], now, cost) for i in able}
+        saving = {i: _marginal(keep, i, blocks[i], floors[i], now, cost) for i in able}
         worth = {i: saving[i] ** power for i in able}
         to_go = min(0.02 * now, now - budget)
         while to_go > 0 and able:
@@ -120,7 +145,7 @@ def _give_back(units, keep, sizes, blocks, steps, cost, budget, power):
     while able:
         now, gains = cost(keep), {}
         for i in sorted(able):
-            step = min(steps[i], sizes[i] - keep[i])
+            step = min((keep[i] // steps[i] + 1) * steps[i], sizes[i]) - keep[i]
             after = [*keep[:i], keep[i] + step, *keep[i + 1:]]
             price = cost(after)
             if not step or price > budget:
@@ -134,10 +159,10 @@ def _give_back(units, keep, sizes, blocks, steps, cost, budget, power):
     return keep
 
 
-def _obstacle(keep, floors, cost, budget):
+def _obstacle(keep, sizes, cost, budget):
     reached = cost(keep)
     if reached > budget:
         return f"the least the layers can keep costs {reached:g}, more than the budget of {budget:g}"
-    if reached < 0.97 * budget:
+    if reached < 0.97 * budget and list(keep) != list(sizes):
         return f"no further cluster fits: {reached:g} of the budget of {budget:g} are used"
     return None

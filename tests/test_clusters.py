@@ -148,6 +148,106 @@ def test_what_reaches_the_output_or_is_not_understood_is_frozen():
     assert [group.frozen for group in ClusterGraph(lenet5(), torch.rand(2, 1, 28, 28)).groups] == [False, False, False, True]
 
 
+class Between(nn.Module):
+    """Two layers, 16 clusters each, whose sum is changed by `between` on the way to a third."""
+
+    def __init__(self):
+        super().__init__()
+        self.one, self.two = nn.Conv2d(3, 16, 1), nn.Conv2d(3, 16, 1)
+        self.scale, self.norm = nn.Parameter(torch.linspace(-90, 30, 16).view(1, 16, 1, 1)), nn.BatchNorm2d(16)
+        self.three, self.four = nn.Conv2d(16, 12, 1), nn.Conv2d(8, 12, 1)
+
+
+class Scaled(Between):
+    def forward(self, images):
+        return self.three(self.one(images) * self.scale)
+
+
+class Chunked(Between):
+    def forward(self, images):
+        first, second = self.one(images).chunk(2, 1)
+        return self.four(first) + self.four(second)
+
+
+class Sliced(Between):
+    def forward(self, images):
+        return self.four(self.one(images)[:, 8:])
+
+
+class Shuffled(Between):
+    def forward(self, images):
+        features = self.one(images)
+        batch, channels, height, width = features.shape
+        moved = features.view(batch, 2, channels // 2, height, width).transpose(1, 2)
+        return self.three(moved.reshape(batch, channels, height, width))
+
+
+class Counted(Between):
+    """A number in the program counts clusters."""
+
+    def forward(self, images):
+        return self.three(self.one(images).view(-1, 16, 4, 64))
+
+
+class Averaged(Between):
+    """As many rows as channels: the mean over channels is not one over positions."""
+
+    def forward(self, images):
+        return self.three(self.one(images).mean(1).unsqueeze(-1))
+
+
+class Compared(Between):
+    def forward(self, images):
+        return self.three(images.mean() * (self.one(images) > 0))
+
+
+class Rolled(Between):
+    def forward(self, images):
+        return self.three(torch.roll(self.one(images), 3, 1))
+
+
+@pytest.mark.parametrize("factory", [Scaled, Chunked, Sliced, Shuffled, Counted, Averaged, Compared, Rolled])
+def test_what_would_not_run_or_mean_the_same_with_fewer_clusters_is_frozen(factory):
+    assert group_of(ClusterGraph(factory(), torch.rand(2, 3, 16, 16)), "one").frozen
+
+
+class Joined(Between):
+    """One group of the grouped convolution reads one layer, the other another."""
+
+    def __init__(self):
+        super().__init__()
+        self.five = nn.Conv2d(32, 8, 1, groups=2)
+
+    def forward(self, images):
+        return self.five(torch.cat([self.one(images), self.two(images)], 1)).mean((2, 3))
+
+
+class SharedNorm(Between):
+    def forward(self, images):
+        return self.three(torch.cat([self.norm(self.one(images)), self.norm(self.two(images))], 3))
+
+
+class SharedWeight(Between):
+    def __init__(self):
+        super().__init__()
+        self.two.weight = self.one.weight
+
+    def forward(self, images):
+        return self.three(self.one(images)) + self.three(self.two(images))
+
+
+def test_layers_that_share_weights_or_a_grouped_layer_are_not_taken_apart():
+    images = torch.rand(2, 3, 16, 16)
+    assert group_of(ClusterGraph(Joined(), images), "one").frozen and group_of(ClusterGraph(Joined(), images), "two").frozen
+    assert group_of(ClusterGraph(SharedWeight(), images), "one").frozen
+    assert group_of(ClusterGraph(SharedNorm(), images), "one").layers == ("one", "two")
+
+
+def test_blocks_of_several_grouped_layers_hold_at_once():
+    network = nn.Sequential(nn.Conv2d(3, 24, 1), nn.Conv2d(24, 24, 1, groups=4), nn.Conv2d(24, 24, 1, groups=6), nn.Conv2d(24, 5, 1))
+    assert [group.blocks for group in ClusterGraph(network, torch.rand(2, 3, 4, 4)).groups] == [4, 12, 6, 1]
+
+
 def test_modes_and_weights_are_left_alone():
     network = Residual().train()
     network.norm.eval()

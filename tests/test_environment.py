@@ -86,3 +86,43 @@ def test_wrong_arguments_are_named(changes, words):
     settings = {**dict(importance=[torch.ones(3)], cost=sum, budget=2.0), **changes}
     with pytest.raises(ValueError, match=words):
         share(settings.pop("importance"), settings.pop("cost"), settings.pop("budget"), **settings)
+
+
+def test_multiples_go_with_floors_and_blocks_and_yield_to_the_budget():
+    cost, importance = chain([64, 384, 384])
+    full = cost([64, 384, 384])
+    assert all(k % 8 == 0 and k >= 16 for k in share(importance, cost, 0.4 * full, floor=12, multiple=8).keep)
+    assert share(importance, cost, 0.4 * full, blocks=[1, 6, 6], multiple=8).keep[1] % 6 == 0
+    small = share([torch.rand(20)] * 2, lambda keep: 3 * keep[0] + 2 * keep[1], 75, multiple=16)
+    assert 0.97 * 75 <= small.cost <= 75 and small.obstacle is None
+
+
+def test_a_cost_that_falls_in_steps_is_followed_and_asked_for_once_per_network():
+    asked = []
+
+    def latency(keep):
+        asked.append(tuple(keep))
+        return sum(weight * -(-k // 8) for weight, k in zip((1.0, 2.0, 4.0), keep))
+    importance = [torch.ones(64), torch.ones(64), 100 * torch.ones(64)]
+    found = share(importance, latency, 36)
+    assert found.keep[2] == 64 and 0.97 * 36 <= found.cost <= 36 and len(asked) == len(set(asked))
+
+
+def test_equal_importance_is_shared_out_the_same_way_every_time():
+    equal = [torch.ones(8), torch.ones(8)]
+    assert len({tuple(share(equal, sum, budget).keep) for budget in [9] * 3}) == 1 and sum(share(equal, sum, 9).keep) == 9
+
+
+def test_a_budget_above_the_cost_has_no_obstacle():
+    assert share([torch.ones(4)], sum, 100).obstacle is None and share([torch.ones(4)], sum, 100).keep == [4]
+
+
+@pytest.mark.parametrize("importance, cost, settings, words", [
+    ([[1.0, 2.0]], sum, {}, r"must be tensors, but got \['list'\]"),
+    ([torch.ones(0)], lambda keep: 1, {}, "must have clusters"),
+    ([torch.ones(2)], sum, dict(blocks=[0]), "but got 2 and 0"),
+    ([torch.ones(2)], lambda keep: float("nan"), {}, "cost of the whole network .*nan"),
+])
+def test_what_cannot_be_shared_out_is_named(importance, cost, settings, words):
+    with pytest.raises(ValueError, match=words):
+        share(importance, cost, 2.0, **settings)
