@@ -155,7 +155,7 @@ class StressPhase:
         return factor.expand(space.shape)
 
     def _spread_to_aligned(self, factors) -> None:
-        """What a cluster's weights feel, its bias feels, too."""
+        """What a cluster's weights feel, its bias and all else that is aligned to them feels, too."""
         for module, target, space in self._pruner._targets():
             if not space.align or space.type is not TargetType.PARAMETER or space.target is None:
                 continue
@@ -163,4 +163,7 @@ class StressPhase:
             if source is not None:
                 kept = {dimension % source.dim() for dimension in space.align["dims"]}
                 others = [d for d in range(source.dim()) if d not in kept]
-                factors.setdefault(module, {})[target] = source.amax(others) if others else source
+                felt = source.amax(others) if others else source
+                if space._scaler is not None:  # as in NNI's rules: a layer may be aligned to one of another shape
+                    felt = space._scaler.expand(felt, space.shape)
+                factors.setdefault(module, {})[target] = felt.expand(space.shape)

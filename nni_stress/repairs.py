@@ -166,6 +166,24 @@ def _modes_kept(model):
             module.training = modes.setdefault(name, modes.get(name.rpartition(".")[0]))  # a new one is as its parent
 
 
+def _mend_several_outputs(model_speedup):
+    """Let modules whose outputs share computation (LSTM, GRU) pass speedup: NNI goes back through it once for each output,
+    but lets torch free it after the first."""
+    speedup_class = model_speedup.ModelSpeedup
+    backward = speedup_class.indirect_backward
+    if "retain_graph" in str(backward.__code__.co_consts):
+        return
+
+    @functools.wraps(backward)
+    def indirect_backward(self, output, output_mask):
+        if getattr(output, "grad_fn", None) is None:
+            backward(self, output, output_mask)
+        elif self.tensor_propagate_check(output):
+            output.backward(output_mask.expand_as(output), retain_graph=True)
+
+    speedup_class.indirect_backward = indirect_backward
+
+
 _MENDS = {
     _mend_tensor_functions: "common.concrete_trace_utils.concrete_tracer",
     _mend_purity: "common.concrete_trace_utils.concrete_tracer",
@@ -173,4 +191,5 @@ _MENDS = {
     _mend_bytecode: "common.concrete_trace_utils.concrete_proxy",
     _mend_lightning_steps: "compression.utils.evaluator",
     _mend_modes: "compression.speedup.model_speedup",
+    _mend_several_outputs: "compression.speedup.model_speedup",
 }

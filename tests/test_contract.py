@@ -62,7 +62,7 @@ NETWORKS = {
     "recurrent": (Recurrent, (7, 8), ["head"], False),
     "attention": (Attention, (5, 12), ["keys", "queries", "head"], False),
 }
-SLOW = {"vgg11_bn", "alexnet", "densenet121"}
+SLOW = {"vgg11_bn", "alexnet", "densenet121", "efficientnet_b0"}
 
 
 @pytest.fixture(params=[pytest.param(name, marks=pytest.mark.slow if name in SLOW else ()) for name in NETWORKS])
@@ -76,7 +76,20 @@ def case(request):
             for values, low in ((module.running_mean, -0.2), (module.running_var, 0.5), (module.weight, 0.5), (module.bias, -0.2)):
                 nn.init.uniform_(values, low, low + 0.5)
     config = [{"op_types": ["Conv2d", "Linear"], "sparse_ratio": 0.5, "exclude_op_names": last}]
-    return network, inputs, auto_set_denpendency_group_ids(network, config, inputs) if tied else config
+    config = auto_set_denpendency_group_ids(network, config, inputs) if tied else config
+    return network, inputs, config + batch_norms(network)
+
+
+def batch_norms(network):
+    """Config that lets each batch norm lose what the convolution before it loses.
+
+    Without it a lost channel leaves the batch norm as a constant: the masked network adds it up, and NNI's speedup drops it.
+    """
+    layers = [(name, module) for name, module in network.named_modules() if isinstance(module, (nn.Conv2d, nn.BatchNorm2d))]
+    pairs = [(one, norm) for (one, before), (norm, after) in zip(layers, layers[1:]) if isinstance(before, nn.Conv2d)
+             and isinstance(after, nn.BatchNorm2d) and before.out_channels == after.num_features]
+    return [{"op_names": [norm], "target_settings": {target: {"align": {"module_name": one, "target_name": "weight", "dims": [0]}}
+                                                     for target in ("weight", "bias")}} for one, norm in pairs]
 
 
 def speed_up(pruner, network, inputs):
@@ -91,6 +104,10 @@ def speed_up(pruner, network, inputs):
             return masks, masked, small(inputs)
     except Exception as error:
         return masks, masked, error
+
+
+def alive(targets):
+    return targets["weight"].reshape(len(targets["weight"]), -1).any(1)
 
 
 def deviation(masked, built):
@@ -109,14 +126,33 @@ def test_the_contract_of_the_norm_pruner_holds(case):
     pruner = StressPruner(ours, config, temperature=0.3, seed=4)
     masks, our_masked, our_built = speed_up(pruner, ours, inputs)
     for name, targets in masks.items():
-        clusters = targets["weight"].flatten(1).any(1)
+        clusters = alive(targets)
         assert set(targets["weight"].unique().tolist()) <= {0, 1}
-        assert int(clusters.sum()) == int(expected[name]["weight"].flatten(1).any(1).sum())
+        assert int(clusters.sum()) == int(alive(expected[name]).sum()) == len(clusters) - int(len(clusters) * 0.5)
         if targets.get("bias") is not None:
             assert torch.equal(targets["bias"].bool(), clusters)
     if isinstance(built, Exception):
         assert type(our_built) is type(built) and str(our_built) == str(built)
     else:
         assert not isinstance(our_built, Exception), our_built
-        if deviation(masked, built) < 1e-4:
-            assert deviation(our_masked, our_built) < 1e-4
+        exact = deviation(masked, built) < 1e-4
+        assert exact or network_loses_batch_norms(network)  # else nothing would be compared here
+        assert not exact or deviation(our_masked, our_built) < 1e-4
+
+
+def network_loses_batch_norms(network):
+    """Whether a batch norm stands behind no single convolution, as behind a concatenation."""
+    return 2 * sum(isinstance(module, nn.BatchNorm2d) for module in network.modules()) > \
+        sum(len(config["target_settings"]) for config in batch_norms(network))
+
+
+def test_nni_drops_the_constants_that_a_batch_norm_makes_of_lost_channels():
+    """Why the contract masks batch norms, too. Should this fail, NNI does better, and the contract may ask for more."""
+    torch.manual_seed(0)
+    network, images = Detector().eval(), torch.rand(4, 3, 16, 16)
+    nn.init.constant_(network.norm.bias, 0.3)
+    plain = [{"op_names": ["stem"], "sparse_ratio": 0.5}]
+    for config, exact in ((plain, False), (plain + batch_norms(network)[:1], True)):
+        copied = copy.deepcopy(network)
+        _, masked, built = speed_up(L1NormPruner(copied, config), copied, images)
+        assert (deviation(masked, built) < 1e-4) == exact

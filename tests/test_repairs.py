@@ -14,7 +14,7 @@ import torch
 import torchvision
 from nni.common.concrete_trace_utils import concrete_proxy, concrete_trace, concrete_tracer
 from nni.compression.pruning import L1NormPruner, TaylorPruner
-from nni.compression.speedup import ModelSpeedup
+from nni.compression.speedup import ModelSpeedup, model_speedup
 from nni.compression.utils import LightningEvaluator
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
@@ -229,7 +229,7 @@ def _mended():
     tracer = concrete_tracer.ConcreteTracer
     return (len(tracer.default_autowrap_leaf_function), tracer.trace, concrete_tracer.node_is_impure_wrapper,
             concrete_proxy.dis, concrete_proxy.ConcreteProxy.jump_opcodes, ModelSpeedup.__init__,
-            ModelSpeedup.speedup_model)
+            ModelSpeedup.speedup_model, ModelSpeedup.indirect_backward)
 
 
 def test_installing_and_mending_again_change_nothing():
@@ -238,6 +238,7 @@ def test_installing_and_mending_again_change_nothing():
     for mend in (repairs._mend_tensor_functions, repairs._mend_purity):
         mend(concrete_tracer)
     repairs._mend_bytecode(concrete_proxy)
+    repairs._mend_several_outputs(model_speedup)
     assert _mended() == before
 
 
@@ -311,3 +312,21 @@ def test_functions_that_write_generics_are_traced():
     """max_pool2d without a stride says `list[int]` inside, which NNI's stand-in for `list` did not understand."""
     graph = concrete_trace(PoolsWithoutStride().eval(), (torch.rand(2, 1, 8, 8),))
     assert "max_pool2d" in graph.code
+
+
+class Recurrent(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.lstm, self.hidden, self.head = nn.LSTM(8, 16, batch_first=True), nn.Linear(16, 24), nn.Linear(24, 4)
+
+    def forward(self, words):
+        states, _ = self.lstm(words)
+        return self.head(torch.relu(self.hidden(states[:, -1])))
+
+
+def test_a_layer_behind_an_lstm_is_sped_up():
+    """NNI goes backward through the LSTM once for each output."""
+    torch.manual_seed(0)
+    small, masked = _speed_up(Recurrent().eval(), (4, 7, 8), [{"op_names": ["hidden"], "sparse_ratio": 0.5}])
+    words = torch.rand(4, 7, 8)
+    assert small.hidden.out_features == 12 and torch.allclose(small(words), masked(words), atol=1e-6)
