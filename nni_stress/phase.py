@@ -106,10 +106,13 @@ class StressPhase:
                     self._pruner._target_spaces[module][target].target.mul_(factor)
 
     def _strengths(self):
+        return self.of_groups(self._pruner, self._pruner._calculate_metrics(self._pruner._collect_data()))
+
+    @staticmethod
+    def of_groups(pruner, strengths):
         """Strength of the clusters; of layers that go together, the mean over the layers, as in NNI's rules."""
-        strengths = self._pruner._calculate_metrics(self._pruner._collect_data())
         groups = defaultdict(list)
-        for module, target, space in self._pruner._targets():
+        for module, target, space in pruner._targets():
             if space.dependency_group_id is not None and target in strengths.get(module, {}):
                 groups[space.dependency_group_id].append((module, target))
         for members in groups.values():

@@ -159,10 +159,14 @@ class StressPruner(Pruner):
         """Draw what NNI's rules rank clusters by."""
         inherited = {m: {t: self._inherited[m][t] for t in targets} for m, targets in metrics.items()}
         alive = norm_metrics(p=1, data=inherited, target_spaces=self._target_spaces)
-        scores = defaultdict(dict)
+        together, drawn, scores = StressPhase.of_groups(self, dict(metrics)), {}, defaultdict(dict)
         for module_name, target_name, space in self._targets():
             if target_name in metrics.get(module_name, {}):
-                score = self._score(space, metrics[module_name][target_name])
+                group = space.dependency_group_id
+                key = (module_name, target_name) if group is None else group
+                if key not in drawn:  # one draw for layers that go together: NNI's mean would take the noise out
+                    drawn[key] = self._score(space, together[module_name][target_name])
+                score = drawn[key]
                 # what an earlier generation removed is the first to be removed again
                 scores[module_name][target_name] = score.where(alive[module_name][target_name] > 0, -torch.inf)
         return scores
@@ -218,7 +222,7 @@ class StressPruner(Pruner):
                 noise = genetics.gumbel_noise(score.shape, self._generator)
                 score = genetics.perturbed_strength(score, self.arguments.temperature, noise)
             score = score.where(alive > 0, torch.inf).flatten()
-            removed = score.topk(int(int(alive.sum()) * self.arguments.synapse_sparsity), largest=False).indices
+            removed = score.topk(int(int(alive.count_nonzero()) * self.arguments.synapse_sparsity), largest=False).indices
             masks[module_name][target_name] = alive.flatten().scatter(0, removed, 0.0).view(space.shape)
 
     def _synthesize(self):

@@ -10,6 +10,7 @@ from nni.compression.utils import auto_set_denpendency_group_ids
 from torch import nn
 
 from nni_stress import StressPruner
+from tests.networks import TorchTransformer, Transformer
 from tests.test_clusters import Attention, Concatenated, Gated, Grouped, Passthrough
 from tests.test_pruner import same_masks
 from trials.models import lenet5
@@ -61,6 +62,7 @@ NETWORKS = {
     "detector": (Detector, (3, 16, 16), ["boxes", "classes"], False),
     "recurrent": (Recurrent, (7, 8), ["head"], False),
     "attention": (Attention, (5, 12), ["keys", "queries", "head"], False),
+    "transformer": (Transformer, (5, 12), ["attend", "mix", "narrow", "head"], False),
 }
 SLOW = {"vgg11_bn", "alexnet", "densenet121", "efficientnet_b0"}
 
@@ -156,3 +158,49 @@ def test_nni_drops_the_constants_that_a_batch_norm_makes_of_lost_channels():
         copied = copy.deepcopy(network)
         _, masked, built = speed_up(L1NormPruner(copied, config), copied, images)
         assert (deviation(masked, built) < 1e-4) == exact
+
+
+def test_a_batch_norm_behind_a_concatenation_is_exact_too_once_it_is_silent_on_what_is_lost():
+    """No setting of NNI aligns it to several layers; but dropped constants are all that makes speedup inexact there."""
+    torch.manual_seed(0)
+    network, images = Concatenated().eval(), torch.rand(4, 3, 16, 16)
+    nn.init.uniform_(network.norm.bias, 0.1, 0.6)
+    halves = [{"op_names": ["one", "two"], "sparse_ratio": 0.5}]
+    for silent in (False, True):
+        pruner = StressPruner(network, halves, temperature=0.3, seed=4)
+        _, masks = pruner.compress()
+        pruner.unwrap_model()
+        if silent:
+            survivors = torch.cat([alive(masks["one"]), alive(masks["two"])])
+            network.norm.weight.data.mul_(survivors)
+            network.norm.bias.data.mul_(survivors)
+        copied = copy.deepcopy(network)
+        _, masked, built = speed_up(StressPruner(copied, halves, temperature=0.3, seed=4), copied, images)
+        assert (deviation(masked, built) < 1e-4) == silent
+
+
+@pytest.mark.parametrize("kind", [L1NormPruner, StressPruner])
+def test_layers_inside_pytorchs_encoder_layer_are_masked_but_not_made_small(kind):
+    """NNI traces it as one module, and has none to put in its place. Should this fail, NNI does better."""
+    torch.manual_seed(0)
+    network, words = TorchTransformer().eval(), torch.rand(4, 5, 12)
+    size = sum(parameter.numel() for parameter in network.parameters())
+    masks, masked, built = speed_up(kind(network, [{"op_names": ["encoder.linear1"], "sparse_ratio": 0.5}]), network, words)
+    assert int(alive(masks["encoder.linear1"]).sum()) == 12
+    assert deviation(masked, built) > 1e-4 and sum(parameter.numel() for parameter in network.parameters()) == size
+
+
+def test_where_nni_cannot_trace_a_network_the_error_is_the_same():
+    """torchvision's detectors ask `if targets is not None`, which NNI's tracer answers wrongly."""
+    images, errors = torch.rand(1, 3, 320, 320), []
+    for kind in (L1NormPruner, StressPruner):
+        torch.manual_seed(0)
+        network = torchvision.models.detection.ssdlite320_mobilenet_v3_large(weights=None, weights_backbone=None,
+                                                                             num_classes=5).eval()
+        pruner = kind(network, [{"op_names": ["backbone.features.0.1.block.0.0"], "sparse_ratio": 0.5}])
+        _, masks = pruner.compress()
+        pruner.unwrap_model()
+        with pytest.raises(Exception) as error:
+            ModelSpeedup(network, images, masks)
+        errors.append((error.type, str(error.value)))
+    assert errors[0] == errors[1]

@@ -398,3 +398,75 @@ def test_every_setting_goes_with_training_under_every_stressor(name, stressor):
                             stress_onset=0.2, stress_ramp=0.2).compress()
     assert all(set(mask.unique().tolist()) <= {0, 1} for mask in named(masks).values())
     assert not exact or counts(masks) == counts(expected)
+
+
+def survivors(config_list, seeds, **arguments):
+    """{layer: which of its clusters survived, for each seed}"""
+    drawn = [alive(StressPruner(settings_network(), config_list, seed=seed, **arguments).compress()[1]) for seed in range(seeds)]
+    return {name: torch.stack([each[name] for each in drawn]) for name in drawn[0]}
+
+
+@pytest.mark.parametrize("sampling, ratio", [("exact", 0.5), ("exact", 1.0), ("bernoulli", 0.5)])  # 1.0: one comes back
+def test_layers_that_go_together_lose_the_same_clusters(sampling, ratio):
+    together = [{"op_names": ["one", "two"], "dependency_group_id": 1, "sparse_ratio": ratio}]
+    found = survivors(together, 10, temperature=0.5, sampling=sampling)
+    assert torch.equal(found["one"], found["two"]) and found["one"].any(1).all()
+
+
+class Alike(nn.Module):
+    """Layers of the same strengths, rising from cluster to cluster."""
+
+    def __init__(self, layers):
+        super().__init__()
+        self.layers = nn.Sequential(*(nn.Linear(16, 16) for _ in range(layers)))
+        for layer in self.layers:
+            layer.weight.data = torch.linspace(0.2, 1, 16).view(-1, 1).repeat(1, 16)
+
+
+def test_a_draw_is_as_random_for_many_layers_that_go_together_as_for_one():
+    """Were every layer to draw alone, NNI's mean over the group would average the chance away."""
+    def survival(layers):
+        together = [{"op_types": ["Linear"], "sparse_ratio": 0.5, "dependency_group_id": 1}]
+        return torch.stack([alive(StressPruner(Alike(layers), together, temperature=0.3, seed=seed).compress()[1])["layers.0"]
+                            for seed in range(200)]).float().mean(0)
+
+    assert torch.allclose(survival(8), survival(1), atol=0.15)  # 3 standard errors; where each draws alone, 0.25 apart
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+@pytest.mark.parametrize("arguments", [dict(), dict(sampling="bernoulli"), dict(synapse_sparsity=0.5)])
+def test_models_of_any_float_type_are_pruned(dtype, arguments):
+    _, masks = StressPruner(network().to(dtype), config(), temperature=0.3, **arguments).compress()
+    assert all(mask.any() and set(mask.unique().tolist()) <= {0, 1} for mask in named(masks).values())
+    if "sampling" not in arguments:
+        assert {name: kept(masks, name) for name in masks} == {"conv1": 10, "conv2": 25, "fc1": 250}
+
+
+@pytest.mark.parametrize("stressor", STRESSORS)
+def test_what_an_earlier_pruner_removed_is_silent_under_stress(stressor):
+    model, felt, pruner = network(), [], None
+
+    def draw():
+        felt.append(pruner.get_masks()["conv2"]["weight"].clone())
+        return random_batch()
+
+    first = L1NormPruner(model, config(ratio=0.3))
+    _, before = first.compress()
+    first.unwrap_model()
+    removed = before["conv2"]["weight"] == 0
+    pruner = StressPruner(model, config(ratio=0.6), plain_evaluator(model, draw=draw), 6, stressor=stressor, stress_peak=1.0,
+                          stress_onset=0.0, stress_ramp=0.2)
+    pruner.update_masks(before)
+    pruner.compress()
+    assert len(felt) == 6 and removed.any() and all((mask[removed] == 0).all() for mask in felt)
+
+
+def test_an_offspring_feels_no_stress_while_the_next_pruner_trains_it():
+    model, felt = network(), []
+    first = StressPruner(model, config(), plain_evaluator(model, draw=lambda: (
+        felt.append(first.get_masks()["conv2"]["weight"].clone()), random_batch())[1]), 4, stress_peak=1.0, stress_onset=0.0)
+    _, masks = first.compress()
+    del felt[:]
+    last = TaylorPruner.from_compressor(first, [{"op_names": ["fc2"], "sparse_ratio": 0.1}], training_steps=4)
+    last.compress(max_steps=4, max_epochs=None)
+    assert len(felt) == 4 and all(torch.equal(mask, masks["conv2"]["weight"]) for mask in felt)
