@@ -13,10 +13,13 @@ _HOMES = {
     "StressPruner": "pruner",
     "StressTuner": "tuner",
     "Arguments": "arguments",
+    "PrunerArguments": "arguments",
+    "Screen": "screening",
     "Task": "generation",
     "run_trial": "generation",
     "save": "networks",
     "load": "networks",
+    "export_onnx": "networks",
 }
 __all__ = sorted(_HOMES)
 

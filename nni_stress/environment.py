@@ -18,11 +18,13 @@ class Share(NamedTuple):
 
 def share(importance: Sequence[Tensor], cost: Callable[[list[int]], float], budget: float, *,
           blocks: Sequence[int] | None = None, frozen: Sequence[bool] | None = None, floor: int = 1, multiple: int = 1,
-          power: float = 0.7) -> Share:
+          power: float = 0.7, redundancy: float = 1.0) -> Share:
     """Share one budget over groups of clusters by importance per unit of cost.
 
     The cluster of least importance / marginal cost ** power goes first, wherever it is, until the budget is met. What
     a cluster costs shrinks with its neighbours, so the marginal costs are taken anew whenever 2 % of the cost are gone.
+    What it is worth grows as its own group empties: importance was taken while the whole group was there to make up for
+    the loss of one. Where n clusters share one task evenly, each matters n / k times as much once k are left.
 
     Parameters
     ----------
@@ -43,6 +45,9 @@ def share(importance: Sequence[Tensor], cost: Callable[[list[int]], float], budg
         all the same.
     power
         0: by importance alone; 1: by importance per unit of cost.
+    redundancy
+        Importance is taken times (n / k) ** redundancy, with k of a group's n clusters left. 0: as it was in the whole
+        network; large: every group keeps the same share.
 
     Returns
     -------
@@ -58,13 +63,12 @@ def share(importance: Sequence[Tensor], cost: Callable[[list[int]], float], budg
         raise ValueError(f"importance must be tensors, but got {[type(scores).__name__ for scores in importance]}")
     sizes = [scores.numel() for scores in importance]
     blocks, frozen = list(blocks or [1] * len(sizes)), list(frozen or [False] * len(sizes))
-    _check(importance, sizes, blocks, frozen, budget, floor, multiple, power)
+    _check(importance, sizes, blocks, frozen, budget, floor, multiple, power, redundancy)
     cost = _remembered(cost, sizes)
     floors = [size if stays else min(size, math.ceil(max(floor, block) / block) * block)
               for size, block, stays in zip(sizes, blocks, frozen)]
     # a unit is what goes at once: one cluster of each block; units[i][k] is the importance of the k-th to go
-    units = [scores.detach().double().cpu().reshape(block, -1).sort(1).values.sum(0).tolist()
-             for scores, block in zip(importance, blocks)]
+    units = [_units(scores.detach().double().cpu(), block, redundancy) for scores, block in zip(importance, blocks)]
     keep = _remove(units, list(sizes), floors, blocks, cost, budget, power)
     steps = [math.lcm(block, multiple) if size >= math.lcm(block, multiple) else block for block, size in zip(blocks, sizes)]
     keep = [size if stays else max(least, count // step * step)
@@ -75,7 +79,13 @@ def share(importance: Sequence[Tensor], cost: Callable[[list[int]], float], budg
     return Share(keep, cost(keep), _obstacle(keep, sizes, cost, budget))
 
 
-def _check(importance, sizes, blocks, frozen, budget, floor, multiple, power):
+def _units(importance, block, redundancy):
+    worth = importance.reshape(block, -1).sort(1).values.sum(0)
+    left = torch.arange(len(worth), 0, -1, dtype=worth.dtype)
+    return (worth * (len(worth) / left) ** redundancy).tolist()
+
+
+def _check(importance, sizes, blocks, frozen, budget, floor, multiple, power, redundancy):
     if not sizes or not len(sizes) == len(blocks) == len(frozen):
         raise ValueError(f"importance, blocks and frozen must speak of the same groups, but got {len(sizes)}, "
                          f"{len(blocks)} and {len(frozen)}")
@@ -93,6 +103,8 @@ def _check(importance, sizes, blocks, frozen, budget, floor, multiple, power):
             raise ValueError(f"{name} must be a whole number of at least 1, but got {value!r}")
     if not 0 <= power <= 1:
         raise ValueError(f"power must lie in [0, 1], but got {power!r}")
+    if not (isinstance(redundancy, (int, float)) and math.isfinite(redundancy) and redundancy >= 0):
+        raise ValueError(f"redundancy must be a number of at least 0, but got {redundancy!r}")
 
 
 def _remembered(cost, sizes):

@@ -5,7 +5,7 @@ import hashlib
 import logging
 import math
 import time
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Callable, Iterable
@@ -115,8 +115,7 @@ def _optimize(network, optimizer, loss_function, batch):
 
 def stress_and_synthesize(ancestor: nn.Module, task: Task, arguments: Arguments, seed: int) -> nn.Module:
     """Train the ancestor under stress, draw the offspring's clusters, and build the physically small offspring."""
-    from nni.compression.speedup import ModelSpeedup  # seconds to import, and the founder's trial needs none of it
-    from nni.compression.utils.evaluator import TorchEvaluator
+    from nni.compression.utils.evaluator import TorchEvaluator  # seconds to import; the founder's trial needs none of it
 
     from .pruner import StressPruner
 
@@ -139,24 +138,9 @@ def stress_and_synthesize(ancestor: nn.Module, task: Task, arguments: Arguments,
     pruner = StressPruner(ancestor, [task.clusters], evaluator, steps or None, seed=seed,
                           budget={task.resource: arguments.environmental_factor}, example_input=task.example_input,
                           candidates=int(arguments.candidates), screen=screen, **arguments.for_pruner())
-    _, masks = pruner.compress()
-    pruner.unwrap_model()
+    pruner.compress()
     ancestor.eval()
-    with _quiet_speedup() as logger:
-        return ModelSpeedup(ancestor, task.example_input, masks, logger=logger).speedup_model()
-
-
-@contextmanager
-def _quiet_speedup():
-    """NNI's speedup logs, and prints, several lines for every node of the graph."""
-    logger = logging.getLogger("nni.compression.speedup")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with redirect_stdout(None):
-            yield logger
-    finally:
-        logger.setLevel(level)
+    return pruner.synthesize(task.example_input)
 
 
 def run_trial(make_task: Callable[[], Task], founder: str | Path | None = None) -> None:

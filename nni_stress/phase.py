@@ -14,6 +14,10 @@ from . import genetics, stress
 from .arguments import PrunerArguments
 
 
+# Over how much of the phase Taylor importance looks back.
+MEMORY = 0.2
+
+
 class StressPhase:
     """Stress upon the clusters of a pruner's targets.
 
@@ -71,7 +75,7 @@ class StressPhase:
             if target not in means:
                 means[target], counts[target] = torch.zeros_like(effect), torch.zeros_like(effect)
             counts[target] += active > 0  # a silent cluster shows no effect, which says nothing of its importance
-            gain = torch.where(active > 0, 1 / counts[target].clamp(min=1), 0.0)
+            gain = torch.where(active > 0, 1 / counts[target].clamp(min=1, max=max(1, MEMORY * self._total)), 0.0)
             means[target].copy_((means[target] ** 2).lerp(effect ** 2, gain).sqrt())
 
     def after_step(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 from collections import defaultdict
 from contextlib import contextmanager
 from typing import Any, Dict, List
+from weakref import WeakValueDictionary
 
 import torch
 from nni.compression.base.compressor import Compressor, Pruner
@@ -12,7 +13,7 @@ from nni.compression.base.wrapper import ModuleWrapper
 from nni.compression.pruning.tools import active_sparse_targets_filter, generate_sparsity, is_active_target, norm_metrics
 from nni.compression.utils.evaluator import Evaluator
 
-from . import genetics
+from . import genetics, synthesis
 from .arguments import PrunerArguments
 from .phase import StressPhase
 from .resources import Resources
@@ -89,6 +90,7 @@ class StressPruner(Pruner):
                                  "sparse_ratio")
             self._resources = Resources(model, example_input, budget, floor, multiple)
             config_list = [{**config, "sparse_ratio": 0.0} for config in config_list]
+        self._founding_parameters = WeakValueDictionary(_parameters(model))  # NNI's wrappers replace them by copies
         self._phase = StressPhase(self.arguments, stress_overrides or {}, steps_per_epoch)
         super().__init__(model, config_list, evaluator, existed_wrappers)
         if not any(is_active_target(space) for _, _, space in self._targets()):
@@ -297,3 +299,37 @@ class StressPruner(Pruner):
             return super().compress(max_steps, max_epochs)
         finally:
             self._steps_now = None
+
+    def synthesize(self, example_input: Any, optimizer: torch.optim.Optimizer | None = None) -> torch.nn.Module:
+        """Unwrap the model and make it physically small, by NNI's ModelSpeedup; the pruner's work ends with it.
+
+        Parameters
+        ----------
+        example_input
+            One batch of inputs, a tensor or a tuple of tensors.
+        optimizer
+            One that trained the model, before or while it was wrapped. From here on it trains the offspring, and what it
+            remembers of the surviving synapses (momentum, second moments) is as it was. Of a parameter about which it
+            remembers arrays of another shape than the parameter's, as Adafactor does, it forgets all.
+
+        Returns
+        -------
+        torch.nn.Module
+            The offspring: the model itself, with small layers.
+
+        Raises
+        ------
+        Exception
+            What ModelSpeedup raises where it cannot follow the network.
+        """
+        masks, wrapped = self.get_masks(), _parameters(self.bound_model)
+        self.unwrap_model()
+        if optimizer is not None:
+            for before in (dict(self._founding_parameters), wrapped):
+                synthesis.repoint(optimizer, before, _parameters(self.bound_model))
+        return synthesis.synthesize(self.bound_model, example_input, masks, optimizer)
+
+
+def _parameters(model: torch.nn.Module) -> Dict[str, torch.nn.Parameter]:
+    """Parameters by the names they have without NNI's wrappers, which hold copies of their own."""
+    return {name.replace("_nni_wrapper.", ""): parameter for name, parameter in model.named_parameters()}

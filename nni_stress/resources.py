@@ -1,6 +1,7 @@
 """A budget for the whole network, shared out over the layers of a pruner as NNI's own sparse ratios."""
 from __future__ import annotations
 
+import copy
 import logging
 from typing import Any, Mapping
 
@@ -9,11 +10,14 @@ from nni.compression.pruning.tools import generate_sparsity, is_active_target
 
 from . import screening
 from .clusters import ClusterGraph
-from .environment import share
+from .environment import Share, share
+from .latency import layer_latency, ratio
 
 _log = logging.getLogger(__name__)
 
-RESOURCES = ("parameters", "macs")
+RESOURCES = ("parameters", "macs", "latency")
+# A measured latency is met within this share of it; so often is the budget corrected by what was measured.
+TOLERANCE, CORRECTIONS = 0.03, 8
 
 
 class Resources:
@@ -26,7 +30,8 @@ class Resources:
     example_input
         One batch of inputs.
     budget
-        {resource: share}: ``{"macs": 0.4}`` keeps 40 % of the multiply-accumulates. Resources: parameters, macs.
+        {resource: share}: ``{"macs": 0.4}`` keeps 40 % of the multiply-accumulates. Resources: parameters, macs, and
+        latency: the time of a forward pass over `example_input`, measured beside the ancestor's on the device it is on.
     floor
         Least number of clusters a layer keeps.
     multiple
@@ -48,7 +53,11 @@ class Resources:
         if example_input is None:
             raise ValueError("a budget needs example_input, to follow the network, but got none")
         self._graph = ClusterGraph(network, example_input)
-        self.cost = getattr(self._graph, resource)
+        self._part, self._ancestor, self._inputs = part, None, self._graph.inputs
+        if resource == "latency":
+            self._ancestor, self.cost = copy.deepcopy(network), layer_latency(self._graph)
+        else:
+            self.cost = getattr(self._graph, resource)
         self.sizes = [group.clusters for group in self._graph.groups]
         self.budget = part * self.cost(self.sizes)
         self._floor, self._multiple = floor, multiple
@@ -88,12 +97,34 @@ class Resources:
                 strength = strengths[layer]["weight"].detach().flatten().float().cpu()
                 total += (strength / strength.mean().clamp(min=1e-30) if relative else strength) ** 2
             importance.append(total)
-        found = share(importance, self.cost, self.budget, floor=self._floor, multiple=self._multiple,
-                      frozen=self.frozen, blocks=self.blocks)
+        found = self._share(importance) if self._ancestor is None else self._share_by_the_clock(importance)
         if found.obstacle:
             _log.warning("the budget is missed: %s", found.obstacle)
         self.set_keep(found.keep)
         return found.keep
+
+    def _share(self, importance) -> Share:
+        return share(importance, self.cost, self.budget, floor=self._floor, multiple=self._multiple, frozen=self.frozen,
+                     blocks=self.blocks)
+
+    def _share_by_the_clock(self, importance) -> Share:
+        """Correct the budget of the layers' latency until a network of that shape takes the time it may take."""
+        best, known = None, set()
+        for _ in range(CORRECTIONS):
+            found = self._share(importance)
+            if tuple(found.keep) in known:
+                break
+            known.add(tuple(found.keep))
+            used = ratio(self._graph.resized(self._ancestor, found.keep), self._ancestor, self._inputs)
+            if best is None or abs(used - self._part) < abs(best.cost - self._part):
+                best, budget = Share(found.keep, used, None), self.budget
+            if (1 - TOLERANCE) * self._part <= used <= self._part:
+                break
+            self.budget *= (1 - TOLERANCE / 2) * self._part / used
+        self.budget = budget
+        if abs(best.cost / self._part - 1) > TOLERANCE:
+            return best._replace(obstacle=f"{best.cost:.3f} of the latency is the nearest that was measured to {self._part:g}")
+        return best
 
     def set_keep(self, keep: list[int]) -> None:
         """Make NNI's rules keep these numbers of clusters, in layers that go together the same ones."""
