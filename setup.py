@@ -2,6 +2,8 @@ from pathlib import Path
 
 from setuptools import find_packages, setup
 
+ONNX = ["onnx>=1.15", "onnxscript>=0.1", "onnxruntime>=1.16"]
+
 setup(
     name="nni-stress",
     version="0.1.0",
@@ -23,5 +25,8 @@ setup(
         "setuptools<80.9",  # nnictl imports pkg_resources: gone in 81, and warns at every start from 80.9 on
         "wrapt>=1.15",
     ],
-    extras_require={"test": ["pytest>=7", "pytorch-lightning>=2", "tensorboard"]},
+    extras_require={
+        "onnx": ONNX,
+        "test": ["pytest>=7", "pytorch-lightning>=2", "tensorboard", "transformers>=4.30", "accelerate", *ONNX],
+    },
 )

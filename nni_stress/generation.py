@@ -19,6 +19,7 @@ from .arguments import Arguments
 from .lineage import FOUNDER, Lineage, Record
 from .screening import Screen
 
+FINAL = 1.0
 Batches = Iterable[tuple[Any, Any]]
 
 
@@ -125,8 +126,10 @@ def stress_and_synthesize(ancestor: nn.Module, task: Task, arguments: Arguments,
 
     def training_func(model, optimizer, training_step, lr_schedulers, max_steps, max_epochs):
         model.train()
+        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, max_steps, arguments.learning_rate * FINAL)
         for _ in range(max_steps):
             _optimize(model, optimizer, task.loss, next(batches))
+            schedule.step()
 
     evaluator = None
     if steps:

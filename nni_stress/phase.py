@@ -2,20 +2,21 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
-from dataclasses import replace
+from dataclasses import asdict
 from typing import Any, Mapping
 
 import torch
 from nni.compression.base.target_space import TargetType
-from nni.compression.pruning.tools import generate_sparsity, is_active_target
+from nni.compression.pruning.tools import is_active_target
 
 from . import genetics, stress
 from .arguments import PrunerArguments
+from .sampling import Sampler
 
 
 # Over how much of the phase Taylor importance looks back.
 MEMORY = 0.2
+WIDTH = 1.0
 
 
 class StressPhase:
@@ -34,21 +35,42 @@ class StressPhase:
     def __init__(self, arguments: PrunerArguments, overrides: Mapping[str, Mapping[str, Any]], steps_per_epoch: int | None):
         self._arguments, self._steps_per_epoch = arguments, steps_per_epoch
         self._overrides = []
+        if not isinstance(overrides, Mapping):
+            raise TypeError(f"stress_overrides must be {{pattern: {{setting: value}}}}, but got {overrides!r}")
         for pattern, settings in overrides.items():
+            if not isinstance(settings, Mapping):
+                raise TypeError(f"stress_overrides of {pattern!r} must be {{setting: value}}, but got {settings!r}")
             wrong = [name for name in settings if not name.startswith("stress")]
             if wrong:
                 raise ValueError(f"stress_overrides of {pattern!r}: only stress settings may differ between layers, "
                                  f"but got {wrong[0]!r}")
-            self._overrides.append((re.compile(pattern), replace(arguments, **settings)))
+            try:
+                compiled = re.compile(pattern)
+            except re.error as error:
+                raise ValueError(f"stress_overrides: {pattern!r} is no regular expression: {error}") from None
+            self._overrides.append((compiled, PrunerArguments.from_mapping({**asdict(arguments), **settings})))
         self.step = 0
+        self.unsettle()
         self.taylor_strength: dict = {}  # {module: {target: root mean square of (gradient x weight) of each cluster}}
 
-    def begin(self, pruner, total_steps: int) -> None:
+    def check_modules(self, modules) -> None:
+        """Raise ValueError if a pattern of the overrides matches none of the modules."""
+        for pattern, _ in self._overrides:
+            if not any(pattern.fullmatch(module) for module in modules):
+                raise ValueError(f"stress_overrides must match modules of the config list, but {pattern.pattern!r} "
+                                 f"matches none of {', '.join(sorted(modules))}")
+
+    def begin(self, pruner, sampler: Sampler, total_steps: int) -> None:
         """Start a phase of `total_steps` optimizer steps over the pruner's targets."""
-        self._pruner, self._total = pruner, total_steps
-        self.step, self._ranks, self._levels = 0, {}, {}
+        self._pruner, self._sampler, self._total = pruner, sampler, total_steps
+        self.step, self._levels = 0, {}
+        self.unsettle()
         self.taylor_strength, self._counts = {}, {}
-        self._schedules = {module: self._schedule(self._settings(module)) for module, _, _ in pruner._targets()}
+        self._schedules = {module: self._schedule(self._settings(module)) for module, _, _ in sampler.targets()}
+
+    def unsettle(self) -> None:
+        """Forget the offspring that nested silence has in view: its masks have been drawn."""
+        self.settled, self._ranks = None, {}
 
     def _settings(self, module_name: str) -> PrunerArguments:
         found = [settings for pattern, settings in self._overrides if pattern.fullmatch(module_name)]
@@ -63,7 +85,7 @@ class StressPhase:
         """Gather Taylor importance (Molchanov et al., arXiv 1906.10771) from the gradients of the step to come."""
         if self._arguments.strength != "taylor" or self.step >= self._total:
             return
-        for module, target, space in self._pruner._targets():
+        for module, target, space in self._sampler.targets():
             if not is_active_target(space) or space.target.grad is None:
                 continue
             effect, active = space.target.grad * space.target.detach(), space.mask
@@ -84,7 +106,7 @@ class StressPhase:
         if self.step >= self._total:
             return
         masks, decays, drawn, strengths = {}, {}, {}, None
-        for module, target, space in self._pruner._targets():
+        for module, target, space in self._sampler.targets():
             if not is_active_target(space) or space.type is not TargetType.PARAMETER:
                 continue
             settings = self._settings(module)
@@ -93,7 +115,7 @@ class StressPhase:
             if level == before and (level == 0 or settings.stressor == "attenuate"):
                 continue  # nothing has changed, and nothing is computed
             if strengths is None:
-                strengths = self._strengths()
+                strengths = self._sampler.together(self._sampler.strengths(self.taylor_strength))
             group = space.dependency_group_id
             key = (module, target) if group is None else group  # layers that go together feel the same
             if key not in drawn:
@@ -109,29 +131,13 @@ class StressPhase:
                 for target, factor in targets.items():
                     self._pruner._target_spaces[module][target].target.mul_(factor)
 
-    def _strengths(self):
-        return self.of_groups(self._pruner, self._pruner._calculate_metrics(self._pruner._collect_data()))
-
-    @staticmethod
-    def of_groups(pruner, strengths):
-        """Strength of the clusters; of layers that go together, the mean over the layers, as in NNI's rules."""
-        groups = defaultdict(list)
-        for module, target, space in pruner._targets():
-            if space.dependency_group_id is not None and target in strengths.get(module, {}):
-                groups[space.dependency_group_id].append((module, target))
-        for members in groups.values():
-            mean = torch.stack([strengths[module][target] for module, target in members]).mean(0)
-            for module, target in members:
-                strengths[module] = {**strengths[module], target: mean}
-        return strengths
-
     def _factor(self, settings, key, strength, level, strengths):
         """Factor of each cluster's effective strength (of its weights, where they are weakened)."""
         if level == 0:
             return torch.ones_like(strength)
         if settings.stressor == "nested_silence":
-            if not self._ranks:  # kept through the phase, so that the order settles
-                self._rank_all(strengths)
+            if self.settled is None:
+                self._settle(strengths)
             return stress.nested_silence(*self._ranks[key], level, self._pruner._generator)
         survival = genetics.survival_probability(strength, settings.temperature)
         if settings.stressor == "attenuate":
@@ -140,20 +146,23 @@ class StressPhase:
             return stress.silence(survival, level, self._pruner._generator)
         return stress.weakening(survival, level, self._total)
 
-    def _rank_all(self, strengths) -> None:
-        """Rank the clusters of every target, and count how many the config's rules would leave if drawn now."""
-        self._pruner.share_out(strengths)
-        coming = generate_sparsity(strengths, self._pruner._target_spaces)
-        for module, target, space in self._pruner._targets():
-            if target not in strengths.get(module, {}):
+    def _settle(self, strengths) -> None:
+        """Draw the coming offspring once, as nested silence sets in: what the network then adapts to is what comes.
+
+        Taken again at the end, strengths would favour whatever the silence had made rare, and the adaptation were lost.
+        """
+        self.settled = keep, scores = self._pruner.draw_offspring(strengths)
+        coming = self._sampler.masks(scores, self._pruner._inherited)
+        for module, target, space in self._sampler.targets():
+            if target not in scores.get(module, {}):
                 continue
-            mask, strength = coming[module][target].expand(space.shape), strengths[module][target]
+            mask, score = coming[module][target].expand(space.shape), scores[module][target]
             if space._scaler is not None:
                 mask = space._scaler.shrink(mask.float(), lambda t: t.amax(-1), keepdim=True)
-            order = strength.flatten().argsort(descending=True)
+            order = score.flatten().argsort(descending=True)
             rank = torch.empty_like(order).scatter_(0, order, torch.arange(len(order), device=order.device))
             group = space.dependency_group_id
-            self._ranks[(module, target) if group is None else group] = rank.view_as(strength), max(1, int(mask.sum()))
+            self._ranks[(module, target) if group is None else group] = rank.view_as(score), max(1, int(mask.sum()))
 
     @staticmethod
     def _expand(space, factor):
@@ -163,7 +172,7 @@ class StressPhase:
 
     def _spread_to_aligned(self, factors) -> None:
         """What a cluster's weights feel, its bias and all else that is aligned to them feels, too."""
-        for module, target, space in self._pruner._targets():
+        for module, target, space in self._sampler.targets():
             if not space.align or space.type is not TargetType.PARAMETER or space.target is None:
                 continue
             source = factors.get(space.align["module_name"] or module, {}).get(space.align["target_name"])

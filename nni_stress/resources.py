@@ -74,6 +74,7 @@ class Resources:
             self._members.append(list(group.layers))
         self.floors = [size if frozen else min(size, -(-max(self._floor, blocks) // blocks) * blocks)
                        for size, frozen, blocks in zip(self.sizes, self.frozen, self.blocks)]
+        self.set_keep(self.sizes)  # from now on NNI's rules know which layers go together
 
     def share_out(self, strengths: dict, relative: bool) -> list[int]:
         """Share the budget out by importance, the square of strength, and make NNI's rules keep to it.

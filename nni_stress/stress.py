@@ -52,7 +52,7 @@ def silence(survival: Tensor, level: float, generator: torch.Generator) -> Tenso
     return (drawn >= level * (1 - survival)).to(survival.dtype)
 
 
-def nested_silence(rank: Tensor, coming: int, level: float, generator: torch.Generator) -> Tensor:
+def nested_silence(rank: Tensor, coming: int, level: float, generator: torch.Generator, width: float = 1.0) -> Tensor:
     """With probability `level`, silence all but a random number of the strongest clusters, around the coming number.
 
     Parameters
@@ -69,7 +69,7 @@ def nested_silence(rank: Tensor, coming: int, level: float, generator: torch.Gen
     """
     if torch.rand((), generator=generator) >= level:
         return torch.ones(rank.shape, device=rank.device)
-    low, high = (max(1, min(rank.numel(), int(share * coming))) for share in NESTED_RANGE)
+    low, high = (max(1, min(rank.numel(), int((1 + width * (share - 1)) * coming + 0.5))) for share in NESTED_RANGE)
     kept = int(torch.randint(low, high + 1, (), generator=generator))
     return (rank < kept).float()
 

@@ -91,31 +91,3 @@ def test_the_best_of_many_candidates_is_better_than_one_and_the_seed_decides_it(
     best, architecture, synapses = offspring(40)
     assert best < min(alone) and 0.92 * 0.05 * 431_080 <= synapses <= 0.05 * 431_080
     assert offspring(40) == (best, architecture, synapses) and offspring(40, seed=1)[1] != architecture
-
-
-@pytest.mark.parametrize("arguments, words", [
-    (dict(budget={"watts": 0.5}), "budget must be {resource: share} with one of parameters, macs, but got"),
-    (dict(budget=0.5), "budget must be"),
-    (dict(budget={"parameters": 0.5, "macs": 0.5}), "budget must be"),
-    (dict(budget={"parameters": 0}), r"share in \(0, 1\], but got 0 of parameters"),
-    (dict(budget={"macs": 1.5}), "but got 1.5 of macs"),
-    (dict(budget={"macs": "half"}), "but got 'half' of macs"),
-    (dict(budget={"macs": 0.5}, example_input=None), "needs example_input"),
-    (dict(budget={"macs": 0.5}, encoding="synapse"), "goes with encoding='cluster'"),
-    (dict(budget={"macs": 0.5}, floor=0), "floor must be a whole number of at least 1, but got 0"),
-    (dict(budget={"macs": 0.5}, multiple=1.5), "multiple must be a whole number"),
-    (dict(candidates=5), "candidates=5 needs a budget"),
-    (dict(budget={"macs": 0.5}, candidates=5), "a screen to judge on"),
-    (dict(budget={"macs": 0.5}, candidates=0), "candidates must be a whole number of at least 1, but got 0"),
-])
-def test_wrong_arguments_are_named_and_leave_the_network_alone(arguments, words):
-    network, images = make("lenet5")
-    with pytest.raises(ValueError, match=words):
-        StressPruner(network, EVERY, **{"example_input": images, **arguments})
-    assert isinstance(network.conv1.weight, torch.nn.Parameter) and not hasattr(network.conv1, "_nni_wrapper")
-
-
-def test_a_budget_and_ratios_of_the_config_exclude_each_other():
-    network, images = make("lenet5")
-    with pytest.raises(ValueError, match="without sparse_ratio"):
-        StressPruner(network, [{"op_types": ["Conv2d"], "sparse_ratio": 0.5}], budget={"macs": 0.5}, example_input=images)

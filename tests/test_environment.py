@@ -29,13 +29,26 @@ def test_it_is_nearly_the_best_there_is():
     budget = 0.4 * cost([6, 8, 7])
     kept = lambda keep: sum(float(scores.sort(descending=True).values[:k].sum()) for scores, k in zip(importance, keep))
     best = max(kept(keep) for keep in itertools.product(range(1, 7), range(1, 9), range(1, 8)) if cost(list(keep)) <= budget)
-    assert kept(share(importance, cost, budget, power=1.0).keep) >= 0.97 * best
+    assert kept(share(importance, cost, budget, power=1.0, redundancy=0.0).keep) >= 0.97 * best
 
 
 def test_what_matters_stays_and_what_does_not_goes():
     cost, importance = chain([30, 30, 30])
     importance[1] *= 100
     assert share(importance, cost, 0.5 * cost([30] * 3)).keep[1] == 30
+
+
+def test_the_last_of_a_layer_are_worth_more():
+    """Each of 500 neurons alone matters little; yet the last of them carry what all carried."""
+    cost, importance = chain([20, 50, 500])
+    importance[2] *= 1e-6
+    budget = cost([20, 50, 500]) / 44
+    assert share(importance, cost, budget, redundancy=0.0).keep[2] == 1
+    even = share([torch.ones(size) for size in (20, 50, 500)], cost, budget, redundancy=50.0).keep
+    shares = [keep / size for keep, size in zip(even, (20, 50, 500))]
+    assert max(shares) < 1.5 * min(shares)  # rounding aside, every layer keeps the same share
+    kept = [share(importance, cost, budget, redundancy=redundancy).keep[2] for redundancy in (0.0, 1.0, 2.0, 4.0)]
+    assert kept == sorted(kept) and kept[-1] > kept[0]
 
 
 def test_floors_multiples_blocks_and_frozen_groups_are_respected():

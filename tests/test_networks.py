@@ -56,3 +56,36 @@ def test_files_that_hold_no_such_network_are_named(tmp_path):
     safetensors.torch.save_file(lenet5().state_dict(), file, {"nni_stress": '{"fc2": {"forward": 1}}'})
     with pytest.raises(ValueError, match="cannot have forward"):
         nni_stress.load(file, lenet5)
+
+
+@pytest.mark.parametrize("dynamic", [True, False])
+@pytest.mark.parametrize("factory, shape", [(lenet5, (1, 28, 28)), (Grouped, (3, 12, 12))])
+def test_onnx_runtime_agrees_with_the_small_network(factory, shape, dynamic, tmp_path):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    torch.manual_seed(0)
+    network, images = factory(), torch.rand(1, *shape)
+    pruner = StressPruner(network, [{"op_types": ["Conv2d", "Linear"]}], budget={"parameters": 0.4}, example_input=images)
+    pruner.compress()
+    small = pruner.synthesize(images).train()
+    file = tmp_path / "network.onnx"
+    nni_stress.export_onnx(small, file, images, dynamic_batch=dynamic)
+    assert small.training and [path.name for path in tmp_path.iterdir()] == ["network.onnx"]
+    images = torch.rand(5 if dynamic else 1, *shape)
+    session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
+    answer, = session.run(None, {session.get_inputs()[0].name: images.numpy()})
+    assert torch.allclose(torch.from_numpy(answer), small.eval()(images), atol=1e-5)
+
+
+def test_an_onnx_file_that_disagrees_is_not_written(tmp_path):
+    pytest.importorskip("onnxruntime")
+
+    class Forgetful(nn.Module):  # its answer is another at every call, which no file can hold
+        calls = 0
+
+        def forward(self, images):
+            self.calls += 1
+            return images * self.calls
+
+    with pytest.raises(ValueError, match="ONNX Runtime disagrees with the network"):
+        nni_stress.export_onnx(Forgetful(), tmp_path / "network.onnx", torch.ones(2, 3))
+    assert not list(tmp_path.iterdir())

@@ -170,26 +170,6 @@ def test_removed_stays_removed_under_a_second_pruner(ancestor):
         assert int(clusters.sum()) == len(clusters) - int(len(clusters) * 0.75)
 
 
-@pytest.mark.parametrize("arguments, error, words", [
-    (dict(temperature=-1), ValueError, "temperature must lie in .* but got -1"),
-    (dict(stressor="shout"), ValueError, "stressor must be one of"),
-    (dict(stress_peak=2), ValueError, "stress_peak must lie in .* but got 2"),
-    (dict(stress_onset="late"), TypeError, "stress_onset must be a number, but got 'late'"),
-    (dict(training_steps=0), ValueError, "training_steps must be a whole number of at least 1, but got 0"),
-    (dict(seed=1.5), TypeError, "seed must be a whole number, but got 1.5"),
-])
-def test_wrong_arguments_are_named(arguments, error, words):
-    with pytest.raises(error, match=words):
-        StressPruner(network(), config(), **arguments)
-
-
-def test_a_config_that_matches_nothing_is_named_and_leaves_the_model_alone():
-    model = network()
-    with pytest.raises(ValueError, match="no module of the model"):
-        StressPruner(model, [{"op_types": ["Conv3d"], "sparse_ratio": 0.5}])
-    assert not hasattr(model.conv1, "_nni_wrapper") and isinstance(model.conv1.weight, nn.Parameter)
-
-
 def test_the_length_of_the_stress_phase_must_be_known():
     model = network()
     with pytest.raises(ValueError, match="how long to stress"):
