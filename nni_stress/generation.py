@@ -19,7 +19,9 @@ from .arguments import Arguments
 from .lineage import FOUNDER, Lineage, Record
 from .screening import Screen
 
-FINAL = 1.0
+# Of the stress phase: its learning rate rises for this share, while importance is gathered in calm, and falls to that share.
+WARM_UP, COOL_DOWN = 0.1, 0.1
+
 Batches = Iterable[tuple[Any, Any]]
 
 
@@ -116,25 +118,10 @@ def _optimize(network, optimizer, loss_function, batch):
 
 def stress_and_synthesize(ancestor: nn.Module, task: Task, arguments: Arguments, seed: int) -> nn.Module:
     """Train the ancestor under stress, draw the offspring's clusters, and build the physically small offspring."""
-    from nni.compression.utils.evaluator import TorchEvaluator  # seconds to import; the founder's trial needs none of it
-
-    from .pruner import StressPruner
+    from .pruner import StressPruner  # seconds to import; the founder's trial needs none of it
 
     torch.manual_seed(seed)
-    steps = round(arguments.stress_epochs * len(task.loader(torch.Generator())))
-    batches = _endless(task, seed)
-
-    def training_func(model, optimizer, training_step, lr_schedulers, max_steps, max_epochs):
-        model.train()
-        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, max_steps, arguments.learning_rate * FINAL)
-        for _ in range(max_steps):
-            _optimize(model, optimizer, task.loss, next(batches))
-            schedule.step()
-
-    evaluator = None
-    if steps:
-        optimizer = nni.trace(task.optimizer)(ancestor.parameters(), lr=arguments.learning_rate)
-        evaluator = TorchEvaluator(training_func, optimizer, lambda batch, model: task.loss(model(batch[0]), batch[1]))
+    evaluator, steps = stress_evaluator(ancestor, task, arguments.stress_epochs, arguments.learning_rate, seed)
     if arguments.candidates > 1 and task.screening is None:
         raise ValueError(f"candidates={arguments.candidates} needs Task.screening, a batch to judge them on, but got none")
     screen = Screen(*task.screening, task.loss) if arguments.candidates > 1 else None
@@ -144,6 +131,32 @@ def stress_and_synthesize(ancestor: nn.Module, task: Task, arguments: Arguments,
     pruner.compress()
     ancestor.eval()
     return pruner.synthesize(task.example_input)
+
+
+def stress_evaluator(ancestor: nn.Module, task: Task, epochs: float, learning_rate: float, seed: int):
+    """NNI's evaluator that trains the ancestor for `epochs`, None where that is nothing, and how many steps these are."""
+    from nni.compression.utils.evaluator import TorchEvaluator
+
+    steps, batches = round(epochs * len(task.loader(torch.Generator()))), _endless(task, seed)
+
+    def training_func(model, optimizer, training_step, lr_schedulers, max_steps, max_epochs):
+        model.train()
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _stressed_rate(step / max_steps))
+        for _ in range(max_steps):
+            _optimize(model, optimizer, task.loss, next(batches))
+            schedule.step()
+
+    if not steps:
+        return None, 0
+    optimizer = nni.trace(task.optimizer)(ancestor.parameters(), lr=learning_rate)
+    return TorchEvaluator(training_func, optimizer, lambda batch, model: task.loss(model(batch[0]), batch[1])), steps
+
+
+def _stressed_rate(progress: float) -> float:
+    """Share of the learning rate: a linear warm-up, then half a cosine."""
+    if progress < WARM_UP:
+        return max(0.01, progress / WARM_UP)
+    return COOL_DOWN + (1 - COOL_DOWN) * (1 + math.cos(math.pi * (progress - WARM_UP) / (1 - WARM_UP))) / 2
 
 
 def run_trial(make_task: Callable[[], Task], founder: str | Path | None = None) -> None:

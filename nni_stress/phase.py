@@ -14,9 +14,8 @@ from .arguments import PrunerArguments
 from .sampling import Sampler
 
 
-# Over how much of the phase Taylor importance looks back.
+# Over what share of the phase Taylor importance looks back.
 MEMORY = 0.2
-WIDTH = 1.0
 
 
 class StressPhase:
@@ -138,7 +137,9 @@ class StressPhase:
         if settings.stressor == "nested_silence":
             if self.settled is None:
                 self._settle(strengths)
-            return stress.nested_silence(*self._ranks[key], level, self._pruner._generator)
+            rank, coming = self._ranks[key]
+            width = stress.nested_width(self.step, self._onset, self._total)
+            return stress.nested_silence(rank, coming, level, self._pruner._generator, width)
         survival = genetics.survival_probability(strength, settings.temperature)
         if settings.stressor == "attenuate":
             return stress.attenuation(survival, level)
@@ -151,6 +152,7 @@ class StressPhase:
 
         Taken again at the end, strengths would favour whatever the silence had made rare, and the adaptation were lost.
         """
+        self._onset = self.step
         self.settled = keep, scores = self._pruner.draw_offspring(strengths)
         coming = self._sampler.masks(scores, self._pruner._inherited)
         for module, target, space in self._sampler.targets():

@@ -11,8 +11,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-# Nested silence leaves between these shares of the clusters that will survive the synthesis.
-NESTED_RANGE = (0.6, 1.7)
+# Nested silence leaves between these shares of the clusters that will survive the synthesis, as it sets in; by the end
+# of the phase it has narrowed down to this part of that.
+NESTED_RANGE, NESTED_END = (0.6, 1.7), 0.2
 
 SHAPES = {
     "linear": lambda x: x,
@@ -52,6 +53,11 @@ def silence(survival: Tensor, level: float, generator: torch.Generator) -> Tenso
     return (drawn >= level * (1 - survival)).to(survival.dtype)
 
 
+def nested_width(step: int, onset: int, total_steps: int) -> float:
+    """How wide the range of nested silence is at a step: 1 as it sets in, falling to `NESTED_END` at the end of the phase."""
+    return 1 - (1 - NESTED_END) * (step - onset) / max(1, total_steps - onset)
+
+
 def nested_silence(rank: Tensor, coming: int, level: float, generator: torch.Generator, width: float = 1.0) -> Tensor:
     """With probability `level`, silence all but a random number of the strongest clusters, around the coming number.
 
@@ -61,6 +67,12 @@ def nested_silence(rank: Tensor, coming: int, level: float, generator: torch.Gen
         Rank of each cluster by strength, 0 the strongest, any shape.
     coming
         How many clusters will survive the synthesis.
+    level
+        Stress level.
+    generator
+        Of the random choice.
+    width
+        How wide the range around the coming number is: 1 is `NESTED_RANGE`, 0 the coming number alone.
 
     Returns
     -------

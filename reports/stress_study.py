@@ -4,8 +4,8 @@
     python -m reports.stress_study --table    # what is recorded so far
 
 Each cell takes three generations from the founder to the target. A generation is one epoch of the ancestor's training
-(under stress, or plain), then the synthesis to its share of the budget; after the last, one epoch of recovery. The cell
-"synthesis first" makes the whole step at once and trains the small network for all four epochs.
+(under stress, or plain), then the synthesis to its share of the budget; after the last, one epoch of recovery. The cells
+"synthesis first" make the whole step at once and train the small network for all four epochs.
 """
 from __future__ import annotations
 
@@ -18,18 +18,21 @@ import numpy as np
 import torch
 from scipy import stats
 
-from nni_stress import cost, networks
+from nni_stress import StressPruner, cost, networks
 from nni_stress.arguments import Arguments
+from nni_stress.clusters import ClusterGraph
 from nni_stress.files import read_json, write_json
-from nni_stress.generation import seed_of, stress_and_synthesize, train
+from nni_stress.generation import seed_of, stress_and_synthesize, stress_evaluator, train
 from trials.lenet5 import make_task
 
 RESULTS = Path(__file__).parent / "results" / "stress_study"
 EFFICIENCIES, SEEDS, GENERATIONS = (44, 140), (1, 2, 3, 4, 5), 3
-SETTINGS = dict(strength="taylor", temperature=0.0, learning_rate=2e-3, stress_epochs=1.0, stress_onset=0.1,
+LOOK = 0.05  # epochs in which importance is gathered where the synthesis comes first
+SETTINGS = dict(strength="taylor", temperature=0.0, learning_rate=8e-3, stress_epochs=1.0, stress_onset=0.1,
                 stress_ramp=0.4, stress_peak=1.0)
 VARIANTS = {
-    "synthesis first": dict(stress_peak=0.0),
+    "synthesis first, uniform ratio": None,
+    "synthesis first": None,
     "none": dict(stress_peak=0.0),
     "attenuate": dict(stressor="attenuate", temperature=0.3),
     "silence": dict(stressor="silence", temperature=0.3),
@@ -45,22 +48,42 @@ def run_cell(variant: str, efficiency: int, seed: int, founder: Path) -> dict:
     task = make_task("fashion-mnist", None, 128, 8)
     network = networks.load(founder, task.network)
     started, full = time.perf_counter(), cost.synapses(network)
-    arguments = {**SETTINGS, **VARIANTS[variant]}
-    generations = 1 if variant == "synthesis first" else GENERATIONS
-    for generation in range(1, generations + 1):
-        budget = full * efficiency ** (-generation / generations)
-        chosen = Arguments(**arguments, environmental_factor=budget / cost.synapses(network))
-        if variant == "synthesis first":
-            chosen = Arguments(**{**arguments, "stress_epochs": 0.05},
-                               environmental_factor=budget / cost.synapses(network))
-        network = stress_and_synthesize(network, task, chosen, seed_of(seed, generation, "stress"))
+    if VARIANTS[variant] is None:
+        network = synthesize_first(network, task, full / efficiency, variant.endswith("uniform ratio"),
+                                   seed_of(seed, 1, "stress"))
+        epochs = 1.0 + GENERATIONS - LOOK
+    else:
+        arguments, epochs = {**SETTINGS, **VARIANTS[variant]}, 1.0
+        for generation in range(1, GENERATIONS + 1):
+            factor = full * efficiency ** (-generation / GENERATIONS) / cost.synapses(network)
+            network = stress_and_synthesize(network, task, Arguments(**arguments, environmental_factor=factor),
+                                            seed_of(seed, generation, "stress"))
     synthesized = task.fidelity(network, "test")
-    epochs = 1.0 if generations > 1 else 1.0 + GENERATIONS - 0.05
     train(network, task, epochs, SETTINGS["learning_rate"], seed_of(seed, "recovery"))
     return dict(variant=variant, efficiency=efficiency, seed=seed, synapses=cost.synapses(network),
                 architecture=cost.architecture(network), synthesized=synthesized, recovered=task.fidelity(network, "test"),
                 founder=task.fidelity(networks.load(founder, task.network), "test"),
                 seconds=round(time.perf_counter() - started, 1))
+
+
+def synthesize_first(network, task, budget: float, uniform: bool, seed: int):
+    """The offspring of so many synapses, without stress: by a shared budget, or by one ratio for every layer."""
+    evaluator, steps = stress_evaluator(network, task, LOOK, 1e-6, seed)  # importance only: the weights stay
+    settings = dict(training_steps=steps, seed=seed, strength="taylor", temperature=0.0, stress_peak=0.0)
+    if not uniform:
+        pruner = StressPruner(network, [task.clusters], evaluator, budget={"parameters": budget / cost.synapses(network)},
+                              example_input=task.example_input, **settings)
+    else:
+        graph = ClusterGraph(network, task.example_input)
+        keeps = [[group.clusters if group.frozen else max(1, round(group.clusters * share / 1000)) for group in graph.groups]
+                 for share in range(1, 1001)]
+        keep = max((keep for keep in keeps if graph.parameters(keep) <= budget), key=graph.parameters)
+        config = [{"op_names": list(group.layers), "sparse_ratio": (group.clusters - count + 0.5) / group.clusters}
+                  for group, count in zip(graph.groups, keep) if not group.frozen]
+        pruner = StressPruner(network, config, evaluator, **settings)
+    pruner.compress()
+    network.eval()
+    return pruner.synthesize(task.example_input)
 
 
 def make_founder(path: Path) -> None:
@@ -97,9 +120,9 @@ def _lives(process: int) -> bool:
 
 
 def table(results: Path) -> str:
-    """Median and bootstrap interval over seeds, and the paired test against "none"."""
+    """Median and bootstrap interval over seeds, and the paired test against "synthesis first"."""
     records = [read_json(path) for path in sorted(results.glob("*.json"))]
-    lines = ["| efficiency | variant | seeds | right after synthesis, % | after recovery, % | against none, points | p |",
+    lines = ["| efficiency | variant | seeds | right after synthesis, % | after recovery, % | against synthesis first, points | p |",
              "|---|---|---|---|---|---|---|"]
     for efficiency in EFFICIENCIES:
         cells = {variant: {r["seed"]: r for r in records if r["variant"] == variant and r["efficiency"] == efficiency}
@@ -108,10 +131,10 @@ def table(results: Path) -> str:
             if not cell:
                 lines.append(f"| {efficiency}x | {variant} | 0 | missing | missing | | |")
                 continue
-            paired = sorted(set(cell) & set(cells["none"]))
-            gains = [100 * (cell[s]["recovered"] - cells["none"][s]["recovered"]) for s in paired]
+            paired = sorted(set(cell) & set(cells["synthesis first"]))
+            gains = [100 * (cell[s]["recovered"] - cells["synthesis first"][s]["recovered"]) for s in paired]
             test = (f"{np.mean(gains):+.2f} | {stats.ttest_1samp(gains, 0).pvalue:.3f}"
-                    if variant != "none" and len(gains) > 1 else " | ")
+                    if variant != "synthesis first" and len(gains) > 1 else " | ")
             lines.append(f"| {efficiency}x | {variant} | {len(cell)} | {_interval(cell, 'synthesized')} "
                          f"| {_interval(cell, 'recovered')} | {test} |")
     return "\n".join(lines)

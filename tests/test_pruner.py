@@ -215,9 +215,10 @@ def test_silence_is_drawn_anew_at_every_step(setting, fewest, most):
     pruner.compress()
     sizes = [int(clusters.sum()) for clusters in seen[:-1]]
     assert len(set(sizes)) > 5 and fewest <= min(sizes) and max(sizes) <= most
-    if setting == "nested_silence":  # what is silent in a larger network is silent in the smaller
-        for one, other in zip(seen[:-1], seen[1:-1]):
+    if setting == "nested_silence":  # what is silent in a larger network is silent in the smaller, and in the offspring
+        for one, other in zip(seen[:-1], seen[1:]):
             assert not (one & ~other).any() or not (other & ~one).any()
+        assert abs(sizes[-1] - 25) <= 4 and int(seen[-1].sum()) == 25  # by then the range has narrowed down to it
 
 
 def test_weakening_makes_weak_weights_decay_and_spares_the_strongest():

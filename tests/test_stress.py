@@ -52,6 +52,15 @@ def test_nested_silence_leaves_the_strongest_around_the_coming_number():
     assert set(kept) == set(range(6, 18))
 
 
+def test_nested_silence_narrows_down_to_the_coming_number():
+    widths = [stress.nested_width(step, 20, 100) for step in range(20, 101)]
+    assert widths[0] == 1 and widths[-1] == pytest.approx(stress.NESTED_END) and widths == sorted(widths, reverse=True)
+    rank, source = torch.arange(40), generator(2)
+    kept = {width: {int(stress.nested_silence(rank, 10, 1.0, source, width).sum()) for _ in range(300)}
+            for width in (0.0, 0.5, 1.0)}
+    assert kept == {0.0: {10}, 0.5: set(range(8, 15)), 1.0: set(range(6, 18))}
+
+
 def test_nested_silence_strikes_as_often_as_the_level_says_and_leaves_one():
     source, rank = generator(3), torch.arange(20)
     struck = sum(not stress.nested_silence(rank, 5, 0.3, source).all() for _ in range(4000)) / 4000
