@@ -13,6 +13,8 @@ import warnings
 
 import wrapt
 
+from . import evaluator_repairs
+
 _log = logging.getLogger(__name__)
 
 
@@ -127,16 +129,6 @@ def _by_code_unit(instructions, units):
     return slots
 
 
-def _mend_lightning_steps(evaluator):
-    """Let LightningEvaluator.train set the fit loop's `max_steps`, which Lightning made read-only."""
-    if not evaluator.LIGHTNING_INSTALLED:
-        return
-    for loop in vars(evaluator.pl.loops).values():
-        steps = getattr(loop, "max_steps", None)
-        if getattr(loop, "__name__", "").endswith("FitLoop") and isinstance(steps, property) and steps.fset is None:
-            loop.max_steps = steps.setter(lambda self, value: setattr(self.epoch_loop, "max_steps", value))
-
-
 def _mend_modes(model_speedup):
     """Keep every module in its mode: NNI makes new modules in training mode, and switches whole models to and fro."""
     speedup_class = model_speedup.ModelSpeedup
@@ -189,7 +181,8 @@ _MENDS = {
     _mend_purity: "common.concrete_trace_utils.concrete_tracer",
     _mend_generics: "common.concrete_trace_utils.concrete_tracer",
     _mend_bytecode: "common.concrete_trace_utils.concrete_proxy",
-    _mend_lightning_steps: "compression.utils.evaluator",
+    evaluator_repairs.mend_lightning_steps: "compression.utils.evaluator",
+    evaluator_repairs.mend_transformers: "compression.utils.evaluator",
     _mend_modes: "compression.speedup.model_speedup",
     _mend_several_outputs: "compression.speedup.model_speedup",
 }

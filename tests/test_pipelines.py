@@ -7,7 +7,7 @@ import torch
 from nni.compression.distillation import DynamicLayerwiseDistiller
 from nni.compression.pruning import AGPPruner, L1NormPruner, LinearPruner, TaylorPruner
 from nni.compression.quantization import QATQuantizer
-from nni.compression.utils.evaluator import TorchEvaluator, TransformersEvaluator
+from nni.compression.utils.evaluator import TorchEvaluator
 from torch import nn
 from torch.nn import functional
 
@@ -164,42 +164,6 @@ def test_it_trains_with_lightning(lightning, tmp_path, strength):  # noqa: F811
     _, masks = pruner.compress()
     assert model.steps == pruner._phase.step == 13
     assert {name: kept(masks, name) for name in masks} == {"net.conv1": 3, "net.conv2": 8}
-
-
-@pytest.mark.filterwarnings("ignore")
-def test_it_trains_with_transformers_wherever_taylor_pruner_does(tmp_path):
-    transformers = pytest.importorskip("transformers")
-    pytest.importorskip("accelerate")
-
-    class Classifier(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.hidden, self.head = nn.Linear(6, 16), nn.Linear(16, 3)
-
-        def forward(self, features, labels):
-            logits = self.head(torch.relu(self.hidden(features)))
-            return {"loss": functional.cross_entropy(logits, labels), "logits": logits}
-
-    def masks(pruner_class):
-        torch.manual_seed(0)
-        model = Classifier()
-        examples = [{"features": torch.rand(6), "labels": index % 3} for index in range(24)]
-        settings = transformers.TrainingArguments(str(tmp_path), max_steps=5, per_device_train_batch_size=4, report_to=[],
-                                                  save_strategy="no", use_cpu=True)
-        optimizer = nni.trace(torch.optim.SGD)(model.parameters(), lr=0.01)
-        trainer = nni.trace(transformers.Trainer)(model=model, args=settings, train_dataset=examples,
-                                                  optimizers=(optimizer, None))
-        config_list = [{"op_names": ["hidden"], "sparse_ratio": 0.5}]
-        return pruner_class(model, config_list, TransformersEvaluator(trainer), training_steps=5).compress()[1]
-
-    try:
-        masks(TaylorPruner)
-    except Exception as error:  # transformers 5: NNI's evaluator does not get at its optimizer
-        with pytest.raises(type(error)) as ours:
-            masks(StressPruner)
-        assert str(ours.value) == str(error)
-    else:
-        assert kept(masks(StressPruner), "hidden") == 8
 
 
 def test_norm_pruner_follows_it_and_it_follows_taylor_pruner():

@@ -264,7 +264,7 @@ def test_a_healthy_nni_is_left_alone():
         ConcreteTracer=Tracer, Node=torch.fx.Node, node_is_impure_wrapper=purity, ConcreteProxy=Proxy, dis=dis,
         LIGHTNING_INSTALLED=True, pl=types.SimpleNamespace(loops=types.SimpleNamespace(FitLoop=FitLoop)))
     for mend in (repairs._mend_tensor_functions, repairs._mend_purity, repairs._mend_bytecode,
-                 repairs._mend_lightning_steps):
+                 repairs.evaluator_repairs.mend_lightning_steps):
         mend(healthy)
     assert len(Tracer.default_autowrap_leaf_function) == 1
     assert healthy.node_is_impure_wrapper is purity

@@ -35,7 +35,8 @@ def test_the_study_pairs_variants_by_seed_and_shows_missing_cells(tmp_path):
     for seed in range(1, 6):
         for variant, gain in (("synthesis first", 0), ("silence", 0.01 + 0.001 * seed)):
             write_json(tmp_path / f"{variant}-{seed}.json", dict(
-                variant=variant, efficiency=140, seed=seed, synthesized=0.5, recovered=0.8 + 0.002 * seed + gain))
-    rows = {tuple(cell.strip() for cell in line.split("|")[1:3]): line for line in stress_study.table(tmp_path).splitlines()}
-    assert "+1.30 | 0.000" in rows["140x", "silence"]  # mean of 1.1 ... 1.5 points
-    assert "80.60 [" in rows["140x", "synthesis first"] and "missing" in rows["44x", "silence"] and "missing" in rows["140x", "weaken"]
+                variant=variant, efficiency=140, learning_rate=8e-3, seed=seed, synthesized=0.5, recovered=0.8 + 0.002 * seed + gain))
+    rows = {tuple(cell.strip() for cell in line.split("|")[1:4]): line for line in stress_study.table(tmp_path).splitlines()}
+    assert "+1.30 | 0.000" in rows["140x", "0.008", "silence"]  # mean of 1.1 ... 1.5 points
+    assert "80.60 [" in rows["140x", "0.008", "synthesis first"]
+    assert "missing" in rows["44x", "0.008", "silence"] and "missing" in rows["140x", "0.002", "none"]
