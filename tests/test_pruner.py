@@ -7,7 +7,6 @@ from nni.compression.pruning import L1NormPruner, L2NormPruner, LevelPruner
 from nni.compression.speedup import ModelSpeedup
 from nni.compression.utils import auto_set_denpendency_group_ids
 from nni.compression.utils.evaluator import TorchEvaluator
-from torch import nn
 from torch.nn import functional
 
 from nni_stress import StressPruner
