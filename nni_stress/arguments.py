@@ -29,6 +29,8 @@ def _choice(default, choices, meaning):
 class PrunerArguments:
     """Hyperparameters of stress and genetics, the settings of a StressPruner.
 
+    The defaults of stress are the best of reports/results/stress_study.
+
     Raises
     ------
     ValueError
@@ -43,12 +45,12 @@ class PrunerArguments:
     encoding: str = _choice("cluster", ENCODINGS, "what is drawn: whole clusters, or single synapses")
     synapse_sparsity: float = _number(0.0, 0.0, 1.0, "share of the surviving clusters' synapses removed as well",
                                       open_high=True)
-    stressor: str = _choice("attenuate", STRESSORS, "how a synapse feels stress")
-    stress_peak: float = _number(0.5, 0.0, 1.0, "highest stress level; 0 is plain training")
+    stressor: str = _choice("nested_silence", STRESSORS, "how a synapse feels stress")
+    stress_peak: float = _number(1.0, 0.0, 1.0, "highest stress level; 0 is plain training")
     stress_shape: str = _choice("linear", SHAPES, "how stress rises")
     stress_unit: str = _choice("share", UNITS, "unit of onset, ramp and plateau: share of the stress phase, or time")
-    stress_onset: float = _number(0.0, 0.0, 1e9, "time before stress sets in")
-    stress_ramp: float = _number(0.5, 0.0, 1e9, "time in which stress rises to its peak")
+    stress_onset: float = _number(0.1, 0.0, 1e9, "time before stress sets in")
+    stress_ramp: float = _number(0.4, 0.0, 1e9, "time in which stress rises to its peak")
     stress_plateau: float = _number(1.0, 0.0, 1e9, "time for which stress stays at its peak")
 
     def __post_init__(self):
@@ -67,6 +69,7 @@ class PrunerArguments:
 class Arguments(PrunerArguments):
     """Hyperparameters of one offspring. Every field may stand in a search space; what does not, keeps its default."""
 
+    strength: str = _choice("taylor", STRENGTHS, "what makes a cluster strong")
     environmental_factor: float = _number(0.5, 0.0, 1.0, "share of the ancestor's resources an offspring may use", True)
     candidates: int = _number(1, 1, 10_000, "how many offspring are screened, untrained, for the one synthesized", whole=True)
     stress_epochs: float = _number(2.0, 0.0, 1000.0, "length of the ancestor's training under stress, in epochs")

@@ -46,7 +46,7 @@ class Task:
     clusters
         NNI's config for the layers that may lose clusters, without the sparsity. What reaches the output stays anyway.
     resource
-        What the environmental factor is a share of: "parameters" or "macs".
+        What the environmental factor is a share of: "parameters", "macs" or "latency".
     screening
         One batch of validation (inputs, targets), of some hundred examples, on which candidates are judged.
     optimizer

@@ -145,7 +145,7 @@ class StressPruner(Pruner):
         """
         keep = None
         if self._resources is not None:
-            keep = self._resources.share_out(strengths, relative=self.arguments.strength != "taylor")
+            keep = self._resources.share_out(strengths, self._phase.taylor_strength)
         return keep, self._sampler.draw(strengths, self._inherited)
 
     def _generate_sparsity(self, metrics: Masks) -> Masks:

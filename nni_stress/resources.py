@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import copy
 import logging
-from typing import Any, Mapping
+from typing import Any, Container, Mapping
 
 import torch
 from nni.compression.pruning.tools import generate_sparsity, is_active_target
@@ -76,27 +76,33 @@ class Resources:
                        for size, frozen, blocks in zip(self.sizes, self.frozen, self.blocks)]
         self.set_keep(self.sizes)  # from now on NNI's rules know which layers go together
 
-    def share_out(self, strengths: dict, relative: bool) -> list[int]:
+    def share_out(self, strengths: dict, measured: Container[str] = ()) -> list[int]:
         """Share the budget out by importance, the square of strength, and make NNI's rules keep to it.
 
         Parameters
         ----------
         strengths
             {module: {target: strength of each cluster}}.
-        relative
-            Whether strengths compare within a layer only, as magnitudes do: they are then taken relative to its mean.
+        measured
+            The layers whose strengths compare with those of other layers, as Taylor importance does. Magnitudes compare
+            within a layer only, and are taken relative to its mean: such a layer counts as one of typical strength.
 
         Returns
         -------
         list
             How many clusters each group keeps.
         """
+        means = [float(strengths[layer]["weight"].mean()) for members, frozen in zip(self._members, self.frozen)
+                 if not frozen for layer in members if layer in measured]
+        typical = sum(means) / len(means) if means else 1.0
         importance = []
         for size, frozen, members in zip(self.sizes, self.frozen, self._members):
             total = torch.zeros(size)
             for layer in () if frozen else members:
                 strength = strengths[layer]["weight"].detach().flatten().float().cpu()
-                total += (strength / strength.mean().clamp(min=1e-30) if relative else strength) ** 2
+                if layer not in measured:
+                    strength = typical * strength / strength.mean().clamp(min=1e-30)
+                total += strength ** 2
             importance.append(total)
         found = self._share(importance) if self._ancestor is None else self._share_by_the_clock(importance)
         if found.obstacle:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from .modes import evaluating
 
 # The standard deviation of the logarithm of a group's size among candidates, and the least share of the budget they use.
-SPREAD, LEAST_USE = 0.5, 0.93
+SPREAD, LEAST_USE = 0.5, 0.97
 
 
 def candidates(keep: Sequence[int], sizes: Sequence[int], floors: Sequence[int], multiples: Sequence[int],
@@ -27,7 +27,7 @@ def candidates(keep: Sequence[int], sizes: Sequence[int], floors: Sequence[int],
     cost
         Cost of an architecture, in the unit of `budget`.
     budget
-        What a candidate may cost; it costs at least 93 % of it.
+        What a candidate may cost; it costs at least 97 % of it.
     number
         How many candidates are wanted. Fewer come back where a hundred draws for each found no more.
 

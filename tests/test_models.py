@@ -1,5 +1,6 @@
 """Models as they come: frozen, in any mode, of any float type, with shared modules, on a GPU."""
 import copy
+from pathlib import Path
 
 import nni
 import pytest
@@ -10,8 +11,10 @@ from torch import nn
 from torch.nn import functional
 
 from nni_stress import StressPruner
+from nni_stress.generation import train
 from tests.pipelines import STRESSORS, kept, named, plain_evaluator
 from tests.test_pruner import config, evaluator, network, same_masks
+from trials.lenet5 import make_task
 
 
 def test_frozen_layers_keep_their_weights_and_stay_frozen():
@@ -86,3 +89,20 @@ def test_models_of_any_float_type_are_pruned(dtype, arguments):
     assert all(mask.any() and set(mask.unique().tolist()) <= {0, 1} for mask in named(masks).values())
     if "sampling" not in arguments:
         assert {name: kept(masks, name) for name in masks} == {"conv1": 10, "conv2": 25, "fc1": 250}
+
+
+@pytest.mark.parametrize("data", ["digits", "fashion-mnist"])
+def test_without_chance_a_trained_network_loses_what_the_norm_pruner_takes(data):
+    if data == "fashion-mnist" and not Path("/usr/share/datasets/fashion-mnist").is_dir():
+        pytest.skip("dataset-fashion-mnist not installed")
+    task = make_task(data, None, 64, 1)
+    torch.manual_seed(0)
+    trained = task.network()
+    train(trained, task, 0.1, 2e-3, seed=0)
+    masks, accuracies = [], []
+    for pruner_class, arguments in ((L1NormPruner, {}), (StressPruner, {"temperature": 0})):
+        model = copy.deepcopy(trained)
+        pruner = pruner_class(model, config(ratio=0.3), **arguments)
+        masks.append(pruner.compress()[1])
+        accuracies.append(task.fidelity(model, "test"))
+    assert same_masks(*masks) and accuracies[0] == accuracies[1] > 0.15

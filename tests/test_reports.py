@@ -39,4 +39,4 @@ def test_the_study_pairs_variants_by_seed_and_shows_missing_cells(tmp_path):
     rows = {tuple(cell.strip() for cell in line.split("|")[1:4]): line for line in stress_study.table(tmp_path).splitlines()}
     assert "+1.30 | 0.000" in rows["140x", "0.008", "silence"]  # mean of 1.1 ... 1.5 points
     assert "80.60 [" in rows["140x", "0.008", "synthesis first"]
-    assert "missing" in rows["44x", "0.008", "silence"] and "missing" in rows["140x", "0.002", "none"]
+    assert "missing" in rows["44x", "0.008", "silence"] and "missing" in rows["140x", "0.002", "nested silence"]

@@ -22,10 +22,11 @@ def draw(number=30, seed=0, **changes):
 
 
 def test_candidates_differ_start_with_the_given_one_and_use_the_budget():
-    found = draw()
-    assert found[0] == [10, 20] and len(found) == 30 == len({tuple(keep) for keep in found})
-    assert all(0.93 * cost([10, 20]) <= cost(keep) <= cost([10, 20]) for keep in found)
-    assert draw() == found != draw(seed=1)
+    large = dict(keep=[100, 200], sizes=[400, 600], budget=cost([100, 200]))
+    found = draw(**large)
+    assert found[0] == [100, 200] and len(found) == 30 == len({tuple(keep) for keep in found})
+    assert all(0.97 * large["budget"] <= cost(keep) <= large["budget"] for keep in found)
+    assert draw(**large) == found != draw(seed=1, **large)
 
 
 def test_candidates_respect_sizes_floors_and_multiples():
