@@ -147,9 +147,9 @@ class ClusterGraph:
         read = 1 if depthwise(layer.module) else self._alive(layer.inputs, keep) / getattr(layer.module, "groups", 1)
         return read, self._alive(layer.outputs, keep)
 
-    def layers(self) -> dict[str, tuple[nn.Module, torch.Size]]:
-        """Every layer with weights, and the shape of its input."""
-        return {layer.name: (layer.module, layer.shape) for layer in self._layers}
+    def input_shapes(self) -> dict[str, torch.Size]:
+        """Shape of the input of every layer with weights."""
+        return {layer.name: layer.shape for layer in self._layers}
 
     def channels(self, keep: Sequence[int]) -> dict[str, tuple[int, int]]:
         """Inputs and outputs of every layer when group i keeps `keep[i]` clusters."""

@@ -50,7 +50,7 @@ def _time(network, inputs) -> float:
     return time.perf_counter() - began
 
 
-def layer_latency(graph: ClusterGraph) -> Callable[[Sequence[int]], float]:
+def layer_latency(graph: ClusterGraph, network: nn.Module) -> Callable[[Sequence[int]], float]:
     """Cost function: the summed latency of the layers, in seconds, for any number of survivors.
 
     Each layer is measured by itself at up to five numbers of inputs and of outputs, and interpolated between; what is
@@ -59,7 +59,9 @@ def layer_latency(graph: ClusterGraph) -> Callable[[Sequence[int]], float]:
     Parameters
     ----------
     graph
-        The network's; its layers are measured on the device they are on.
+        The network's.
+    network
+        Its layers are measured, on the device they are on.
 
     Returns
     -------
@@ -68,7 +70,8 @@ def layer_latency(graph: ClusterGraph) -> Callable[[Sequence[int]], float]:
     """
     full = graph.channels([group.clusters for group in graph.groups])
     least = graph.channels([group.blocks if not group.frozen else group.clusters for group in graph.groups])
-    tables = {name: _table(module, shape, least[name], full[name]) for name, (module, shape) in graph.layers().items()}
+    tables = {name: _table(network.get_submodule(name), shape, least[name], full[name])
+              for name, shape in graph.input_shapes().items()}
 
     @lru_cache(None)
     def seconds(name: str, channels: tuple[int, int]) -> float:

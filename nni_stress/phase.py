@@ -1,6 +1,7 @@
 """The stress phase: carries the state of stress over the targets of a pruner, from step to step of its training."""
 from __future__ import annotations
 
+import functools
 import re
 from dataclasses import asdict
 from typing import Any, Mapping
@@ -12,7 +13,6 @@ from nni.compression.pruning.tools import is_active_target
 from . import genetics, stress
 from .arguments import PrunerArguments
 from .sampling import Sampler
-
 
 # Over what share of the phase Taylor importance looks back.
 MEMORY = 0.2
@@ -104,7 +104,9 @@ class StressPhase:
         self.step += 1
         if self.step >= self._total:
             return
-        masks, decays, drawn, strengths = {}, {}, {}, None
+        masks, decays, drawn = {}, {}, {}
+        strengths = functools.cache(lambda: self._sampler.strengths(self.taylor_strength))  # taken only if asked for
+        together = functools.cache(lambda: self._sampler.together(strengths()))
         for module, target, space in self._sampler.targets():
             if not is_active_target(space) or space.type is not TargetType.PARAMETER:
                 continue
@@ -113,14 +115,16 @@ class StressPhase:
             self._levels[module] = level
             if level == before and (level == 0 or settings.stressor == "attenuate"):
                 continue  # nothing has changed, and nothing is computed
-            if strengths is None:
-                strengths = self._sampler.together(self._sampler.strengths(self.taylor_strength))
             group = space.dependency_group_id
             key = (module, target) if group is None else group  # layers that go together feel the same
-            if key not in drawn:
-                drawn[key] = self._factor(settings, key, strengths[module][target], level, strengths)
+            if level > 0 and key not in drawn:
+                if settings.stressor == "nested_silence":
+                    drawn[key] = self._nested(key, level, strengths)
+                else:
+                    drawn[key] = self._factor(settings, together()[module][target], level)
             kind = decays if settings.stressor == "weaken" and level else masks
-            kind.setdefault(module, {})[target] = self._expand(space, drawn[key])
+            kind.setdefault(module, {})[target] = (self._expand(space, drawn[key]) if level > 0
+                                                   else torch.ones_like(space.target))
         self._spread_to_aligned(masks)
         self._spread_to_aligned(decays)
         if masks:
@@ -130,22 +134,22 @@ class StressPhase:
                 for target, factor in targets.items():
                     self._pruner._target_spaces[module][target].target.mul_(factor)
 
-    def _factor(self, settings, key, strength, level, strengths):
+    def _factor(self, settings, strength, level):
         """Factor of each cluster's effective strength (of its weights, where they are weakened)."""
-        if level == 0:
-            return torch.ones_like(strength)
-        if settings.stressor == "nested_silence":
-            if self.settled is None:
-                self._settle(strengths)
-            rank, coming = self._ranks[key]
-            width = stress.nested_width(self.step, self._onset, self._total)
-            return stress.nested_silence(rank, coming, level, self._pruner._generator, width)
         survival = genetics.survival_probability(strength, settings.temperature)
         if settings.stressor == "attenuate":
             return stress.attenuation(survival, level)
         if settings.stressor == "silence":
             return stress.silence(survival, level, self._pruner._generator)
         return stress.weakening(survival, level, self._total)
+
+    def _nested(self, key, level, strengths):
+        """The same, around the offspring that is coming."""
+        if self.settled is None:
+            self._settle(strengths())
+        rank, coming = self._ranks[key]
+        width = stress.nested_width(self.step, self._onset, self._total)
+        return stress.nested_silence(rank, coming, level, self._pruner._generator, width)
 
     def _settle(self, strengths) -> None:
         """Draw the coming offspring once, as nested silence sets in: what the network then adapts to is what comes.

@@ -20,6 +20,15 @@ RESOURCES = ("parameters", "macs", "latency")
 TOLERANCE, CORRECTIONS = 0.03, 8
 
 
+def _bare(network: torch.nn.Module) -> torch.nn.Module:
+    """A copy without the wrappers that another compressor left on the network."""
+    network = copy.deepcopy(network)
+    for module in list(network.modules()):
+        if hasattr(module, "_nni_wrapper"):
+            module._nni_wrapper.unwrap()
+    return network
+
+
 class Resources:
     """What an offspring may use.
 
@@ -55,7 +64,8 @@ class Resources:
         self._graph = ClusterGraph(network, example_input)
         self._part, self._ancestor, self._inputs = part, None, self._graph.inputs
         if resource == "latency":
-            self._ancestor, self.cost = copy.deepcopy(network), layer_latency(self._graph)
+            self._ancestor = _bare(network)
+            self.cost = layer_latency(self._graph, self._ancestor)
         else:
             self.cost = getattr(self._graph, resource)
         self.sizes = [group.clusters for group in self._graph.groups]
@@ -115,23 +125,30 @@ class Resources:
                      blocks=self.blocks)
 
     def _share_by_the_clock(self, importance) -> Share:
-        """Correct the budget of the layers' latency until a network of that shape takes the time it may take."""
-        best, known = None, set()
+        """Correct the budget of the layers' latency until a network of that shape takes the time it may take.
+
+        Where even the smallest takes longer, to be nearly as fast is enough: nothing is lost for no gain.
+        """
+        least = self._latency(self.floors)
+        target, best, known = max(self._part, (1 + TOLERANCE) * least), None, set()
         for _ in range(CORRECTIONS):
             found = self._share(importance)
             if tuple(found.keep) in known:
                 break
             known.add(tuple(found.keep))
-            used = ratio(self._graph.resized(self._ancestor, found.keep), self._ancestor, self._inputs)
-            if best is None or abs(used - self._part) < abs(best.cost - self._part):
+            used = self._latency(found.keep)
+            if best is None or abs(used - target) < abs(best.cost - target):
                 best, budget = Share(found.keep, used, None), self.budget
-            if (1 - TOLERANCE) * self._part <= used <= self._part:
+            if (1 - TOLERANCE) * target <= used <= target:
                 break
-            self.budget *= (1 - TOLERANCE / 2) * self._part / used
-        self.budget = budget
-        if abs(best.cost / self._part - 1) > TOLERANCE:
-            return best._replace(obstacle=f"{best.cost:.3f} of the latency is the nearest that was measured to {self._part:g}")
-        return best
+            self.budget *= (1 - TOLERANCE / 2) * target / used
+        self.budget, missed = budget, f"{best.cost:.3f} of the latency is the nearest to {self._part:g} that was measured"
+        if target > self._part:
+            missed += f"; the least the layers can keep takes {least:.3f}"
+        return best._replace(obstacle=missed if abs(best.cost / self._part - 1) > TOLERANCE else None)
+
+    def _latency(self, keep) -> float:
+        return ratio(self._graph.resized(self._ancestor, keep), self._ancestor, self._inputs)
 
     def set_keep(self, keep: list[int]) -> None:
         """Make NNI's rules keep these numbers of clusters, in layers that go together the same ones."""
