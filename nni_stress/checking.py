@@ -42,7 +42,8 @@ def checked_config(config_list: Any, model: nn.Module) -> list[dict]:
     """
     if not isinstance(config_list, (list, tuple)) or not all(isinstance(config, Mapping) for config in config_list):
         raise TypeError(f"config_list must be a list of mappings, but got {config_list!r}")
-    return [_checked(config, {name for name, _ in model.named_modules()}) for config in config_list]
+    modules = {name for name, _ in model.named_modules()}
+    return [_checked(config, modules) for config in config_list]
 
 
 def _checked(config: Mapping, modules: set) -> dict:

@@ -162,8 +162,7 @@ class StressPruner(Pruner):
         return self.bound_model
 
     def _synthesize(self):
-        masks = self.generate_masks()
-        self.update_masks(self.keep_removed(masks))
+        self._show(self.generate_masks())
         self._inherited, self._synthesized = self.get_masks(), True
 
     def keep_removed(self, masks: Masks) -> Masks:

@@ -38,15 +38,14 @@ def synthesize(ancestor: nn.Module, example_input: Any, masks: dict, optimizer: 
     Exception
         What ModelSpeedup raises where it cannot follow the network.
     """
-    before = dict(ancestor.named_parameters())
-    carrier = _Carrier(optimizer)
     with _quiet() as logger:
         speedup = ModelSpeedup(ancestor, example_input, masks, logger=logger)
-        if optimizer is not None:
-            speedup.replacers[-1].replace_module_func_dict = carrier.replacements()
+        if optimizer is None:
+            return speedup.speedup_model()
+        before, carrier = dict(ancestor.named_parameters()), _Carrier(optimizer)
+        speedup.replacers[-1].replace_module_func_dict = carrier.replacements()
         offspring = speedup.speedup_model()
-    if optimizer is not None:
-        repoint(optimizer, before, dict(offspring.named_parameters()), carrier.small)
+    repoint(optimizer, before, dict(offspring.named_parameters()), carrier.small)
     return offspring
 
 

@@ -47,10 +47,6 @@ def trained(name, optimizer):
 def test_the_optimizer_remembers_the_surviving_synapses_and_no_others(name, optimizer):
     pruner, network, optimizer, images, labels = trained(name, optimizer)
     # what is remembered of a synapse is made a function of its weight, so that it is known whose it is
-    for state in optimizer.state.values():
-        for kind, value in state.items():
-            if value.dim():
-                value.zero_()
     synapses = 0
     for parameter in optimizer.param_groups[0]["params"]:
         synapses += parameter.numel()
@@ -76,7 +72,7 @@ def test_training_goes_on_as_if_nothing_had_happened():
     pruner, network, optimizer, images, labels = trained("lenet5", "adam")
     masks = pruner.get_masks()
     masked = lenet5().eval()
-    masked.load_state_dict({name: value for name, value in zip(masked.state_dict(), optimizer.param_groups[0]["params"])})
+    masked.load_state_dict(dict(zip(masked.state_dict(), optimizer.param_groups[0]["params"])))
     twin_optimizer = OPTIMIZERS["adam"](masked.parameters())
     twin_optimizer.load_state_dict(copy.deepcopy(optimizer.state_dict()))
     for layer, targets in masks.items():
