@@ -5,6 +5,7 @@ import copy
 import math
 from typing import Any, NamedTuple, Sequence
 
+import numpy as np
 import torch
 from nni.common.concrete_trace_utils import concrete_trace
 from torch import nn
@@ -126,21 +127,21 @@ class ClusterGraph:
         fixed, per_group = slots
         return fixed + sum(count * keep[index] for index, count in per_group)
 
-    def parameters(self, keep: Sequence[int]) -> int:
-        """Weights and biases of the network when group i keeps `keep[i]` clusters."""
+    def parameters(self, keep: Sequence) -> Any:
+        """Weights and biases of the network when group i keeps `keep[i]` clusters; arrays of these give an array."""
         total = self._other_parameters
         for layer in self._layers:
             fan_in, out = self._fan(layer, keep)
             total += out * fan_in * _kernel(layer.module) + (out if layer.module.bias is not None else 0)
-        return round(total + sum(each * self._alive(slots, keep) for _, each, slots in self._norms))
+        return np.rint(total + sum(each * self._alive(slots, keep) for _, each, slots in self._norms))
 
-    def macs(self, keep: Sequence[int]) -> int:
-        """Multiply-accumulates for one input when group i keeps `keep[i]` clusters."""
+    def macs(self, keep: Sequence) -> Any:
+        """Multiply-accumulates for one input when group i keeps `keep[i]` clusters; arrays of these give an array."""
         total = self._other_macs
         for layer in self._layers:
             fan_in, out = self._fan(layer, keep)
             total += out * fan_in * _kernel(layer.module) * layer.positions
-        return round(total)
+        return np.rint(total)
 
     def _fan(self, layer: "_Counted", keep: Sequence[int]) -> tuple[float, float]:
         """What an output of the layer reads from, and how many outputs there are."""

@@ -66,7 +66,7 @@ def layer_latency(graph: ClusterGraph, network: nn.Module) -> Callable[[Sequence
     Returns
     -------
     callable
-        Of the list of survivors of each group.
+        Of the list of survivors of each group, or of arrays of them for as many networks at once.
     """
     full = graph.channels([group.clusters for group in graph.groups])
     least = graph.channels([group.blocks if not group.frozen else group.clusters for group in graph.groups])
@@ -77,7 +77,9 @@ def layer_latency(graph: ClusterGraph, network: nn.Module) -> Callable[[Sequence
     def seconds(name: str, channels: tuple[int, int]) -> float:
         return float(tables[name](channels))
 
-    return lambda keep: sum(seconds(name, channels) for name, channels in graph.channels(keep).items())
+    summed = np.vectorize(lambda *keep: sum(seconds(name, channels) for name, channels in graph.channels(keep).items()),
+                          otypes=[float])
+    return lambda keep: summed(*keep)[()]
 
 
 def _table(module, shape, least, full):

@@ -4,6 +4,7 @@ from __future__ import annotations
 import math
 from typing import Any, Callable, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -14,7 +15,7 @@ SPREAD, LEAST_USE = 0.5, 0.97
 
 
 def candidates(keep: Sequence[int], sizes: Sequence[int], floors: Sequence[int], multiples: Sequence[int],
-               cost: Callable[[list[int]], float], budget: float, number: int, generator: torch.Generator) -> list[list[int]]:
+               cost: Callable[[Sequence], Any], budget: float, number: int, generator: torch.Generator) -> list[list[int]]:
     """Draw architectures around one: how many clusters each group keeps, at nearly the same cost.
 
     Parameters
@@ -25,7 +26,7 @@ def candidates(keep: Sequence[int], sizes: Sequence[int], floors: Sequence[int],
         Of each group: how many clusters it has, how few it may keep (its size, where it is frozen), and of what its
         count must be a multiple.
     cost
-        Cost of an architecture, in the unit of `budget`.
+        Costs of architectures, in the unit of `budget`: takes for each group an array of its counts, one each.
     budget
         What a candidate may cost; it costs at least 97 % of it.
     number
@@ -36,20 +37,17 @@ def candidates(keep: Sequence[int], sizes: Sequence[int], floors: Sequence[int],
     list
         Different architectures.
     """
-    found = [list(keep)]
-    for _ in range(100 * number):
+    found = {tuple(keep): None}
+    keep, sizes, floors, multiples = map(np.asarray, (keep, sizes, floors, multiples))
+    for _ in range(100):
         if len(found) >= number:
             break
-        noise = torch.randn(len(sizes), generator=generator, dtype=torch.float64).mul_(SPREAD).exp_().tolist()
-        drawn = [_rounded(k * n, size, floor, multiple)
-                 for k, n, size, floor, multiple in zip(keep, noise, sizes, floors, multiples)]
-        if drawn not in found and LEAST_USE * budget <= cost(drawn) <= budget:
-            found.append(drawn)
-    return found
-
-
-def _rounded(count: float, size: int, floor: int, multiple: int) -> int:
-    return max(floor, min(size, round(count / multiple) * multiple))
+        noise = torch.randn(number, len(sizes), generator=generator, dtype=torch.float64).mul_(SPREAD).exp_().numpy()
+        drawn = np.clip(np.rint(keep * noise / multiples).astype(int) * multiples, floors, sizes)
+        costs = cost(list(drawn.T))
+        fitting = drawn[(LEAST_USE * budget <= costs) & (costs <= budget)]
+        found.update(dict.fromkeys(map(tuple, fitting.tolist())))
+    return [list(architecture) for architecture in found][:number]
 
 
 def fittest(count: int, judge: Callable[[int, int], float], examples: int, rounds: int = 3) -> int:
