@@ -61,7 +61,7 @@ class PrunerArguments:
     def from_mapping(cls, mapping: Mapping[str, Any]):
         """Make arguments from a plain mapping, as a tuner suggests it. An unknown name is a ValueError."""
         for name in mapping:
-            _spec(name, cls)
+            spec_of(name, cls)
         return cls(**mapping)
 
 
@@ -75,6 +75,11 @@ class Arguments(PrunerArguments):
     stress_epochs: float = _number(2.0, 0.0, 1000.0, "length of the ancestor's training under stress, in epochs")
     recovery_epochs: float = _number(4.0, 0.0, 1000.0, "length of the offspring's recovery training, in epochs")
     learning_rate: float = _number(2e-3, 0.0, 10.0, "highest learning rate of both phases", True)
+    early_worth: float = _number(1.0, 1e-3, 1e3, "worth of the first layers' clusters, times that of the middle's, when "
+                                                 "the environment shares its resources out")
+    late_worth: float = _number(1.0, 1e-3, 1e3, "worth of the last layers' clusters, times that of the middle's")
+    floor: int = _number(1, 1, 1e6, "least number of clusters of a layer", whole=True)
+    multiple: int = _number(1, 1, 1024, "numbers of clusters are multiples of this, where that costs nothing", whole=True)
 
     def for_pruner(self) -> dict[str, Any]:
         """The part of the arguments that a StressPruner takes."""
@@ -84,7 +89,8 @@ class Arguments(PrunerArguments):
 _SPECS = {spec.name: spec for spec in fields(Arguments)}
 
 
-def _spec(name: str, owner: type = Arguments):
+def spec_of(name: str, owner: type = Arguments):
+    """The field of the hyperparameter `name`, whose metadata hold its bounds. An unknown name is a ValueError."""
     known = [spec.name for spec in fields(owner)]
     if name not in known:
         raise ValueError(f"unknown stress parameter {name!r}; known are {', '.join(known)}")
@@ -93,7 +99,7 @@ def _spec(name: str, owner: type = Arguments):
 
 def check_value(name: str, value: Any, unit: str = "share") -> None:
     """Check one value against the bounds of the hyperparameter `name`, times being given in `unit`."""
-    bounds = _spec(name).metadata
+    bounds = spec_of(name).metadata
     if "choices" in bounds:
         if value not in bounds["choices"]:
             raise ValueError(f"{name} must be one of {', '.join(bounds['choices'])}, but got {value!r}")
@@ -110,48 +116,3 @@ def check_value(name: str, value: Any, unit: str = "share") -> None:
     if not (math.isfinite(value) and above and below):
         raise ValueError(f"{name} must lie in {'(' if bounds['open_low'] else '['}{low:g}, {high:g}"
                          f"{')' if bounds['open_high'] else ']'}, but got {value!r}")
-
-
-# How many numbers each type of NNI's search space takes; the first two are its ends.
-_RANGES = {"uniform": 2, "quniform": 3, "loguniform": 2, "qloguniform": 3, "randint": 2}
-
-
-def check_search_space(space: Any) -> None:
-    """Check an NNI search space over these hyperparameters.
-
-    Raises
-    ------
-    ValueError
-        Naming the first parameter that is unknown, malformed, or may take a value out of its bounds.
-    TypeError
-        If an end of a range, or a choice, is not a number where one is expected.
-    """
-    if not isinstance(space, Mapping) or not space:
-        raise ValueError(f"the search space must name at least one stress parameter, but got {space!r}")
-    units = space.get("stress_unit", {})
-    unit = units["_value"][0] if isinstance(units, Mapping) and units.get("_value") else "share"
-    for name, spec in space.items():
-        _spec(name)
-        if not isinstance(spec, Mapping) or set(spec) != {"_type", "_value"}:
-            raise ValueError(f"search space of {name}: expected {{_type: ..., _value: [...]}}, but got {spec!r}")
-        kind, values = spec["_type"], spec["_value"]
-        if not isinstance(values, (list, tuple)) or not values:
-            raise ValueError(f"search space of {name}: _value must be a list of values, but got {values!r}")
-        if kind == "choice":
-            ends = values
-        elif kind in _RANGES:
-            if len(values) != _RANGES[kind]:
-                raise ValueError(f"search space of {name}: {kind} takes {_RANGES[kind]} numbers, but got {values!r}")
-            ends = values[:2]
-        else:
-            known = ", ".join(["choice", *_RANGES])
-            raise ValueError(f"search space of {name}: _type must be one of {known}, but got {kind!r}")
-        for value in ends:
-            try:
-                check_value(name, value, unit)
-            except (TypeError, ValueError) as error:
-                raise type(error)(f"search space: {error}") from None
-        if kind != "choice" and not ends[0] < ends[1]:
-            raise ValueError(f"search space of {name}: its low end must be below its high end, but got {values!r}")
-        if "log" in kind and ends[0] <= 0:
-            raise ValueError(f"search space of {name}: {kind} must start above 0, but got {values!r}")

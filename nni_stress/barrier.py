@@ -1,77 +1,30 @@
-"""The generation barrier: all that NNI's runtime makes hard lives here.
+"""The generation barrier: hands out a generation's offspring, and notices when all that can become of them has.
 
-NNI keeps its parameters in one queue, from which whichever trial asks first takes the head; it names the wrong trial
-when one ends, asks for parameters it never asks for again, and leaves processes behind when its manager is killed
-(microsoft/nni issues 5693, 5726). So: offspring carry a name of our own, the lineage on disk is the truth about what
-became of them, requests are kept as credits, and ends of trials are counted, not matched.
+NNI keeps its parameters in one queue, from which whichever trial asks first takes the head; it names the wrong trial when
+one ends, and asks for parameters it never asks for again (microsoft/nni issues 5693, 5726). So: offspring carry a name of
+our own, requests are kept as credits, the lineage on disk says what became of an offspring, and the manager's list of jobs
+whether the process that took it still lives. Events of NNI's only make the barrier look sooner.
 """
 from __future__ import annotations
 
-import base64
-import ctypes
 import fcntl
 import functools
-import json
 import logging
+import math
 import os
-import signal
-import sys
 import threading
 import time
-from pathlib import Path
-from typing import Any, Callable
+from typing import Any, Callable, Protocol
 
-from .lineage import Lineage, check_uid
+from .lineage import Lineage
+from .manager import Manager, alive, die_with_manager, in_dispatcher, say
 
 _log = logging.getLogger(__name__)
 
-OUR_LINE = "nni-stress: "  # how a line of ours begins among NNI's
-
-
-def refuse_code(data: Any) -> None:
-    """Raise a ValueError where plain data holds a key like ``__symbol__``: by such keys NNI's serializer runs code."""
-    if isinstance(data, dict):
-        for key, value in data.items():
-            if isinstance(key, str) and key.startswith("__"):
-                raise ValueError(f"plain data expected, but got the key {key!r}, by which NNI runs code")
-            refuse_code(value)
-    elif isinstance(data, (list, tuple)):
-        for value in data:
-            refuse_code(value)
-
-
-# The tuner's side
-
-def in_dispatcher() -> bool:
-    """Whether this is the process in which NNI's manager runs a tuner."""
-    return os.environ.get("SDK_PROCESS") == "dispatcher"
-
-
-def experiment_search_space() -> Any:
-    """The search space the manager was started with, or None; NNI shows it to a tuner only after its start."""
-    if not in_dispatcher() or "--exp_params" not in sys.argv:
-        return None
-    encoded = sys.argv[sys.argv.index("--exp_params") + 1]
-    return json.loads(base64.b64decode(encoded)).get("searchSpace")
-
-
-def refuse(error: Exception) -> None:
-    """End the start of a tuner: NNI's manager is told why, and goes to ERROR. Elsewhere the error itself is raised."""
-    if not in_dispatcher():
-        raise error
-    from nni.runtime.tuner_command_channel import CommandType, TunerCommandChannel
-
-    _say(error)
-    channel = TunerCommandChannel(os.environ["NNI_TUNER_COMMAND_CHANNEL"])
-    channel.connect()
-    channel._send(CommandType.Error, str(error))
-    time.sleep(1)  # let it arrive before the connection closes
-    raise SystemExit(1)
-
-
-def _say(reason: Any) -> None:
-    """Put the reason where it can be found: NNI's manager shows "Dispatcher stream error" for every error of a tuner."""
-    print(f"{OUR_LINE}{reason}", file=sys.stderr, flush=True)  # ends in the experiment's log/nnictl_stderr.log
+# Seconds between two looks at the lineage, and at the manager's jobs; how long a result that was reported may take to be
+# seen on a shared disk; how long a trial may overstay its time limit before the generation goes on without it; how long the
+# manager may take until parameters that it was sent have become a job.
+LOOK, ASK, VISIBLE, OVERTIME, SUBMIT = 0.5, 10.0, 120.0, 60.0, 5.0
 
 
 def guarded(method):
@@ -87,203 +40,220 @@ def guarded(method):
                 if self.barrier.error is None:
                     return method(self, *args, **kwargs)
             except Exception as error:
-                _log.exception("the tuner failed")
-                self.barrier.fail(str(error) or type(error).__name__)
+                self.barrier.fail(error)
             return []
     return guard
 
 
+class Jobs(Protocol):
+    """What the barrier asks of NNI's manager."""
+
+    def jobs(self) -> dict[str, str]: ...
+    def end_experiment(self) -> None: ...
+    def last_words(self, job: str | None) -> str | None: ...
+
+
 class Barrier:
-    """Hands a generation's offspring to NNI's manager and calls back once every one of them has ended.
+    """Hands a generation's offspring to NNI's manager, and the lineage on from generation to generation.
 
     Parameters
     ----------
     lineage
         Where trials put their results.
     next_generation
-        Called with no arguments when a generation has ended; returns the parameters of the next one's offspring
-        (each with its ``uid`` and ``generation``), or the reason why the evolution ends.
+        Called without arguments at the start, and with the names of the offspring that have ended when a generation is
+        over; returns the parameters of the next one's offspring (each with its ``uid`` and ``generation``), or the reason
+        why the evolution ends.
+    quorum
+        A generation may close when this share of its offspring has ended; what ends later is recorded, and does not count.
+    time_limit
+        Seconds an offspring may take; None: any time.
     retries
-        How often an offspring is sent again whose process died before it had taken its parameters.
+        How often an offspring is sent again whose process vanished, or had not asked for its parameters when it did.
+    manager, clock
+        NNI's, and time's; attributes, so that a test may run a thousand generations in a minute.
     """
 
-    def __init__(self, lineage: Lineage, next_generation: Callable[[], list[dict] | str], retries: int = 2):
+    def __init__(self, lineage: Lineage, next_generation: Callable[..., list[dict] | str], quorum: float = 1.0,
+                 time_limit: float | None = None, retries: int = 2, manager: Jobs | None = None,
+                 clock: Callable[[], float] = time.monotonic):
         self.lock, self.error = threading.RLock(), None
-        self._lineage, self._next, self._retries = lineage, next_generation, retries
+        self._lineage, self._next, self._quorum, self._time_limit = lineage, next_generation, quorum, time_limit
+        self._retries, self.manager, self.clock = retries, manager or Manager(), clock
         self._send = None  # st_callback, the only way out that NNI does not confuse
         self._credits: list[int] = []
-        self._todo: list[dict] = []
+        self._todo: list[str] = []
         self._under_way: dict[str, dict] = {}
-        self._sent = self._ended = self._tries = 0
-        self._started = self._done = False
-        state = lineage.read_state() or {}
-        self._incarnation = state.get("incarnation", -1) + 1
+        self._tries: dict[str, int] = {}
+        self._done: set[str] = set()  # of those under way, which have a record or a failure
+        self._sent: dict[str, float] = {}  # when an offspring was sent
+        self._taken: dict[str, float] = {}  # when it was first seen taken
+        self._reported: dict[str, float] = {}  # when its result was reported
+        self._busy: set[str] = set()  # living jobs that have taken an offspring
+        self._started = self._finished = False
+        self._asked = -math.inf
         if in_dispatcher():
-            lineage.folder.mkdir(parents=True, exist_ok=True)
-            self._lock_file = open(lineage.folder / "tuner.lock", "w")
-            fcntl.flock(self._lock_file, fcntl.LOCK_EX)  # an older tuner may still live for a moment
-            threading.Thread(target=_die_with_manager, daemon=True).start()
+            self._be_the_only_one()
+            threading.Thread(target=die_with_manager, daemon=True).start()
+            threading.Thread(target=self._keep_looking, daemon=True).start()
+        self._incarnation = lineage.last_incarnation() + 1
+
+    def _be_the_only_one(self) -> None:
+        self._lineage.folder.mkdir(parents=True, exist_ok=True)
+        handle = os.open(self._lineage.folder / "tuner.lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
+        self._lock_file = os.fdopen(handle, "w")
+        fcntl.flock(self._lock_file, fcntl.LOCK_EX)  # an older tuner may still live for a moment
+
+    # What NNI tells
 
     def connect(self, send: Callable[[int, Any], None] | None) -> None:
         """Remember NNI's way out, once it is known; an error from before it was known is reported now."""
         if send is not None:
             first, self._send = self._send is None, send
             if first and self.error is not None:
-                self.fail(self.error)
+                self._report()
 
     def request(self, ids: list[int]) -> None:
         """The manager asks for parameters. NNI forgets a request that is not met at once, so it becomes a credit."""
         self._credits += ids
-        self._step()
+        self.look()
 
-    def ended(self, parameter_id: int | None) -> None:
-        """A trial has ended. Which one, NNI does not know; trials added in the web page have no id."""
-        if parameter_id is not None:
-            self._ended += 1
-            self._step()
+    def ended(self) -> None:
+        """Some trial has ended. Which one, NNI does not know."""
+        self._asked = -math.inf
+        self.look()
 
-    def fail(self, reason: str) -> None:
+    def reported(self, uid: Any) -> None:
+        """A trial says that it has recorded this offspring, which other machines may see a while later."""
+        if uid in self._under_way:
+            self._reported.setdefault(uid, self.clock())
+
+    # What it does
+
+    def fail(self, error: Exception | str) -> None:
         """End the experiment in ERROR with this reason."""
-        self.error, self._done = reason, True
-        if self._send is not None:
-            _say(reason)
-            self._send.__self__.report_error(reason)
+        if isinstance(error, Exception):
+            _log.error("the tuner failed", exc_info=error)
+        self.error = " ".join(str(error).split()) or type(error).__name__
+        self._report()
 
-    def _step(self) -> None:
-        if self._done:
-            return
-        if not self._started:
+    def _report(self) -> None:
+        if self._send is not None:
+            say(self.error)
+            self._send.__self__.report_error(self.error)
+
+    def _keep_looking(self) -> None:
+        while self.error is None and not self._finished:
+            time.sleep(LOOK)
+            with self.lock:
+                try:
+                    if self._started and self.error is None:
+                        self.look()
+                except Exception as error:
+                    self.fail(error)
+
+    def look(self) -> None:
+        """See what became of the offspring under way; close the generation, and open the next, when it is time."""
+        if not self._started and self._send is not None:
             self._started = True
             self._open(self._next())
-        self._stop_on_fatal_failure()
-        while not self._done and not self._todo and self._ended >= self._sent:
-            self._close()
-        while not self._done and self._todo and self._credits:
-            parameters, credit = self._todo.pop(0), self._credits.pop(0)
-            self._sent += 1
-            self._send(credit, parameters)
+        while self.error is None and not self._finished and self._under_way and self._is_over():
+            self._open(self._next([uid for uid in self._under_way if self._settled(uid)]))
+        self._send_what_waits()
 
     def _open(self, parameters: list[dict] | str) -> None:
         if isinstance(parameters, str):
             return self._finish(parameters)
-        state = self._lineage.read_state() or {}
         self._under_way = {p["uid"]: p for p in parameters}
-        self._lineage.write_state({**state, "incarnation": self._incarnation, "generation": parameters[0]["generation"]})
-        self._tries = 0
-        self._queue([uid for uid in self._under_way if not self._settled(uid)])
+        self._tries, self._done = dict.fromkeys(self._under_way, 0), set()
+        self._sent, self._taken, self._reported = {}, {}, {}
+        self._lineage.update_state(incarnation=self._incarnation, generation=parameters[0]["generation"], finished=None)
+        self._todo = [uid for uid in self._under_way if not self._settled(uid)]
 
-    def _queue(self, uids: list[str]) -> None:
-        attempt = f"{self._incarnation}.{self._tries}"
-        folder = str(self._lineage.folder.resolve())
-        self._todo = [{**self._under_way[uid], "incarnation": self._incarnation, "attempt": attempt, "lineage": folder}
-                      for uid in uids]
+    def _finish(self, reason: str) -> None:
+        self._under_way, self._todo = {}, []
+        self._lineage.update_state(incarnation=self._incarnation, finished=reason)
+        _log.info("the evolution ends: %s", reason)
+        for wait in (1, 2, 4, 8, None):  # a manager under load may not answer at once
+            try:
+                self.manager.end_experiment()
+                self._finished = True
+                return
+            except OSError as error:
+                if wait is None:
+                    raise RuntimeError(f"the evolution has ended ({reason}), but NNI's manager does not: {error}") from None
+                time.sleep(wait)
+
+    def _send_what_waits(self) -> None:
+        while self._todo and self._credits and self.error is None:
+            uid, credit = self._todo.pop(0), self._credits.pop(0)
+            self._sent[uid] = self.clock()
+            self._send(credit, {**self._under_way[uid], "incarnation": self._incarnation, "attempt": self._attempt(uid),
+                                "lineage": str(self._lineage.folder.resolve()), "time_limit": self._time_limit})
+
+    def _attempt(self, uid: str) -> str:
+        return f"{self._incarnation}.{self._tries[uid]}"
 
     def _settled(self, uid: str) -> bool:
-        return self._lineage.record(uid) is not None or self._lineage.failure(uid) is not None
+        if uid not in self._done and (self._lineage.sound(uid) is not None or self._lineage.failure(uid) is not None):
+            self._done.add(uid)
+        return uid in self._done
 
-    def _close(self) -> None:
-        """All trials of the generation have ended: send again what no process took, note what was lost, go on."""
-        open_uids = [uid for uid in self._under_way if not self._settled(uid)]
-        attempt = f"{self._incarnation}.{self._tries}"
-        untaken = [uid for uid in open_uids if not self._lineage.claimed(uid, attempt)]
-        if untaken and self._tries < self._retries:
-            self._tries += 1
-            return self._queue(untaken)
-        for uid in open_uids:
-            taken = uid not in untaken
-            self._lineage.add_failure(uid, _last_words(self._lineage.claimant(uid, attempt) if taken else None, taken))
+    def _is_over(self) -> bool:
+        """Whether the generation may close. What vanished is sent again, or noted as lost."""
         self._stop_on_fatal_failure()
-        if not self._done:
-            self._open(self._next())
+        still = [uid for uid in self._under_way if not self._settled(uid)]
+        if still and self.error is None and self.clock() - self._asked >= ASK:
+            self._asked = self.clock()
+            try:
+                self._find_the_vanished([uid for uid in still if uid not in self._todo])
+            except OSError as error:  # the manager is busy: ask again later
+                _log.warning("NNI's manager does not answer: %s", error)
+            still = [uid for uid in still if not self._settled(uid)]
+        done = len(self._under_way) - len(still)
+        enough = done >= self._quorum * len(self._under_way) and any(
+            self._lineage.failure(uid) is None for uid in self._done)
+        return self.error is None and (not still or enough)
+
+    def _find_the_vanished(self, uids: list[str]) -> None:
+        claims = {uid: self._lineage.claimant(uid, self._attempt(uid)) for uid in uids}
+        jobs = self.manager.jobs()  # after the claims: every job that has taken something is among them
+        self._busy = {job for job in self._busy | set(claims.values()) if alive(jobs.get(job))}
+        # any other job that lives may still take what was sent
+        idle = any(alive(status) and job not in self._busy for job, status in jobs.items())
+        now = self.clock()
+        for uid, job in claims.items():
+            if self._settled(uid) or now - self._reported.get(uid, -math.inf) < VISIBLE:
+                continue
+            if job is None:
+                gone = not idle and now - self._sent[uid] > SUBMIT
+            else:
+                gone = job not in self._busy
+                overstayed = now - self._taken.setdefault(uid, now) - OVERTIME
+                if self._time_limit is not None and overstayed > self._time_limit:
+                    self._lineage.add_failure(uid, f"took longer than the time limit of {self._time_limit:g} s")
+                    continue
+            if gone:
+                self._send_again_or_bury(uid, job, jobs.get(job))
+
+    def _send_again_or_bury(self, uid: str, job: str | None, status: str | None) -> None:
+        if status == "USER_CANCELED":
+            self._lineage.add_failure(uid, "was stopped by the user")
+        elif self._tries[uid] < (self._retries if job is None else min(1, self._retries)):
+            self._tries[uid] += 1
+            self._taken.pop(uid, None)
+            self._todo.append(uid)
+        else:
+            self._lineage.add_failure(uid, self._obituary(job))
+
+    def _obituary(self, job: str | None) -> str:
+        words = self.manager.last_words(job)
+        if words:
+            return f"its process ended: {words}"
+        return "its process was killed" if job is not None else "its process ended before it asked for its parameters"
 
     def _stop_on_fatal_failure(self) -> None:
         for uid in self._under_way:
             failure = self._lineage.failure(uid)
             if failure and failure["fatal"]:
                 return self.fail(failure["reason"])
-
-    def _finish(self, reason: str) -> None:
-        self._done = True
-        self._lineage.write_state({**(self._lineage.read_state() or {}), "finished": reason})
-        _log.info("the evolution ends: %s", reason)
-        _end_experiment()
-
-
-def _last_words(job: str | None, taken: bool) -> str:
-    """Why a process that left no word of its own ended: the last line of its stderr, where there is one."""
-    trials = Path(os.environ.get("NNI_LOG_DIRECTORY", "/nonexistent")).parent / "environments" / "local-env" / "trials"
-    files = ([trials / job / "trial.stderr"] if job
-             else sorted(trials.glob("*/trial.stderr"), key=lambda path: path.stat().st_mtime)[-1:])
-    for file in files:
-        lines = file.read_text(errors="replace").strip().splitlines() if file.exists() else []
-        if lines:
-            return f"its process ended: {lines[-1]} (see {file})"
-    return "its process was killed" if taken else "its process ended before it asked for its parameters"
-
-
-def _end_experiment() -> None:
-    """Make the manager stop at the trials it has: NNI knows no other way for a tuner to end an experiment well."""
-    import requests
-
-    channel = os.environ.get("NNI_TUNER_COMMAND_CHANNEL")
-    if channel is None:
-        return
-    api = channel.replace("ws:", "http:", 1).rsplit("/tuner", 1)[0] + "/api/v1/nni"
-    jobs = len(requests.get(f"{api}/trial-jobs", timeout=20).json())
-    requests.put(f"{api}/experiment", params={"update_type": "MAX_TRIAL_NUM"},
-                 json={"params": {"maxTrialNumber": jobs}}, timeout=20).raise_for_status()
-
-
-def _die_with_manager() -> None:
-    """kill -9 of the manager leaves its tuner alive, to meddle with a manager resumed on the same port."""
-    import psutil
-
-    shell = psutil.Process(os.getppid())  # the manager runs the tuner through a shell
-    manager = shell.ppid()
-    while shell.is_running() and shell.ppid() == manager and psutil.pid_exists(manager):
-        time.sleep(0.5)
-    os._exit(1)
-
-
-# The trial's side
-
-def receive() -> tuple[dict, Lineage]:
-    """Take an offspring of the generation under way; stale and foreign parameters are put aside.
-
-    Returns
-    -------
-    (parameters, lineage)
-        As the tuner sent them, and the lineage they belong to.
-
-    Raises
-    ------
-    SystemExit
-        If this process was started for an offspring that another has taken, or without NNI.
-    """
-    import nni
-    import nni.trial
-
-    _die_with_parent()
-    if nni.trial.trial_env_vars.NNI_PLATFORM is None:
-        raise SystemExit("this is a trial: NNI runs it. Start the evolution by `nnictl create --config stress.yml`")
-    while True:
-        parameters = nni.get_next_parameter()
-        refuse_code(parameters)
-        source = nni.trial._params["parameter_source"]
-        if isinstance(parameters, dict) and "lineage" in parameters and source != "customized":
-            lineage = Lineage(parameters["lineage"])
-            state = lineage.read_state() or {}
-            current = all(parameters[key] == state.get(key) for key in ("incarnation", "generation"))
-            uid = check_uid(parameters["uid"])
-            if current and lineage.record(uid) is None and lineage.claim(uid, parameters["attempt"], nni.get_trial_id()):
-                return parameters, lineage
-        if source != "algorithm":  # a job that NNI restarted, or the user added: nothing waits for it in the queue
-            raise SystemExit(0)
-
-
-def _die_with_parent() -> None:
-    """Ask Linux to end this process with its parent: kill -9 of the manager would leave it running."""
-    try:
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
-    except (OSError, AttributeError):
-        pass

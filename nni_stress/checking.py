@@ -7,6 +7,8 @@ from typing import Any, Mapping
 from nni.compression.utils.evaluator import Evaluator
 from torch import nn
 
+from .arguments import check_value
+
 _RATIOS = ("sparse_ratio", "max_sparse_ratio", "min_sparse_ratio")
 _NUMBERS = (*_RATIOS, "sparse_threshold")
 
@@ -16,6 +18,14 @@ def check_whole(**numbers) -> None:
     for name, value in numbers.items():
         if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
             raise ValueError(f"{name} must be a whole number of at least 1, but got {value!r}")
+
+
+def check_worth(worth: Any) -> None:
+    """Two positive numbers."""
+    if not isinstance(worth, (tuple, list)) or len(worth) != 2:
+        raise TypeError(f"worth must be a pair of numbers, of the first layers and of the last, but got {worth!r}")
+    for name, value in zip(("early_worth", "late_worth"), worth):
+        check_value(name, value)
 
 
 def check_kinds(model: Any, evaluator: Any, existed_wrappers: Any, seed: Any) -> None:

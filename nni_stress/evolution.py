@@ -1,10 +1,14 @@
 """Evolution: fitness, who survives, and when a lineage ends. Pure functions over records; no torch, no NNI."""
 from __future__ import annotations
 
+import hashlib
 import math
-from typing import NamedTuple, Sequence
+import random
+from typing import Mapping, NamedTuple, Sequence
 
 from .lineage import Record
+
+RESOURCES = ("parameters", "macs", "latency")
 
 
 class Rules(NamedTuple):
@@ -17,33 +21,71 @@ class Rules(NamedTuple):
     tolerance
         Loss of validation fidelity against the founder that a survivor may have, in the unit of fidelity.
     target_efficiency
-        The lineage ends once a survivor has this architecture efficiency; None: never.
+        The lineage ends once a survivor uses the resource so many times less than the founder; None: never.
     patience
-        How often in a row the lineage may go back to its last good ancestor, each time with a gentler environment.
+        How often in a row the lineage may go back to its last good ancestors, each time with a gentler environment.
+    survivors
+        Most survivors of one generation.
+    resource
+        What is to be saved: "parameters", "macs" or "latency".
+    constraints
+        {resource: share of the founder's} that the final network must keep to.
     """
 
     generations: int
     tolerance: float
-    target_efficiency: float | None
+    target_efficiency: float | None = None
     patience: int = 2
+    survivors: int = 1
+    resource: str = "parameters"
+    constraints: Mapping[str, float] = {}
+
+    def resources(self) -> set[str]:
+        """All that matters to this evolution."""
+        return {self.resource, *self.constraints}
 
 
 class Plan(NamedTuple):
-    """What comes next: the ancestor of the coming generation and how gentle its environment is, or the end."""
+    """What comes next: the ancestors of the coming generation and how gentle its environment is, or the end."""
 
-    ancestor: str
+    ancestors: list[str]
     gentleness: int
     end: str | None
 
 
-def fitness(record: Record, ancestor: Record, tolerance: float) -> float:
-    """Natural logarithm of the gain in efficiency, less the loss of fidelity in tolerances, both since the ancestor.
+def seed_of(*parts) -> int:
+    """A seed for one random choice, the same in every process: of the evolution's seed, the offspring, the purpose."""
+    digest = hashlib.blake2b("/".join(map(str, parts)).encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") >> 1
 
-    Relative to the ancestor, so that it compares across generations and the search learns from all of them.
+
+def used(record: Record, founder: Record, resource: str) -> float:
+    """Share of the founder's resource that a network uses."""
+    if resource == "latency":
+        return 1.0 if record.uid == founder.uid else record.latency
+    return record.synapses / founder.synapses if resource == "parameters" else record.macs / founder.macs
+
+
+def excess(record: Record, founder: Record, rules: Rules) -> float:
+    """By how much a network misses the constraints: summed natural logarithms of used / allowed; 0 where all hold."""
+    return sum(max(0.0, math.log(used(record, founder, resource) / allowed))
+               for resource, allowed in rules.constraints.items())
+
+
+def efficiency(record: Record, founder: Record, rules: Rules) -> float:
+    """How many times less of the resource a network uses than the founder."""
+    return 1 / used(record, founder, rules.resource)
+
+
+def fitness(record: Record, ancestor: Record, founder: Record, rules: Rules) -> float:
+    """Natural logarithm of the gain in efficiency, and of the way to the constraints, less the loss in tolerances.
+
+    All since the ancestor, so that it compares across generations and the search learns from all of them. Where no loss
+    is tolerated, losses count in hundredths.
     """
-    gain = math.log(record.efficiency / ancestor.efficiency)
-    loss = (ancestor.validation - record.validation) / tolerance if tolerance else 0.0
-    return gain - loss
+    gain = math.log(efficiency(record, founder, rules) / efficiency(ancestor, founder, rules))
+    nearer = excess(ancestor, founder, rules) - excess(record, founder, rules)
+    return gain + nearer - (ancestor.validation - record.validation) / (rules.tolerance or 0.01)
 
 
 def faithful(record: Record, founder: Record, tolerance: float) -> bool:
@@ -51,10 +93,25 @@ def faithful(record: Record, founder: Record, tolerance: float) -> bool:
     return record.validation >= founder.validation - tolerance - 1e-9
 
 
-def survivor(generation: Sequence[Record], ancestor: Record, founder: Record, tolerance: float) -> Record | None:
-    """The most efficient faithful offspring that is smaller than its ancestor; of equals the one of higher fidelity."""
-    good = [r for r in generation if faithful(r, founder, tolerance) and r.synapses < ancestor.synapses]
-    return max(good, key=lambda r: (r.efficiency, r.validation, r.uid), default=None)
+def rank(record: Record, founder: Record, rules: Rules) -> tuple:
+    """What survivors are chosen by, more being better: constraints first, then efficiency."""
+    return -round(excess(record, founder, rules), 9), efficiency(record, founder, rules)
+
+
+def select(generation: Sequence[Record], ancestors: Sequence[Record], founder: Record, rules: Rules) -> list[Record]:
+    """Who survives of a generation: the best of the faithful, the best first; of equals those of higher fidelity.
+
+    An offspring must be better than its ancestor, and the best of them better than the best of all the ancestors.
+    """
+    known = {ancestor.uid: ancestor for ancestor in ancestors}
+
+    def better(one, other):
+        return rank(one, founder, rules) > rank(other, founder, rules)
+
+    good = sorted((r for r in generation if faithful(r, founder, rules.tolerance)
+                   and r.ancestor in known and better(r, known[r.ancestor])),
+                  key=lambda r: (*rank(r, founder, rules), r.validation, r.uid), reverse=True)
+    return good[:rules.survivors] if good and all(better(good[0], ancestor) for ancestor in ancestors) else []
 
 
 def by_generation(records: Sequence[Record]) -> list[list[Record]]:
@@ -63,14 +120,19 @@ def by_generation(records: Sequence[Record]) -> list[list[Record]]:
     return [[record for record in records if record.generation == number] for number in range(last + 1)]
 
 
-def survivors(generations: Sequence[Sequence[Record]], tolerance: float) -> list[Record | None]:
-    """The founder, then the survivor of each generation, or None where none kept the fidelity."""
-    founder = best = generations[0][0]
-    fittest: list[Record | None] = [founder]
+def survivors(generations: Sequence[Sequence[Record]], rules: Rules) -> list[list[Record]]:
+    """The founder, then the survivors of each generation, the best first; none where no offspring was good enough."""
+    founder = generations[0][0]
+    found, ancestors = [[founder]], [founder]
     for generation in generations[1:]:
-        fittest.append(survivor(generation, best, founder, tolerance))
-        best = fittest[-1] or best
-    return fittest
+        found.append(select(generation, ancestors, founder, rules))
+        ancestors = found[-1] or ancestors
+    return found
+
+
+def line(generations: Sequence[Sequence[Record]], rules: Rules) -> list[Record]:
+    """The founder and the best survivor of every generation that had one."""
+    return [best[0] for best in survivors(generations, rules) if best]
 
 
 def plan(generations: Sequence[Sequence[Record]], rules: Rules) -> Plan:
@@ -83,17 +145,36 @@ def plan(generations: Sequence[Sequence[Record]], rules: Rules) -> Plan:
     rules
         The rules of the evolution.
     """
-    fittest = survivors(generations, rules.tolerance)
-    best = [record for record in fittest if record is not None][-1]
-    weak = len(generations) - 1 - best.generation
+    found, founder = survivors(generations, rules), generations[0][0]
+    ancestors = [records for records in found if records][-1]
+    weak = len(generations) - 1 - ancestors[0].generation
+    reached, missed = efficiency(ancestors[0], founder, rules), excess(ancestors[0], founder, rules)
     end = None
-    if rules.target_efficiency is not None and best.efficiency >= rules.target_efficiency:
-        end = f"target efficiency reached: {best.efficiency:.1f}x"
+    if missed == 0 and rules.target_efficiency is not None and reached >= rules.target_efficiency:
+        end = f"target efficiency reached: {reached:.1f}x"
+    elif missed == 0 and rules.target_efficiency is None and rules.constraints:
+        end = f"all constraints are kept, at {reached:.1f}x"
     elif len(generations) > rules.generations:
         end = f"all {rules.generations} generations done"
     elif weak > rules.patience:
         end = f"no gentler environment helped in {weak} generations"
-    return Plan(best.uid, weak, end)
+    return Plan([record.uid for record in ancestors], weak, end)
+
+
+def draw_ancestors(ancestors: Sequence[str], parents: int, seed: int, uid: str) -> list[str]:
+    """The ancestors of one offspring, drawn without replacement among the survivors, the best first.
+
+    Parameters
+    ----------
+    ancestors
+        The survivors, the best first.
+    parents
+        How many ancestors an offspring has; it has fewer where fewer survived.
+    seed, uid
+        The evolution's seed and the offspring's name, which decide the draw.
+    """
+    drawn = random.Random(seed_of(seed, uid, "ancestors")).sample(range(len(ancestors)), min(parents, len(ancestors)))
+    return [ancestors[index] for index in sorted(drawn)]
 
 
 def gentler(environmental_factor: float, gentleness: int) -> float:

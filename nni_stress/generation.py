@@ -1,7 +1,6 @@
 """What one trial does: ancestor -> stress -> synthesis -> recovery -> record, for any task."""
 from __future__ import annotations
 
-import hashlib
 import logging
 import math
 import time
@@ -14,8 +13,9 @@ import nni
 import torch
 from torch import nn
 
-from . import barrier, cost, networks
+from . import cost, latency, networks, receiving
 from .arguments import Arguments
+from .evolution import seed_of
 from .lineage import FOUNDER, Lineage, Record
 from .screening import Screen
 
@@ -45,8 +45,6 @@ class Task:
         Training of the founder.
     clusters
         NNI's config for the layers that may lose clusters, without the sparsity. What reaches the output stays anyway.
-    resource
-        What the environmental factor is a share of: "parameters", "macs" or "latency".
     screening
         One batch of validation (inputs, targets), of some hundred examples, on which candidates are judged.
     optimizer
@@ -62,18 +60,11 @@ class Task:
     founder_learning_rate: float
     clusters: dict = field(default_factory=lambda: {"op_types": ["Conv2d", "Linear"]})
     optimizer: Callable = torch.optim.Adam
-    resource: str = "parameters"
     screening: tuple[Any, Any] | None = None
 
 
 class InputError(ValueError):
     """Something every offspring needs is wrong: the data, the founder. No other trial would fare better."""
-
-
-def seed_of(*parts) -> int:
-    """A seed for one random choice, the same in every process: of the evolution's seed, the offspring, the purpose."""
-    digest = hashlib.blake2b("/".join(map(str, parts)).encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "big") >> 1
 
 
 def train(network: nn.Module, task: Task, epochs: float, learning_rate: float, seed: int,
@@ -116,8 +107,12 @@ def _optimize(network, optimizer, loss_function, batch):
     optimizer.step()
 
 
-def stress_and_synthesize(ancestor: nn.Module, task: Task, arguments: Arguments, seed: int) -> nn.Module:
-    """Train the ancestor under stress, draw the offspring's clusters, and build the physically small offspring."""
+def stress_and_synthesize(ancestor: nn.Module, task: Task, arguments: Arguments, seed: int,
+                          resource: str = "parameters") -> nn.Module:
+    """Train the ancestor under stress, draw the offspring's clusters, and build the physically small offspring.
+
+    The environmental factor is a share of the `resource` that the ancestor uses.
+    """
     from .pruner import StressPruner  # seconds to import; the founder's trial needs none of it
 
     torch.manual_seed(seed)
@@ -126,8 +121,10 @@ def stress_and_synthesize(ancestor: nn.Module, task: Task, arguments: Arguments,
         raise ValueError(f"candidates={arguments.candidates} needs Task.screening, a batch to judge them on, but got none")
     screen = Screen(*task.screening, task.loss) if arguments.candidates > 1 else None
     pruner = StressPruner(ancestor, [task.clusters], evaluator, steps or None, seed=seed,
-                          budget={task.resource: arguments.environmental_factor}, example_input=task.example_input,
-                          candidates=int(arguments.candidates), screen=screen, **arguments.for_pruner())
+                          budget={resource: arguments.environmental_factor}, example_input=task.example_input,
+                          candidates=int(arguments.candidates), screen=screen, floor=int(arguments.floor),
+                          multiple=int(arguments.multiple), worth=(arguments.early_worth, arguments.late_worth),
+                          **arguments.for_pruner())
     pruner.compress()
     ancestor.eval()
     return pruner.synthesize(task.example_input)
@@ -169,7 +166,7 @@ def run_trial(make_task: Callable[[], Task], founder: str | Path | None = None) 
     founder
         A network file: the founder is read from it, or trained and saved there where it does not exist.
     """
-    parameters, lineage = barrier.receive()
+    parameters, lineage = receiving.receive()
     uid = parameters["uid"]
     try:
         with _fatal():
@@ -219,7 +216,7 @@ def make_offspring(task: Task, parameters: dict, lineage: Lineage) -> Record:
     with _fatal():
         ancestor = networks.load(lineage.network_path(parameters["ancestor"]), task.network)
     clock = time.perf_counter()
-    network = stress_and_synthesize(ancestor, task, arguments, seed_of(seed, "stress"))
+    network = stress_and_synthesize(ancestor, task, arguments, seed_of(seed, "stress"), parameters["resource"])
     seconds = {"stress": time.perf_counter() - clock}
     untrained = task.fidelity(network, "validation")
     nni.report_intermediate_result(untrained)
@@ -235,9 +232,13 @@ def _judge(network, task, parameters, lineage, untrained, seconds) -> Record:
     if not (math.isfinite(validation) and math.isfinite(test)):
         raise FloatingPointError(f"fidelity must be finite, but got {validation} (validation) and {test} (test)")
     synapses = cost.synapses(network)
-    founder = lineage.record(FOUNDER)
+    founder, share = lineage.record(FOUNDER), None
+    if parameters["latency"] and founder:
+        first = networks.load(lineage.network_path(FOUNDER), task.network)
+        share = latency.ratio(network, first, (task.example_input,))
     record = Record(
         uid=parameters["uid"], generation=parameters["generation"], ancestor=parameters["ancestor"],
+        other=parameters["other"], latency=share,
         arguments=parameters["arguments"], validation=validation, test=test, synapses=synapses,
         macs=cost.macs(network, task.example_input), efficiency=founder.synapses / synapses if founder else 1.0,
         untrained=untrained, architecture=cost.architecture(network),

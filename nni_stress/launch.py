@@ -13,9 +13,10 @@ from typing import Callable
 import requests
 import yaml
 
-from .arguments import check_search_space
-from .barrier import OUR_LINE, refuse_code
-from .tuner import check_arguments
+from .files import refuse_code
+from .manager import OUR_LINE
+from .search_space import check_search_space
+from .tuner_arguments import check_arguments
 
 LOOPBACK = Path(__file__).with_name("loopback.js")
 

@@ -1,15 +1,19 @@
 """The record on disk: networks and results of every offspring of one lineage.
 
     <folder>/state.json                    the tuner's incarnation and the generation under way
+    <folder>/generations/g001.json         what a generation's offspring were to be, and which of them counted
     <folder>/offspring/g001-00/record.json    what the offspring is and what it achieved
     <folder>/offspring/g001-00/network.safetensors
     <folder>/failures/g001-00.json         why an offspring was lost
     <folder>/attempts/...                  which process took which offspring
+    <folder>/aside/...                     what was found damaged, and old reasons of losses
 
 An offspring appears whole or not at all, and the first process to finish it wins. No torch here: the tuner reads this.
 """
 from __future__ import annotations
 
+import itertools
+import math
 import os
 import re
 import shutil
@@ -17,7 +21,7 @@ import tempfile
 from pathlib import Path
 from typing import Any, Callable, NamedTuple
 
-from .files import read_json, write_json
+from .files import digest, read_json, sync, write_json
 
 _UID = re.compile(r"g\d{3,6}-\d{2,6}\Z")
 
@@ -48,10 +52,13 @@ class Record(NamedTuple):
     test: float
     synapses: int
     macs: int
-    efficiency: float
-    untrained: float | None
+    efficiency: float  # architecture efficiency: the founder's synapses / this network's
+    untrained: float | None  # validation fidelity right after synthesis
     architecture: dict
     seconds: dict
+    other: str | None = None  # the second ancestor, where there are two
+    latency: float | None = None  # share of the founder's, measured beside it, where it matters
+    digest: str | None = None  # of the network's file
 
 
 class Lineage:
@@ -63,11 +70,41 @@ class Lineage:
     # State of the tuner
 
     def read_state(self) -> dict | None:
-        path = self.folder / "state.json"
-        return read_json(path) if path.exists() else None
+        """The tuner's state, or None; a damaged one is set aside, as all of it can be found out again."""
+        return self._read(self.folder / "state.json", set())
 
-    def write_state(self, state: dict) -> None:
-        write_json(self.folder / "state.json", state)
+    def update_state(self, **changes) -> None:
+        write_json(self.folder / "state.json", {**(self.read_state() or {}), **changes})
+
+    def last_incarnation(self) -> int:
+        """How often a tuner has begun to work on this lineage, less one."""
+        attempts = (path.name.split(".")[1] for path in (self.folder / "attempts").glob("g*.*.*"))
+        return max([(self.read_state() or {}).get("incarnation", -1), *(int(n) for n in attempts if n.isdigit())])
+
+    def _read(self, path: Path, keys: set) -> dict | None:
+        """A mapping with these keys, or None; what is there and is none is set aside."""
+        if not path.exists():
+            return None
+        try:
+            found = read_json(path)
+            if isinstance(found, dict) and keys <= set(found):
+                return found
+        except ValueError:
+            pass
+        self.set_aside(path)
+        return None
+
+    # Generations
+
+    def _generation_path(self, number: int) -> Path:
+        return self.folder / "generations" / f"g{number:03d}.json"
+
+    def generation(self, number: int) -> dict | None:
+        """What a generation's offspring were to be; None where it was not begun. A damaged file is set aside."""
+        return self._read(self._generation_path(number), {"offspring", "suggestions", "closed"})
+
+    def write_generation(self, number: int, content: dict) -> None:
+        write_json(self._generation_path(number), content)
 
     # Offspring
 
@@ -80,9 +117,12 @@ class Lineage:
         home.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(dir=home.parent, prefix=f".{record.uid}."))
         try:
-            save_network(temporary / "network.safetensors")
-            write_json(temporary / "record.json", record._asdict())
+            network = temporary / "network.safetensors"
+            save_network(network)
+            sync(network)
+            write_json(temporary / "record.json", record._replace(digest=digest(network))._asdict())
             os.rename(temporary, home)  # fails where the folder already exists with something in it
+            sync(home.parent)
         except OSError:
             if not (home / "record.json").exists():
                 raise
@@ -97,9 +137,11 @@ class Lineage:
             return None
         data = read_json(path)
         try:
-            return Record(**data)
-        except TypeError as error:
+            record = Record(**data)
+            _check(record, uid)
+        except (TypeError, ValueError) as error:
             raise ValueError(f"{path} is not a record: {error}") from None
+        return record
 
     def records(self) -> list[Record]:
         """All records, by generation and place."""
@@ -107,19 +149,61 @@ class Lineage:
         names = sorted(p.name for p in home.iterdir() if _UID.match(p.name)) if home.is_dir() else []
         return [record for record in map(self.record, names) if record is not None]
 
+    def sound(self, uid: str, with_network: bool = False) -> Record | None:
+        """The record of an offspring, or None; what is damaged is set aside, and can be made again.
+
+        Parameters
+        ----------
+        uid
+            Name of the offspring.
+        with_network
+            Whether the network's file is read as well, and compared with its digest.
+        """
+        try:
+            record = self.record(uid)
+        except ValueError:
+            record, damaged = None, True
+        else:
+            damaged = record is not None and with_network and not self._intact(record)
+        if not damaged:
+            return record
+        self.set_aside(self.folder / "offspring" / uid)
+        return None
+
+    def _intact(self, record: Record) -> bool:
+        path = self.network_path(record.uid)
+        return path.is_file() and record.digest in (None, digest(path))
+
+    def set_aside(self, path: Path) -> None:
+        """Move what is damaged out of the way, and lose nothing of it."""
+        home = self.folder / "aside"
+        home.mkdir(exist_ok=True)
+        target = next(t for t in (home / f"{path.name}.{n}" for n in itertools.count()) if not t.exists())
+        os.rename(path, target)
+
     # Offspring that were lost
+
+    def _failure_path(self, uid: str) -> Path:
+        return self.folder / "failures" / f"{check_uid(uid)}.json"
 
     def add_failure(self, uid: str, reason: str, fatal: bool = False) -> None:
         """Note why an offspring was lost; `fatal` where every other would be lost for the same reason."""
-        write_json(self.folder / "failures" / f"{check_uid(uid)}.json", dict(uid=uid, reason=reason, fatal=fatal))
+        write_json(self._failure_path(uid), dict(uid=uid, reason=reason, fatal=fatal))
 
     def failure(self, uid: str) -> dict | None:
-        path = self.folder / "failures" / f"{check_uid(uid)}.json"
-        return read_json(path) if path.exists() else None
+        """Why an offspring was lost; None where it was not. A damaged file is set aside: its offspring is made again."""
+        return self._read(self._failure_path(uid), {"uid", "reason", "fatal"})
 
     def failures(self) -> list[dict]:
         """All failures, by generation and place."""
-        return [read_json(path) for path in sorted((self.folder / "failures").glob("g*.json"))]
+        names = [path.stem for path in sorted((self.folder / "failures").glob("g*.json"))]
+        return [failure for failure in map(self.failure, names) if failure is not None]
+
+    def pardon(self, uid: str) -> None:
+        """Let an offspring that was lost be made again; the reason of its loss is kept beside the failures."""
+        path = self._failure_path(uid)
+        if path.exists():
+            self.set_aside(path)
 
     # Attempts
 
@@ -139,9 +223,24 @@ class Lineage:
             return False
         return True
 
-    def claimed(self, uid: str, attempt: str) -> bool:
-        return self._attempt_path(uid, attempt).exists()
+    def claimant(self, uid: str, attempt: str) -> str | None:
+        """NNI's id of the trial job that took an attempt; None where none has."""
+        try:
+            return self._attempt_path(uid, attempt).read_text()
+        except FileNotFoundError:
+            return None
 
-    def claimant(self, uid: str, attempt: str) -> str:
-        """NNI's id of the trial job that took an attempt."""
-        return self._attempt_path(uid, attempt).read_text()
+
+def _check(record: Record, uid: str) -> None:
+    if record.uid != uid:
+        raise ValueError(f"uid must be {uid}, but got {record.uid!r}")
+    for name in ("ancestor", "other"):
+        if getattr(record, name) is not None:
+            check_uid(getattr(record, name))
+    for name in ("arguments", "architecture", "seconds"):
+        if not isinstance(getattr(record, name), dict):
+            raise ValueError(f"{name} must be a mapping, but got {getattr(record, name)!r}")
+    for name in ("generation", "validation", "test", "synapses", "macs", "efficiency"):
+        value = getattr(record, name)
+        if type(value) not in (int, float) or not math.isfinite(value):
+            raise ValueError(f"{name} must be a finite number, but got {value!r}")

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import math
 from typing import Any, Container, Mapping
 
 import torch
@@ -11,11 +12,11 @@ from nni.compression.pruning.tools import generate_sparsity, is_active_target
 from . import screening
 from .clusters import ClusterGraph
 from .environment import Share, share
+from .evolution import RESOURCES
 from .latency import layer_latency, ratio
 
 _log = logging.getLogger(__name__)
 
-RESOURCES = ("parameters", "macs", "latency")
 # A measured latency is met within this share of it; so often is the budget corrected by what was measured.
 TOLERANCE, CORRECTIONS = 0.03, 8
 
@@ -27,6 +28,11 @@ def _bare(network: torch.nn.Module) -> torch.nn.Module:
         if hasattr(module, "_nni_wrapper"):
             module._nni_wrapper.unwrap()
     return network
+
+
+def _worth_at(depth: float, early: float, late: float) -> float:
+    """Worth at a depth in [0, 1]: `early` at 0, 1 in the middle, `late` at 1, in equal proportions between."""
+    return math.exp(math.log(early) * max(0.0, 1 - 2 * depth) + math.log(late) * max(0.0, 2 * depth - 1))
 
 
 class Resources:
@@ -45,6 +51,9 @@ class Resources:
         Least number of clusters a layer keeps.
     multiple
         Kept numbers of clusters are multiples of this where that costs nothing.
+    worth
+        What the clusters of the first and of the last layers are worth, times that of the layers in the middle; of those
+        between, in proportion.
 
     Raises
     ------
@@ -53,7 +62,7 @@ class Resources:
     """
 
     def __init__(self, network: torch.nn.Module, example_input: Any, budget: Mapping[str, float], floor: int = 1,
-                 multiple: int = 1):
+                 multiple: int = 1, worth: tuple[float, float] = (1.0, 1.0)):
         if not isinstance(budget, Mapping) or len(budget) != 1 or next(iter(budget)) not in RESOURCES:
             raise ValueError(f"budget must be {{resource: share}} with one of {', '.join(RESOURCES)}, but got {budget!r}")
         (resource, part), = budget.items()
@@ -71,6 +80,7 @@ class Resources:
         self.sizes = [group.clusters for group in self._graph.groups]
         self.budget = part * self.cost(self.sizes)
         self._floor, self._multiple = floor, multiple
+        self._worth = worth
 
     def open_to(self, target_spaces: dict) -> None:
         """Take note of which groups may lose clusters: those all of whose layers the pruner's config names."""
@@ -84,6 +94,12 @@ class Resources:
             self._members.append(list(group.layers))
         self.floors = [size if frozen else min(size, -(-max(self._floor, blocks) // blocks) * blocks)
                        for size, frozen, blocks in zip(self.sizes, self.frozen, self.blocks)]
+        order = list(self._graph.input_shapes())  # as the network calls its layers
+        first = {index: min(order.index(layer) for layer in members)
+                 for index, (members, frozen) in enumerate(zip(self._members, self.frozen)) if not frozen}
+        ranked = sorted(first, key=first.get)
+        depths = {index: rank / max(len(ranked) - 1, 1) for rank, index in enumerate(ranked)}
+        self._worths = [_worth_at(depths.get(index, 0.5), *self._worth) for index in range(len(self.sizes))]
         self.set_keep(self.sizes)  # from now on NNI's rules know which layers go together
 
     def share_out(self, strengths: dict, measured: Container[str] = ()) -> list[int]:
@@ -106,14 +122,14 @@ class Resources:
                  if not frozen for layer in members if layer in measured]
         typical = sum(means) / len(means) if means else 1.0
         importance = []
-        for size, frozen, members in zip(self.sizes, self.frozen, self._members):
+        for size, frozen, members, worth in zip(self.sizes, self.frozen, self._members, self._worths):
             total = torch.zeros(size)
             for layer in () if frozen else members:
                 strength = strengths[layer]["weight"].detach().flatten().float().cpu()
                 if layer not in measured:
                     strength = typical * strength / strength.mean().clamp(min=1e-30)
                 total += strength ** 2
-            importance.append(total)
+            importance.append(worth * total)
         found = self._share(importance) if self._ancestor is None else self._share_by_the_clock(importance)
         if found.obstacle:
             _log.warning("the budget is missed: %s", found.obstacle)

@@ -1,27 +1,27 @@
 """StressTuner: NNI's tuner interface over evolution and the generation barrier. Imports no torch."""
 from __future__ import annotations
 
-import inspect
-import math
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, Mapping
 
-import nni
-from nni.algorithms.hpo.tpe_tuner import TpeArguments, TpeTuner
 from nni.tuner import Tuner
 
-from . import evolution
-from .arguments import Arguments, check_search_space
-from .barrier import Barrier, experiment_search_space, guarded, refuse, refuse_code
+from . import evolution, tuner_arguments
+from .arguments import Arguments
+from .barrier import Barrier, guarded
+from .files import refuse_code
 from .lineage import FOUNDER, Lineage, Record, uid_of
+from .manager import experiment_search_space, refuse, say
+from .search import Lesson, Search
+from .search_space import check_search_space, flat
 
 
 class StressTuner(Tuner):
     """Evolves a network: each trial is one offspring, each generation descends from the fittest of the last.
 
-    The hyperparameters of the offspring come from NNI's TPE over the search space; it learns from the fitness of all
-    generations. The experiment ends by itself.
+    The hyperparameters of the offspring come from one of NNI's own tuners over the search space; it learns from the
+    fitness of all generations. The experiment ends by itself.
 
     Parameters
     ----------
@@ -32,13 +32,27 @@ class StressTuner(Tuner):
     tolerance
         Loss of validation fidelity against the founder that a survivor may have (accuracy: a share, 0.01 is a point).
     target_efficiency
-        End once a survivor has this many times fewer synapses than the founder.
+        End once a survivor uses so many times less of the resource than the founder.
+    resource
+        What is saved, and what the environmental factor is a share of: "parameters", "macs" or "latency".
+    constraints
+        {resource: share of the founder's} that the final network must keep to, several at once.
+    survivors
+        Most survivors of one generation; each offspring draws its ancestor among them.
+    parents
+        1, or 2: an offspring inherits the clusters of two survivors.
     patience
-        How often in a row to go back to the last good ancestor with a gentler environment.
+        How often in a row to go back to the last good ancestors with a gentler environment.
+    quorum
+        A generation may close when this share of its offspring has ended.
+    time_limit
+        Seconds that a trial may take; None: any time.
     seed
         Seed of the whole evolution; the same seed gives the same survivors.
-    tpe_args
-        Arguments of NNI's TPE itself; by default it starts to learn after one generation.
+    search
+        Name of NNI's tuner that searches: TPE, Random, GridSearch, ...
+    search_args
+        Its arguments; by default TPE starts to learn after one generation.
     folder
         Where the lineage is recorded; by default in NNI's folder of the experiment.
 
@@ -49,96 +63,143 @@ class StressTuner(Tuner):
     """
 
     def __init__(self, population_size: int = 4, generations: int = 4, tolerance: float = 0.01,
-                 target_efficiency: float | None = None, patience: int = 2, seed: int = 0,
-                 tpe_args: dict[str, Any] | None = None, folder: str | None = None, **unknown):
+                 target_efficiency: float | None = None, resource: str = "parameters",
+                 constraints: Mapping[str, float] | None = None, survivors: int = 1, parents: int = 1, patience: int = 2,
+                 quorum: float = 1.0, time_limit: float | None = None, seed: int = 0, search: str = "TPE",
+                 search_args: dict[str, Any] | None = None, folder: str | None = None, **unknown):
         super().__init__()
         try:
-            check_arguments(dict(population_size=population_size, generations=generations, tolerance=tolerance,
-                                 target_efficiency=target_efficiency, patience=patience, seed=seed,
-                                 tpe_args=tpe_args, folder=folder, **unknown))
+            tuner_arguments.check_arguments(dict(
+                population_size=population_size, generations=generations, tolerance=tolerance,
+                target_efficiency=target_efficiency, resource=resource, constraints=constraints, survivors=survivors,
+                parents=parents, patience=patience, quorum=quorum, time_limit=time_limit, seed=seed, search=search,
+                search_args=search_args, folder=folder, **unknown))
+            if search.lower() == "tpe":
+                search_args = {**(search_args or {}),
+                               "tpe_args": {"n_startup_jobs": population_size, **(search_args or {}).get("tpe_args", {})}}
+            self._search, self._space = Search(search, search_args), None
             space = experiment_search_space()
-            if space is not None:
-                _check_space(space)
+            if space is not None and os.environ.get("NNI_MODE") != "resume":  # there, what was may go on
+                self._check_space(space)
             self._lineage = Lineage(_check_folder(folder))
-            self._search = TpeTuner("maximize", seed, {"n_startup_jobs": population_size, **(tpe_args or {})})
-        except (TypeError, ValueError) as error:
+            self._generations: list[list[Record]] = []
+            self._lessons: list[Lesson] = []
+            self._seen: set[int] = set()  # generations that this process has had under way
+            self._population_size, self._parents, self._seed = population_size, parents, seed
+            self._rules = evolution.Rules(generations, tolerance, target_efficiency, patience, survivors, resource,
+                                          dict(constraints or {}))
+            self.barrier = Barrier(self._lineage, self._next_generation, quorum, time_limit)
+        except (TypeError, ValueError, OSError) as error:
             refuse(error)
-        self._population_size, self._seed = population_size, seed
-        self._rules = evolution.Rules(generations, tolerance, target_efficiency, patience)
-        self._generations: list[list[Record]] = []
-        self._offspring: list[dict] | None = None  # of the generation under way
-        self.barrier = Barrier(self._lineage, self._next_generation)
 
     # Evolution
 
-    def _next_generation(self) -> list[dict] | str:
-        """Parameters of the coming generation's offspring, or why there is none. Called when the last one has ended.
+    def _next_generation(self, ended: list[str] | None = None) -> list[dict] | str:
+        """Parameters of the coming generation's offspring, or why there is none.
 
-        All that went before is replayed from the lineage on disk, so that a resumed experiment goes on where it was.
+        All that went before is read from the lineage on disk, so that a resumed experiment goes on where it was; what
+        turns out to be damaged there is set aside, and made again. `ended` are those of the generation under way that
+        have ended, and count; None at the start.
         """
         while True:
-            if self._offspring is None:
-                number = len(self._generations)
-                if number == 0:
-                    self._offspring = [self._parameters(FOUNDER, 0, None, {})]
-                else:
-                    plan = evolution.plan(self._generations, self._rules)
-                    if plan.end is not None:
-                        return plan.end
-                    self._offspring = self._suggest(number, plan)
-            uids = [offspring["uid"] for offspring in self._offspring]
-            if not all(self._lineage.record(uid) or self._lineage.failure(uid) for uid in uids):
-                return self._offspring
-            self._learn([self._lineage.record(uid) for uid in uids])
-            self._offspring = None
+            number = len(self._generations)
+            found = self._lineage.generation(number) or self._begin(number)
+            if isinstance(found, str):
+                return found
+            counts = found["closed"] if found["closed"] is not None else ended
+            counted = {p["uid"]: p for p in found["offspring"] if counts is None or p["uid"] in counts}
+            if found["closed"] is None and ended is None and not self._ancestors_are_sound(counted.values()):
+                self._generations, self._lessons = [], []  # what is missing now is made again first
+                continue
+            if found["closed"] is None:
+                self._pardon(number, counted)
+            records = {uid: self._lineage.sound(uid) for uid in counted}
+            if any(record is None and not self._lineage.failure(uid) for uid, record in records.items()):
+                return list(counted.values())
+            self._learn(found, records)
+            if found["closed"] is None:
+                self._lineage.write_generation(number, {**found, "closed": list(counted)})
+            ended = None
 
-    def _suggest(self, generation: int, plan: evolution.Plan) -> list[dict]:
-        offspring = []
-        for slot in range(self._population_size):
-            suggestion = self._suggestion(generation * self._population_size + slot)
-            arguments = Arguments.from_mapping(suggestion)
-            factor = evolution.gentler(arguments.environmental_factor, plan.gentleness)
-            offspring.append(self._parameters(uid_of(generation, slot), generation, plan.ancestor,
-                                              {**suggestion, "environmental_factor": factor}))
-        return offspring
+    def _ancestors_are_sound(self, offspring) -> bool:
+        uids = {uid for parameters in offspring for uid in (parameters["ancestor"], parameters["other"]) if uid is not None}
+        return all([self._lineage.sound(uid, with_network=True) for uid in uids])
 
-    def _suggestion(self, parameter_id: int) -> dict:
-        try:
-            return self._search.generate_parameters(parameter_id)
-        except nni.NoMoreTrialError:  # every point of a finite space was tried once; offspring may try one again
-            self._search.dedup = lambda parameters: parameters
-            return self._search.generate_parameters(parameter_id)
+    def _pardon(self, number: int, counted) -> None:
+        """After a resume, what was lost for a reason that held for all, or with its whole generation, may try again."""
+        if number in self._seen:
+            return
+        self._seen.add(number)
+        failures = {uid: self._lineage.failure(uid) for uid in counted}
+        for uid, failure in failures.items():
+            if failure is not None and (failure["fatal"] or all(failures.values())):
+                self._lineage.pardon(uid)
 
-    def _learn(self, records: list[Record | None]) -> None:
-        generation = len(self._generations)
-        found = [record for record in records if record is not None]
-        if not found and generation == 0:
-            raise RuntimeError(f"the founder was lost: {self._lineage.failure(FOUNDER)['reason']}")
-        if not found:
-            reasons = {self._lineage.failure(o["uid"])["reason"] for o in self._offspring}
-            raise RuntimeError(f"generation {generation} lost all its offspring: {'; '.join(sorted(reasons))}")
-        for slot, record in enumerate(records if generation else []):
-            parameter_id = generation * self._population_size + slot
-            if record is None or not math.isfinite(record.validation):
-                self._search.trial_end(parameter_id, False)
-            else:
-                ancestor = self._lineage.record(record.ancestor)
-                fitness = evolution.fitness(record, ancestor, self._rules.tolerance)
-                self._search.receive_trial_result(parameter_id, None, fitness)
-        self._generations.append(found)
+    def _begin(self, number: int) -> dict | str:
+        """Write down what a generation is to be, or say why there is none."""
+        if number == 0:
+            content = dict(space=None, suggestions=[None], offspring=[self._parameters(FOUNDER, 0, [], {})])
+        else:
+            plan = evolution.plan(self._generations, self._rules)
+            if plan.end is not None:
+                return plan.end
+            content = self._suggest(number, plan)
+        self._lineage.write_generation(number, {**content, "closed": None})
+        return {**content, "closed": None}
 
-    def _parameters(self, uid: str, generation: int, ancestor: str | None, arguments: dict) -> dict:
-        return dict(uid=uid, generation=generation, ancestor=ancestor, seed=self._seed, arguments=arguments)
+    def _suggest(self, number: int, plan: evolution.Plan) -> dict:
+        seed = evolution.seed_of(self._seed, number, "search")
+        suggestions, offspring = self._search.suggestions(self._space, self._lessons, self._population_size, seed), []
+        for slot, suggestion in enumerate(suggestions):
+            arguments = flat(suggestion)
+            factor = evolution.gentler(Arguments.from_mapping(arguments).environmental_factor, plan.gentleness)
+            if "environmental_factor" in suggestion:
+                suggestion["environmental_factor"] = factor
+            uid = uid_of(number, slot)
+            ancestors = evolution.draw_ancestors(plan.ancestors, self._parents, self._seed, uid)
+            offspring.append(self._parameters(uid, number, ancestors, {**arguments, "environmental_factor": factor}))
+        return dict(space=self._space, suggestions=suggestions, offspring=offspring)
+
+    def _parameters(self, uid: str, generation: int, ancestors: list[str], arguments: dict) -> dict:
+        ancestor, other = [*ancestors, None, None][:2]
+        return dict(uid=uid, generation=generation, ancestor=ancestor, other=other, seed=self._seed, arguments=arguments,
+                    resource=self._rules.resource, latency="latency" in self._rules.resources())
+
+    def _learn(self, found: dict, records: dict[str, Record | None]) -> None:
+        """Take note of a generation that has ended."""
+        number, kept = len(self._generations), [record for record in records.values() if record is not None]
+        if not kept:
+            failures = {failure["reason"] for failure in map(self._lineage.failure, records) if failure}
+            what = "the founder was lost" if number == 0 else f"generation {number} lost all its offspring"
+            raise RuntimeError(f"{what}: {'; '.join(sorted(failures))}")
+        known = {record.uid: record for generation in self._generations for record in generation}
+        for parameters, suggestion in zip(found["offspring"], found["suggestions"]):
+            record = records.get(parameters["uid"])
+            if number and record is not None:
+                self._lessons.append(Lesson(suggestion, evolution.fitness(record, known[record.ancestor], known[FOUNDER],
+                                                                         self._rules)))
+        self._generations.append(kept)
+
+    def _check_space(self, space) -> None:
+        refuse_code(space)
+        check_search_space(space)
+        self._search.probe(space)
 
     # NNI's interface
 
     @guarded
     def update_search_space(self, search_space):
-        _check_space(search_space)
-        self._search.update_search_space(search_space)
         state = self._lineage.read_state() or {}
-        self._lineage.write_state({**state, "population_size": self._population_size, "seed": self._seed,
-                                   **self._rules._asdict(), "search_space": search_space})
+        try:
+            self._check_space(search_space)
+        except (TypeError, ValueError) as error:
+            search_space = self._space or state.get("search_space")
+            if search_space is None:
+                raise
+            say(f"the search space stays as it was: {error}")
+        self._space = search_space
+        self._lineage.update_state(population_size=self._population_size, seed=self._seed, search_space=search_space,
+                                   **self._rules._asdict())
 
     @guarded
     def generate_multiple_parameters(self, parameter_id_list, st_callback=None, **kwargs):
@@ -147,53 +208,19 @@ class StressTuner(Tuner):
 
     @guarded
     def trial_end(self, parameter_id, success, **kwargs):
-        self.barrier.ended(parameter_id)
+        self.barrier.ended()
 
+    @guarded
     def receive_trial_result(self, parameter_id, parameters, value, **kwargs):
-        """Nothing: NNI may pair results with other trials' parameters. The lineage on disk is the truth."""
+        """Only a hint: NNI may pair results with other trials' parameters. The lineage on disk is the truth."""
+        if isinstance(value, dict):
+            self.barrier.reported(value.get("uid"))
 
     def load_checkpoint(self):
-        """Nothing: the barrier and the search are replayed from the lineage on disk."""
+        """Nothing: all is read from the lineage on disk."""
 
     def import_data(self, data):
         """Nothing: NNI pairs results with other trials' parameters on resume."""
-
-
-def check_arguments(arguments: dict) -> None:
-    """Check StressTuner's arguments (an experiment file's classArgs).
-
-    Raises
-    ------
-    ValueError, TypeError
-        Naming the first argument that is unknown or wrong, what it is and what it should be.
-    """
-    known = [name for name in inspect.signature(StressTuner.__init__).parameters if name not in ("self", "unknown")]
-    for name, value in arguments.items():
-        if name not in known:
-            raise TypeError(f"unknown argument {name!r} of StressTuner; known are {', '.join(known)}")
-        if name in _LEAST_WHOLE and (type(value) is not int or value < _LEAST_WHOLE[name]):
-            raise ValueError(f"{name} must be a whole number of at least {_LEAST_WHOLE[name]}, but got {value!r}")
-        if name in _LEAST_NUMBER and value is not None:
-            if type(value) not in (int, float) or not math.isfinite(value) or value < _LEAST_NUMBER[name]:
-                raise ValueError(f"{name} must be a number of at least {_LEAST_NUMBER[name]}, but got {value!r}")
-    if arguments.get("tolerance", 0) is None:
-        raise ValueError("tolerance must be a number of at least 0, but got None")
-    if not isinstance(arguments.get("tpe_args") or {}, dict):
-        raise ValueError(f"tpe_args must be a mapping, but got {arguments['tpe_args']!r}")
-    for name in arguments.get("tpe_args") or {}:
-        if name not in TpeArguments._fields:
-            raise ValueError(f"unknown argument {name!r} in tpe_args; known are {', '.join(TpeArguments._fields)}")
-    if not isinstance(arguments.get("folder") or "", str):
-        raise ValueError(f"folder must be a path, but got {arguments['folder']!r}")
-
-
-_LEAST_WHOLE = {"population_size": 1, "generations": 1, "patience": 0, "seed": 0}
-_LEAST_NUMBER = {"tolerance": 0, "target_efficiency": 1}
-
-
-def _check_space(space):
-    refuse_code(space)
-    check_search_space(space)
 
 
 def _check_folder(folder):

@@ -1,6 +1,7 @@
 import pytest
 
-from nni_stress.arguments import Arguments, check_search_space
+from nni_stress.arguments import Arguments
+from nni_stress.search_space import check_search_space, flat
 
 
 def test_defaults_hold_and_suggestions_override_them():
@@ -45,3 +46,42 @@ def test_a_sound_search_space_passes():
 def test_wrong_search_spaces_are_named(space, words):
     with pytest.raises((TypeError, ValueError), match=words):
         check_search_space(space)
+
+
+NESTED = {"stressor": {"_type": "choice", "_value": [
+    {"_name": "attenuate", "stress_peak": {"_type": "uniform", "_value": [0.1, 0.9]}},
+    {"_name": "nested_silence", "stress_ramp": {"_type": "normal", "_value": [0.4, 0.1]},
+     "candidates": {"_type": "choice", "_value": [{"_name": 1}, {"_name": 30, "temperature": {"_type": "lognormal", "_value": [-2, 1]}}]}}]}}
+
+
+def test_every_type_of_nnis_search_spaces_and_nested_choices_are_taken():
+    check_search_space({**NESTED, "environmental_factor": {"_type": "quniform", "_value": [0.2, 0.8, 0.1]},
+                        "learning_rate": {"_type": "qloguniform", "_value": [0.001, 0.01, 0.001]},
+                        "floor": {"_type": "randint", "_value": [1, 9]}, "recovery_epochs": {"_type": "qnormal", "_value": [4, 1, 1]},
+                        "early_worth": {"_type": "qlognormal", "_value": [0, 1, 0.5]}})
+
+
+@pytest.mark.parametrize("space, words", [
+    ({"stressor": {"_type": "choice", "_value": [{"_name": "weaken", "stress_pek": {"_type": "uniform", "_value": [0, 1]}}]}},
+     "unknown stress parameter 'stress_pek'"),
+    ({"stressor": {"_type": "choice", "_value": [{"_name": "shout"}]}}, "stressor must be one of"),
+    ({"stressor": {"_type": "choice", "_value": [{"_name": "weaken"}, "silence"]}}, "a list of mappings with _name"),
+    ({**NESTED, "stress_peak": {"_type": "uniform", "_value": [0, 1]}}, "search space of stress_peak: a nested choice names it again"),
+    ({"temperature": {"_type": "normal", "_value": [0.1, 0]}}, "the deviation of normal must be above 0"),
+    ({"temperature": {"_type": "normal", "_value": [99, 1]}}, r"temperature must lie in \[0, 10\], but got 99"),
+    ({"temperature": {"_type": "lognormal", "_value": [9, 1]}}, "temperature must lie in"),
+    ({"temperature": {"_type": "quniform", "_value": [0, 1, 0]}}, "the step of quniform must be above 0"),
+    ({"temperature": {"_type": "normal", "_value": ["0.1", 1]}}, "temperature must be a number, but got '0.1'"),
+])
+def test_a_wrong_nested_or_normal_space_is_named(space, words):
+    with pytest.raises((TypeError, ValueError), match=words):
+        check_search_space(space)
+
+
+def test_a_suggestion_is_flattened_and_kept_within_bounds():
+    assert flat({"stressor": {"_name": "nested_silence", "candidates": {"_name": 30, "temperature": 99.0}}, "floor": 2.0}) == {
+        "stressor": "nested_silence", "candidates": 30, "temperature": 10.0, "floor": 2}
+    kept = flat({"environmental_factor": -0.3, "learning_rate": -1.0, "synapse_sparsity": 1.2, "recovery_epochs": -2.0})
+    assert 0 < kept["environmental_factor"] < 1e-5 and 0 < kept["learning_rate"] < 1e-5
+    assert 0.99 < kept["synapse_sparsity"] < 1 and kept["recovery_epochs"] == 0
+    Arguments.from_mapping(kept)

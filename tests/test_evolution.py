@@ -6,18 +6,26 @@ from nni_stress import evolution
 from nni_stress.lineage import Record, uid_of
 
 
-def record(generation, slot=0, validation=0.9, synapses=1000, ancestor=None):
-    return Record(uid_of(generation, slot), generation, ancestor, {}, validation, validation, synapses, 0,
-                  1000 / synapses, None, {}, {})
+def record(generation, slot=0, validation=0.9, synapses=1000, ancestor="g000-00", macs=5000, latency=None):
+    return Record(uid_of(generation, slot), generation, ancestor if generation else None, {}, validation, validation, synapses,
+                  macs, 1000 / synapses, None, {}, {}, latency=latency)
 
 
 FOUNDER = record(0)
-RULES = evolution.Rules(generations=5, tolerance=0.02, target_efficiency=None, patience=1)
+RULES = evolution.Rules(generations=5, tolerance=0.02, patience=1)
+
+
+def select(*generation, rules=RULES, ancestors=(FOUNDER,)):
+    return [r.uid for r in evolution.select(generation, ancestors, FOUNDER, rules)]
 
 
 def test_the_most_efficient_faithful_offspring_survives():
-    generation = [record(1, 0, 0.91, 600), record(1, 1, 0.885, 400), record(1, 2, 0.87, 100)]
-    assert evolution.survivor(generation, FOUNDER, FOUNDER, 0.02).uid == "g001-01"
+    assert select(record(1, 0, 0.91, 600), record(1, 1, 0.885, 400), record(1, 2, 0.87, 100)) == ["g001-01"]
+
+
+def test_several_survive_the_best_first():
+    generation = [record(1, 0, 0.91, 600), record(1, 1, 0.885, 400), record(1, 2, 0.9, 400), record(1, 3, 0.9, 500)]
+    assert select(*generation, rules=RULES._replace(survivors=3)) == ["g001-02", "g001-01", "g001-03"]
 
 
 def test_an_offspring_exactly_at_the_tolerance_is_faithful():
@@ -25,26 +33,71 @@ def test_an_offspring_exactly_at_the_tolerance_is_faithful():
 
 
 def test_an_offspring_no_smaller_than_its_ancestor_does_not_survive():
-    assert evolution.survivor([record(1, 0, 0.95, 1000)], FOUNDER, FOUNDER, 0.02) is None
+    assert select(record(1, 0, 0.95, 1000)) == []
 
 
-def test_a_weak_generation_goes_back_to_the_last_good_ancestor_and_patience_ends():
-    good, weak = record(1, 0, 0.9, 500), record(2, 0, 0.5, 100)
+def test_a_generation_that_does_not_get_beyond_its_best_ancestor_is_weak():
+    ancestors = [record(1, 0, 0.9, 300), record(1, 1, 0.9, 600)]
+    smaller_than_its_own = record(2, 0, 0.9, 400, "g001-01")
+    assert select(smaller_than_its_own, ancestors=ancestors) == []
+    best = record(2, 1, 0.9, 200, "g001-00")
+    both = RULES._replace(survivors=2)
+    assert select(smaller_than_its_own, best, ancestors=ancestors, rules=both) == ["g002-01", "g002-00"]
+
+
+def test_a_weak_generation_goes_back_to_the_last_good_ancestors_and_patience_ends():
+    good, weak = record(1, 0, 0.9, 500), record(2, 0, 0.5, 100, "g001-00")
     generations = [[FOUNDER], [good], [weak]]
-    assert evolution.plan(generations, RULES) == evolution.Plan("g001-00", 1, None)
-    end = evolution.plan([*generations, [record(3, 0, 0.5, 300)]], RULES)
-    assert end.ancestor == "g001-00" and "no gentler environment" in end.end
+    assert evolution.plan(generations, RULES) == evolution.Plan(["g001-00"], 1, None)
+    end = evolution.plan([*generations, [record(3, 0, 0.5, 300, "g001-00")]], RULES)
+    assert end.ancestors == ["g001-00"] and "no gentler environment" in end.end
 
 
 def test_a_good_generation_restores_patience():
     generations = [[FOUNDER], [record(1, 0, 0.5, 400)], [record(2, 0, 0.9, 500)]]
-    assert evolution.plan(generations, RULES) == evolution.Plan("g002-00", 0, None)
+    assert evolution.plan(generations, RULES) == evolution.Plan(["g002-00"], 0, None)
 
 
 def test_it_ends_at_the_target_or_the_last_generation():
     generations = [[FOUNDER], [record(1, 0, 0.9, 100)]]
-    assert "target efficiency" in evolution.plan(generations, RULES._replace(target_efficiency=8)).end
+    assert "target efficiency reached: 10.0x" == evolution.plan(generations, RULES._replace(target_efficiency=8)).end
+    assert evolution.plan(generations, RULES._replace(target_efficiency=11)).end is None
     assert "all 1 generations" in evolution.plan(generations, RULES._replace(generations=1)).end
+
+
+@pytest.mark.parametrize("resource, survivor", [("parameters", "g001-00"), ("macs", "g001-01"), ("latency", "g001-02")])
+def test_any_resource_may_be_the_one_to_save(resource, survivor):
+    founder = FOUNDER._replace(latency=1.0)
+    generation = [record(1, 0, 0.9, 100, macs=4000, latency=0.9), record(1, 1, 0.9, 500, macs=500, latency=0.8),
+                  record(1, 2, 0.9, 600, macs=1000, latency=0.2)]
+    rules = RULES._replace(resource=resource)
+    assert evolution.select(generation, [founder], founder, rules)[0].uid == survivor
+    best = next(r for r in generation if r.uid == survivor)
+    assert evolution.efficiency(best, founder, rules) == pytest.approx(dict(parameters=10, macs=10, latency=5)[resource])
+
+
+def test_constraints_come_before_efficiency_and_end_the_lineage_once_all_hold():
+    rules = RULES._replace(constraints={"macs": 0.5, "parameters": 0.4})
+    small_but_slow, within = record(1, 0, 0.9, 50, macs=4000), record(1, 1, 0.9, 390, macs=2500)
+    assert select(small_but_slow, within, rules=rules) == ["g001-01"]
+    assert evolution.excess(within, FOUNDER, rules) == 0
+    assert evolution.excess(small_but_slow, FOUNDER, rules) == pytest.approx(math.log(0.8 / 0.5))
+    assert evolution.plan([[FOUNDER], [within]], rules).end == "all constraints are kept, at 2.6x"
+    assert evolution.plan([[FOUNDER], [small_but_slow]], rules).end is None
+    with_target = rules._replace(target_efficiency=2)
+    assert evolution.plan([[FOUNDER], [small_but_slow]], with_target).end is None  # the target alone is not enough
+    assert "target" in evolution.plan([[FOUNDER], [within]], with_target).end
+
+
+def test_ancestors_are_drawn_by_the_seed_among_the_survivors():
+    survivors = ["g001-00", "g001-01", "g001-02"]
+    draws = [evolution.draw_ancestors(survivors, 1, 0, uid_of(2, slot)) for slot in range(60)]
+    assert {uid for draw in draws for uid in draw} == set(survivors)
+    assert draws == [evolution.draw_ancestors(survivors, 1, 0, uid_of(2, slot)) for slot in range(60)]
+    for slot in range(20):
+        pair = evolution.draw_ancestors(survivors, 2, 0, uid_of(2, slot))
+        assert len(set(pair)) == 2 and pair == sorted(pair)
+    assert evolution.draw_ancestors(["g001-00"], 2, 0, "g002-00") == ["g001-00"]
 
 
 def test_each_retreat_is_gentler():
@@ -54,9 +107,16 @@ def test_each_retreat_is_gentler():
 
 def test_fitness_compares_across_generations():
     """The same step from the same fidelity is worth the same in whatever generation it is made."""
-    early = evolution.fitness(record(1, 0, 0.89, 500), FOUNDER, 0.02)
-    late = evolution.fitness(record(4, 0, 0.88, 50), record(3, 0, 0.89, 100), 0.02)
+    early = evolution.fitness(record(1, 0, 0.89, 500), FOUNDER, FOUNDER, RULES)
+    late = evolution.fitness(record(4, 0, 0.88, 50), record(3, 0, 0.89, 100), FOUNDER, RULES)
     assert early == pytest.approx(late) == pytest.approx(math.log(2) - 0.5)
+
+
+def test_fitness_counts_the_way_to_the_constraints():
+    rules = RULES._replace(constraints={"macs": 0.5})
+    gained = evolution.fitness(record(1, 0, 0.9, 500, macs=4000), FOUNDER, FOUNDER, rules)
+    assert gained == pytest.approx(math.log(2) + math.log(5 / 4))
+    assert evolution.fitness(record(1, 0, 0.85, 500), FOUNDER, FOUNDER, RULES._replace(tolerance=0)) < 0
 
 
 def test_the_frontier_holds_what_nothing_beats():

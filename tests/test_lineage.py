@@ -12,13 +12,14 @@ def lineage(tmp_path):
 
 
 def test_a_record_comes_back_as_it_was_added(lineage):
-    assert lineage.add(RECORD, lambda path: path.write_bytes(b"network")) == RECORD
-    assert lineage.records() == [RECORD] and lineage.network_path("g001-02").read_bytes() == b"network"
+    added = lineage.add(RECORD, lambda path: path.write_bytes(b"network"))
+    assert added._replace(digest=None) == RECORD and len(added.digest) == 32
+    assert lineage.records() == [added] and lineage.network_path("g001-02").read_bytes() == b"network"
 
 
 def test_the_first_to_finish_wins(lineage):
-    lineage.add(RECORD, lambda path: path.write_bytes(b"first"))
-    assert lineage.add(RECORD._replace(validation=0.1), lambda path: path.write_bytes(b"second")) == RECORD
+    first = lineage.add(RECORD, lambda path: path.write_bytes(b"first"))
+    assert lineage.add(RECORD._replace(validation=0.1), lambda path: path.write_bytes(b"second")) == first
     assert lineage.network_path("g001-02").read_bytes() == b"first"
 
 
@@ -61,9 +62,52 @@ def test_a_name_cannot_leave_the_folder(lineage, uid):
             use(uid)
 
 
+@pytest.mark.parametrize("change, words", [
+    (dict(uid="g001-03"), "uid must be g001-02, but got 'g001-03'"), (dict(ancestor="../.."), "named like g001-00"),
+    (dict(validation="0.9"), "validation must be a finite number"), (dict(synapses=None), "synapses must be a finite number"),
+    (dict(arguments=[]), "arguments must be a mapping"), (dict(test=True), "test must be a finite number")])
+def test_a_record_that_says_what_it_cannot_is_refused(lineage, change, words):
+    lineage.add(RECORD, lambda path: path.write_bytes(b""))
+    write_json(lineage.folder / "offspring" / "g001-02" / "record.json", {**RECORD._asdict(), **change})
+    with pytest.raises(ValueError, match=words):
+        lineage.record("g001-02")
+
+
+def test_what_is_damaged_is_set_aside_and_may_be_made_again(lineage):
+    for times in range(2):
+        lineage.add(RECORD, lambda path: path.write_bytes(b"network"))
+        assert lineage.sound("g001-02", with_network=True) is not None
+        lineage.network_path("g001-02").write_bytes(b"netw0rk")
+        assert lineage.sound("g001-02") is not None  # the record alone is sound
+        assert lineage.sound("g001-02", with_network=True) is None and lineage.record("g001-02") is None
+        assert (lineage.folder / "aside" / f"g001-02.{times}" / "network.safetensors").read_bytes() == b"netw0rk"
+    lineage.add(RECORD, lambda path: path.write_bytes(b"network"))
+    (lineage.folder / "offspring" / "g001-02" / "record.json").write_text("{")
+    assert lineage.sound("g001-02") is None
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "\x00", '{"a": 1}', "[" * 100_000])
+def test_damaged_files_of_the_tuner_are_set_aside(lineage, content):
+    lineage.update_state(incarnation=3)
+    lineage.write_generation(1, dict(offspring=[], suggestions=[], closed=None))
+    lineage.add_failure("g001-02", "reason")
+    for path in ("generations/g001.json", "failures/g001-02.json"):
+        (lineage.folder / path).write_text(content)
+    assert lineage.generation(1) is None and lineage.failure("g001-02") is None
+    lineage.claim("g001-02", "3.0", "job")
+    (lineage.folder / "state.json").write_text(content)
+    assert lineage.last_incarnation() == 3
+
+
+def test_what_was_lost_can_be_pardoned(lineage):
+    lineage.add_failure("g001-02", "no data", fatal=True)
+    lineage.pardon("g001-02")
+    assert lineage.failure("g001-02") is None and "no data" in (lineage.folder / "aside" / "g001-02.json.0").read_text()
+
+
 def test_an_attempt_is_taken_once(lineage):
     assert lineage.claim("g001-02", "0.0", "job1") and not lineage.claim("g001-02", "0.0", "job2")
-    assert lineage.claimant("g001-02", "0.0") == "job1" and not lineage.claimed("g001-02", "0.1")
+    assert lineage.claimant("g001-02", "0.0") == "job1" and lineage.claimant("g001-02", "0.1") is None
 
 
 def test_failures_are_kept(lineage):

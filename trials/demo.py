@@ -62,7 +62,8 @@ def run(config_file: Path, runs: Path, seed: int, port: int) -> Path:
 
 def _sum_up(lineage: Lineage, folder: Path, seed: int, seconds: float, experiment: str) -> None:
     records, state = lineage.records(), lineage.read_state()
-    survivors = [r for r in evolution.survivors(evolution.by_generation(records), state["tolerance"]) if r is not None]
+    rules = evolution.Rules(**{name: state[name] for name in evolution.Rules._fields})
+    survivors = evolution.line(evolution.by_generation(records), rules)
     founder, survivor = survivors[0], survivors[-1]
     print(f"\nThe evolution ended: {state['finished']}.\n\n{generations_table(records, survivors)}\n")
     draw_frontier(frontier_facts(records, survivors, state["tolerance"]), folder / "frontier.png")

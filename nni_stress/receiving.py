@@ -1,0 +1,90 @@
+"""The trial's side of the generation barrier: taking an offspring, and not outliving what it was taken for."""
+from __future__ import annotations
+
+import ctypes
+import faulthandler
+import os
+import signal
+import threading
+from typing import Any
+
+from .files import refuse_code
+from .lineage import Lineage, check_uid
+
+
+def receive() -> tuple[dict, Lineage]:
+    """Take an offspring of the generation under way; stale and foreign parameters are put aside.
+
+    Returns
+    -------
+    (parameters, lineage)
+        As the tuner sent them, and the lineage they belong to.
+
+    Raises
+    ------
+    SystemExit
+        If this process was started for an offspring that another has taken, or without NNI.
+    """
+    import nni
+    import nni.trial
+
+    _die_with_parent()
+    if nni.trial.trial_env_vars.NNI_PLATFORM is None:
+        raise SystemExit("this is a trial: NNI runs it. Start the evolution by `nnictl create --config stress.yml`")
+    while True:
+        parameters, source = nni.get_next_parameter(), nni.trial._params["parameter_source"]
+        lineage = accept(parameters, source, nni.get_trial_id())
+        if lineage is not None:
+            _keep_to(parameters["time_limit"], parameters["uid"], lineage)
+            return parameters, lineage
+        if source != "algorithm":  # a job that NNI restarted, or the user added: nothing waits for it in the queue
+            raise SystemExit(0)
+
+
+def accept(parameters: Any, source: str, job: str) -> Lineage | None:
+    """Take the offspring that these parameters name, if it is to be made now and no other job has taken it.
+
+    Parameters
+    ----------
+    parameters
+        As NNI hands them out.
+    source
+        Where NNI has them from: "algorithm", "customized" (the user), "resumed".
+    job
+        NNI's id of this trial job.
+
+    Returns
+    -------
+    Lineage or None
+        The lineage the offspring belongs to, if it was taken.
+    """
+    refuse_code(parameters)
+    if not isinstance(parameters, dict) or "lineage" not in parameters or source == "customized":
+        return None
+    lineage = Lineage(parameters["lineage"])
+    state, uid = lineage.read_state() or {}, check_uid(parameters["uid"])
+    current = all(parameters[key] == state.get(key) for key in ("incarnation", "generation"))
+    return lineage if current and lineage.sound(uid) is None and lineage.claim(uid, parameters["attempt"], job) else None
+
+
+def _keep_to(seconds: float | None, uid: str, lineage: Lineage) -> None:
+    """End this process when its time is up, with a word; or without one, where it hangs outside of Python."""
+    if seconds is None:
+        return
+
+    def end():
+        lineage.add_failure(uid, f"took longer than the time limit of {seconds:g} s")
+        os._exit(1)
+
+    timer = threading.Timer(seconds, end)
+    timer.daemon = True
+    timer.start()
+    faulthandler.dump_traceback_later(seconds + 5, exit=True)
+
+
+def _die_with_parent() -> None:
+    """Ask Linux to end this process with its parent: kill -9 of the manager would leave it running."""
+    try:
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+    except (OSError, AttributeError):
+        pass
