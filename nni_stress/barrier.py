@@ -14,10 +14,10 @@ import math
 import os
 import threading
 import time
-from typing import Any, Callable, Protocol
+from typing import Any, Callable
 
 from .lineage import Lineage
-from .manager import Manager, alive, die_with_manager, in_dispatcher, say
+from .manager import Job, Manager, die_with_manager, in_dispatcher, say
 
 _log = logging.getLogger(__name__)
 
@@ -45,14 +45,6 @@ def guarded(method):
     return guard
 
 
-class Jobs(Protocol):
-    """What the barrier asks of NNI's manager."""
-
-    def jobs(self) -> dict[str, str]: ...
-    def end_experiment(self) -> None: ...
-    def last_words(self, job: str | None) -> str | None: ...
-
-
 class Barrier:
     """Hands a generation's offspring to NNI's manager, and the lineage on from generation to generation.
 
@@ -75,7 +67,8 @@ class Barrier:
     """
 
     def __init__(self, lineage: Lineage, next_generation: Callable[..., list[dict] | str], quorum: float = 1.0,
-                 time_limit: float | None = None, retries: int = 2, manager: Jobs | None = None,
+                 time_limit: float | None = None, retries: int = 2,
+                 manager: Manager | None = None,
                  clock: Callable[[], float] = time.monotonic):
         self.lock, self.error = threading.RLock(), None
         self._lineage, self._next, self._quorum, self._time_limit = lineage, next_generation, quorum, time_limit
@@ -143,14 +136,25 @@ class Barrier:
             self._send.__self__.report_error(self.error)
 
     def _keep_looking(self) -> None:
-        while self.error is None and not self._finished:
-            time.sleep(LOOK)
+        while self.error is None:
+            time.sleep(LOOK if not self._finished else ASK)
             with self.lock:
                 try:
-                    if self._started and self.error is None:
+                    if self._finished:
+                        self._end_idle_jobs()
+                    elif self._started and self.error is None:
                         self.look()
                 except Exception as error:
                     self.fail(error)
+
+    def _end_idle_jobs(self) -> None:
+        """Once all is over, a job that still waits for parameters would keep the experiment from its end for ever."""
+        try:
+            for job in self.manager.jobs():
+                if job.alive and not self._lineage.claims_of(job.id):
+                    self.manager.cancel(job.id)
+        except OSError:
+            pass  # the manager may be gone by now
 
     def look(self) -> None:
         """See what became of the offspring under way; close the generation, and open the next, when it is time."""
@@ -216,41 +220,46 @@ class Barrier:
         return self.error is None and (not still or enough)
 
     def _find_the_vanished(self, uids: list[str]) -> None:
+        """Of offspring sent and not heard of, find those whose job is gone, or that no job is left to take."""
         claims = {uid: self._lineage.claimant(uid, self._attempt(uid)) for uid in uids}
-        jobs = self.manager.jobs()  # after the claims: every job that has taken something is among them
-        self._busy = {job for job in self._busy | set(claims.values()) if alive(jobs.get(job))}
-        # any other job that lives may still take what was sent
-        idle = any(alive(status) and job not in self._busy for job, status in jobs.items())
-        now = self.clock()
-        for uid, job in claims.items():
-            if self._settled(uid) or now - self._reported.get(uid, -math.inf) < VISIBLE:
+        found = {uid: self.manager.job(job) for uid, job in claims.items() if job is not None}
+        untaken = {uid for uid in uids if claims[uid] is None and self.clock() - self._sent[uid] > SUBMIT}
+        if untaken:
+            untaken &= self._without_takers(set(claims.values()))
+        if self.manager.stopping():  # it ends its trials one by one, and this process last
+            return
+        for uid, job in found.items():
+            self._taken.setdefault(uid, self.clock())
+            overstayed = self.clock() - self._taken[uid] - OVERTIME
+            if self._settled(uid) or self.clock() - self._reported.get(uid, -math.inf) < VISIBLE:
                 continue
-            if job is None:
-                gone = not idle and now - self._sent[uid] > SUBMIT
-            else:
-                gone = job not in self._busy
-                overstayed = now - self._taken.setdefault(uid, now) - OVERTIME
-                if self._time_limit is not None and overstayed > self._time_limit:
-                    self._lineage.add_failure(uid, f"took longer than the time limit of {self._time_limit:g} s")
-                    continue
-            if gone:
-                self._send_again_or_bury(uid, job, jobs.get(job))
+            if self._time_limit is not None and overstayed > self._time_limit:
+                self._lineage.add_failure(uid, f"took longer than the time limit of {self._time_limit:g} s")
+            elif job is not None and job.status == "USER_CANCELED":
+                self._lineage.add_failure(uid, "was stopped by the user")
+            elif job is None or not job.alive:
+                self._send_again_or_bury(uid, job.id if job else None, 1, "its process was killed")
+        for uid in untaken:
+            self._send_again_or_bury(uid, None, self._retries, "its process ended before it asked for its parameters")
 
-    def _send_again_or_bury(self, uid: str, job: str | None, status: str | None) -> None:
-        if status == "USER_CANCELED":
-            self._lineage.add_failure(uid, "was stopped by the user")
-        elif self._tries[uid] < (self._retries if job is None else min(1, self._retries)):
+    def _without_takers(self, claimants: set) -> set[str]:
+        """Offspring whose parameters have become a job, while no job is left that could yet take them."""
+        jobs = self.manager.jobs()
+        self._busy = {job.id for job in jobs if job.alive and job.id in self._busy | claimants}
+        if any(job.alive and job.id not in self._busy for job in jobs):
+            return set()
+        submitted = [job.parameters for job in jobs if isinstance(job.parameters, dict)]
+        return {p.get("uid") for p in submitted if p.get("uid") in self._under_way
+                and (p.get("incarnation"), p.get("attempt")) == (self._incarnation, self._attempt(p["uid"]))}
+
+    def _send_again_or_bury(self, uid: str, job: str | None, retries: int, otherwise: str) -> None:
+        if self._tries[uid] < min(retries, self._retries):
             self._tries[uid] += 1
             self._taken.pop(uid, None)
             self._todo.append(uid)
         else:
-            self._lineage.add_failure(uid, self._obituary(job))
-
-    def _obituary(self, job: str | None) -> str:
-        words = self.manager.last_words(job)
-        if words:
-            return f"its process ended: {words}"
-        return "its process was killed" if job is not None else "its process ended before it asked for its parameters"
+            words = self.manager.last_words(job)
+            self._lineage.add_failure(uid, f"its process ended: {words}" if words else otherwise)
 
     def _stop_on_fatal_failure(self) -> None:
         for uid in self._under_way:

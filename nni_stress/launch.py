@@ -63,12 +63,13 @@ class Experiment:
                     raise LaunchError(f"NNI's manager does not answer on port {self.port} any more") from None
             else:
                 if status == "ERROR":
-                    raise LaunchError(self._reason() or "; ".join(errors) or "the experiment ended in ERROR")
+                    raise LaunchError(self.reason() or "; ".join(errors) or "the experiment ended in ERROR")
                 if status in ("DONE", "STOPPED"):
                     return each_second()
             time.sleep(1)
 
-    def _reason(self) -> str | None:
+    def reason(self) -> str | None:
+        """Why the experiment is in ERROR, in one line of ours, if there is one."""
         log = self.folder / "log" / "nnictl_stderr.log"
         return _our_line(log.read_text(errors="replace")) if log.exists() else None
 
@@ -134,6 +135,14 @@ def start(config: dict, folder: Path, port: int) -> Experiment:
     if output.returncode or not found:
         raise LaunchError(_why(output))
     return Experiment(found.group(1), port, nni_folder / found.group(1))
+
+
+def resume(experiment: Experiment, port: int) -> Experiment:
+    """Go on with a stopped experiment by `nnictl resume`. A LaunchError where nnictl refuses."""
+    output = _nnictl("resume", experiment.id, "--port", str(port), "--experiment_dir", str(experiment.folder.parent))
+    if output.returncode or "Experiment ID" not in output.stdout + output.stderr:
+        raise LaunchError(_why(output))
+    return Experiment(experiment.id, port, experiment.folder)
 
 
 def _why(output: subprocess.CompletedProcess) -> str:

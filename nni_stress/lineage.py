@@ -223,6 +223,10 @@ class Lineage:
             return False
         return True
 
+    def claims_of(self, job: str) -> list[str]:
+        """The attempts that a trial job has taken."""
+        return [path.name for path in (self.folder / "attempts").glob("g*") if path.read_text() == job]
+
     def claimant(self, uid: str, attempt: str) -> str | None:
         """NNI's id of the trial job that took an attempt; None where none has."""
         try:

@@ -6,8 +6,7 @@ import json
 import os
 import sys
 import time
-from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 OUR_LINE = "nni-stress: "  # how a line of ours begins among NNI's
 _ALIVE = ("UNKNOWN", "WAITING", "RUNNING")
@@ -56,44 +55,78 @@ def die_with_manager() -> None:
     os._exit(1)
 
 
+class Job(NamedTuple):
+    """A trial job of NNI's. It was submitted with these parameters, and may run others."""
+
+    id: str
+    status: str
+    parameters: Any
+
+    @property
+    def alive(self) -> bool:
+        return self.status in _ALIVE
+
+
 class Manager:
-    """The manager's REST interface, on this machine."""
+    """The manager's REST interface, on this machine. Every method may raise an OSError: it does not answer."""
 
     def __init__(self):
         channel = os.environ.get("NNI_TUNER_COMMAND_CHANNEL")
         self._api = channel and channel.replace("ws:", "http:", 1).rsplit("/tuner", 1)[0] + "/api/v1/nni"
 
-    def _get(self, path: str):
+    def _ask(self, method: str, path: str, **arguments):
         import requests
 
-        answer = requests.get(f"{self._api}/{path}", timeout=20)
+        answer = requests.request(method, f"{self._api}/{path}", timeout=20, **arguments)
         answer.raise_for_status()
         return answer
 
-    def jobs(self) -> dict[str, str]:
-        """Status of every trial job, by NNI's id of it. An OSError where the manager does not answer."""
-        return {job["trialJobId"]: job["status"] for job in self._get("trial-jobs").json()} if self._api else {}
+    def jobs(self) -> list[Job]:
+        """All trial jobs."""
+        listed = self._ask("GET", "trial-jobs").json() if self._api else []
+        return [Job(job["trialJobId"], job["status"], _submitted(job)) for job in listed]
+
+    def job(self, id: str) -> Job | None:
+        """One trial job; None where NNI has none of that id."""
+        import requests
+
+        try:
+            found = self._ask("GET", f"trial-jobs/{id}").json() if self._api else None
+        except requests.HTTPError:  # the manager knows no other answer, whether there is no such job or it is in trouble
+            return next((job for job in self.jobs() if job.id == id), None)
+        return found and Job(found["trialJobId"], found["status"], _submitted(found))
+
+    def stopping(self) -> bool:
+        """Whether the experiment is being stopped: it then cancels its trials, which says nothing about them."""
+        return bool(self._api) and self._ask("GET", "check-status").json()["status"] in ("STOPPING", "STOPPED")
+
+    def cancel(self, id: str) -> None:
+        """End a trial job."""
+        if self._api:
+            self._ask("DELETE", f"trial-jobs/{id}")
 
     def end_experiment(self) -> None:
         """Make the manager stop at the trials it has: NNI knows no other way for a tuner to end an experiment well."""
-        import requests
-
         if self._api:
-            requests.put(f"{self._api}/experiment", params={"update_type": "MAX_TRIAL_NUM"},
-                         json={"params": {"maxTrialNumber": len(self.jobs())}}, timeout=20).raise_for_status()
+            self._ask("PUT", "experiment", params={"update_type": "MAX_TRIAL_NUM"},
+                      json={"params": {"maxTrialNumber": len(self.jobs())}})
 
     def last_words(self, job: str | None) -> str | None:
-        """The last line on stderr of a trial job; of the last that wrote any, where it is not known which."""
-        trials = Path(os.environ.get("NNI_LOG_DIRECTORY", "/nonexistent")).parent / "environments" / "local-env" / "trials"
-        files = ([trials / job / "trial.stderr"] if job
-                 else sorted(trials.glob("*/trial.stderr"), key=lambda path: path.stat().st_mtime)[-1:])
-        for file in files:
-            lines = file.read_text(errors="replace").strip().splitlines() if file.exists() else []
-            if lines:
-                return f"{lines[-1]} (see {file})"
+        """The last line on stderr of a trial job; of the last that ended, where it is not known which."""
+        import requests
+
+        if not self._api:
+            return None
+        job = job or next((job.id for job in reversed(self.jobs()) if not job.alive), None)
+        try:
+            lines = self._ask("GET", f"trial-file/{job}/stderr").text.strip().splitlines()
+        except requests.HTTPError:  # it has none
+            return None
+        return f"{lines[-1]} (stderr of trial {job})" if lines else None
+
+
+def _submitted(job: dict) -> Any:
+    try:
+        return json.loads(job["hyperParameters"][0])["parameters"]
+    except (KeyError, IndexError, TypeError, ValueError):
         return None
-
-
-def alive(status: str | None) -> bool:
-    """Whether a job of this status may still do something."""
-    return status in _ALIVE

@@ -23,7 +23,8 @@ def receive() -> tuple[dict, Lineage]:
     Raises
     ------
     SystemExit
-        If this process was started for an offspring that another has taken, or without NNI.
+        If this process was started for an offspring that another has taken, without NNI, or where the lineage's folder is
+        not to be seen.
     """
     import nni
     import nni.trial
@@ -37,7 +38,9 @@ def receive() -> tuple[dict, Lineage]:
         if lineage is not None:
             _keep_to(parameters["time_limit"], parameters["uid"], lineage)
             return parameters, lineage
-        if source != "algorithm":  # a job that NNI restarted, or the user added: nothing waits for it in the queue
+        # A job that NNI restarted or the user added, or an offspring that another job has: nothing else may wait for us. But
+        # what is left in the queue of an earlier generation stands before our own.
+        if source != "algorithm" or not _outdated(parameters):
             raise SystemExit(0)
 
 
@@ -62,9 +65,18 @@ def accept(parameters: Any, source: str, job: str) -> Lineage | None:
     if not isinstance(parameters, dict) or "lineage" not in parameters or source == "customized":
         return None
     lineage = Lineage(parameters["lineage"])
-    state, uid = lineage.read_state() or {}, check_uid(parameters["uid"])
-    current = all(parameters[key] == state.get(key) for key in ("incarnation", "generation"))
-    return lineage if current and lineage.sound(uid) is None and lineage.claim(uid, parameters["attempt"], job) else None
+    if not lineage.folder.is_dir():
+        raise SystemExit(f"the lineage's folder {lineage.folder} is not there: it must be the same on every machine")
+    uid = check_uid(parameters["uid"])
+    if _outdated(parameters) or lineage.sound(uid) is not None or lineage.failure(uid) is not None:
+        return None
+    return lineage if lineage.claim(uid, parameters["attempt"], job) else None
+
+
+def _outdated(parameters: dict) -> bool:
+    """Whether the generation under way is another one, or another tuner's."""
+    state = Lineage(parameters["lineage"]).read_state() or {}
+    return any(parameters[key] != state.get(key) for key in ("incarnation", "generation"))
 
 
 def _keep_to(seconds: float | None, uid: str, lineage: Lineage) -> None:

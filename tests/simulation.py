@@ -7,6 +7,7 @@ fault campaign.
 import random
 
 from nni_stress.lineage import FOUNDER, Record
+from nni_stress.manager import Job
 from nni_stress.receiving import accept
 from tests.cheap_trial import achieved
 
@@ -29,14 +30,23 @@ class SimulatedManager:
 
     def __init__(self, tuner, concurrency=2, chance=None):
         self.tuner, self._concurrency, self._chance = tuner, concurrency, chance
-        self.statuses, self._queue, self._jobs = {}, [], []
+        self.statuses, self.submitted, self._queue, self._jobs = {}, {}, [], []
         self.error, self.ended, self.now, self.trained = None, False, 0.0, []
         tuner.barrier.manager, tuner.barrier.clock = self, lambda: self.now
 
     # What the barrier asks of a manager
 
     def jobs(self):
-        return dict(self.statuses)
+        return [self.job(id) for id in self.statuses]
+
+    def job(self, id):
+        return Job(id, self.statuses[id], self.submitted[id]) if id in self.statuses else None
+
+    def stopping(self):
+        return False
+
+    def cancel(self, id):
+        self.statuses[id] = "USER_CANCELED"
 
     def end_experiment(self):
         self.ended = True
@@ -51,7 +61,7 @@ class SimulatedManager:
 
     def send(self, credit, parameters):
         job = f"job{len(self.statuses)}"
-        self.statuses[job] = "RUNNING"
+        self.statuses[job], self.submitted[job] = "RUNNING", parameters
         self._queue.append(parameters)
         self._jobs.append((job, credit))
 

@@ -78,7 +78,6 @@ def test_lessons_outlive_a_change_of_the_search_space():
     ("TPE", {"gama": 1}, "TPE .*gama"),
     ("TPE", {"tpe_args": {"gama": 1}}, "TPE .*gama"),
     ("Metis", None, "Metis does not run on this search space"),
-    ("NetworkMorphism", None, "NetworkMorphism"),
 ])
 def test_what_does_not_run_here_is_refused_at_the_start(name, arguments, words):
     with pytest.raises(ValueError, match=words):
