@@ -76,7 +76,8 @@ class Experiment:
     def _unreachable(self) -> str | None:
         """Why NNI's manager gave up at its start; a worker that it cannot reach or use, as a rule."""
         log = self.folder / "log" / "nnimanager.log"
-        found = re.search(r"initialize failed: (?:\w*Error: )?(.*)", log.read_text(errors="replace")) if log.exists() else None
+        text = log.read_text(errors="replace") if log.exists() else ""
+        found = re.search(r"initialize failed: (?:\w*Error: )?(.*)", text)
         return found and found.group(1)
 
     def stop(self) -> None:

@@ -20,7 +20,7 @@ def simulate(lineage: Lineage, population: int, recorded: float) -> list[str]:
     for uid in uids[:round(population * recorded)]:
         record = Record(uid=uid, generation=1, ancestor="g000-00", arguments=dict(zip("abcdefgh", [0.123456789] * 8)),
                         validation=0.98, test=0.98, synapses=1, macs=1, efficiency=10.0, untrained=0.5,
-                        architecture={f"layer{n}": [20, 5, 5, 5] for n in range(5)}, seconds={"stress": 1.0, "recovery": 1.0})
+                        architecture={f"layer{n}": [20, 5, 5, 5] for n in range(5)}, seconds={"recovery": 1.0})
         lineage.add(record, lambda path: path.write_bytes(b"network"))
     return uids
 
@@ -49,7 +49,8 @@ def main(arguments: list[str] | None = None) -> None:
                 clock = time.perf_counter()
                 uids = simulate(lineage, population, recorded)
                 added = (time.perf_counter() - clock) / max(1, round(population * recorded))
-                rows.append(dict(population=population, recorded=recorded, look_seconds=round(look_seconds(lineage, uids), 4),
+                rows.append(dict(population=population, recorded=recorded,
+                                 look_seconds=round(look_seconds(lineage, uids), 4),
                                  add_seconds=round(added, 4) if recorded else None))
     print(json.dumps(rows, indent=1))
 

@@ -1,4 +1,4 @@
-"""Workers for tests: real sshds on 127.0.0.1, each with a home folder of its own, one with a network of its own if wanted."""
+"""Workers for tests: real sshds on 127.0.0.1, each with a home folder of its own, and a network of its own if wanted."""
 import contextlib
 import getpass
 import os
