@@ -59,6 +59,8 @@ class Experiment:
                 missed = 0
             except (requests.RequestException, ValueError):
                 missed += 1
+                if self._unreachable():
+                    raise LaunchError(f"NNI could not set up its workers: {self._unreachable()}") from None
                 if missed == 30:
                     raise LaunchError(f"NNI's manager does not answer on port {self.port} any more") from None
             else:
@@ -72,6 +74,13 @@ class Experiment:
         """Why the experiment is in ERROR, in one line of ours, if there is one."""
         log = self.folder / "log" / "nnictl_stderr.log"
         return _our_line(log.read_text(errors="replace")) if log.exists() else None
+
+    def _unreachable(self) -> str | None:
+        """Why NNI's manager gave up at its start; a worker that it cannot reach or use, as a rule."""
+        log = self.folder / "log" / "nnimanager.log"
+        text = log.read_text(errors="replace") if log.exists() else ""
+        found = re.search(r"initialize failed: (?:\w*Error: )?(.*)", text)
+        return found and found.group(1)
 
     def stop(self) -> None:
         """Stop the manager and all it started."""
@@ -109,11 +118,25 @@ def check_config(config_file: Path) -> dict:
             check_arguments(tuner.get("classArgs") or {})
         for section, key in ((config, "trialCodeDirectory"), (tuner, "codeDirectory")):
             section[key] = str((home / section.get(key, ".")).resolve())
+        _check_workers(config, home)
     except yaml.YAMLError as error:
         raise LaunchError(f"{config_file} is not YAML: {' '.join(str(error).split())}") from None
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise LaunchError(f"{config_file.name}: {error}") from None
     return config
+
+
+def _check_workers(config: dict, home: Path) -> None:
+    """Of an experiment on other machines: the lineage must be where all of them find it, and so must the keys here."""
+    service, tuner = config.get("trainingService") or {}, config.get("tuner") or {}
+    if not isinstance(service, dict) or service.get("platform") != "remote":
+        return
+    folder = (tuner.get("classArgs") or {}).get("folder")
+    if tuner.get("className") == "nni_stress.StressTuner" and not (folder and Path(folder).is_absolute()):
+        raise ValueError(f"folder must be an absolute path on storage that all workers share, but got {folder!r}")
+    for machine in service.get("machineList") or []:
+        if machine.get("sshKeyFile"):
+            machine["sshKeyFile"] = str(home / Path(machine["sshKeyFile"]).expanduser())
 
 
 def start(config: dict, folder: Path, port: int) -> Experiment:

@@ -1,0 +1,152 @@
+"""Workers for tests: real sshds on 127.0.0.1, each with a home folder of its own, and a network of its own if wanted."""
+import contextlib
+import getpass
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import psutil
+
+from nni_stress import launch
+
+SSHD = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin:/usr/local/sbin")
+
+CONFIG = """\
+Port {port}
+ListenAddress 127.0.0.1
+HostKey {keys}/host_key
+AuthorizedKeysFile {keys}/user_key.pub
+PidFile {home}/sshd.pid
+Subsystem sftp internal-sftp
+UsePAM no
+StrictModes no
+PasswordAuthentication no
+SetEnv HOME={home} PIP_NO_INDEX=1 NODE_OPTIONS="--require {loopback}"
+"""  # NNI keeps a worker's files in its home, runs pip there, and would let the worker's server listen everywhere
+
+
+class Worker(NamedTuple):
+    home: Path
+    sshd: psutil.Process
+    machine: dict  # its entry in machineList
+
+
+class Workers:
+    """Starts workers in a folder, with one pair of keys, and ends them."""
+
+    def __init__(self, folder: Path):
+        self._folder, self._keys, self._to_end = folder, folder / "keys", contextlib.ExitStack()
+        self._keys.mkdir()
+        for name in ("host_key", "user_key"):
+            subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(self._keys / name)], check=True)
+        self._to_end.enter_context(_privilege_separation())
+
+    def start(self, name: str) -> Worker:
+        """A worker beside the manager, on one network with it."""
+        port, = free_ports(1)
+        home, config = self._prepare(name, port)
+        with open(home / "sshd.log", "w") as log:
+            sshd = self._run([SSHD, "-D", "-e", "-f", str(config)], stderr=log)
+        wait_until(lambda: answers(port) or sshd.poll() is not None, 10)
+        assert answers(port), (home / "sshd.log").read_text()
+        return Worker(home, psutil.Process(sshd.pid), self._machine(port))
+
+    def start_elsewhere(self, name: str) -> Worker:
+        """A worker in a network of its own, as another machine is: its 127.0.0.1 is not the manager's."""
+        port, = free_ports(1)
+        home, config = self._prepare(name, port)
+        network = self._run(["unshare", "--net", "sh", "-c", "ip link set lo up && echo up && exec sleep 600"],
+                            stdout=subprocess.PIPE, text=True)
+        assert network.stdout.readline() == "up\n"
+        door = self._to_end.enter_context(socket.create_server(("127.0.0.1", port)))
+        enter = ["nsenter", "--net", "--target", str(network.pid), SSHD, "-i", "-f", str(config)]
+
+        def let_in():
+            with contextlib.suppress(OSError):  # the door is closed at the end
+                while True:
+                    with door.accept()[0] as connection, open(home / "sshd.log", "a") as log:
+                        self._run(enter, stdin=connection, stdout=connection, stderr=log)
+
+        threading.Thread(target=let_in, daemon=True).start()
+        return Worker(home, psutil.Process(network.pid), self._machine(port))
+
+    def tunnel(self, worker: Worker, port: int) -> None:
+        """What docs/many-machines.md tells to do: the worker's port leads to the manager's."""
+        machine = worker.machine
+        self._run(["ssh", "-N", "-R", f"{port}:127.0.0.1:{port}", "-p", str(machine["port"]),
+                   "-i", str(self._keys / "user_key"), "-o", "ExitOnForwardFailure=yes",
+                   "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR",
+                   f"{machine['user']}@{machine['host']}"])
+
+    def end(self) -> None:
+        self._to_end.close()
+
+    def _prepare(self, name: str, port: int) -> tuple[Path, Path]:
+        home = self._folder / name
+        home.mkdir()
+        config = home / "sshd_config"
+        config.write_text(CONFIG.format(port=port, keys=self._keys, home=home, loopback=launch.LOOPBACK))
+        return home, config
+
+    def _machine(self, port: int) -> dict:
+        return dict(host="127.0.0.1", port=port, user=getpass.getuser(), sshKeyFile="keys/user_key",
+                    pythonPath=str(Path(sys.executable).parent))
+
+    def _run(self, command: list[str], **options) -> subprocess.Popen:
+        process = subprocess.Popen(command, **options)
+        self._to_end.callback(process.wait, 10)
+        self._to_end.callback(process.terminate)
+        return process
+
+
+@contextlib.contextmanager
+def _privilege_separation():
+    """An sshd of root's wants /run/sshd, which its service makes at boot."""
+    folder = Path("/run/sshd")
+    make = os.geteuid() == 0 and not folder.exists()
+    if make:
+        folder.mkdir(mode=0o755)
+    yield
+    if make:
+        folder.rmdir()
+
+
+def own_network_possible() -> bool:
+    tools = all(shutil.which(tool) for tool in ("unshare", "nsenter", "ip"))
+    return tools and os.geteuid() == 0 and subprocess.run(["unshare", "--net", "true"], capture_output=True).returncode == 0
+
+
+def answers(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def free_ports(count: int) -> list[int]:
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]
+
+
+def processes_of(folder: Path) -> list[psutil.Process]:
+    """Processes that were started with a path in the folder, or work in it: NNI's keepers, the trials."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if any(str(folder) in part for part in [process.cwd(), *process.cmdline()]):
+                found.append(process)
+    return found
+
+
+def wait_until(condition, seconds: float = 30) -> bool:
+    deadline = time.time() + seconds
+    while not condition() and time.time() < deadline:
+        time.sleep(0.1)
+    return condition()
