@@ -217,10 +217,15 @@ class Lineage:
         path = self._attempt_path(uid, attempt)
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with open(path, "x") as file:
-                file.write(job)
+            file = open(path, "x")
         except FileExistsError:
             return False
+        try:
+            with file:
+                file.write(job)
+        except OSError:  # a full disk must not leave a claim of nobody's
+            path.unlink()
+            raise
         return True
 
     def claims_of(self, job: str) -> list[str]:

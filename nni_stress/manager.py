@@ -91,7 +91,7 @@ class Manager:
         import requests
 
         try:
-            found = self._ask("GET", f"trial-jobs/{id}").json() if self._api else None
+            found = self._ask("GET", f"trial-jobs/{id}").json() if self._api and id else None
         except requests.HTTPError:  # the manager knows no other answer, whether there is no such job or it is in trouble
             return next((job for job in self.jobs() if job.id == id), None)
         return found and Job(found["trialJobId"], found["status"], _submitted(found))

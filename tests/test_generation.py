@@ -1,0 +1,79 @@
+"""One trial's work, on scikit-learn's digits: what an offspring is made of, and what is recorded of it."""
+import dataclasses
+
+import pytest
+
+from nni_stress import cost, networks
+from nni_stress.arguments import Arguments
+from nni_stress.generation import make_founder, make_offspring, stress_and_synthesize
+from nni_stress.lineage import FOUNDER, Lineage
+from trials.lenet5 import make_task
+
+QUICK = dict(stress_epochs=0.2, recovery_epochs=0.2, candidates=1)
+
+
+@pytest.fixture(scope="module")
+def task():
+    return make_task("digits", None, 32, 1)
+
+
+@pytest.fixture(scope="module")
+def lineage(task, tmp_path_factory):
+    lineage = Lineage(tmp_path_factory.mktemp("lineage"))
+    make_founder(task, parameters(FOUNDER), lineage, None)
+    return lineage
+
+
+def parameters(uid, **changes):
+    return {**dict(uid=uid, generation=int(uid[1:4]), ancestor=None if uid == FOUNDER else FOUNDER, other=None, seed=0,
+                   arguments={}, resource="parameters", latency=False), **changes}
+
+
+@pytest.mark.parametrize("resource, share", [("parameters", 0.3), ("macs", 0.4)])
+def test_the_environmental_factor_is_a_share_of_the_resource(task, lineage, resource, share):
+    uid = f"g001-0{len(resource) % 10}"
+    made = make_offspring(task, parameters(uid, resource=resource, arguments={**QUICK, "environmental_factor": share}), lineage)
+    founder = lineage.record(FOUNDER)
+    used = made.synapses / founder.synapses if resource == "parameters" else made.macs / founder.macs
+    assert 0.9 * share <= used <= share  # a cluster of the small layers is some 2 % of the multiply-accumulates
+    assert made.latency is None and made.efficiency == founder.synapses / made.synapses
+    assert lineage.record(uid) == made and 0 <= made.untrained <= 1
+
+
+def test_latency_is_recorded_where_it_matters(task, lineage):
+    made = make_offspring(task, parameters("g001-50", latency=True, arguments={**QUICK, "environmental_factor": 0.1}), lineage)
+    assert 0 < made.latency < 1.5  # measured beside the founder; a tenth of the synapses takes no longer, noise aside
+
+
+def test_worth_moves_the_environment_towards_early_or_late_layers(task, lineage):
+    """How many clusters of the first and the last hidden layer survive, as their worth changes."""
+    kept = {}
+    for early, late in ((1.0, 1.0), (100.0, 1.0), (1.0, 100.0)):
+        founder = networks.load(lineage.network_path(FOUNDER), task.network)
+        arguments = Arguments(environmental_factor=0.2, early_worth=early, late_worth=late, temperature=0.0, **QUICK)
+        shapes = cost.architecture(stress_and_synthesize(founder, task, arguments, 0))
+        kept[early, late] = shapes["conv1"][0], shapes["fc1"][0]
+    assert kept[100.0, 1.0][0] >= kept[1.0, 1.0][0] and kept[1.0, 100.0][1] > kept[1.0, 1.0][1]
+    assert kept[100.0, 1.0] != kept[1.0, 100.0]
+
+
+def test_floor_and_multiple_hold(task, lineage):
+    made = make_offspring(task, parameters("g001-60", arguments={**QUICK, "environmental_factor": 0.3, "floor": 8, "multiple": 4}), lineage)
+    sizes = {name: shape[0] for name, shape in made.architecture.items() if name != "fc2"}
+    assert min(sizes.values()) >= 8 and all(size % 4 == 0 for size in sizes.values())
+
+
+def test_the_same_seed_gives_the_same_offspring(task, lineage, tmp_path):
+    made = []
+    for folder in ("one", "two"):
+        other = Lineage(tmp_path / folder)
+        make_founder(task, parameters(FOUNDER), other, None)
+        made.append(make_offspring(task, parameters("g001-00", arguments=QUICK), other))
+    assert made[0]._replace(seconds={}) == made[1]._replace(seconds={})
+
+
+def test_what_is_not_finite_is_lost_with_its_reason(task, lineage):
+    broken = dataclasses.replace(task, loss=lambda outputs, targets: task.loss(outputs, targets) * float("nan"))
+    with pytest.raises(FloatingPointError, match="the training loss became nan"):
+        make_offspring(broken, parameters("g001-70", arguments=QUICK), lineage)
+    assert lineage.record("g001-70") is None
