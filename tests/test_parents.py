@@ -12,6 +12,7 @@ from nni_stress import StressPruner, parents
 from nni_stress.clusters import ClusterGraph
 from nni_stress.cost import architecture, macs, synapses
 from tests.test_clusters import Concatenated, Gated, Grouped, Residual, config_of, group_of
+from tests.test_pruner import evaluator
 from trials.models import lenet5
 
 
@@ -220,6 +221,27 @@ def test_origins_tell_what_remains_also_where_that_is_not_what_the_masks_say():
     offspring, origins = parents.synthesize(pruner, images, parents.founding(founder, images))
     assert len(kept["wide"]) == 12 and offspring.wide.out_channels == 24
     assert origins == {**parents.founding(founder, images), "squeeze": kept["squeeze"]}
+
+
+def test_origins_come_through_stress_and_a_common_offspring_uses_its_share_of_the_parents_mean():
+    founder, images = founder_of("lenet5")
+
+    def stressed(network, origins, share, seed):
+        network = copy.deepcopy(network)
+        pruner = StressPruner(network, [{"op_types": ["Conv2d", "Linear"]}], evaluator(network), 3, seed=seed,
+                              strength="taylor", budget={"parameters": share}, example_input=images)
+        _, masks = pruner.compress()
+        kept = {layer: masks[layer]["weight"].flatten(1).any(1).nonzero().flatten().tolist() for layer in origins}
+        offspring, inherited = parents.synthesize(pruner, images, origins)
+        assert inherited == {layer: [origins[layer][index] for index in kept[layer]] for layer in origins}
+        return offspring, inherited
+
+    founding = parents.founding(founder, images)
+    one, other = (stressed(founder, founding, 0.3, seed) for seed in (1, 2))
+    both = parents.union(founder, images, *one, *other)
+    mean = (synapses(one[0]) + synapses(other[0])) / 2
+    child, _ = stressed(*both, 0.5 * mean / synapses(both[0]), 3)
+    assert 0.48 * mean < synapses(child) <= 0.5 * mean
 
 
 def test_layers_that_share_a_weight_keep_all_their_clusters():
