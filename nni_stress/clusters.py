@@ -75,6 +75,7 @@ class ClusterGraph:
                 owner.update(dict.fromkeys(roots, len(members)))
             members.append(merged)
         self.groups, self._group_of = [], {}
+        self.clusters: list[list[int]] = []  # of each group, by the numbers that `slots` and `norm_slots` know them by
         frozen_roots = {labels.root(label) for label in labels.frozen}
         for merged in filter(None, members):
             merged.reverse()
@@ -86,8 +87,8 @@ class ClusterGraph:
             frozen = frozen or len(roots) % blocks > 0
             for root in {root for _, others, _ in merged for root in others}:
                 self._group_of[root] = len(self.groups)
-            size = len({root for _, others, _ in merged for root in others})
-            self.groups.append(Group(size, names, blocks, frozen))
+            self.clusters.append(list(dict.fromkeys(root for _, others, _ in merged for root in others)))
+            self.groups.append(Group(len(self.clusters[-1]), names, blocks, frozen))
         for layer in labels.layers.values():  # a grouped convolution needs as many inputs in each group, too
             if _blocks(layer.module) > 1:
                 self._divide([labels.root(label) for label in layer.inputs.tolist()], _blocks(layer.module), labels)
@@ -104,6 +105,10 @@ class ClusterGraph:
     def _count_inputs(self, labels: Labels) -> None:
         """For every layer: its group, its fixed input slots, and its slots for each surviving cluster of other groups."""
         self._layers = []
+        # {layer: the cluster of each of its outputs, and of each of its input slots}, {norm: the cluster of each channel}
+        self.slots = {name: ([*map(labels.root, layer.outputs.tolist())], [*map(labels.root, layer.inputs.tolist())])
+                      for name, layer in labels.layers.items()}
+        self.norm_slots = {name: [*map(labels.root, ids.tolist())] for name, (_, ids) in labels.norms.items()}
         sizes = [group.clusters for group in self.groups]
 
         def slots(ids):
@@ -196,8 +201,8 @@ def resize(layer: nn.Module, inputs: int, outputs: int) -> None:
 
 
 def _set(module, name, tensor):
-    tensor = tensor.detach().clone()
-    setattr(module, name, nn.Parameter(tensor) if name in module._parameters else tensor)
+    old, tensor = module._parameters.get(name), tensor.detach().clone()
+    setattr(module, name, tensor if old is None else nn.Parameter(tensor, requires_grad=old.requires_grad))
 
 
 def _kernel(module) -> int:
