@@ -15,7 +15,7 @@ _HOMES = {
     "Arguments": "arguments",
     "PrunerArguments": "arguments",
     "Screen": "screening",
-    "Task": "generation",
+    "Task": "training",
     "run_trial": "generation",
     "save": "networks",
     "load": "networks",

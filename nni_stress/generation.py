@@ -5,106 +5,25 @@ import logging
 import math
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Callable, Iterable
+from typing import Callable
 
 import nni
 import torch
 from torch import nn
 
-from . import cost, latency, networks, receiving
+from . import cost, networks, receiving
 from .arguments import Arguments
 from .evolution import seed_of
+from .files import read_json, write_json
 from .lineage import FOUNDER, Lineage, Record
 from .screening import Screen
-
-# Of the stress phase: its learning rate rises for this share, while importance is gathered in calm, and falls to that share.
-WARM_UP, COOL_DOWN = 0.1, 0.1
-
-Batches = Iterable[tuple[Any, Any]]
-
-
-@dataclass(frozen=True)
-class Task:
-    """What is to be evolved: the network, its data, and what counts as good.
-
-    Parameters
-    ----------
-    network
-        Makes the founder's network, untrained.
-    example_input
-        One batch of inputs, of any size.
-    loader
-        Makes the training batches (inputs, targets) of one epoch from a generator that shuffles them; has a length.
-    loss
-        Loss of (outputs, targets), a scalar.
-    fidelity
-        Fidelity of (network, split), split one of "validation" and "test"; higher is better.
-    founder_epochs, founder_learning_rate
-        Training of the founder.
-    clusters
-        NNI's config for the layers that may lose clusters, without the sparsity. What reaches the output stays anyway.
-    screening
-        One batch of validation (inputs, targets), of some hundred examples, on which candidates are judged.
-    optimizer
-        Makes an optimizer of (parameters, learning rate).
-    """
-
-    network: Callable[[], nn.Module]
-    example_input: torch.Tensor
-    loader: Callable[[torch.Generator], Batches]
-    loss: Callable[[Any, Any], torch.Tensor]
-    fidelity: Callable[[nn.Module, str], float]
-    founder_epochs: int
-    founder_learning_rate: float
-    clusters: dict = field(default_factory=lambda: {"op_types": ["Conv2d", "Linear"]})
-    optimizer: Callable = torch.optim.Adam
-    screening: tuple[Any, Any] | None = None
+from .training import Task, stress_evaluator, train
 
 
 class InputError(ValueError):
     """Something every offspring needs is wrong: the data, the founder. No other trial would fare better."""
-
-
-def train(network: nn.Module, task: Task, epochs: float, learning_rate: float, seed: int,
-          after_epoch: Callable[[int], None] | None = None) -> None:
-    """Train for `epochs` (a fraction is allowed), the learning rate falling to 0 along a cosine.
-
-    Raises
-    ------
-    FloatingPointError
-        If the loss is no longer finite.
-    """
-    torch.manual_seed(seed)  # dropout and the like draw from the global generator
-    optimizer = task.optimizer(network.parameters(), lr=learning_rate)
-    batches = _endless(task, seed)
-    steps = round(epochs * len(task.loader(torch.Generator())))
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, max(steps, 1))
-    per_epoch = max(1, round(steps / max(epochs, 1)))
-    network.train()
-    for step in range(1, steps + 1):
-        _optimize(network, optimizer, task.loss, next(batches))
-        schedule.step()
-        if after_epoch and (step % per_epoch == 0 or step == steps):
-            after_epoch(math.ceil(step / per_epoch))
-            network.train()
-
-
-def _endless(task: Task, seed: int) -> Batches:
-    generator = torch.Generator().manual_seed(seed)
-    while True:
-        yield from task.loader(generator)
-
-
-def _optimize(network, optimizer, loss_function, batch):
-    inputs, targets = batch
-    optimizer.zero_grad()
-    loss = loss_function(network(inputs), targets)
-    if not torch.isfinite(loss):
-        raise FloatingPointError(f"the training loss became {loss.item()}")
-    loss.backward()
-    optimizer.step()
 
 
 def stress_and_synthesize(ancestor: nn.Module, task: Task, arguments: Arguments, seed: int,
@@ -113,6 +32,10 @@ def stress_and_synthesize(ancestor: nn.Module, task: Task, arguments: Arguments,
 
     The environmental factor is a share of the `resource` that the ancestor uses.
     """
+    return _compressed(ancestor, task, arguments, seed, resource).synthesize(task.example_input)
+
+
+def _compressed(ancestor: nn.Module, task: Task, arguments: Arguments, seed: int, resource: str):
     from .pruner import StressPruner  # seconds to import; the founder's trial needs none of it
 
     torch.manual_seed(seed)
@@ -127,33 +50,7 @@ def stress_and_synthesize(ancestor: nn.Module, task: Task, arguments: Arguments,
                           **arguments.for_pruner())
     pruner.compress()
     ancestor.eval()
-    return pruner.synthesize(task.example_input)
-
-
-def stress_evaluator(ancestor: nn.Module, task: Task, epochs: float, learning_rate: float, seed: int):
-    """NNI's evaluator that trains the ancestor for `epochs`, None where that is nothing, and how many steps these are."""
-    from nni.compression.utils.evaluator import TorchEvaluator
-
-    steps, batches = round(epochs * len(task.loader(torch.Generator()))), _endless(task, seed)
-
-    def training_func(model, optimizer, training_step, lr_schedulers, max_steps, max_epochs):
-        model.train()
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _stressed_rate(step / max_steps))
-        for _ in range(max_steps):
-            _optimize(model, optimizer, task.loss, next(batches))
-            schedule.step()
-
-    if not steps:
-        return None, 0
-    optimizer = nni.trace(task.optimizer)(ancestor.parameters(), lr=learning_rate)
-    return TorchEvaluator(training_func, optimizer, lambda batch, model: task.loss(model(batch[0]), batch[1])), steps
-
-
-def _stressed_rate(progress: float) -> float:
-    """Share of the learning rate: a linear warm-up, then half a cosine."""
-    if progress < WARM_UP:
-        return max(0.01, progress / WARM_UP)
-    return COOL_DOWN + (1 - COOL_DOWN) * (1 + math.cos(math.pi * (progress - WARM_UP) / (1 - WARM_UP))) / 2
+    return pruner
 
 
 def run_trial(make_task: Callable[[], Task], founder: str | Path | None = None) -> None:
@@ -206,17 +103,34 @@ def make_founder(task: Task, parameters: dict, lineage: Lineage, file: str | Pat
               lambda _: nni.report_intermediate_result(task.fidelity(network, "validation")))
         if file is not None:
             networks.save(network, file)
-    return _judge(network, task, parameters, lineage, None, {"training": time.perf_counter() - started})
+    origins = None
+    if parameters["origins"]:
+        from . import parents  # seconds to import, as all that follows networks
+        origins = parents.founding(network, task.example_input)
+    return _judge(network, task, parameters, lineage, None, {"training": time.perf_counter() - started}, origins)
 
 
 def make_offspring(task: Task, parameters: dict, lineage: Lineage) -> Record:
-    """One generation of one offspring, from its ancestor's file to its own record."""
+    """One generation of one offspring, from its ancestors' files to its own record."""
+    from . import parents
+
     arguments = Arguments.from_mapping(parameters["arguments"])
     seed = seed_of(parameters["seed"], parameters["uid"])
     with _fatal():
-        ancestor = networks.load(lineage.network_path(parameters["ancestor"]), task.network)
+        ancestor, origins = _load(parameters["ancestor"], task, lineage, parameters["origins"])
+        other = parameters["other"] and _load(parameters["other"], task, lineage, True)
     clock = time.perf_counter()
-    network = stress_and_synthesize(ancestor, task, arguments, seed_of(seed, "stress"), parameters["resource"])
+    if other:
+        founder, _ = _load(FOUNDER, task, lineage, False)
+        one, (two, others) = ancestor, other
+        ancestor, origins = parents.union(founder, task.example_input, one, origins, two, others)
+        share = sum(_used(network, ancestor, task, parameters["resource"]) for network in (one, two)) / 2
+        arguments = replace(arguments, environmental_factor=min(1.0, arguments.environmental_factor * share))
+    pruner = _compressed(ancestor, task, arguments, seed_of(seed, "stress"), parameters["resource"])
+    if origins is None:
+        network = pruner.synthesize(task.example_input)
+    else:
+        network, origins = parents.synthesize(pruner, task.example_input, origins)
     seconds = {"stress": time.perf_counter() - clock}
     untrained = task.fidelity(network, "validation")
     nni.report_intermediate_result(untrained)
@@ -224,18 +138,35 @@ def make_offspring(task: Task, parameters: dict, lineage: Lineage) -> Record:
     train(network, task, arguments.recovery_epochs, arguments.learning_rate, seed_of(seed, "recovery"),
           lambda _: nni.report_intermediate_result(task.fidelity(network, "validation")))
     seconds["recovery"] = time.perf_counter() - clock
-    return _judge(network, task, parameters, lineage, untrained, seconds)
+    return _judge(network, task, parameters, lineage, untrained, seconds, origins)
 
 
-def _judge(network, task, parameters, lineage, untrained, seconds) -> Record:
+def _load(uid: str, task: Task, lineage: Lineage, with_origins: bool):
+    path = lineage.network_path(uid)
+    return networks.load(path, task.network), read_json(path.with_name("origins.json")) if with_origins else None
+
+
+def _used(network: nn.Module, whole: nn.Module, task: Task, resource: str) -> float:
+    """Share of the resource of a whole that a network uses."""
+    if resource == "latency":
+        from . import latency
+        return latency.ratio(network, whole, _inputs(task))
+    used = cost.synapses if resource == "parameters" else lambda it: cost.macs(it, task.example_input)
+    return used(network) / used(whole)
+
+
+def _inputs(task: Task) -> tuple:
+    return tuple(task.example_input) if isinstance(task.example_input, (tuple, list)) else (task.example_input,)
+
+
+def _judge(network, task, parameters, lineage, untrained, seconds, origins) -> Record:
     validation, test = task.fidelity(network, "validation"), task.fidelity(network, "test")
     if not (math.isfinite(validation) and math.isfinite(test)):
         raise FloatingPointError(f"fidelity must be finite, but got {validation} (validation) and {test} (test)")
     synapses = cost.synapses(network)
     founder, share = lineage.record(FOUNDER), None
     if parameters["latency"] and founder:
-        first = networks.load(lineage.network_path(FOUNDER), task.network)
-        share = latency.ratio(network, first, (task.example_input,))
+        share = _used(network, _load(FOUNDER, task, lineage, False)[0], task, "latency")
     record = Record(
         uid=parameters["uid"], generation=parameters["generation"], ancestor=parameters["ancestor"],
         other=parameters["other"], latency=share,
@@ -243,4 +174,10 @@ def _judge(network, task, parameters, lineage, untrained, seconds) -> Record:
         macs=cost.macs(network, task.example_input), efficiency=founder.synapses / synapses if founder else 1.0,
         untrained=untrained, architecture=cost.architecture(network),
         seconds={phase: round(value, 3) for phase, value in seconds.items()})
-    return lineage.add(record, lambda path: networks.save(network, path))
+
+    def save(path: Path) -> None:
+        networks.save(network, path)
+        if origins is not None:
+            write_json(path.with_name("origins.json"), origins)
+
+    return lineage.add(record, save)

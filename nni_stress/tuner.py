@@ -1,7 +1,9 @@
 """StressTuner: NNI's tuner interface over evolution and the generation barrier. Imports no torch."""
 from __future__ import annotations
 
+import json
 import os
+from collections import deque
 from pathlib import Path
 from typing import Any, Mapping
 
@@ -15,6 +17,9 @@ from .lineage import FOUNDER, Lineage, Record, uid_of
 from .manager import experiment_search_space, refuse, say
 from .search import Lesson, Search
 from .search_space import check_search_space, flat
+
+# So many of the latest lessons the search is told: the time and memory of a suggestion grow with them.
+MOST_LESSONS = 2000
 
 
 class StressTuner(Tuner):
@@ -83,7 +88,7 @@ class StressTuner(Tuner):
                 self._check_space(space)
             self._lineage = Lineage(_check_folder(folder))
             self._generations: list[list[Record]] = []
-            self._lessons: list[Lesson] = []
+            self._lessons = deque(maxlen=MOST_LESSONS)  # (suggestion as JSON, the most compact, fitness)
             self._seen: set[int] = set()  # generations that this process has had under way
             self._population_size, self._parents, self._seed = population_size, parents, seed
             self._rules = evolution.Rules(generations, tolerance, target_efficiency, patience, survivors, resource,
@@ -109,7 +114,7 @@ class StressTuner(Tuner):
             counts = found["closed"] if found["closed"] is not None else ended
             counted = {p["uid"]: p for p in found["offspring"] if counts is None or p["uid"] in counts}
             if found["closed"] is None and ended is None and not self._ancestors_are_sound(counted.values()):
-                self._generations, self._lessons = [], []  # what is missing now is made again first
+                self._generations, self._lessons = [], deque(maxlen=MOST_LESSONS)  # what is missing now is made again first
                 continue
             if found["closed"] is None:
                 self._pardon(number, counted)
@@ -149,7 +154,8 @@ class StressTuner(Tuner):
 
     def _suggest(self, number: int, plan: evolution.Plan) -> dict:
         seed = evolution.seed_of(self._seed, number, "search")
-        suggestions, offspring = self._search.suggestions(self._space, self._lessons, self._population_size, seed), []
+        lessons = [Lesson(json.loads(suggestion), fitness) for suggestion, fitness in self._lessons]
+        suggestions, offspring = self._search.suggestions(self._space, lessons, self._population_size, seed), []
         for slot, suggestion in enumerate(suggestions):
             arguments = flat(suggestion)
             factor = evolution.gentler(Arguments.from_mapping(arguments).environmental_factor, plan.gentleness)
@@ -163,7 +169,7 @@ class StressTuner(Tuner):
     def _parameters(self, uid: str, generation: int, ancestors: list[str], arguments: dict) -> dict:
         ancestor, other = [*ancestors, None, None][:2]
         return dict(uid=uid, generation=generation, ancestor=ancestor, other=other, seed=self._seed, arguments=arguments,
-                    resource=self._rules.resource, latency="latency" in self._rules.resources())
+                    resource=self._rules.resource, latency="latency" in self._rules.resources(), origins=self._parents > 1)
 
     def _learn(self, found: dict, records: dict[str, Record | None]) -> None:
         """Take note of a generation that has ended."""
@@ -176,9 +182,10 @@ class StressTuner(Tuner):
         for parameters, suggestion in zip(found["offspring"], found["suggestions"]):
             record = records.get(parameters["uid"])
             if number and record is not None:
-                self._lessons.append(Lesson(suggestion, evolution.fitness(record, known[record.ancestor], known[FOUNDER],
-                                                                         self._rules)))
-        self._generations.append(kept)
+                fitness = evolution.fitness(record, known[record.ancestor], known[FOUNDER], self._rules)
+                self._lessons.append((json.dumps(suggestion), fitness))
+        # of 10,000 offspring only those are kept in memory that later ones may descend from
+        self._generations.append(evolution.survivors([*self._generations, kept], self._rules)[-1])
 
     def _check_space(self, space) -> None:
         refuse_code(space)

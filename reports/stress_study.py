@@ -25,7 +25,8 @@ from nni_stress.arguments import Arguments
 from nni_stress.clusters import ClusterGraph
 from nni_stress.files import read_json, write_json
 from nni_stress.evolution import seed_of
-from nni_stress.generation import stress_and_synthesize, stress_evaluator, train
+from nni_stress.generation import stress_and_synthesize
+from nni_stress.training import stress_evaluator, train
 from trials.lenet5 import make_task
 
 RESULTS = Path(__file__).parent / "results" / "stress_study"

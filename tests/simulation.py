@@ -29,7 +29,8 @@ class SimulatedManager:
     """
 
     def __init__(self, tuner, concurrency=2, chance=None):
-        self.tuner, self._concurrency, self._chance = tuner, concurrency, chance
+        self.tuner, self._concurrency, self._chance, self.space = tuner, concurrency, chance, SPACE
+        self._count = 0
         self.statuses, self.submitted, self._queue, self._jobs = {}, {}, [], []
         self.error, self.ended, self.now, self.trained = None, False, 0.0, []
         tuner.barrier.manager, tuner.barrier.clock = self, lambda: self.now
@@ -60,7 +61,7 @@ class SimulatedManager:
         self.error = text
 
     def send(self, credit, parameters):
-        job = f"job{len(self.statuses)}"
+        job, self._count = f"job{self._count}", self._count + 1
         self.statuses[job], self.submitted[job] = "RUNNING", parameters
         self._queue.append(parameters)
         self._jobs.append((job, credit))
@@ -69,7 +70,7 @@ class SimulatedManager:
 
     def run(self, seconds=100_000, until=lambda: False):
         """Run to the end of the experiment, an error, or `until` says so."""
-        self.tuner.update_search_space(SPACE)
+        self.tuner.update_search_space(self.space)
         self._request(range(self._concurrency))
         while not (self.ended or self.error or until()):
             self.now += 1.0
@@ -94,7 +95,7 @@ class SimulatedManager:
             self.statuses[job] = self._trial(job)
         named = credit if not self._happens(0.3) else None
         self.tuner.trial_end(named, True)
-        self._request([1000 + len(self.statuses)])
+        self._request([1000 + self._count])
 
     def _trial(self, job):
         while self._queue:

@@ -5,6 +5,7 @@ import pytest
 
 from nni_stress import cost, networks
 from nni_stress.arguments import Arguments
+from nni_stress.files import read_json
 from nni_stress.generation import make_founder, make_offspring, stress_and_synthesize
 from nni_stress.lineage import FOUNDER, Lineage
 from trials.lenet5 import make_task
@@ -26,7 +27,7 @@ def lineage(task, tmp_path_factory):
 
 def parameters(uid, **changes):
     return {**dict(uid=uid, generation=int(uid[1:4]), ancestor=None if uid == FOUNDER else FOUNDER, other=None, seed=0,
-                   arguments={}, resource="parameters", latency=False), **changes}
+                   arguments={}, resource="parameters", latency=False, origins=True), **changes}
 
 
 @pytest.mark.parametrize("resource, share", [("parameters", 0.3), ("macs", 0.4)])
@@ -55,6 +56,22 @@ def test_worth_moves_the_environment_towards_early_or_late_layers(task, lineage)
         kept[early, late] = shapes["conv1"][0], shapes["fc1"][0]
     assert kept[100.0, 1.0][0] >= kept[1.0, 1.0][0] and kept[1.0, 100.0][1] > kept[1.0, 1.0][1]
     assert kept[100.0, 1.0] != kept[1.0, 100.0]
+
+
+def test_an_offspring_of_two_parents_has_clusters_of_both_and_keeps_to_the_mean_of_their_resources(task, lineage):
+    uids = ("g001-80", "g001-81")
+    ones = [make_offspring(task, parameters(uid, arguments={**QUICK, "environmental_factor": 0.3, "temperature": 10.0}), lineage)
+            for uid in uids]
+    made = make_offspring(task, parameters("g002-80", ancestor=uids[0], other=uids[1], arguments={
+        **QUICK, "environmental_factor": 0.5, "temperature": 0.0}), lineage)
+    assert made.synapses == pytest.approx(0.5 * (ones[0].synapses + ones[1].synapses) / 2, rel=0.03)
+    origins = [read_json(lineage.network_path(uid).with_name("origins.json")) for uid in (*uids, "g002-80")]
+    for layer, shape in made.architecture.items():
+        first, second, child = (set(o[layer]) for o in origins)
+        assert len(child) == shape[0] and child <= first | second
+    child, first, second = (set(o["fc1"]) for o in (origins[2], origins[0], origins[1]))
+    assert child - first and child - second  # of both
+    assert made.other == uids[1] and lineage.record("g002-80") == made
 
 
 def test_floor_and_multiple_hold(task, lineage):
