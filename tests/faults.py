@@ -79,7 +79,10 @@ class Campaign:
             self._stop()
         outcome = outcome if not (left := self._left_behind()) else f"FAILED: left behind {left}"
         if self.disk:
+            shutil.copytree(self.folder / "disk", self.folder / "copy")
             subprocess.run(["umount", str(self.folder / "disk")], capture_output=True)
+            (self.folder / "disk").rmdir()
+            (self.folder / "copy").rename(self.folder / "disk")
         return dict(kinds=self.kinds, faults=self.faults, reasons=self.reasons, outcome=outcome,
                     seconds=round(time.time() - started, 1))
 
