@@ -42,7 +42,8 @@ ARGUMENTS = {
     "a key that runs code": Case(["plain data expected", "'__nni_obj__'"], arguments={"tpe_args": {"__nni_obj__": "gASV"}}),
 }
 SPACES = {
-    "unknown name": Case(["unknown stress parameter 'stress_pek'", "stress_peak"], space=space("stress_pek", "uniform", [0, 1])),
+    "unknown name": Case(["unknown stress parameter 'stress_pek'", "stress_peak"],
+                         space=space("stress_pek", "uniform", [0, 1])),
     "unknown type": Case(["_type must be one of", "'uniforn'"], space=space("stress_peak", "uniforn", [0, 1])),
     "one end": Case(["uniform takes 2 numbers", "[0.5]"], space=space("stress_peak", "uniform", [0.5])),
     "ends reversed": Case(["low end must be below its high end", "[1, 0]"], space=space("stress_peak", "uniform", [1, 0])),
@@ -71,7 +72,8 @@ FILES = {
     "concurrency 0": Case(["trialConcurrency must be a whole number of at least 1", "0"], fields={"trialConcurrency": 0}),
     "concurrency in words": Case(["trialConcurrency must be", "'two'"], fields={"trialConcurrency": "two"}),
     "no concurrency": Case(["trialConcurrency must be", "None"], fields={"trialConcurrency": None}),
-    "trial number below 0": Case(["maxTrialNumber must be a whole number of at least 1", "-1"], fields={"maxTrialNumber": -1}),
+    "trial number below 0": Case(["maxTrialNumber must be a whole number of at least 1", "-1"],
+                                 fields={"maxTrialNumber": -1}),
     "duration": Case(["maxExperimentDuration must be a time", "'soon'"], fields={"maxExperimentDuration": "soon"}),
     "duration of a trial": Case(["maxTrialDuration must be a time", "'-5m'"], fields={"maxTrialDuration": "-5m"}),
     "no code folder": Case(["trialCodeDirectory must be a folder", "nowhere"], fields={"trialCodeDirectory": "nowhere"}),
@@ -91,13 +93,15 @@ TUNERS = {
     "no code folder": Case(["codeDirectory of the tuner must be a folder", "nowhere"], tuner={"codeDirectory": "nowhere"}),
 }
 PLACES = {
-    "unknown platform": Case(["platform must be one of", "local", "'locl'"], fields={"trainingService": {"platform": "locl"}}),
-    "no platform": Case(["trainingService must be a mapping such as {platform: local}", "None"], fields={"trainingService": None}),
+    "unknown platform": Case(["platform must be one of", "local", "'locl'"],
+                             fields={"trainingService": {"platform": "locl"}}),
+    "no platform": Case(["trainingService must be a mapping such as {platform: local}", "None"],
+                        fields={"trainingService": None}),
     "unknown field": Case(["unknown field of trainingService 'reuse'", "reuseMode"],
                           fields={"trainingService": {"platform": "local", "reuse": True}}),
     "workers that cannot reach the manager": Case(
         ["nniManagerIp must be 127.0.0.1", "NNI_STRESS_LISTEN=everywhere", "None"],
-        fields={"trainingService": {"platform": "remote", "machineList": [{"host": "worker1", "user": "a", "password": "b"}]}}),
+        fields={"trainingService": {"platform": "remote", "machineList": [{"host": "a", "user": "b", "password": "c"}]}}),
     "port out of range": Case(["port must lie in [1, 65535]", "99999"], port=99999),
     "port in use": Case(["is in use; name another"], port="in use"),
     "NNI_STRESS_LISTEN": Case(["NNI_STRESS_LISTEN must be 'everywhere'", "'yes'"], variables={"NNI_STRESS_LISTEN": "yes"}),

@@ -19,7 +19,8 @@ def runs(shell):
     """The shell's process and all below it, once the program runs among them: in the shell's place, or below it."""
     try:
         family = [psutil.Process(shell), *psutil.Process(shell).children(recursive=True)]
-        return family if any(each.name() != "bash" and "time.sleep(60)" in " ".join(each.cmdline()) for each in family) else []
+        programs = [each for each in family if each.name() != "bash" and "time.sleep(60)" in " ".join(each.cmdline())]
+        return family if programs else []
     except psutil.Error:  # one of them has just ended
         return []
 

@@ -143,7 +143,7 @@ def test_a_port_in_use_is_named(tmp_path, port):
 
 
 def test_a_tuner_that_cannot_start_tells_the_manager(tmp_path, port):
-    """Started past our guards, nothing of ours is checked before the tuner runs: it refuses, and the experiment is in ERROR."""
+    """Started past our guards, nothing is checked before the tuner runs: it refuses, and the experiment is in ERROR."""
     content = {**launch.check_config(write_config(tmp_path)), "experimentWorkingDirectory": str(tmp_path / "nni")}
     content["tuner"]["classArgs"]["patience"] = -1
     (tmp_path / "wrong.yml").write_text(yaml.safe_dump(content))

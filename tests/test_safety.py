@@ -1,5 +1,6 @@
-"""Nothing of an experiment is reached from another machine, and no data runs code. Real nnictl, manager, tuner and trials."""
+"""Nothing of an experiment is reached from another machine, and no data runs code."""
 import json
+import shutil
 import socket
 import sqlite3
 import subprocess
@@ -12,9 +13,10 @@ import pytest
 import requests
 import yaml
 
+from nni_stress import listening
+
 from .nnictl import environment, nnictl
 
-ROOT = Path(__file__).parent.parent
 CODE = "builtins.open"  # what the hostile data names: it would make a file
 WAITING = "import nni, time\nnni.get_next_parameter()\ntime.sleep(300)\n"
 PROBING = """
@@ -170,8 +172,30 @@ def test_a_stored_experiment_that_names_code_runs_none(experiment, tmp_path, por
         store.execute("update ExperimentProfile set params = ?", (json.dumps(config),))
     done = nnictl("resume", running.id, "--experiment_dir", tmp_path / "nni", "--port", port)
     assert done.returncode == 1 and not (tmp_path / "owned").exists()
-    assert done.stderr.startswith(f"error: the stored experiment {running.id}: plain data expected, but got the key '__symbol__'")
+    refusal = f"error: the stored experiment {running.id}: plain data expected, but got the key '__symbol__'"
+    assert done.stderr.startswith(refusal)
     assert len(done.stderr.splitlines()) == 1
+
+
+SERVERS = """
+const net = require('net');
+for (const where of [[0], [], [() => 0], [{port: 0}], ['0', '0.0.0.0'], [{port: 0, host: '::'}, () => 0], ['pipe']]) {
+    const server = net.createServer();
+    server.on('listening', () => { console.log(server.address().address ?? server.address()); server.close(); });
+    server.listen(...where);
+}
+"""
+
+
+def test_every_way_in_which_node_listens_is_kept_on_127_0_0_1(tmp_path, monkeypatch):
+    import nni_node
+    folder = tmp_path / 'a "folder"'
+    folder.mkdir()
+    monkeypatch.setattr(listening, "LOOPBACK", Path(shutil.copy(listening.LOOPBACK, folder)))
+    with listening.on_loopback():
+        done = subprocess.run([Path(nni_node.__path__[0], "node"), "-e", SERVERS], capture_output=True, text=True,
+                              cwd=tmp_path)
+    assert sorted(done.stdout.split()) == ["127.0.0.1"] * 6 + ["pipe"], done.stderr
 
 
 SCRIPT = """
@@ -182,7 +206,8 @@ experiment = Experiment(ExperimentConfig.load(sys.argv[1]))
 experiment.config.tuner.class_args = {"seed": int(sys.argv[3])}
 experiment.start(int(sys.argv[2]))
 import psutil
-print(*{each.laddr.ip for each in psutil.net_connections("tcp") if each.status == "LISTEN" and each.laddr.port == int(sys.argv[2])})
+listening = [each.laddr for each in psutil.net_connections("tcp") if each.status == "LISTEN"]
+print(*{address.ip for address in listening if address.port == experiment.port})
 experiment.stop()
 """
 
@@ -192,7 +217,7 @@ experiment.stop()
 def test_a_python_script_is_checked_and_kept_on_127_0_0_1_as_nnictl_is(seed, code, output, words, tmp_path, port):
     script = tmp_path / "script.py"
     script.write_text(SCRIPT)
-    done = subprocess.run([sys.executable, script, config_of(tmp_path), str(port), str(seed)], capture_output=True, text=True,
-                          timeout=60, env=environment())
+    done = subprocess.run([sys.executable, script, config_of(tmp_path), str(port), str(seed)], timeout=60,
+                          capture_output=True, text=True, env=environment())
     assert done.returncode == code and words in done.stderr, done.stderr
     assert output in done.stdout.splitlines() or not output
