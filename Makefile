@@ -10,6 +10,7 @@ CONFIG ?= stress.yml
 $(VENV)/installed: setup.py
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --editable '.[test]'
+	$(BIN)/python -m nni_stress register
 	touch $@
 
 install: $(VENV)/installed

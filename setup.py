@@ -1,8 +1,20 @@
 from pathlib import Path
 
 from setuptools import find_packages, setup
+from setuptools.command.build_py import build_py
 
 ONNX = ["onnx>=1.15", "onnxscript>=0.1", "onnxruntime>=1.16"]
+
+
+
+class BuildWithHook(build_py):
+    """Puts the line by which nnictl finds us where Python reads it at its start: beside the package, not in it."""
+
+    def run(self):
+        super().run()
+        site = self.distribution.get_command_obj("install").install_lib if self.editable_mode else self.build_lib
+        self.copy_file("nni_stress/nnictl.pth", str(Path(site, "nni_stress_nnictl.pth")))
+
 
 setup(
     name="nni-stress",
@@ -12,7 +24,8 @@ setup(
     long_description_content_type="text/markdown",
     python_requires=">=3.10,<3.14",
     packages=find_packages(include=["nni_stress*", "trials*", "reports*"]),
-    package_data={"nni_stress": ["loopback.js"]},
+    package_data={"nni_stress": ["loopback.js", "nnictl.pth"]},
+    cmdclass={"build_py": BuildWithHook},
     install_requires=[
         "nni>=3.0,<4",
         "torch>=2.0",

@@ -17,7 +17,7 @@ import time
 from typing import Any, Callable
 
 from .lineage import Lineage
-from .manager import Job, Manager, die_with_manager, in_dispatcher, say
+from .manager import Manager, die_with_manager, in_dispatcher, say
 
 _log = logging.getLogger(__name__)
 

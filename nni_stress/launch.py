@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import os
 import re
-import socket
 import subprocess
 import sys
 import time
@@ -13,16 +12,9 @@ from typing import Callable
 import requests
 import yaml
 
-from .files import refuse_code
+from . import experiment_file, listening
+from .errors import LaunchError
 from .manager import OUR_LINE
-from .search_space import check_search_space
-from .tuner_arguments import check_arguments
-
-LOOPBACK = Path(__file__).with_name("loopback.js")
-
-
-class LaunchError(Exception):
-    """The experiment could not be started, or ended in ERROR; the message says why, in one line."""
 
 
 class Experiment:
@@ -98,45 +90,9 @@ def check_config(config_file: Path) -> dict:
     Returns
     -------
     dict
-        The config, with absolute paths and the search space in it.
+        The config as NNI's manager wants it: with absolute paths and the search space in it.
     """
-    if not config_file.is_file():
-        raise LaunchError(f"no experiment file at {config_file}")
-    try:
-        config = yaml.safe_load(config_file.read_text(encoding="utf-8"))
-        refuse_code(config)
-        home = config_file.resolve().parent
-        if "searchSpaceFile" in config:
-            space_file = home / config.pop("searchSpaceFile")
-            if not space_file.is_file():
-                raise LaunchError(f"no search space file at {space_file}")
-            config["searchSpace"] = yaml.safe_load(space_file.read_text(encoding="utf-8"))
-        refuse_code(config.get("searchSpace"))
-        check_search_space(config.get("searchSpace"))
-        tuner = config.get("tuner") or {}
-        if tuner.get("className") == "nni_stress.StressTuner":
-            check_arguments(tuner.get("classArgs") or {})
-        for section, key in ((config, "trialCodeDirectory"), (tuner, "codeDirectory")):
-            section[key] = str((home / section.get(key, ".")).resolve())
-        _check_workers(config, home)
-    except yaml.YAMLError as error:
-        raise LaunchError(f"{config_file} is not YAML: {' '.join(str(error).split())}") from None
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise LaunchError(f"{config_file.name}: {error}") from None
-    return config
-
-
-def _check_workers(config: dict, home: Path) -> None:
-    """Of an experiment on other machines: the lineage must be where all of them find it, and so must the keys here."""
-    service, tuner = config.get("trainingService") or {}, config.get("tuner") or {}
-    if not isinstance(service, dict) or service.get("platform") != "remote":
-        return
-    folder = (tuner.get("classArgs") or {}).get("folder")
-    if tuner.get("className") == "nni_stress.StressTuner" and not (folder and Path(folder).is_absolute()):
-        raise ValueError(f"folder must be an absolute path on storage that all workers share, but got {folder!r}")
-    for machine in service.get("machineList") or []:
-        if machine.get("sshKeyFile"):
-            machine["sshKeyFile"] = str(home / Path(machine["sshKeyFile"]).expanduser())
+    return experiment_file.read(config_file)
 
 
 def start(config: dict, folder: Path, port: int) -> Experiment:
@@ -147,9 +103,7 @@ def start(config: dict, folder: Path, port: int) -> Experiment:
     LaunchError
         If the port is in use, or nnictl refuses the experiment.
     """
-    with socket.socket() as probe:
-        if probe.connect_ex(("127.0.0.1", port)) == 0:
-            raise LaunchError(f"port {port} is in use; name another")
+    listening.check_port(port)
     folder.mkdir(parents=True, exist_ok=True)
     file, nni_folder = folder / "experiment.yml", folder.resolve() / "nni"
     file.write_text(yaml.safe_dump({**config, "experimentWorkingDirectory": str(nni_folder)}))
@@ -170,13 +124,14 @@ def resume(experiment: Experiment, port: int) -> Experiment:
 
 def _why(output: subprocess.CompletedProcess) -> str:
     """The reason in nnictl's output: our own line where there is one, else its last."""
-    text = output.stdout + output.stderr
-    return _our_line(text) or f"nnictl refused the experiment: {' '.join(text.strip().splitlines()[-1:]) or 'no reason'}"
+    last = " ".join(output.stderr.strip().splitlines()[-1:])
+    if last.startswith("error: "):
+        return last.removeprefix("error: ")
+    return f"nnictl refused the experiment: {last or 'no reason'}"
 
 
 def _nnictl(*arguments: str) -> subprocess.CompletedProcess:
-    binaries = Path(sys.executable).parent
-    options = f"{os.environ.get('NODE_OPTIONS', '')} --require {LOOPBACK}".strip()
-    environment = {**os.environ, "NODE_OPTIONS": options, "PATH": f"{binaries}{os.pathsep}{os.environ['PATH']}"}
-    return subprocess.run([sys.executable, "-m", "nni.tools.nnictl.nnictl", *arguments], env=environment,
-                          capture_output=True, text=True)
+    """Run nnictl under our guards, whether or not this environment's own nnictl has them."""
+    nnictl = "import sys, nni_stress; from nni.tools.nnictl.nnictl import parse_args; sys.exit(parse_args())"
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    return subprocess.run([sys.executable, "-c", nnictl, *arguments], env=environment, capture_output=True, text=True)

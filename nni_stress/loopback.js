@@ -1,16 +1,24 @@
-// NNI's manager binds every interface, without a login. Loaded before it by `node --require`, this makes all its
-// servers listen on 127.0.0.1 only.
+// NNI's manager binds every interface, without a login, and so does the TensorBoard that its web page starts. Loaded
+// before it by `node --require`, this makes all its servers listen on 127.0.0.1 only.
 'use strict';
 const { Server } = require('net');
-const listen = Server.prototype.listen;
+const childProcess = require('child_process');
+const { listen } = Server.prototype;
+const { spawn } = childProcess;
 
-Server.prototype.listen = function (first, ...rest) {
-    const port = typeof first === 'object' && first !== null ? first.port : first;
-    const isPort = port !== undefined && port !== null && !Number.isNaN(Number(port)) && typeof first !== 'function';
-    if (!isPort) {
-        return listen.call(this, first, ...rest);  // a pipe, or a handle that listens already
+Server.prototype.listen = function (...args) {
+    const callback = args.find((argument) => typeof argument === 'function');
+    const first = typeof args[0] === 'function' ? undefined : args[0];
+    const options = typeof first === 'object' && first !== null ? first : { port: first ?? 0 };
+    if (options.port === undefined || options.port === null || Number.isNaN(Number(options.port))) {
+        return listen.apply(this, args);  // a pipe, or a handle that listens already
     }
-    const callback = rest.find((argument) => typeof argument === 'function');
-    const options = typeof first === 'object' ? first : {};
-    return listen.call(this, { ...options, port: Number(port), host: '127.0.0.1' }, callback);
+    return listen.call(this, { ...options, port: Number(options.port), host: '127.0.0.1' }, callback);
+};
+
+childProcess.spawn = function (command, args, ...rest) {
+    if (command === 'tensorboard' && Array.isArray(args)) {
+        args = [...args.map((argument) => argument.replace('--bind_all', '')), '--host=127.0.0.1'];
+    }
+    return spawn.call(this, command, args, ...rest);
 };

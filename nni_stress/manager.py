@@ -1,7 +1,6 @@
 """NNI's manager, as the tuner it runs sees it. Without a manager (in tests, in a shell) there are no jobs."""
 from __future__ import annotations
 
-import base64
 import json
 import os
 import sys
@@ -15,14 +14,6 @@ _ALIVE = ("UNKNOWN", "WAITING", "RUNNING")
 def in_dispatcher() -> bool:
     """Whether this is the process in which NNI's manager runs a tuner."""
     return os.environ.get("SDK_PROCESS") == "dispatcher"
-
-
-def experiment_search_space() -> Any:
-    """The search space the manager was started with, or None; NNI shows it to a tuner only after its start."""
-    if not in_dispatcher() or "--exp_params" not in sys.argv:
-        return None
-    encoded = sys.argv[sys.argv.index("--exp_params") + 1]
-    return json.loads(base64.b64decode(encoded)).get("searchSpace")
 
 
 def say(reason: Any) -> None:

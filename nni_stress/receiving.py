@@ -9,6 +9,7 @@ import threading
 from typing import Any
 
 from .files import refuse_code
+from .guards import plain_messages
 from .lineage import Lineage, check_uid
 
 
@@ -32,6 +33,7 @@ def receive() -> tuple[dict, Lineage]:
     _die_with_parent()
     if nni.trial.trial_env_vars.NNI_PLATFORM is None:
         raise SystemExit("this is a trial: NNI runs it. Start the evolution by `nnictl create --config stress.yml`")
+    plain_messages()
     while True:
         parameters, source = nni.get_next_parameter(), nni.trial._params["parameter_source"]
         lineage = accept(parameters, source, nni.get_trial_id())

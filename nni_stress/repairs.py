@@ -13,7 +13,7 @@ import warnings
 
 import wrapt
 
-from . import evaluator_repairs
+from . import evaluator_repairs, guards
 
 _log = logging.getLogger(__name__)
 
@@ -185,4 +185,9 @@ _MENDS = {
     evaluator_repairs.mend_transformers: "compression.utils.evaluator",
     _mend_modes: "compression.speedup.model_speedup",
     _mend_several_outputs: "compression.speedup.model_speedup",
+    guards.guard_experiments: "experiment.experiment",
+    guards.guard_nnictl: "tools.nnictl.launcher",
+    guards.guard_updates: "tools.nnictl.updater",
+    guards.guard_stored_configs: "tools.nnictl.config_utils",
+    guards.guard_messages: "common.serializer",
 }

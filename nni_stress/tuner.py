@@ -14,7 +14,8 @@ from .arguments import Arguments
 from .barrier import Barrier, guarded
 from .files import refuse_code
 from .lineage import FOUNDER, Lineage, Record, uid_of
-from .manager import experiment_search_space, refuse, say
+from .listening import refuse_exposed_manager
+from .manager import refuse, say
 from .search import Lesson, Search
 from .search_space import check_search_space, flat
 
@@ -74,6 +75,7 @@ class StressTuner(Tuner):
                  search_args: dict[str, Any] | None = None, folder: str | None = None, **unknown):
         super().__init__()
         try:
+            refuse_exposed_manager()
             tuner_arguments.check_arguments(dict(
                 population_size=population_size, generations=generations, tolerance=tolerance,
                 target_efficiency=target_efficiency, resource=resource, constraints=constraints, survivors=survivors,
@@ -83,9 +85,6 @@ class StressTuner(Tuner):
                 search_args = {**(search_args or {}),
                                "tpe_args": {"n_startup_jobs": population_size, **(search_args or {}).get("tpe_args", {})}}
             self._search, self._space = Search(search, search_args), None
-            space = experiment_search_space()
-            if space is not None and os.environ.get("NNI_MODE") != "resume":  # there, what was may go on
-                self._check_space(space)
             self._lineage = Lineage(_check_folder(folder))
             self._generations: list[list[Record]] = []
             self._lessons = deque(maxlen=MOST_LESSONS)  # (suggestion as JSON, the most compact, fitness)
@@ -196,11 +195,10 @@ class StressTuner(Tuner):
 
     @guarded
     def update_search_space(self, search_space):
-        state = self._lineage.read_state() or {}
         try:
             self._check_space(search_space)
         except (TypeError, ValueError) as error:
-            search_space = self._space or state.get("search_space")
+            search_space = self._space or self._lineage.last_search_space()
             if search_space is None:
                 raise
             say(f"the search space stays as it was: {error}")

@@ -12,8 +12,8 @@ _LEAST_NUMBER = {"tolerance": 0, "target_efficiency": 1, "time_limit": 1}
 _OPTIONAL = ("target_efficiency", "time_limit")
 
 
-def check_arguments(arguments: Mapping) -> None:
-    """Check StressTuner's arguments.
+def check_arguments(arguments: Mapping, space: Mapping | None = None) -> None:
+    """Check StressTuner's arguments, and that the search they name runs on a search space.
 
     Raises
     ------
@@ -41,8 +41,8 @@ def check_arguments(arguments: Mapping) -> None:
         raise ValueError(f"folder must be a path, but got {arguments['folder']!r}")
     if not isinstance(arguments.get("search_args") or {}, Mapping):
         raise ValueError(f"search_args must be a mapping, but got {arguments['search_args']!r}")
-    Search(arguments.get("search", "TPE"), arguments.get("search_args")).probe(
-        {"temperature": {"_type": "uniform", "_value": [0, 1]}})
+    search = Search(arguments.get("search", "TPE"), arguments.get("search_args"))
+    search.probe(space or {"temperature": {"_type": "uniform", "_value": [0, 1]}})
 
 
 def _check_resources(resource, constraints) -> None:

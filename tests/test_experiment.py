@@ -10,7 +10,7 @@ import psutil
 import pytest
 import yaml
 
-from nni_stress import launch
+from nni_stress import launch, listening
 from nni_stress.lineage import Lineage
 
 ROOT = Path(__file__).parent.parent
@@ -78,7 +78,6 @@ def test_an_evolution_survives_its_failures_and_its_seed_decides_it(tmp_path, po
 
 
 def test_the_manager_listens_on_127_0_0_1_only_and_nnis_own_view_of_the_trials_is_sound(tmp_path, port):
-    """Plain `nnictl create`, as a user types it, under the environment that launch gives it."""
     config = launch.check_config(write_config(tmp_path, generations=1, population=2))
     experiment = launch.start(config, tmp_path / "run", port)
     try:
@@ -144,10 +143,15 @@ def test_a_port_in_use_is_named(tmp_path, port):
 
 
 def test_a_tuner_that_cannot_start_tells_the_manager(tmp_path, port):
-    """Plain nnictl checks nothing before it starts the tuner: the tuner itself refuses, and the experiment is in ERROR."""
-    config = launch.check_config(write_config(tmp_path))
-    config["tuner"]["classArgs"]["patience"] = -1
-    experiment = launch.start(config, tmp_path / "run", port)
+    """Started past our guards, nothing is checked before the tuner runs: it refuses, and the experiment is in ERROR."""
+    content = {**launch.check_config(write_config(tmp_path)), "experimentWorkingDirectory": str(tmp_path / "nni")}
+    content["tuner"]["classArgs"]["patience"] = -1
+    (tmp_path / "wrong.yml").write_text(yaml.safe_dump(content))
+    unguarded = "from nni.tools.nnictl.nnictl import parse_args; parse_args()"
+    subprocess.run([sys.executable, "-c", unguarded, "create", "--config", str(tmp_path / "wrong.yml"), "--port", str(port)],
+                   env={**os.environ, "NODE_OPTIONS": f"--require {listening.LOOPBACK}"}, check=True, capture_output=True)
+    id = (tmp_path / "nni" / "_latest").readlink().name
+    experiment = launch.Experiment(id, port, tmp_path / "nni" / id)
     try:
         with pytest.raises(launch.LaunchError, match="patience must be a whole number of at least 0, but got -1"):
             experiment.follow(lambda: None)

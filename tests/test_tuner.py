@@ -161,6 +161,19 @@ def test_a_search_space_may_change_and_a_wrong_one_changes_nothing(tmp_path, cap
     assert manager.error is None and factors == {0.5}
 
 
+@pytest.mark.parametrize("damage_state", [False, True])
+def test_after_a_resume_with_a_wrong_search_space_the_last_good_one_holds(tmp_path, monkeypatch, damage_state):
+    first = SimulatedManager(make(tmp_path))
+    first.run(until=lambda: len(first.trained) == 7)
+    if damage_state:
+        (tmp_path / "state.json").write_text("{")
+    monkeypatch.setenv("NNI_MODE", "resume")
+    second = SimulatedManager(make(tmp_path))
+    second.space = {"environmental_factr": {"_type": "uniform", "_value": [0, 9]}}
+    second.run()
+    assert second.error is None and len(Lineage(tmp_path).records()) == 21
+
+
 def test_two_parents_are_two_survivors(tmp_path):
     manager = SimulatedManager(make(tmp_path, parents=2, survivors=3))
     manager.run()

@@ -72,8 +72,7 @@ def _sum_up(lineage: Lineage, folder: Path, seed: int, seconds: float, experimen
         efficiency=survivor.efficiency, founder=_cost(founder), survivor={"uid": survivor.uid, **_cost(survivor)}))
     print(f"Fidelity against efficiency: {folder / 'frontier.png'}")
     print(f"Smallest faithful network:   {lineage.network_path(survivor.uid)}")
-    print(f"NNI's web page of this run:  NODE_OPTIONS='--require {launch.LOOPBACK}' "
-          f"{Path(sys.executable).parent / 'nnictl'} view {experiment} --port 8081")
+    print(f"NNI's web page of this run:  {Path(sys.executable).parent / 'nnictl'} view {experiment} --port 8081")
     print(f"{survivor.efficiency:.1f}x fewer synapses in {seconds:.0f} s. The run's folder, with summary.json:")
 
 

@@ -1,0 +1,74 @@
+"""What a trial's command may be: NNI kills the shell of a trial, and nothing else."""
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+
+from nni_stress.configuration import check_command
+from nni_stress.errors import LaunchError
+
+SLEEP = f"{shlex.quote(sys.executable)} -c 'import time; time.sleep(60)'"
+
+
+def runs(shell):
+    """The shell's process and all below it, once the program runs among them: in the shell's place, or below it."""
+    try:
+        family = [psutil.Process(shell), *psutil.Process(shell).children(recursive=True)]
+        programs = [each for each in family if each.name() != "bash" and "time.sleep(60)" in " ".join(each.cmdline())]
+        return family if programs else []
+    except psutil.Error:  # one of them has just ended
+        return []
+
+
+@pytest.mark.parametrize("command", [
+    SLEEP, f"{SLEEP}\n", f"LEVEL=1 {SLEEP}", f"exec {SLEEP} > /dev/null 2>&1", f"{SLEEP} 'a;b' \"c&d\" e\\|f {{g}}",
+    f"{SLEEP} $(echo 1) `echo 2`",
+])
+def test_a_command_that_is_taken_leaves_nothing_when_its_shell_is_killed(command):
+    check_command(command)
+    shell = subprocess.Popen(["/bin/bash", "-c", command])
+    deadline = time.time() + 20
+    while not (family := runs(shell.pid)):
+        assert time.time() < deadline
+        time.sleep(0.05)
+    os.kill(shell.pid, signal.SIGKILL)
+    shell.wait()
+    left = [each for each in family if each.is_running() and each.status() != psutil.STATUS_ZOMBIE]
+    for each in left:
+        each.kill()
+    assert not left
+
+
+@pytest.mark.parametrize("command", [
+    "a && b", "a; b", "a | b", "a &", "a || b", "a\nb", "a > log", "a < data", "(a)", "{ a; }", "time a", "! a", "eval a",
+    "exec a > log && b", "LEVEL=1", "echo $(a | b)",
+])
+def test_what_would_leave_orphans_is_refused(command):
+    with pytest.raises(LaunchError, match="^trialCommand must be one simple command") as refusal:
+        check_command(command)
+    assert repr(command) in str(refusal.value)
+
+
+@pytest.mark.parametrize("command, words", [
+    (None, "trialCommand must be a command such as"), ("  ", "trialCommand must be a command such as"),
+    (["python3"], "trialCommand must be a command such as"), ("python3 'trial.py", "trialCommand must close its quotes"),
+])
+def test_what_is_no_command_is_refused(command, words):
+    with pytest.raises(LaunchError, match=words):
+        check_command(command)
+
+
+def test_a_program_is_looked_for_from_the_trials_folder(tmp_path):
+    (tmp_path / "trial.sh").write_text("#!/bin/sh\n")
+    with pytest.raises(LaunchError, match="must begin with a program that exists, but got './trial.sh'"):
+        check_command("./trial.sh --fast", tmp_path)
+    (tmp_path / "trial.sh").chmod(0o755)
+    check_command("./trial.sh --fast", tmp_path)
+    check_command("LEVEL=1 python3 trial.py", tmp_path)
+    check_command('"/some folder/python" trial.py', tmp_path)
+    check_command("./trial.sh on another machine")
