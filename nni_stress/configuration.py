@@ -94,12 +94,12 @@ def _check_trials(config) -> None:
         folder = _check_folder("trialCodeDirectory", folder, config._base_path)
         check_command(command, folder if local else None)
         address = _given(getattr(service, "nni_manager_ip", None)) or config.nni_manager_ip
-        shared = (tuner.class_args or {}).get("folder") if (tuner := config.tuner or config.advisor) else None
-        if not local and not (isinstance(shared, str) and Path(shared).is_absolute()):
-            raise LaunchError(f"folder must be an absolute path on storage that all workers share, but got {shared!r}")
         if not local and not listening.everywhere() and address != "127.0.0.1":
             raise LaunchError("nniManagerIp must be 127.0.0.1, the workers' end of an SSH tunnel to the manager (or set "
                               f"{listening.VARIABLE}=everywhere), but got {address!r}")
+        shared = (tuner.class_args or {}).get("folder") if (tuner := config.tuner or config.advisor) else None
+        if not local and not (isinstance(shared, str) and Path(shared).is_absolute()):
+            raise LaunchError(f"folder must be an absolute path on storage that all workers share, but got {shared!r}")
 
 
 def check_command(command: Any, folder: Path | None = None) -> None:

@@ -38,8 +38,15 @@ ARGUMENTS = {
     "fraction for a whole number": Case(["generations must be a whole number", "2.5"], arguments={"generations": 2.5}),
     "out of bounds": Case(["patience must be a whole number of at least 0", "-1"], arguments={"patience": -1}),
     "not a number": Case(["tolerance must be a number of at least 0", "nan"], arguments={"tolerance": float("nan")}),
-    "of the search inside": Case(["unknown argument 'gama' in tpe_args", "gamma"], arguments={"tpe_args": {"gama": 1}}),
-    "a key that runs code": Case(["plain data expected", "'__nni_obj__'"], arguments={"tpe_args": {"__nni_obj__": "gASV"}}),
+    "of the search inside": Case(["NNI's tuner TPE refuses its arguments", "'gama'"],
+                                 arguments={"search_args": {"tpe_args": {"gama": 1}}}),
+    "a search that NNI does not have": Case(["one of NNI's built-in tuners", "'TPEE'"], arguments={"search": "TPEE"}),
+    "a search that does not run": Case(["NNI's tuner Metis does not run on this search space"], arguments={"search": "Metis"}),
+    "survivors": Case(["survivors must be a whole number of at least 1", "got 0"], arguments={"survivors": 0}),
+    "one survivor, two parents": Case(["parents=2 needs at least 2 survivors", "got 1"], arguments={"parents": 2}),
+    "constraints": Case(["constraints are on parameters, macs, latency", "'flops'"], arguments={"constraints": {"flops": 0.5}}),
+    "quorum": Case(["quorum must be a share in (0, 1]", "got 2"], arguments={"quorum": 2}),
+    "a key that runs code": Case(["plain data expected", "'__nni_obj__'"], arguments={"search_args": {"__nni_obj__": "gASV"}}),
 }
 SPACES = {
     "unknown name": Case(["unknown stress parameter 'stress_pek'", "stress_peak"],

@@ -119,7 +119,7 @@ def test_what_every_trial_would_fail_for_ends_in_one_line(change, words, tmp_pat
     ({"populaton_size": 3}, {}, "unknown argument 'populaton_size' of StressTuner"),
     ({"generations": 0}, {}, "generations must be a whole number of at least 1, but got 0"),
     ({"tolerance": "1%"}, {}, "tolerance must be a number of at least 0, but got '1%'"),
-    ({"tpe_args": {"gama": 1}}, {}, "unknown argument 'gama' in tpe_args"),
+    ({"search_args": {"tpe_args": {"gama": 1}}}, {}, "NNI's tuner TPE refuses its arguments: "),
 ])
 def test_a_wrong_experiment_file_starts_nothing(change, space, words, tmp_path, port):
     config = write_config(tmp_path)

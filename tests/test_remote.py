@@ -7,7 +7,7 @@ import psutil
 import pytest
 import yaml
 
-from nni_stress import launch
+from nni_stress import launch, listening
 from nni_stress.lineage import Lineage
 
 from .workers import SSHD, Workers, answers, free_ports, own_network_possible, processes_of, wait_until
@@ -115,9 +115,12 @@ def test_a_lineage_that_workers_would_not_find_starts_nothing(folder, tmp_path):
         launch.check_config(write_config(tmp_path, [], folder=folder))
 
 
-def test_the_example_beside_the_trial_is_sound():
+def test_the_example_beside_the_trial_is_sound(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    key = tmp_path / ".ssh" / "id_ed25519"
+    key.parent.mkdir()
+    key.touch()
     config = launch.check_config(ROOT / "trials" / "lenet5-remote.yml")
     assert config["trialCodeDirectory"] == config["tuner"]["codeDirectory"] == str(ROOT.resolve())
     machines = config["trainingService"]["machineList"]
-    assert len(machines) == 2 and {machine["sshKeyFile"] for machine in machines} == {
-        str(Path.home() / ".ssh" / "id_ed25519")}
+    assert len(machines) == 2 and {machine["sshKeyFile"] for machine in machines} == {str(key)}
