@@ -12,9 +12,7 @@ An offspring appears whole or not at all, and the first process to finish it win
 """
 from __future__ import annotations
 
-import fcntl
 import itertools
-import math
 import os
 import re
 import shutil
@@ -25,7 +23,7 @@ from typing import Any, Callable, NamedTuple
 from .files import digest, read_json, sync, write_json
 
 _UID = re.compile(r"g\d{3,6}-\d{2,6}\Z")
-_ABSENT = (FileNotFoundError, NotADirectoryError)  # asked for by reading: another process may move what was there just now
+ABSENT = (FileNotFoundError, NotADirectoryError)  # asked for by reading: another process may move what was there just now
 
 
 def uid_of(generation: int, slot: int) -> str:
@@ -89,7 +87,7 @@ class Lineage:
             found = read_json(path)
             if isinstance(found, dict) and keys <= set(found):
                 return found
-        except _ABSENT:
+        except ABSENT:
             return None
         except ValueError:
             pass
@@ -137,7 +135,7 @@ class Lineage:
         path = self.folder / "offspring" / check_uid(uid) / "record.json"
         try:
             data = read_json(path)
-        except _ABSENT:
+        except ABSENT:
             return None
         try:
             record = Record(**data)
@@ -241,41 +239,6 @@ class Lineage:
             return None
 
 
-class LineageView(Lineage):
-    """A lineage that is only looked at: what is damaged stays where it is, and is listed in `damaged`."""
-
-    def __init__(self, folder: str | Path):
-        super().__init__(folder)
-        self.damaged: list[str] = []
-
-    def records(self) -> list[Record]:
-        """All records that are sound, by generation and place."""
-        return [record for record in map(self.sound, self._names()) if record is not None]
-
-    def set_aside(self, path: Path) -> None:
-        """Nothing is moved."""
-        name = str(path.relative_to(self.folder))
-        if name not in self.damaged:
-            self.damaged.append(name)
-
-    def taker(self, uid: str, incarnation: int) -> str | None:
-        """NNI's id of the trial job that last took an offspring from this incarnation of the tuner; None where none has."""
-        suffixes = (path.suffix[1:] for path in (self.folder / "attempts").glob(f"{check_uid(uid)}.{incarnation}.*"))
-        tries = [int(suffix) for suffix in suffixes if suffix.isdecimal()]
-        return self.claimant(uid, f"{incarnation}.{max(tries)}") if tries else None
-
-    def is_under_way(self) -> bool:
-        """Whether a tuner holds the lineage's lock."""
-        try:
-            with open(self.folder / "tuner.lock", "rb") as file:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        except _ABSENT:
-            pass
-        return False
-
-
 def _check(record: Record, uid: str) -> None:
     if record.uid != uid:
         raise ValueError(f"uid must be {uid}, but got {record.uid!r}")
@@ -291,7 +254,7 @@ def _check(record: Record, uid: str) -> None:
         value = getattr(record, name)
         if name in ("untrained", "latency") and value is None:
             continue
-        if type(value) not in (int, float) or not math.isfinite(value):
+        if type(value) not in (int, float) or not -1e100 < value < 1e100:  # NaN is not, either
             raise ValueError(f"{name} must be a finite number, but got {value!r}")
-        if name in ("synapses", "macs", "efficiency", "latency") and value <= 0:  # they divide, and have logarithms
+        if name in ("synapses", "macs", "efficiency", "latency") and value < 1e-12:  # they divide, and have logarithms
             raise ValueError(f"{name} must be above 0, but got {value!r}")

@@ -3,7 +3,8 @@ import fcntl
 import pytest
 
 from nni_stress.files import write_atomically, write_json
-from nni_stress.lineage import Lineage, LineageView, Record
+from nni_stress.lineage import Lineage, Record
+from nni_stress.lineage_view import LineageView
 
 RECORD = Record("g001-02", 1, "g000-00", {"temperature": 0.1}, 0.9, 0.88, 10, 20, 4.0, 0.5, {"fc": [2, 5]}, {"recovery": 1.0})
 
@@ -68,8 +69,10 @@ def test_a_name_cannot_leave_the_folder(lineage, uid):
     (dict(uid="g001-03"), "uid must be g001-02, but got 'g001-03'"), (dict(ancestor="../.."), "named like g001-00"),
     (dict(validation="0.9"), "validation must be a finite number"), (dict(synapses=None), "synapses must be a finite number"),
     (dict(arguments=[]), "arguments must be a mapping"), (dict(test=True), "test must be a finite number"),
-    (dict(generation=10**9), "generation must be that of g001-02, but got 1000000000"), (dict(macs=0), "macs must be above 0"),
-    (dict(untrained="<b>"), "untrained must be a finite number"), (dict(latency=-1), "latency must be above 0")])
+    (dict(generation=10**9), "generation must be that of g001-02, but got 1000000000"),
+    (dict(macs=0), "macs must be above 0"), (dict(latency=-1), "latency must be above 0"),
+    (dict(untrained="<b>"), "untrained must be a finite number"), (dict(macs=10**400), "macs must be a finite number"),
+    (dict(test=float("1e200")), "test must be a finite number")])
 def test_a_record_that_says_what_it_cannot_is_refused(lineage, change, words):
     lineage.add(RECORD, lambda path: path.write_bytes(b""))
     write_json(lineage.folder / "offspring" / "g001-02" / "record.json", {**RECORD._asdict(), **change})
