@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 
 COMMANDS = []  # functions that add a subcommand: each sets `run`, which imports what it needs when it runs
@@ -25,6 +26,15 @@ def unregister(commands) -> None:
     parser.set_defaults(run=lambda options: _registration().unregister())
 
 
+@command
+def status(commands) -> None:
+    from .status import add_arguments, run
+
+    parser = commands.add_parser("status", help="a lineage as it stands, in the terminal and as a page")
+    add_arguments(parser)
+    parser.set_defaults(run=run)
+
+
 def _registration():
     from . import registration
 
@@ -39,7 +49,11 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     try:
         for line in options.run(options) or []:
-            print(line)
+            print(line, flush=True)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:  # whoever reads, as `head` does, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (OSError, ValueError) as error:
         sys.exit(f"error: {error}")
 

@@ -13,7 +13,6 @@ An offspring appears whole or not at all, and the first process to finish it win
 from __future__ import annotations
 
 import itertools
-import math
 import os
 import re
 import shutil
@@ -24,6 +23,7 @@ from typing import Any, Callable, NamedTuple
 from .files import digest, read_json, sync, write_json
 
 _UID = re.compile(r"g\d{3,6}-\d{2,6}\Z")
+ABSENT = (FileNotFoundError, NotADirectoryError)  # asked for by reading: another process may move what was there just now
 
 
 def uid_of(generation: int, slot: int) -> str:
@@ -83,12 +83,12 @@ class Lineage:
 
     def _read(self, path: Path, keys: set) -> dict | None:
         """A mapping with these keys, or None; what is there and is none is set aside."""
-        if not path.exists():
-            return None
         try:
             found = read_json(path)
             if isinstance(found, dict) and keys <= set(found):
                 return found
+        except ABSENT:
+            return None
         except ValueError:
             pass
         self.set_aside(path)
@@ -139,9 +139,10 @@ class Lineage:
     def record(self, uid: str) -> Record | None:
         """The record of an offspring, or None. A damaged one is a ValueError that names the file."""
         path = self.folder / "offspring" / check_uid(uid) / "record.json"
-        if not path.exists():
+        try:
+            data = read_json(path)
+        except ABSENT:
             return None
-        data = read_json(path)
         try:
             record = Record(**data)
             _check(record, uid)
@@ -151,9 +152,11 @@ class Lineage:
 
     def records(self) -> list[Record]:
         """All records, by generation and place."""
+        return [record for record in map(self.record, self._names()) if record is not None]
+
+    def _names(self) -> list[str]:
         home = self.folder / "offspring"
-        names = sorted(p.name for p in home.iterdir() if _UID.match(p.name)) if home.is_dir() else []
-        return [record for record in map(self.record, names) if record is not None]
+        return sorted(path.name for path in home.iterdir() if _UID.match(path.name)) if home.is_dir() else []
 
     def sound(self, uid: str, with_network: bool = False) -> Record | None:
         """The record of an offspring, or None; what is damaged is set aside, and can be made again.
@@ -198,11 +201,12 @@ class Lineage:
 
     def failure(self, uid: str) -> dict | None:
         """Why an offspring was lost; None where it was not. A damaged file is set aside: its offspring is made again."""
-        return self._read(self._failure_path(uid), {"uid", "reason", "fatal"})
+        found = self._read(self._failure_path(uid), {"uid", "reason", "fatal"})
+        return found and {**found, "uid": uid}
 
     def failures(self) -> list[dict]:
         """All failures, by generation and place."""
-        names = [path.stem for path in sorted((self.folder / "failures").glob("g*.json"))]
+        names = [path.stem for path in sorted((self.folder / "failures").glob("g*.json")) if _UID.match(path.stem)]
         return [failure for failure in map(self.failure, names) if failure is not None]
 
     def pardon(self, uid: str) -> None:
@@ -255,7 +259,13 @@ def _check(record: Record, uid: str) -> None:
     for name in ("arguments", "architecture", "seconds"):
         if not isinstance(getattr(record, name), dict):
             raise ValueError(f"{name} must be a mapping, but got {getattr(record, name)!r}")
-    for name in ("generation", "validation", "test", "synapses", "macs", "efficiency"):
+    if type(record.generation) is not int or record.generation != int(uid[1:].split("-")[0]):
+        raise ValueError(f"generation must be that of {uid}, but got {record.generation!r}")
+    for name in ("validation", "test", "synapses", "macs", "efficiency", "untrained", "latency"):
         value = getattr(record, name)
-        if type(value) not in (int, float) or not math.isfinite(value):
+        if name in ("untrained", "latency") and value is None:
+            continue
+        if type(value) not in (int, float) or not -1e100 < value < 1e100:  # NaN is not, either
             raise ValueError(f"{name} must be a finite number, but got {value!r}")
+        if name in ("synapses", "macs", "efficiency", "latency") and value < 1e-12:  # they divide, and have logarithms
+            raise ValueError(f"{name} must be above 0, but got {value!r}")

@@ -27,6 +27,18 @@ def check_arguments(arguments: Mapping, space: Mapping | None = None) -> None:
     for name, value in arguments.items():
         if name not in known:
             raise TypeError(f"unknown argument {name!r} of StressTuner; known are {', '.join(known)}")
+    check_values(arguments)
+    if not isinstance(arguments.get("folder") or "", str):
+        raise ValueError(f"folder must be a path, but got {arguments['folder']!r}")
+    if not isinstance(arguments.get("search_args") or {}, Mapping):
+        raise ValueError(f"search_args must be a mapping, but got {arguments['search_args']!r}")
+    search = Search(arguments.get("search", "TPE"), arguments.get("search_args"))
+    search.probe(space or {"temperature": {"_type": "uniform", "_value": [0, 1]}})
+
+
+def check_values(arguments: Mapping) -> None:
+    """Check those of StressTuner's arguments that NNI has no part in, among them the rules of the evolution."""
+    for name, value in arguments.items():
         if name in _LEAST_WHOLE and (type(value) is not int or value < _LEAST_WHOLE[name]):
             raise ValueError(f"{name} must be a whole number of at least {_LEAST_WHOLE[name]}, but got {value!r}")
         if name in _LEAST_NUMBER and not (value is None and name in _OPTIONAL):
@@ -37,12 +49,6 @@ def check_arguments(arguments: Mapping, space: Mapping | None = None) -> None:
         raise ValueError(f"parents=2 needs at least 2 survivors, but got {arguments.get('survivors', 1)}")
     _check_resources(arguments.get("resource", "parameters"), arguments.get("constraints"))
     _check_share("quorum", arguments.get("quorum", 1.0))
-    if not isinstance(arguments.get("folder") or "", str):
-        raise ValueError(f"folder must be a path, but got {arguments['folder']!r}")
-    if not isinstance(arguments.get("search_args") or {}, Mapping):
-        raise ValueError(f"search_args must be a mapping, but got {arguments['search_args']!r}")
-    search = Search(arguments.get("search", "TPE"), arguments.get("search_args"))
-    search.probe(space or {"temperature": {"_type": "uniform", "_value": [0, 1]}})
 
 
 def _check_resources(resource, constraints) -> None:

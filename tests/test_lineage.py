@@ -1,7 +1,10 @@
+import fcntl
+
 import pytest
 
 from nni_stress.files import write_atomically, write_json
 from nni_stress.lineage import Lineage, Record
+from nni_stress.lineage_view import LineageView
 
 RECORD = Record("g001-02", 1, "g000-00", {"temperature": 0.1}, 0.9, 0.88, 10, 20, 4.0, 0.5, {"fc": [2, 5]}, {"recovery": 1.0})
 
@@ -65,7 +68,11 @@ def test_a_name_cannot_leave_the_folder(lineage, uid):
 @pytest.mark.parametrize("change, words", [
     (dict(uid="g001-03"), "uid must be g001-02, but got 'g001-03'"), (dict(ancestor="../.."), "named like g001-00"),
     (dict(validation="0.9"), "validation must be a finite number"), (dict(synapses=None), "synapses must be a finite number"),
-    (dict(arguments=[]), "arguments must be a mapping"), (dict(test=True), "test must be a finite number")])
+    (dict(arguments=[]), "arguments must be a mapping"), (dict(test=True), "test must be a finite number"),
+    (dict(generation=10**9), "generation must be that of g001-02, but got 1000000000"),
+    (dict(macs=0), "macs must be above 0"), (dict(latency=-1), "latency must be above 0"),
+    (dict(untrained="<b>"), "untrained must be a finite number"), (dict(macs=10**400), "macs must be a finite number"),
+    (dict(test=float("1e200")), "test must be a finite number")])
 def test_a_record_that_says_what_it_cannot_is_refused(lineage, change, words):
     lineage.add(RECORD, lambda path: path.write_bytes(b""))
     write_json(lineage.folder / "offspring" / "g001-02" / "record.json", {**RECORD._asdict(), **change})
@@ -99,6 +106,23 @@ def test_damaged_files_of_the_tuner_are_set_aside(lineage, content):
     assert lineage.last_incarnation() == 3
 
 
+def test_who_only_looks_moves_nothing_and_sees_what_is_damaged(lineage):
+    lineage.add(RECORD, lambda path: path.write_bytes(b"network"))
+    lineage.add(RECORD._replace(uid="g001-03"), lambda path: path.write_bytes(b"network"))
+    lineage.add_failure("g001-04", "no memory")
+    damaged = {"offspring/g001-02": "offspring/g001-02/record.json", "state.json": "state.json",
+               "generations/g001.json": "generations/g001.json", "failures/g001-04.json": "failures/g001-04.json"}
+    for path in damaged.values():
+        (lineage.folder / path).parent.mkdir(exist_ok=True)
+        (lineage.folder / path).write_text("{")
+    view = LineageView(lineage.folder)
+    for again in range(2):
+        assert [record.uid for record in view.records()] == ["g001-03"] and view.failures() == []
+        assert view.read_state() is None and view.generation(1) is None and sorted(view.damaged) == sorted(damaged)
+    assert all((lineage.folder / path).read_text() == "{" for path in damaged.values())
+    assert not (lineage.folder / "aside").exists()
+
+
 def test_what_was_lost_can_be_pardoned(lineage):
     lineage.add_failure("g001-02", "no data", fatal=True)
     lineage.pardon("g001-02")
@@ -108,6 +132,18 @@ def test_what_was_lost_can_be_pardoned(lineage):
 def test_an_attempt_is_taken_once(lineage):
     assert lineage.claim("g001-02", "0.0", "job1") and not lineage.claim("g001-02", "0.0", "job2")
     assert lineage.claimant("g001-02", "0.0") == "job1" and lineage.claimant("g001-02", "0.1") is None
+    assert lineage.claim("g001-02", "0.10", "job3") and lineage.claim("g001-02", "1.0", "job4")
+    view = LineageView(lineage.folder)
+    assert view.taker("g001-02", 0) == "job3" and view.taker("g001-02", 1) == "job4" and view.taker("g001-02", 2) is None
+
+
+def test_a_lineage_is_under_way_while_a_tuner_holds_its_lock(lineage):
+    lineage.folder.mkdir()
+    assert not LineageView(lineage.folder).is_under_way()
+    with open(lineage.folder / "tuner.lock", "w") as file:
+        assert not LineageView(lineage.folder).is_under_way()
+        fcntl.flock(file, fcntl.LOCK_EX)
+        assert LineageView(lineage.folder).is_under_way()
 
 
 def test_failures_are_kept(lineage):

@@ -17,7 +17,7 @@ def test_a_built_wheel_works_away_from_the_checkout(tmp_path):
     site = tmp_path / "site"
     zipfile.ZipFile(wheel).extractall(site)
     assert {path.name for path in site.iterdir() if path.is_dir()} >= {"nni_stress", "trials", "reports"}
-    assert not (site / "tests").exists() and (site / "nni_stress" / "loopback.js").exists()
+    assert not (site / "tests").exists() and all((site / "nni_stress" / name).exists() for name in ("loopback.js", "page.css"))
     assert "nni_stress" in (site / "nni_stress_nnictl.pth").read_text()  # at the top, where Python's start reads it
     script = ("import nni_stress, trials.models, reports, sys; assert nni_stress.__file__.startswith(sys.argv[1]); "
               "print(sum(p.numel() for p in trials.models.lenet5().parameters()))")

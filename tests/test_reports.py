@@ -1,9 +1,9 @@
 import pytest
 
 from nni_stress.files import write_json
+from nni_stress.render import generations_table, offspring_line
 from reports import stress_study
 from reports.figures import draw_frontier, frontier_facts
-from reports.render import generations_table, offspring_line
 from tests.test_evolution import record
 
 LINEAGE = [record(0), record(1, 0, 0.88, 400, "g000-00"), record(1, 1, 0.95, 800, "g000-00"), record(2, 0, 0.6, 100, "g001-00")]

@@ -11,8 +11,8 @@ from pathlib import Path
 from nni_stress import evolution, launch
 from nni_stress.files import write_json
 from nni_stress.lineage import Lineage, Record
+from nni_stress.render import generations_table, offspring_line
 from reports.figures import draw_frontier, frontier_facts
-from reports.render import generations_table, offspring_line
 
 
 class Progress:
