@@ -24,4 +24,8 @@ test: install
 test-all: install
 	$(BIN)/python -m pytest
 
-.PHONY: install demo test test-all
+# Some 200 faults against real experiments; half an hour, more where the machine has other work.
+test-faults: install
+	$(BIN)/python -m tests.faults
+
+.PHONY: install demo test test-all test-faults

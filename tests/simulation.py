@@ -4,8 +4,6 @@ What is simulated is NNI's runtime: one first-in-first-out queue of parameters, 
 lineage and the trial's acceptance of parameters are the real ones; the real manager runs in test_experiment and in the
 fault campaign.
 """
-import random
-
 from nni_stress.lineage import FOUNDER, Record
 from nni_stress.manager import Job
 from nni_stress.receiving import accept

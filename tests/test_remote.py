@@ -7,7 +7,7 @@ import psutil
 import pytest
 import yaml
 
-from nni_stress import launch, listening
+from nni_stress import launch
 from nni_stress.lineage import Lineage
 
 from .workers import SSHD, Workers, answers, free_ports, own_network_possible, processes_of, wait_until

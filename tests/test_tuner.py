@@ -5,7 +5,7 @@ import pytest
 
 from nni_stress import StressTuner, evolution
 from nni_stress.lineage import Lineage
-from tests.simulation import SPACE, SimulatedManager, survivors
+from tests.simulation import SimulatedManager, survivors
 
 
 def make(lineage, **changes):

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import psutil
 
-from nni_stress import launch, listening
+from nni_stress import listening
 
 SSHD = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin:/usr/local/sbin")
 
