@@ -235,7 +235,7 @@ class Barrier:
                 continue
             if self._time_limit is not None and overstayed > self._time_limit:
                 self._lineage.add_failure(uid, f"took longer than the time limit of {self._time_limit:g} s")
-            elif job is not None and job.status == "USER_CANCELED":
+            elif job is not None and not job.alive and self.manager.cancelled_by_user(job.id):
                 self._lineage.add_failure(uid, "was stopped by the user")
             elif job is None or not job.alive:
                 self._send_again_or_bury(uid, job.id if job else None, 1, "its process was killed")

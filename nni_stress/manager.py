@@ -1,10 +1,13 @@
 """NNI's manager, as the tuner it runs sees it. Without a manager (in tests, in a shell) there are no jobs."""
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import sqlite3
 import sys
 import time
+from pathlib import Path
 from typing import Any, NamedTuple
 
 OUR_LINE = "nni-stress: "  # how a line of ours begins among NNI's
@@ -86,6 +89,16 @@ class Manager:
         except requests.HTTPError:  # the manager knows no other answer, whether there is no such job or it is in trouble
             return next((job for job in self.jobs() if job.id == id), None)
         return found and Job(found["trialJobId"], found["status"], _submitted(found))
+
+    def cancelled_by_user(self, id: str) -> bool:
+        """Whether the user ended a job. Its status does not say: a job that a signal ended is USER_CANCELED, too."""
+        database = Path(os.environ.get("NNI_LOG_DIRECTORY", "/nonexistent")).parent / "db" / "nni.sqlite"
+        query = "select count(*) from TrialJobEvent where trialJobId = ? and event = 'USER_TO_CANCEL'"
+        try:
+            with contextlib.closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=5)) as events:
+                return events.execute(query, (id,)).fetchone()[0] > 0
+        except sqlite3.Error:
+            return False
 
     def stopping(self) -> bool:
         """Whether the experiment is being stopped: it then cancels its trials, which says nothing about them."""

@@ -176,6 +176,13 @@ def _mend_several_outputs(model_speedup):
     speedup_class.indirect_backward = indirect_backward
 
 
+def _mend_patience(module) -> None:
+    """nnictl gives its manager three seconds to answer, which a machine with other work to do may not: give it fifteen."""
+    check = module._check_rest_server
+    if inspect.signature(check).parameters["retry"].default < 15:
+        module._check_rest_server = functools.partial(check, retry=15)
+
+
 _MENDS = {
     _mend_tensor_functions: "common.concrete_trace_utils.concrete_tracer",
     _mend_purity: "common.concrete_trace_utils.concrete_tracer",
@@ -185,6 +192,7 @@ _MENDS = {
     evaluator_repairs.mend_transformers: "compression.utils.evaluator",
     _mend_modes: "compression.speedup.model_speedup",
     _mend_several_outputs: "compression.speedup.model_speedup",
+    _mend_patience: "experiment.launcher",
     guards.guard_experiments: "experiment.experiment",
     guards.guard_nnictl: "tools.nnictl.launcher",
     guards.guard_updates: "tools.nnictl.updater",

@@ -41,6 +41,9 @@ class SimulatedManager:
     def job(self, id):
         return Job(id, self.statuses[id], self.submitted[id]) if id in self.statuses else None
 
+    def cancelled_by_user(self, id):
+        return self.statuses[id] == "USER_CANCELED"
+
     def stopping(self):
         return False
 

@@ -330,3 +330,32 @@ def test_a_layer_behind_an_lstm_is_sped_up():
     small, masked = _speed_up(Recurrent().eval(), (4, 7, 8), [{"op_names": ["hidden"], "sparse_ratio": 0.5}])
     words = torch.rand(4, 7, 8)
     assert small.hidden.out_features == 12 and torch.allclose(small(words), masked(words), atol=1e-6)
+
+
+def test_nnictl_waits_for_a_manager_that_starts_slowly(port):
+    """As on a machine with other work to do: it answers after six seconds, where NNI gives it three."""
+    import http.server
+    import threading
+    import time
+
+    from nni.experiment import launcher
+
+    class Manager(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b'{"status": "RUNNING"}')
+
+        def log_message(self, *arguments):
+            """Nothing."""
+
+    def serve():
+        time.sleep(6)
+        with http.server.HTTPServer(("127.0.0.1", port), Manager) as server:
+            server.handle_request()
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    launcher._check_rest_server(port)
+    thread.join(timeout=5)
+    assert not thread.is_alive()
