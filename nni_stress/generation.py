@@ -15,6 +15,7 @@ from torch import nn
 
 from . import cost, latency, networks, receiving
 from .arguments import Arguments
+from .batches import answer, arguments_of
 from .evolution import seed_of
 from .lineage import FOUNDER, Lineage, Record
 from .screening import Screen
@@ -34,9 +35,10 @@ class Task:
     network
         Makes the founder's network, untrained.
     example_input
-        One batch of inputs, of any size.
+        One batch of inputs, of any size: a tensor, or a tuple of tensors for a network that takes several.
     loader
-        Makes the training batches (inputs, targets) of one epoch from a generator that shuffles them; has a length.
+        Makes the training batches (inputs, targets) of one epoch from a generator that shuffles them; has a length. Inputs are
+        like the example; targets are whatever the loss takes: tensors, lists of mappings, ...
     loss
         Loss of (outputs, targets), a scalar.
     fidelity
@@ -52,7 +54,7 @@ class Task:
     """
 
     network: Callable[[], nn.Module]
-    example_input: torch.Tensor
+    example_input: torch.Tensor | tuple[torch.Tensor, ...]
     loader: Callable[[torch.Generator], Batches]
     loss: Callable[[Any, Any], torch.Tensor]
     fidelity: Callable[[nn.Module, str], float]
@@ -100,7 +102,7 @@ def _endless(task: Task, seed: int) -> Batches:
 def _optimize(network, optimizer, loss_function, batch):
     inputs, targets = batch
     optimizer.zero_grad()
-    loss = loss_function(network(inputs), targets)
+    loss = loss_function(answer(network, inputs), targets)
     if not torch.isfinite(loss):
         raise FloatingPointError(f"the training loss became {loss.item()}")
     loss.backward()
@@ -146,7 +148,7 @@ def stress_evaluator(ancestor: nn.Module, task: Task, epochs: float, learning_ra
     if not steps:
         return None, 0
     optimizer = nni.trace(task.optimizer)(ancestor.parameters(), lr=learning_rate)
-    return TorchEvaluator(training_func, optimizer, lambda batch, model: task.loss(model(batch[0]), batch[1])), steps
+    return TorchEvaluator(training_func, optimizer, lambda batch, model: task.loss(answer(model, batch[0]), batch[1])), steps
 
 
 def _stressed_rate(progress: float) -> float:
@@ -235,7 +237,7 @@ def _judge(network, task, parameters, lineage, untrained, seconds) -> Record:
     founder, share = lineage.record(FOUNDER), None
     if parameters["latency"] and founder:
         first = networks.load(lineage.network_path(FOUNDER), task.network)
-        share = latency.ratio(network, first, (task.example_input,))
+        share = latency.ratio(network, first, arguments_of(task.example_input))
     record = Record(
         uid=parameters["uid"], generation=parameters["generation"], ancestor=parameters["ancestor"],
         other=parameters["other"], latency=share,
