@@ -12,7 +12,7 @@ setup(
     long_description_content_type="text/markdown",
     python_requires=">=3.10,<3.14",
     packages=find_packages(include=["nni_stress*", "trials*", "reports*"]),
-    package_data={"nni_stress": ["loopback.js"]},
+    package_data={"nni_stress": ["loopback.js", "templates/*"]},
     install_requires=[
         "nni>=3.0,<4",
         "torch>=2.0",

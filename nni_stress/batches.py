@@ -1,4 +1,4 @@
-"""Batches of any structure: a network may take several inputs, and targets may be lists of mappings, as detectors have them."""
+"""Batches of any structure: a network may take several inputs, and targets may be lists of mappings, as of detectors."""
 from __future__ import annotations
 
 from typing import Any, Mapping

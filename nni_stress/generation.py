@@ -37,8 +37,8 @@ class Task:
     example_input
         One batch of inputs, of any size: a tensor, or a tuple of tensors for a network that takes several.
     loader
-        Makes the training batches (inputs, targets) of one epoch from a generator that shuffles them; has a length. Inputs are
-        like the example; targets are whatever the loss takes: tensors, lists of mappings, ...
+        Makes the training batches (inputs, targets) of one epoch from a generator that shuffles them; has a length. Inputs
+        are like the example; targets are whatever the loss takes: tensors, lists of mappings, ...
     loss
         Loss of (outputs, targets), a scalar.
     fidelity

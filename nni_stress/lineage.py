@@ -235,6 +235,20 @@ class Lineage:
             return None
 
 
+def find_lineage(folder: str | Path) -> Lineage:
+    """The lineage that a folder is, or holds: a run's folder, or NNI's folder of the experiment.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is none.
+    """
+    for home in (Path(folder), Path(folder, "lineage"), Path(folder, "checkpoint", "lineage")):
+        if (home / "state.json").is_file() or (home / "offspring").is_dir():
+            return Lineage(home)
+    raise FileNotFoundError(f"no lineage in {folder}: expected state.json there, in lineage or in checkpoint/lineage")
+
+
 def _check(record: Record, uid: str) -> None:
     if record.uid != uid:
         raise ValueError(f"uid must be {uid}, but got {record.uid!r}")

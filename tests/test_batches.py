@@ -39,7 +39,8 @@ def make_task(inputs_as=tuple):
             return -float(loss(network.eval()(left, right), targets))
 
     return Task(network=TwoEyes, example_input=inputs_as((left[:3], right[:3])), loader=lambda generator: data, loss=loss,
-                fidelity=fidelity, founder_epochs=10, founder_learning_rate=1e-2, screening=(inputs_as((left, right)), targets))
+                fidelity=fidelity, founder_epochs=10, founder_learning_rate=1e-2,
+                screening=(inputs_as((left, right)), targets))
 
 
 @pytest.mark.parametrize("inputs_as", [tuple, list])
@@ -71,7 +72,7 @@ def test_the_first_targets_of_every_structure():
     assert all(torch.equal(one, boxes[:3]) for one in found["both"])
 
 
-@pytest.mark.parametrize("targets", [torch.rand(2), [{}, {}], {"boxes": torch.rand(2, 4)}, (torch.rand(3, 1), torch.rand(2)), []])
+@pytest.mark.parametrize("targets", [torch.rand(2), [{}, {}], {"boxes": torch.rand(2, 4)}, (torch.rand(3), torch.rand(2)), []])
 def test_targets_for_another_number_of_examples_are_refused(targets):
     with pytest.raises(ValueError, match=r"as many targets as inputs, but got (2|0) and 3"):
         batches.first(targets, 1, of=3)

@@ -19,10 +19,12 @@ def test_a_built_wheel_works_away_from_the_checkout(tmp_path):
     assert {path.name for path in site.iterdir() if path.is_dir()} >= {"nni_stress", "trials", "reports"}
     assert not (site / "tests").exists() and (site / "nni_stress" / "loopback.js").exists()
     script = ("import nni_stress, trials.models, reports, sys; assert nni_stress.__file__.startswith(sys.argv[1]); "
-              "print(sum(p.numel() for p in trials.models.lenet5().parameters()))")
+              "print(sum(p.numel() for p in trials.models.lenet5().parameters())); "
+              "from nni_stress.starting_files import *; write_starting_files(Path('new'))")
     done = subprocess.run([sys.executable, "-c", script, str(site)], cwd=tmp_path, capture_output=True, text=True,
                           env={"PYTHONPATH": str(site), "PATH": "/usr/bin:/bin"})
     assert done.stdout == "431080\n", done.stderr
+    assert {path.name for path in (tmp_path / "new").iterdir()} == {"stress.yml", "search_space.yml", "trial.py"}
 
 
 def test_the_tuner_imports_without_torch():
