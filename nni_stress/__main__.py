@@ -27,12 +27,30 @@ def unregister(commands) -> None:
 
 
 @command
-def status(commands) -> None:
-    from .status import add_arguments, run
+def init(commands) -> None:
+    from . import starting_files
 
-    parser = commands.add_parser("status", help="a lineage as it stands, in the terminal and as a page")
-    add_arguments(parser)
-    parser.set_defaults(run=run)
+    _add(commands, "init", "write a stress.yml, a search space and a trial to start from", starting_files)
+
+
+@command
+def status(commands) -> None:
+    from . import status
+
+    _add(commands, "status", "a lineage as it stands, in the terminal and as a page", status)
+
+
+@command
+def export(commands) -> None:
+    from . import exporting
+
+    _add(commands, "export", "write the network of an offspring, with its record and an ONNX file", exporting)
+
+
+def _add(commands, name: str, help: str, module) -> None:
+    parser = commands.add_parser(name, help=help)
+    module.add_arguments(parser)
+    parser.set_defaults(run=module.run)
 
 
 def _registration():

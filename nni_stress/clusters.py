@@ -11,6 +11,7 @@ from nni.common.concrete_trace_utils import concrete_trace
 from torch import nn
 
 from . import cost
+from .batches import arguments_of
 from .labels import FIXED, Labels, depthwise
 from .modes import evaluating
 
@@ -46,7 +47,7 @@ class ClusterGraph:
     """
 
     def __init__(self, network: nn.Module, example_input: Any):
-        inputs = tuple(example_input) if isinstance(example_input, (tuple, list)) else (example_input,)
+        inputs = arguments_of(example_input)
         try:
             with evaluating(network):
                 labels = Labels(concrete_trace(network, inputs), len(inputs[0]))
@@ -59,7 +60,7 @@ class ClusterGraph:
         sizes = [group.clusters for group in self.groups]
         self._other_parameters = self._other_macs = 0
         self._other_parameters = cost.synapses(network) - self.parameters(sizes)
-        self._other_macs = cost.macs(network, inputs[0]) - self.macs(sizes) if len(inputs) == 1 else 0
+        self._other_macs = cost.macs(network, inputs) - self.macs(sizes)
 
     def _find_groups(self, labels: Labels) -> None:
         layers = [(name, [labels.root(label) for label in layer.outputs.tolist()], layer)

@@ -5,6 +5,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from .batches import arguments_of
 from .modes import evaluating
 
 
@@ -14,10 +15,10 @@ def synapses(network: nn.Module) -> int:
 
 
 @torch.no_grad()
-def macs(network: nn.Module, example_input: torch.Tensor) -> int:
+def macs(network: nn.Module, example_input: torch.Tensor | tuple[torch.Tensor, ...]) -> int:
     """Multiply-accumulates of convolutions and matrix products for one input (the first of `example_input`'s batch)."""
     with evaluating(network), FlopCounterMode(display=False) as counter:
-        network(example_input[:1])
+        network(*(inputs[:1] for inputs in arguments_of(example_input)))
     return counter.get_total_flops() // 2
 
 

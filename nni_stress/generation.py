@@ -15,6 +15,7 @@ from torch import nn
 
 from . import cost, networks, receiving
 from .arguments import Arguments
+from .batches import arguments_of
 from .evolution import seed_of
 from .files import read_json, write_json
 from .lineage import FOUNDER, Lineage, Record
@@ -150,13 +151,9 @@ def _used(network: nn.Module, whole: nn.Module, task: Task, resource: str) -> fl
     """Share of the resource of a whole that a network uses."""
     if resource == "latency":
         from . import latency
-        return latency.ratio(network, whole, _inputs(task))
+        return latency.ratio(network, whole, arguments_of(task.example_input))
     used = cost.synapses if resource == "parameters" else lambda it: cost.macs(it, task.example_input)
     return used(network) / used(whole)
-
-
-def _inputs(task: Task) -> tuple:
-    return tuple(task.example_input) if isinstance(task.example_input, (tuple, list)) else (task.example_input,)
 
 
 def _judge(network, task, parameters, lineage, untrained, seconds, origins) -> Record:

@@ -13,7 +13,7 @@ import warnings
 
 import wrapt
 
-from . import evaluator_repairs, guards
+from . import evaluator_repairs, guards, speedup_repairs
 
 _log = logging.getLogger(__name__)
 
@@ -192,6 +192,7 @@ _MENDS = {
     evaluator_repairs.mend_transformers: "compression.utils.evaluator",
     _mend_modes: "compression.speedup.model_speedup",
     _mend_several_outputs: "compression.speedup.model_speedup",
+    speedup_repairs.mend_single_values: "compression.speedup.model_speedup",
     _mend_patience: "experiment.launcher",
     guards.guard_experiments: "experiment.experiment",
     guards.guard_nnictl: "tools.nnictl.launcher",

@@ -211,6 +211,6 @@ class Resources:
             self.set_keep(options[option])
             return judge(show(generate_sparsity(scores[option], self._spaces)), examples)
 
-        best = screening.fittest(len(options), loss, len(judge.inputs))
+        best = screening.fittest(len(options), loss, judge.examples)
         self.set_keep(options[best])
         return scores[best]

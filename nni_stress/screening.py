@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from .batches import answer, arguments_of, first
 from .modes import evaluating
 
 # The standard deviation of the logarithm of a group's size among candidates, and the least share of the budget they use.
@@ -93,15 +94,18 @@ class Screen:
         Loss of (outputs, targets), a scalar.
     """
 
-    def __init__(self, inputs: Tensor, targets: Any, loss: Callable[[Any, Any], Tensor]):
-        if len(inputs) != len(targets) or not len(inputs):
-            raise ValueError(f"screening needs as many targets as inputs, but got {len(targets)} and {len(inputs)}")
+    def __init__(self, inputs: Any, targets: Any, loss: Callable[[Any, Any], Tensor]):
+        self.examples = len(arguments_of(inputs)[0])
+        first(targets, self.examples, self.examples)  # complains where the numbers differ
+        if not self.examples:
+            raise ValueError("screening needs examples, but got 0 and 0")
         self.inputs, self.targets, self.loss = inputs, targets, loss
 
     @torch.no_grad()
     def __call__(self, network: nn.Module, examples: int) -> float:
         """Loss of the network on the first `examples`; batch norm statistics are re-estimated on them, and restored."""
-        inputs, targets = self.inputs[:examples], self.targets[:examples]
+        inputs = tuple(one[:examples] for one in arguments_of(self.inputs))
+        targets = first(self.targets, examples, self.examples)
         norms = [m for m in network.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm) and m.track_running_stats]
         before = [(norm.momentum, {k: v.clone() for k, v in norm.named_buffers(recurse=False)}) for norm in norms]
         try:
@@ -110,10 +114,10 @@ class Screen:
                     norm.train()
                     norm.momentum = 1.0  # the statistics of these examples alone
                 if norms:
-                    network(inputs)
+                    answer(network, inputs)
                 for norm in norms:
                     norm.eval()
-                return float(self.loss(network(inputs), targets))
+                return float(self.loss(answer(network, inputs), targets))
         finally:
             for norm, (momentum, buffers) in zip(norms, before):
                 norm.momentum = momentum

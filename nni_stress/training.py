@@ -9,6 +9,8 @@ import nni
 import torch
 from torch import nn
 
+from .batches import answer
+
 # Of the stress phase: its learning rate rises for this share, while importance is gathered in calm, and falls to that share.
 WARM_UP, COOL_DOWN = 0.1, 0.1
 
@@ -24,9 +26,10 @@ class Task:
     network
         Makes the founder's network, untrained.
     example_input
-        One batch of inputs, of any size.
+        One batch of inputs, of any size: a tensor, or a tuple of tensors for a network that takes several.
     loader
-        Makes the training batches (inputs, targets) of one epoch from a generator that shuffles them; has a length.
+        Makes the training batches (inputs, targets) of one epoch from a generator that shuffles them; has a length. Inputs
+        are like the example; targets are whatever the loss takes: tensors, lists of mappings, ...
     loss
         Loss of (outputs, targets), a scalar.
     fidelity
@@ -42,7 +45,7 @@ class Task:
     """
 
     network: Callable[[], nn.Module]
-    example_input: torch.Tensor
+    example_input: torch.Tensor | tuple[torch.Tensor, ...]
     loader: Callable[[torch.Generator], Batches]
     loss: Callable[[Any, Any], torch.Tensor]
     fidelity: Callable[[nn.Module, str], float]
@@ -86,7 +89,7 @@ def _endless(task: Task, seed: int) -> Batches:
 def _optimize(network, optimizer, loss_function, batch):
     inputs, targets = batch
     optimizer.zero_grad()
-    loss = loss_function(network(inputs), targets)
+    loss = loss_function(answer(network, inputs), targets)
     if not torch.isfinite(loss):
         raise FloatingPointError(f"the training loss became {loss.item()}")
     loss.backward()
@@ -109,7 +112,7 @@ def stress_evaluator(ancestor: nn.Module, task: Task, epochs: float, learning_ra
     if not steps:
         return None, 0
     optimizer = nni.trace(task.optimizer)(ancestor.parameters(), lr=learning_rate)
-    return TorchEvaluator(training_func, optimizer, lambda batch, model: task.loss(model(batch[0]), batch[1])), steps
+    return TorchEvaluator(training_func, optimizer, lambda batch, model: task.loss(answer(model, batch[0]), batch[1])), steps
 
 
 def _stressed_rate(progress: float) -> float:

@@ -32,7 +32,7 @@ from tests.simulation import SPACE
 from tests.test_tuner import consistent
 
 ROOT = Path(__file__).parent.parent
-POPULATION, GENERATIONS, PER_EXPERIMENT, PATIENCE = 3, 4, 6, 150
+POPULATION, GENERATIONS, PER_EXPERIMENT, PATIENCE = 3, 4, 6, 120
 TRIAL = tuple(f"trial {mishap}" for mishap in (*BEFORE, *AFTER))
 RUNNING = ("trial killed from outside", "shell of a trial killed", "trial cancelled by the user", "trial added by the user",
            "wrong search space", "new search space", "hostile parameters")
@@ -118,9 +118,12 @@ class Campaign:
             self.experiment.stop()
 
     def _to_the_end(self) -> None:
-        deadline, resumes = time.time() + PATIENCE, 0
+        resumes, seen, since = 0, None, time.time()
         while (status := self._status()) != "DONE":
-            assert time.time() < deadline, f"the experiment hangs, {status}"
+            now = status, sorted(path.name for path in self.lineage.folder.glob("*/*"))
+            if now != seen:
+                seen, since = now, time.time()
+            assert time.time() < since + PATIENCE, f"the experiment hangs, {status}"
             if status in ("ERROR", "GONE"):
                 resumes += 1
                 assert resumes < 4, f"the experiment does not get over: {self.reasons[-1:]}"

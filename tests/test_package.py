@@ -20,10 +20,12 @@ def test_a_built_wheel_works_away_from_the_checkout(tmp_path):
     assert not (site / "tests").exists() and all((site / "nni_stress" / name).exists() for name in ("loopback.js", "page.css"))
     assert "nni_stress" in (site / "nni_stress_nnictl.pth").read_text()  # at the top, where Python's start reads it
     script = ("import nni_stress, trials.models, reports, sys; assert nni_stress.__file__.startswith(sys.argv[1]); "
-              "print(sum(p.numel() for p in trials.models.lenet5().parameters()))")
+              "print(sum(p.numel() for p in trials.models.lenet5().parameters())); "
+              "from nni_stress.starting_files import *; write_starting_files(Path('new'))")
     done = subprocess.run([sys.executable, "-c", script, str(site)], cwd=tmp_path, capture_output=True, text=True,
                           env={"PYTHONPATH": str(site), "PATH": "/usr/bin:/bin"})
     assert done.stdout == "431080\n", done.stderr
+    assert {path.name for path in (tmp_path / "new").iterdir()} == {"stress.yml", "search_space.yml", "trial.py"}
 
 
 def test_the_tuner_imports_without_torch():

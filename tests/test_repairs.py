@@ -359,3 +359,22 @@ def test_nnictl_waits_for_a_manager_that_starts_slowly(port):
     launcher._check_rest_server(port)
     thread.join(timeout=5)
     assert not thread.is_alive()
+
+
+class BoxAndScore(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.body, self.head = nn.Conv2d(1, 8, 3), nn.Linear(8 * 36, 5)
+
+    def forward(self, images):
+        found = self.head(torch.relu(self.body(images)).flatten(1))
+        return torch.cat([found[:, :4], torch.sigmoid(found[:, 4:])], 1)
+
+
+def test_a_head_of_which_one_value_goes_its_own_way_stays_whole():
+    """NNI took the score of a detector for no activation, and cut it out of the head."""
+    torch.manual_seed(0)
+    small, masked = _speed_up(BoxAndScore().eval(), (4, 1, 8, 8), [{"op_names": ["body"], "sparse_ratio": 0.5}])
+    images = torch.rand(4, 1, 8, 8)
+    assert small.body.out_channels == 4 and small.head.out_features == 5
+    assert torch.allclose(small(images), masked(images), atol=1e-6)

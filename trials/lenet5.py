@@ -12,7 +12,7 @@ from trials.data.images import NAMES
 from trials.models import lenet5
 
 
-def make_task(data: str, data_dir: str | None, batch_size: int, founder_epochs: int) -> Task:
+def make_task(data: str = "digits", data_dir: str | None = None, batch_size: int = 32, founder_epochs: int = 30) -> Task:
     images = load_images(data, data_dir)
     return Task(
         network=lenet5,
