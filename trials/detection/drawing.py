@@ -39,14 +39,14 @@ def draw_side_by_side(path: str | Path, images: Tensor, found: Mapping[str, Sequ
     if not found or not len(images) or any(len(detections) != len(images) for detections in found.values()):
         counts = {title: len(detections) for title, detections in found.items()}
         raise ValueError(f"as many detections of each network as images are drawn, but got {len(images)} images and {counts}")
-    import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.colors import hsv_to_rgb
     from matplotlib.figure import Figure
 
     height, width = images.shape[2:]
     figure = Figure(figsize=(4 * len(found), 4 * len(images) * height / width + 0.4), layout="constrained")
     axes = figure.subplots(len(images), len(found), squeeze=False)
-    colours = matplotlib.colormaps["tab10" if len(names) <= 10 else "tab20"].colors
+    colours = hsv_to_rgb([(index / len(names), 0.9, 0.8) for index in range(len(names))])
     for row, image in enumerate(images):
         shown = _visible(image)
         for column, (title, detections) in enumerate(found.items()):
@@ -59,10 +59,10 @@ def draw_side_by_side(path: str | Path, images: Tensor, found: Mapping[str, Sequ
                 for box in corners(targets[row][present(targets[row])][:, 1:]).tolist():
                     _draw_box(panel, box, (width, height), "white", linestyle=(0, (4, 3)), linewidth=1)
             for box, score, label in _by_score(detections[row], least):
-                colour = colours[label % len(colours)]
-                left, top = _draw_box(panel, box, (width, height), colour, linewidth=2)
-                panel.text(left, top, f"{names[label]} {score:.2f}", color="white", fontsize=8, va="bottom", clip_on=True,
-                           bbox={"facecolor": colour, "edgecolor": "none", "pad": 1})
+                left, top = _draw_box(panel, box, (width, height), colours[label], linewidth=2)
+                panel.text(left, top, f"{names[label]} {score:.2f}", color="white", fontsize=8, clip_on=True,
+                           va="bottom" if box[1] > 0.06 else "top",  # else it would be cut off
+                           bbox={"facecolor": colours[label], "edgecolor": "none", "pad": 1})
     FigureCanvasAgg(figure).print_png(str(path))
 
 
