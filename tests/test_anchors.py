@@ -63,7 +63,7 @@ def test_as_many_anchors_as_shapes_are_the_shapes():
 
 
 def test_boxes_that_will_not_do_are_named():
-    with pytest.raises(ValueError, match="sizes must be N x 2 positive numbers, but got a tensor of shape \\(3, 2\\), the least 0"):
+    with pytest.raises(ValueError, match=r"N x 2 positive numbers, but got a tensor of shape \(3, 2\), the least 0"):
         find_anchors(torch.tensor([[1.0, 2.0], [3.0, 0.0], [5.0, 5.0]]), 2)
     with pytest.raises(ValueError, match=r"but got a tensor of shape \(4, 4\)"):
         find_anchors(random_boxes(4))

@@ -38,8 +38,8 @@ def test_average_precision_by_hand():
 
 
 def test_a_difficult_truth_need_not_be_found_and_may_be():
-    not_found, first = [torch.tensor([False, True]), torch.tensor([False])], [torch.tensor([True, False]), torch.tensor([False])]
-    assert by_hand(difficult=not_found) == pytest.approx(1 / 2 * 1 + 1 / 2 * 2 / 3)
+    second, first = ([torch.tensor(flags), torch.tensor([False])] for flags in ([False, True], [True, False]))
+    assert by_hand(difficult=second) == pytest.approx(1 / 2 * 1 + 1 / 2 * 2 / 3)
     assert by_hand(difficult=first) == pytest.approx(1 / 2 * 1 / 2)  # both detections of it are passed over
 
 
@@ -73,7 +73,7 @@ def test_padding_is_no_truth():
 
 
 def test_what_cannot_be_judged_is_named():
-    with pytest.raises(ValueError, match="needs truths, but 1 images of 2 classes have none"):
+    with pytest.raises(ValueError, match="mean average precision needs truths, but 1 images have none of 2 classes"):
         mean_average_precision([detections((0.9, 0, *ONE))], [truths()], 2)
     with pytest.raises(ValueError, match="must be of the same images, but got 1 and 2"):
         match([detections()], [truths(), truths()])
@@ -98,7 +98,8 @@ def random_case(images, classes=3, seed=0, together=False):
     for boxes in rows:
         boxes = torch.stack(boxes)
         moved = boxes.repeat(3, 1)
-        moved[:, 1:] += 0.03 * torch.randn(moved[:, 1:].shape, generator=generator) * (torch.rand(len(moved), 1, generator=generator))
+        spread = 0.03 * torch.rand(len(moved), 1, generator=generator)
+        moved[:, 1:] += spread * torch.randn(moved[:, 1:].shape, generator=generator)
         moved = moved[torch.rand(len(moved), generator=generator) < 0.6]
         elsewhere = torch.rand(4, 5, generator=generator) * 0.3 + 0.1
         moved = torch.cat([moved, elsewhere])
@@ -128,7 +129,8 @@ def by_loops(found, targets, label, overlap, points, difficult):
         else:
             wrong += 1
         curve.append((right, right / (right + wrong)))
-    number = sum(int(row[0]) == label and not flag for rows, flags in zip(targets, difficult) for row, flag in zip(rows, flags))
+    number = sum(int(row[0]) == label and not flag
+                 for rows, flags in zip(targets, difficult) for row, flag in zip(rows, flags))
     if points is None:
         return sum(max(p for r, p in curve if r >= reached) for reached in range(1, right + 1)) / number
     return sum(max([p for r, p in curve if r * (points - 1) >= k * number], default=0) for k in range(points)) / points

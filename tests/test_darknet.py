@@ -29,8 +29,9 @@ def write(path, convolutions, version=(0, 2, 0), seen=32_013_312):
 def random_convolutions(num_classes=3):
     """Of yolov2-voc.cfg's convolutions, narrowed; the passthrough is the 21st, after the two of the neck."""
     random = np.random.default_rng(0)
-    plan = [(32, 3), (64, 3), (128, 3), (64, 1), (128, 3), (256, 3), (128, 1), (256, 3), (512, 3), (256, 1), (512, 3), (256, 1),
-            (512, 3), (1024, 3), (512, 1), (1024, 3), (512, 1), (1024, 3), (1024, 3), (1024, 3), (64, 1), (1024, 3)]
+    plan = [(32, 3), (64, 3), (128, 3), (64, 1), (128, 3), (256, 3), (128, 1), (256, 3),
+            (512, 3), (256, 1), (512, 3), (256, 1), (512, 3),
+            (1024, 3), (512, 1), (1024, 3), (512, 1), (1024, 3), (1024, 3), (1024, 3), (64, 1), (1024, 3)]
     inputs, convolutions = 3, []
     for index, (filters, size) in enumerate(plan):
         filters = int(filters * WIDTH)

@@ -42,7 +42,8 @@ def by_loops(outputs, targets, coordinates=1.0, object=5.0, no_object=1.0, class
         truths = [row.tolist() for row in targets[image] if row[0] >= 0]
         answering = {}
         for label, x, y, w, h in truths:
-            shapes = [box_iou(corner_tensor(0, 0, w * width, h * height), corner_tensor(0, 0, *anchor)).item() for anchor in ANCHORS]
+            shape = corner_tensor(0, 0, w * width, h * height)
+            shapes = [box_iou(shape, corner_tensor(0, 0, *anchor)).item() for anchor in ANCHORS]
             answering[shapes.index(max(shapes)), int(y * height), int(x * width)] = (int(label), x, y, w, h)
         for anchor, (anchor_width, anchor_height) in enumerate(ANCHORS):
             for row in range(height):
@@ -63,7 +64,8 @@ def by_loops(outputs, targets, coordinates=1.0, object=5.0, no_object=1.0, class
     return {name: value / images for name, value in sums.items()}
 
 
-@pytest.mark.parametrize("weights", [{}, {"coordinates": 2.0, "object": 3.0, "no_object": 0.5, "classes": 4.0, "threshold": 0.2}])
+@pytest.mark.parametrize("weights", [
+    {}, {"coordinates": 2.0, "object": 3.0, "no_object": 0.5, "classes": 4.0, "threshold": 0.2}])
 @pytest.mark.parametrize("seed", range(4))
 def test_every_term_is_what_plain_loops_find(seed, weights):
     outputs, targets = random_case(seed=seed)
@@ -117,7 +119,7 @@ def test_gradients_are_those_of_finite_differences():
 
 
 def test_gradients_are_darknets():
-    """Its region layer sets them directly: weight x (prediction - truth), times the slope of the sigmoid where there is one."""
+    """Its region layer sets them directly: weight x (prediction - truth), times the slope of a sigmoid if there is one."""
     outputs = torch.full((1, 2 * 8, 2, 2), 0.3, dtype=torch.float64, requires_grad=True)
     truth = torch.tensor([[[1, 0.30, 0.75, 0.30, 0.55]]], dtype=torch.float64)
     gradient = torch.autograd.grad(YOLOv2Loss(ANCHORS)(outputs, truth), outputs)[0].view(2, 8, 2, 2)[0, :, 1, 0]
@@ -133,7 +135,8 @@ def test_gradients_are_darknets():
 
 
 def test_of_two_truths_of_one_prediction_the_last_counts():
-    truths = torch.tensor([[[0, 0.30, 0.30, 0.2, 0.3], [2, 0.35, 0.30, 0.2, 0.3], [1, 0.35, 0.30, 0.9, 0.3], [-1, 0, 0, 0, 0]]])
+    truths = torch.tensor([[[0, 0.30, 0.30, 0.2, 0.3], [2, 0.35, 0.30, 0.2, 0.3], [1, 0.35, 0.30, 0.9, 0.3],
+                            [-1, 0, 0, 0, 0]]])
     found = assign(truths, torch.tensor(ANCHORS), 4, 4)
     assert [values.tolist() for values in found[:4]] == [[0, 0], [0, 1], [1, 1], [1, 1]]
     assert found.truths[:, 0].tolist() == [2, 1]
@@ -172,7 +175,7 @@ def test_the_loss_is_a_mean_over_the_batch_and_serves_for_screening():
 def test_what_does_not_go_together_is_named():
     outputs, targets = random_case()
     loss = YOLOv2Loss(ANCHORS)
-    with pytest.raises(ValueError, match=r"outputs for 2 anchors must be B x 2 \* \(5 \+ classes\) x H x W, but got 3 x 15 x 3 x 4"):
+    with pytest.raises(ValueError, match=r"must be B x 2 \* \(5 \+ classes\) x H x W, but got 3 x 15 x 3 x 4"):
         loss(outputs[:, :15], targets)
     with pytest.raises(ValueError, match="targets for 3 images must be 3 x N x 5, but got 2 x 4 x 5"):
         loss(outputs, targets[:2])

@@ -13,7 +13,8 @@ def scene():
     images = torch.full((2, 3, 64, 96), 0.5)
     images[:, :, 10:30, 20:60] = 0.2
     images[0, 0, 0, 0], images[0, 0, 0, 1] = 0, 1
-    both = Detections(torch.tensor([[0.2, 0.15, 0.62, 0.5], [0.7, 0.6, 0.9, 0.95]]), torch.tensor([0.95, 0.6]), torch.tensor([0, 1]))
+    places = torch.tensor([[0.2, 0.15, 0.62, 0.5], [0.7, 0.6, 0.9, 0.95]])
+    both = Detections(places, torch.tensor([0.95, 0.6]), torch.tensor([0, 1]))
     low = both._replace(scores=torch.tensor([0.8, 0.1]))
     none = Detections(torch.zeros(0, 4), torch.zeros(0), torch.zeros(0, dtype=torch.long))
     truths = pad_targets([torch.tensor([[0, 0.41, 0.325, 0.42, 0.35], [1, 0.8, 0.775, 0.2, 0.35]]), torch.zeros(0, 5)])

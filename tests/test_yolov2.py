@@ -11,8 +11,9 @@ from trials.models import yolov2
 from trials.models.yolov2 import darknets_reorg, reorg
 
 # (input channels, filters, size of the kernel, cells between which the input is reduced) of every convolution in order
-LAYERS = [(3, 32, 3, 1), (32, 64, 3, 2), (64, 128, 3, 4), (128, 64, 1, 4), (64, 128, 3, 4), (128, 256, 3, 8), (256, 128, 1, 8),
-          (128, 256, 3, 8), (256, 512, 3, 16), (512, 256, 1, 16), (256, 512, 3, 16), (512, 256, 1, 16), (256, 512, 3, 16),
+LAYERS = [(3, 32, 3, 1), (32, 64, 3, 2), (64, 128, 3, 4), (128, 64, 1, 4), (64, 128, 3, 4),
+          (128, 256, 3, 8), (256, 128, 1, 8), (128, 256, 3, 8),
+          (256, 512, 3, 16), (512, 256, 1, 16), (256, 512, 3, 16), (512, 256, 1, 16), (256, 512, 3, 16),
           (512, 1024, 3, 32), (1024, 512, 1, 32), (512, 1024, 3, 32), (1024, 512, 1, 32), (512, 1024, 3, 32),
           (1024, 1024, 3, 32), (1024, 1024, 3, 32), (512, 64, 1, 16), (1280, 1024, 3, 32), (1024, 125, 1, 32)]
 
@@ -88,7 +89,8 @@ def test_darknets_reorg_has_the_channels_of_ours_but_rows_out_of_step():
 def randomize_statistics(network):
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
-            for values, low in ((module.running_mean, -0.2), (module.running_var, 0.5), (module.weight, 0.5), (module.bias, -0.2)):
+            for values, low in ((module.running_mean, -0.2), (module.running_var, 0.5),
+                                (module.weight, 0.5), (module.bias, -0.2)):
                 nn.init.uniform_(values, low, low + 0.5)
 
 

@@ -10,5 +10,6 @@ from .drawing import draw_side_by_side, precision_table
 from .loss import YOLOv2Loss
 from .targets import pad_targets
 
-__all__ = ["COCO_ANCHORS", "Detections", "VOC_ANCHORS", "YOLOv2Loss", "average_overlap", "average_precisions", "decode", "detect",
-           "detect_all", "draw_side_by_side", "find_anchors", "match", "mean_average_precision", "pad_targets", "precision_table"]
+__all__ = ["COCO_ANCHORS", "Detections", "VOC_ANCHORS", "YOLOv2Loss", "average_overlap", "average_precisions", "decode",
+           "detect", "detect_all", "draw_side_by_side", "find_anchors", "match", "mean_average_precision", "pad_targets",
+           "precision_table"]

@@ -15,9 +15,13 @@ def corners(boxes: Tensor) -> Tensor:
 
 def overlaps(ones: Tensor, others: Tensor) -> Tensor:
     """Intersection over union of boxes, given by their corners; all dimensions but the last are broadcast."""
-    shared = (torch.minimum(ones[..., 2:], others[..., 2:]) - torch.maximum(ones[..., :2], others[..., :2])).clamp(min=0).prod(-1)
-    areas = [(boxes[..., 2:] - boxes[..., :2]).clamp(min=0).prod(-1) for boxes in (ones, others)]
-    return shared / (areas[0] + areas[1] - shared).clamp(min=_LEAST)
+    shared = _area(torch.maximum(ones[..., :2], others[..., :2]), torch.minimum(ones[..., 2:], others[..., 2:]))
+    either = _area(ones[..., :2], ones[..., 2:]) + _area(others[..., :2], others[..., 2:]) - shared
+    return shared / either.clamp(min=_LEAST)
+
+
+def _area(left_top: Tensor, right_bottom: Tensor) -> Tensor:
+    return (right_bottom - left_top).clamp(min=0).prod(-1)
 
 
 def shape_overlaps(sizes: Tensor, others: Tensor) -> Tensor:

@@ -38,7 +38,8 @@ def draw_side_by_side(path: str | Path, images: Tensor, found: Mapping[str, Sequ
     """
     if not found or not len(images) or any(len(detections) != len(images) for detections in found.values()):
         counts = {title: len(detections) for title, detections in found.items()}
-        raise ValueError(f"as many detections of each network as images are drawn, but got {len(images)} images and {counts}")
+        raise ValueError(f"a picture needs every network's detections in each image, but got "
+                         f"{len(images)} images and {counts}")
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.colors import hsv_to_rgb
     from matplotlib.figure import Figure

@@ -31,7 +31,7 @@ class YOLOv2Loss:
 
         coordinates   coordinates * (2 - width * height) * 1/2 |t - p|^2, over predictions that answer for a truth
         object        object * 1/2 (IoU of truth and predicted box - objectness)^2, over the same
-        no object     no_object * 1/2 objectness^2, over all others but those whose box has an IoU above `threshold` with a truth
+        no object     no_object * 1/2 objectness^2, over all others but those whose IoU with a truth is above `threshold`
         classes       classes * cross-entropy of the softmax over classes, over predictions that answer for a truth
 
     The halves make gradients those of Darknet. No gradient flows through an IoU. Darknet's pull towards the anchors in the

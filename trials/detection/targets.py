@@ -17,7 +17,7 @@ def pad_targets(truths: Sequence[Tensor]) -> Tensor:
     A row is class, centre x, centre y, width, height, the last four in shares of the image.
     """
     most = max((len(rows) for rows in truths), default=0)
-    padded = torch.full((len(truths), most, 5), 0.0)
+    padded = torch.zeros(len(truths), most, 5)
     padded[..., 0] = PADDING
     for image, rows in zip(padded, truths):
         image[:len(rows)] = rows.reshape(-1, 5)

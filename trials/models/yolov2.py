@@ -20,9 +20,9 @@ class YOLOv2(nn.Module):
                 if entry == "pool":
                     built.append(nn.MaxPool2d(2))
                     continue
-                filters, size = max(1, round(entry[0] * width)), entry[1]
-                built.append(convolution(inputs, filters, size))
-                inputs = filters
+                outputs, size = filters(entry[0], width), entry[1]
+                built.append(convolution(inputs, outputs, size))
+                inputs = outputs
             return nn.Sequential(*built), inputs
 
         self.fine, fine = layers(
@@ -45,9 +45,14 @@ class YOLOv2(nn.Module):
         return self.output(self.head(torch.cat([moved, coarse], 1)))
 
 
-def convolution(inputs: int, filters: int, size: int) -> nn.Sequential:
+def filters(published: int, width: float) -> int:
+    """How many filters a layer has at a width."""
+    return max(1, round(published * width))
+
+
+def convolution(inputs: int, outputs: int, size: int) -> nn.Sequential:
     """A convolution that keeps height and width, its batch norm, and a leaky rectifier of slope 0.1."""
-    return nn.Sequential(nn.Conv2d(inputs, filters, size, padding=size // 2, bias=False), nn.BatchNorm2d(filters),
+    return nn.Sequential(nn.Conv2d(inputs, outputs, size, padding=size // 2, bias=False), nn.BatchNorm2d(outputs),
                          nn.LeakyReLU(0.1, inplace=True))
 
 
@@ -106,6 +111,7 @@ def yolov2(num_classes: int, width: float = 1.0, anchors: int = 5, darknet_reorg
         raise ValueError(f"YOLOv2 needs at least one class and one anchor, but got {num_classes} and {anchors}")
     if not 0 < width:
         raise ValueError(f"width must be positive, but got {width}")
-    if darknet_reorg and max(1, round(64 * width)) % 4:
-        raise ValueError(f"Darknet's reorg needs a multiple of 4 channels, but width={width} gives {max(1, round(64 * width))}")
+    moved = filters(64, width)
+    if darknet_reorg and moved % 4:
+        raise ValueError(f"Darknet's reorg needs a multiple of 4 channels, but width={width} gives {moved}")
     return YOLOv2(num_classes, width, anchors, darknet_reorg)
