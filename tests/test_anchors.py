@@ -37,6 +37,13 @@ def test_anchors_are_the_means_of_shapes_that_lie_apart():
     assert average_overlap(sizes, anchors) > 0.9
 
 
+def test_even_one_start_finds_shapes_that_are_rare():
+    """Were starts drawn evenly, nearly all of them would fall among the thousand boxes of one shape."""
+    sizes = torch.tensor([[0.5, 1.0]] * 1000 + [[2.0, 1.0]] * 3 + [[3.0, 6.0]] * 3 + [[8.0, 3.0]] * 3)
+    sizes *= 1 + 0.01 * torch.rand(sizes.shape, generator=torch.Generator().manual_seed(0))
+    assert all(average_overlap(sizes[1000:], find_anchors(sizes, 4, seed=seed, starts=1)) > 0.9 for seed in range(3))
+
+
 def test_the_seed_decides_and_the_unit_does_not():
     sizes = random_boxes(500)[:, 2:]
     anchors = find_anchors(sizes, 5, seed=3)

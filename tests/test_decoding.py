@@ -60,6 +60,14 @@ def test_nothing_is_detected_where_no_score_is_high_enough_or_none_is_a_number()
         assert [tuple(values.shape) for values in found] == [(0, 4), (0,), (0,)]
 
 
+def test_a_size_beyond_all_numbers_is_a_box_as_large_as_the_image():
+    outputs = random_outputs(images=1).unflatten(1, (2, 8))
+    outputs[0, 0, 2:4, 1, 1], outputs[0, 0, 4, 1, 1], outputs[0, 0, 5, 1, 1] = 1e4, 50, 50  # an exponential of infinity
+    assert decode(outputs.flatten(1, 2), ANCHORS)[0].isfinite().all()
+    found, = detect(outputs.flatten(1, 2), ANCHORS, most=1000)
+    assert found.boxes[0].tolist() == [0, 0, 1, 1] and len(found.scores) > 10
+
+
 def test_a_network_detects_in_batches_as_at_once_and_keeps_its_mode():
     torch.manual_seed(0)
     network = nn.Sequential(nn.Conv2d(3, 16, 1), nn.BatchNorm2d(16)).train()

@@ -105,7 +105,8 @@ def mean_average_precision(detections: Sequence[Detections], targets: Sequence[T
     """
     found = average_precisions(match(detections, targets, difficult), num_classes, overlap, points)
     if found.isnan().all():
-        raise ValueError(f"mean average precision needs truths, but {len(targets)} images have none of {num_classes} classes")
+        raise ValueError(f"mean average precision needs truths, but {len(targets)} images have none of "
+                         f"{num_classes} classes")
     return float(found.nanmean())
 
 
