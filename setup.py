@@ -40,6 +40,7 @@ setup(
     ],
     extras_require={
         "onnx": ONNX,
-        "test": ["pytest>=7", "pytorch-lightning>=2", "tensorboard", "transformers>=4.30", "accelerate", *ONNX],
+        "test": ["pytest>=7", "pytorch-lightning>=2", "tensorboard", "transformers>=4.30", "accelerate",
+                 "torchmetrics>=1", "pycocotools>=2.0.8", *ONNX],  # these two: the reference of average precision
     },
 )

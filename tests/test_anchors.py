@@ -1,0 +1,78 @@
+import pytest
+import torch
+from torchvision.ops import box_iou
+
+from trials.detection.anchors import average_overlap, find_anchors
+from trials.detection.boxes import corners, overlaps, shape_overlaps
+
+
+def random_boxes(number, seed=0):
+    return torch.rand(number, 4, generator=torch.Generator().manual_seed(seed)) * 0.6 + 0.05
+
+
+def test_overlaps_are_those_of_torchvision():
+    ones, others = random_boxes(40), random_boxes(30, 1)
+    found = overlaps(corners(ones)[:, None], corners(others)[None])
+    assert torch.allclose(found, box_iou(corners(ones), corners(others)), atol=1e-6)
+    zeros = torch.zeros(1, 2)
+    centred = box_iou(torch.cat([-ones[:, 2:], ones[:, 2:]], 1), torch.cat([-others[:, 2:], others[:, 2:]], 1))
+    assert torch.allclose(shape_overlaps(ones[:, 2:], others[:, 2:]), centred, atol=1e-6)
+    assert float(shape_overlaps(zeros, zeros)) == 0
+
+
+def test_overlaps_by_hand():
+    one = torch.tensor([0.5, 0.5, 0.4, 0.4])
+    assert corners(one).tolist() == pytest.approx([0.3, 0.3, 0.7, 0.7])
+    half = corners(torch.tensor([0.6, 0.5, 0.4, 0.4]))  # 0.3 x 0.4 are shared
+    assert float(overlaps(corners(one), half)) == pytest.approx(0.12 / 0.20)
+    assert float(overlaps(corners(one), corners(torch.tensor([0.1, 0.1, 0.2, 0.2])))) == 0
+
+
+def test_anchors_are_the_means_of_shapes_that_lie_apart():
+    generator = torch.Generator().manual_seed(0)
+    centres = torch.tensor([[0.5, 1.0], [2.0, 1.0], [3.0, 6.0], [8.0, 3.0]])
+    sizes = (centres[:, None] * (1 + 0.1 * torch.rand(4, 50, 2, generator=generator))).flatten(0, 1)
+    anchors = find_anchors(sizes, 4)
+    assert torch.allclose(anchors, sizes.view(4, 50, 2).mean(1), atol=1e-5)
+    assert average_overlap(sizes, anchors) > 0.9
+
+
+def test_even_one_start_finds_shapes_that_are_rare():
+    """Were starts drawn evenly, nearly all of them would fall among the thousand boxes of one shape."""
+    sizes = torch.tensor([[0.5, 1.0]] * 1000 + [[2.0, 1.0]] * 3 + [[3.0, 6.0]] * 3 + [[8.0, 3.0]] * 3)
+    sizes *= 1 + 0.01 * torch.rand(sizes.shape, generator=torch.Generator().manual_seed(0))
+    assert all(average_overlap(sizes[1000:], find_anchors(sizes, 4, seed=seed, starts=1)) > 0.9 for seed in range(3))
+
+
+def test_the_seed_decides_and_the_unit_does_not():
+    sizes = random_boxes(500)[:, 2:]
+    anchors = find_anchors(sizes, 5, seed=3)
+    assert torch.equal(anchors, find_anchors(sizes, 5, seed=3))
+    assert torch.allclose(find_anchors(sizes * 13, 5, seed=3), anchors * 13, rtol=1e-5)
+    assert anchors.prod(1).diff().gt(0).all()
+
+
+def test_more_anchors_cover_more_and_beat_plain_squares():
+    sizes = random_boxes(500)[:, 2:]
+    covered = [average_overlap(sizes, find_anchors(sizes, number)) for number in (1, 3, 5, 9)]
+    assert covered == sorted(covered)
+    squares = torch.linspace(0.1, 0.6, 5)[:, None].expand(5, 2)
+    assert covered[2] > average_overlap(sizes, squares)
+    # no single anchor is moved for the better by much: k-means has come to rest near a least distance
+    anchors = find_anchors(sizes, 5)
+    nearest = shape_overlaps(sizes, anchors).argmax(1)
+    assert torch.allclose(anchors, torch.stack([sizes[nearest == index].mean(0) for index in range(5)]), atol=1e-5)
+
+
+def test_as_many_anchors_as_shapes_are_the_shapes():
+    sizes = torch.tensor([[1.0, 2.0], [3.0, 1.0], [5.0, 5.0]]).repeat(4, 1)
+    assert torch.allclose(find_anchors(sizes, 3), sizes[:3])
+
+
+def test_boxes_that_will_not_do_are_named():
+    with pytest.raises(ValueError, match=r"N x 2 positive numbers, but got a tensor of shape \(3, 2\), the least 0"):
+        find_anchors(torch.tensor([[1.0, 2.0], [3.0, 0.0], [5.0, 5.0]]), 2)
+    with pytest.raises(ValueError, match=r"but got a tensor of shape \(4, 4\)"):
+        find_anchors(random_boxes(4))
+    with pytest.raises(ValueError, match="5 anchors need at least as many different boxes, but got 2"):
+        find_anchors(torch.tensor([[1.0, 2.0], [3.0, 1.0]]).repeat(9, 1))
