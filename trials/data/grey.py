@@ -27,7 +27,7 @@ def held_out(count: int) -> tuple[Tensor, Tensor]:
 
 
 def read_grey(name: str, folder: str | None = None) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
-    """The training and test split of ``mnist`` or ``fashion-mnist``: four IDX files in one folder, or as torchvision keeps them.
+    """The training and test split of ``mnist`` or ``fashion-mnist``: four IDX files, or as torchvision keeps them.
 
     Returns
     -------
