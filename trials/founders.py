@@ -73,8 +73,10 @@ def _train(network: nn.Module, task: Task, checkpoint: Path, seed: int, quiet: b
             bar.update()
             bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
             if training.between_epochs:
-                bar.write(f"epoch {training.epoch} of {task.founder_epochs}: validation "
-                          f"{task.fidelity(network, 'validation'):.4f}") if not quiet else None
+                if not quiet:
+                    with torch.random.fork_rng(devices=[]):  # to look on must change nothing
+                        fidelity = task.fidelity(network, "validation")
+                    bar.write(f"epoch {training.epoch} of {task.founder_epochs}: validation {fidelity:.4f}")
                 with atomically(checkpoint) as content:
                     torch.save(dict(recipe=recipe, training=training.state()), content)
 
