@@ -72,7 +72,7 @@ def write_voc(folder, year="2007", parts=("trainval", "test"), images=13, object
             Image.new("RGB", (100, 80), (number, 0, 255)).save(home / "JPEGImages" / f"{stem}.jpg")
             found = objects if objects is not None else [] if number % 3 == 0 else [
                 ("dog", 11, 21, 60, 70, 0), ("person", 1, 1, 20, 30, 1)]
-            (home / "Annotations" / f"{stem}.xml").write_text("<annotation>" + "".join(
+            (home / "Annotations" / f"{stem}.xml").write_text("<annotation><segmented>0</segmented>" + "".join(
                 f"<object><name>{name}</name><difficult>{hard}</difficult><bndbox><xmin>{left}</xmin><ymin>{top}</ymin>"
                 f"<xmax>{right}</xmax><ymax>{bottom}</ymax></bndbox></object>"
                 for name, left, top, right, bottom, hard in found) + "</annotation>")

@@ -6,8 +6,7 @@ import pytest
 import torch
 
 from tests.folders import write_idx
-from trials.data.detection import box_sizes, load_detection, plain_batches, training_batches
-from trials.data.examples import Example
+from trials.data.detection import box_sizes, load_detection, training_batches
 from trials.data.scenes import CLASSES, Garments, Scenes, draw_scene, load_garments
 from trials.data.stored import Stored
 
@@ -51,35 +50,92 @@ def test_a_scene_follows_from_seed_and_index_alone(garments):
         scenes[50]
 
 
-def test_a_box_is_tight_around_what_is_seen_of_its_garment(garments):
-    """The same scene without noise, with and without its garments: they differ inside the boxes, up to their every edge."""
-    checked = 0
-    for seed in range(60):
-        image, boxes, labels = draw_scene(garments, 128, np.random.default_rng(seed))
-        if len(labels) != 1:
-            continue
-        # The garments of the other scene cannot be seen: their brightest pixel is below what a box is drawn around.
-        bare, none, _ = draw_scene(Garments(garments.images // 200, garments.labels), 128, np.random.default_rng(seed))
+def test_boxes_are_tight_around_what_is_seen_of_garments():
+    """The same scenes with and without garments differ in all boxes, up to their every edge, and nowhere else."""
+    frames = np.zeros((1, 28, 28), np.uint8)
+    frames[:, 1:27, 2:26] = 255
+    frames[:, 5:23, 5:23] = 0  # clutter is made of a garment's middle: of these there is none
+    garments, nothing = Garments(frames, np.zeros(1, np.int64)), Garments(frames * 0, np.zeros(1, np.int64))
+    found = 0
+    for index in range(60):
+        image, boxes, _ = draw_scene(garments, 128, (0, index))
+        bare, none, _ = draw_scene(nothing, 128, (0, index))
         assert not len(none)
-        left, top, right, bottom = boxes[0].astype(int)
-        inner, outer = slice(top + 1, bottom - 1), slice(left + 1, right - 1)
-        blurred = np.abs(_smooth(image) - _smooth(bare))
-        outside = np.ones(image.shape[:2], bool)
-        outside[max(top - 3, 0):bottom + 3, max(left - 3, 0):right + 3] = False
-        checked += 1
-        assert blurred[inner, outer].mean() > 3 * (blurred[outside].mean() + 0.1) or blurred[inner, outer].mean() > 10
-    assert checked >= 5
+        differs = (image != bare).any(2)
+        outside = differs.copy()
+        for left, top, right, bottom in boxes.astype(int):
+            outside[max(top - 2, 0):bottom + 2, max(left - 2, 0):right + 2] = False
+            inside = differs[top:bottom, left:right]
+            rows, columns = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))
+            assert max(rows[0], columns[0], len(inside) - 1 - rows[-1], inside.shape[1] - 1 - columns[-1]) <= 2
+            found += 1
+        assert not outside.any()
+    assert found > 120
 
 
-def _smooth(image):
-    return image.astype(np.float32).mean(2)
-
-
-def test_no_garment_hides_most_of_another(garments):
-    overlapping = 0
-    for example in examples(Scenes(garments, 100), 100):
+def test_garments_overlap_but_three_fifths_of_each_can_be_seen():
+    """Of a white square of 0.2 of the image's side at least."""
+    scenes = Scenes(Garments(np.full((1, 28, 28), 255, np.uint8), np.zeros(1, np.int64)), 300, seed=1)
+    overlapping, areas = 0, []
+    for example in examples(scenes, 300):
+        areas += (example.boxes[:, 2:] - example.boxes[:, :2]).prod(1).tolist()
         for number, box in enumerate(example.boxes):
-            others = torch.cat([example.boxes[:number], example.boxes[number + 1:]])
+            others = example.boxes[number + 1:]
             both = (torch.minimum(box[2:], others[:, 2:]) - torch.maximum(box[:2], others[:, :2])).clamp(min=0).prod(1)
-            overlapping += int((both > 0).any())
-    assert overlapping > 30
+            overlapping += int((both > 0).sum())
+    assert overlapping > 100 and min(areas) >= 0.95 * 0.6 * (0.2 * 128) ** 2
+
+
+def test_a_garment_that_is_all_black_is_in_no_scene():
+    scenes = Scenes(Garments(np.zeros((3, 28, 28), np.uint8), np.zeros(3, np.int64)), 20, 64)
+    assert all(e.boxes.shape == (0, 4) and e.image.float().std() > 0 for e in examples(scenes, 20))
+
+
+def test_wrong_scenes_are_refused(garments):
+    with pytest.raises(ValueError, match="the size of scenes must be a multiple of 32, but got 100"):
+        Scenes(garments, 5, 100)
+    with pytest.raises(ValueError, match="at least one scene and one garment, but got 0 and 40"):
+        Scenes(garments, 0)
+    with pytest.raises(ValueError, match="at least one scene and one garment, but got 5 and 0"):
+        Scenes(Garments(garments.images[:0], garments.labels[:0]), 5)
+
+
+def test_no_garment_is_in_two_splits(tmp_path):
+    write_idx(tmp_path, True)
+    parts = load_garments(str(tmp_path))
+    rows = [{image.tobytes() for image in parts[name].images} for name in ("train", "validation", "test")]
+    assert [len(row) for row in rows] == [22, 2, 6] and len(set.union(*rows)) == 30
+
+
+@pytest.mark.skipif(not Path("/usr/share/datasets/fashion-mnist").is_dir(), reason="dataset-fashion-mnist not installed")
+def test_scenes_of_fashion_mnist_have_all_classes_and_splits_of_their_own():
+    data = load_detection("scenes", scenes={"train": 200})
+    assert [len(part) for part in data[1:4]] == [200, 500, 1000] and data.classes == CLASSES
+    labels = torch.cat([data.train[index].labels for index in range(200)])
+    assert torch.bincount(labels, minlength=10).min() > 30
+    assert len(labels) == len(box_sizes(data.train)) > 500
+    assert not torch.equal(data.train[0].image, data.test[0].image)
+
+
+def test_stored_scenes_are_the_scenes_and_are_made_once(garments, tmp_path):
+    scenes = Scenes(garments, 12, 64)
+    stored = Stored(scenes, tmp_path / "scenes", quiet=True)
+    assert len(stored) == 12 and all(same(one, other) for one, other in zip(examples(scenes, 12), examples(stored, 12)))
+    written = (tmp_path / "scenes" / "images.npy").stat().st_mtime_ns
+    again = Stored(scenes, tmp_path / "scenes", quiet=True)
+    assert same(again[11], scenes[11]) and (tmp_path / "scenes" / "images.npy").stat().st_mtime_ns == written
+    for other in (Scenes(garments, 13, 64), Scenes(garments, 12, 96), Scenes(garments, 12, 64, seed=1)):
+        with pytest.raises(ValueError, match="holds another data set"):
+            Stored(other, tmp_path / "scenes", quiet=True)
+
+
+def test_a_batch_of_stored_scenes_is_that_of_the_scenes(garments, tmp_path):
+    data = load_detection("scenes", _garments_folder(tmp_path), {"train": 20, "validation": 2, "test": 2}, 64)
+    stored = data._replace(train=Stored(data.train, tmp_path / "stored", quiet=True))
+    one, other = (list(training_batches(it, 4, torch.Generator().manual_seed(0), (64, 96), 2)) for it in (data, stored))
+    assert all(same(left, right) for left, right in zip(one, other)) and len(one) == len(other) == 5
+
+
+def _garments_folder(folder):
+    write_idx(folder / "garments", True)
+    return str(folder / "garments")

@@ -39,6 +39,8 @@ class FolderExamples(Dataset):
 
     def __getitem__(self, index: int) -> Example:
         """The example. A ValueError that names its number where its annotation is damaged or of an unknown class."""
+        if not 0 <= index < len(self):
+            raise IndexError(f"example {index} of {len(self)}")  # by this a loop over all knows its end
         try:
             image, annotation = self._dataset[index]
             objects = self._parse(annotation)

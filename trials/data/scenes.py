@@ -69,12 +69,12 @@ class Scenes(torch.utils.data.Dataset):
     def __getitem__(self, index: int) -> Example:
         if not 0 <= index < self.count:
             raise IndexError(f"scene {index} of {self.count}")
-        image, boxes, labels = draw_scene(self.garments, self.size, np.random.default_rng((self.seed, index)))
+        image, boxes, labels = draw_scene(self.garments, self.size, (self.seed, index))
         return Example(torch.from_numpy(image).permute(2, 0, 1), torch.from_numpy(boxes), torch.from_numpy(labels),
                        torch.zeros(len(labels), dtype=torch.bool))
 
 
-def draw_scene(garments: Garments, size: int, random: Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def draw_scene(garments: Garments, size: int, seed: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Draw a scene.
 
     Returns
@@ -83,16 +83,17 @@ def draw_scene(garments: Garments, size: int, random: Generator) -> tuple[np.nda
         size x size x 3 bytes; M x 4 float32, left, top, right, bottom in pixels, right and bottom exclusive, tight around
         what can be seen of each garment; M whole numbers. M lies between 0 and 6, and is 0 in about 3 of 100 scenes.
     """
-    image, owner = backdrop(size, random), np.zeros((size, size), np.uint8)  # whose a pixel is; 0 is nobody
-    for _ in range(random.integers(4)):
-        _place(image, _shred(_picked(garments, random)[0], size, random), random)
+    ground, lying, camera = (np.random.default_rng((*seed, part)) for part in range(3))
+    image, owner = backdrop(size, ground), np.zeros((size, size), np.uint8)  # whose a pixel is; 0 is nobody
+    for _ in range(ground.integers(4)):
+        _place(image, _shred(_picked(garments, ground)[0], size, ground), ground)
     labels, wholes = [], []
-    for _ in range(_number(random)):
-        garment, label = _picked(garments, random)
-        patch = _turned(garment, size * random.uniform(*_SIDES), random)
-        if min(patch.shape) >= _LEAST_SIDE and _place(image, patch, random, owner, wholes):
+    for _ in range(_number(lying)):
+        garment, label = _picked(garments, lying)
+        patch = _turned(garment, size * lying.uniform(*_SIDES), lying)
+        if min(patch.shape) >= _LEAST_SIDE and _place(image, patch, lying, owner, wholes):
             labels.append(label)
-    return _photographed(image, random), _boxes(owner, len(labels)), np.array(labels, np.int64)
+    return _photographed(image, camera), _boxes(owner, len(labels)), np.array(labels, np.int64)
 
 
 def _number(random: Generator) -> int:

@@ -22,15 +22,14 @@ class Stored(Dataset):
     examples
         All with images of one size.
     folder
-        Of the two files, images.npy (N x 3 x H x W bytes) and objects.npz. One folder holds one data set: the files are
-        taken as they are if they have as many examples and images of that size.
+        Of the two files, images.npy (N x 3 x H x W bytes) and objects.npz. One folder holds one data set.
     quiet
         Show no progress bar.
 
     Raises
     ------
     ValueError
-        If the folder holds another data set.
+        If the folder holds another data set: of another number or size, or with another last example.
     """
 
     def __init__(self, examples: Dataset, folder: str | Path, quiet: bool = False):
@@ -44,7 +43,8 @@ class Stored(Dataset):
             self._starts, self._boxes, self._labels, self._difficult = (
                 content[name] for name in ("starts", "boxes", "labels", "difficult"))
         wanted, found = (len(examples), *examples[0].image.shape), self._images.shape
-        if wanted != found or not _same(examples[len(examples) - 1], self[len(examples) - 1]):
+        last = len(examples) - 1
+        if wanted != found or not all(map(torch.equal, examples[last], self[last])):
             raise ValueError(f"{folder} holds another data set: its images are {found}, and wanted are {wanted}")
 
     def __len__(self) -> int:
@@ -54,10 +54,6 @@ class Stored(Dataset):
         span = slice(self._starts[index], self._starts[index + 1])
         return Example(torch.from_numpy(self._images[index].copy()), torch.from_numpy(self._boxes[span]),
                        torch.from_numpy(self._labels[span]), torch.from_numpy(self._difficult[span]))
-
-
-def _same(one: Example, other: Example) -> bool:
-    return all(torch.equal(left, right) for left, right in zip(one, other))
 
 
 def _write(examples: Dataset, images: Path, objects: Path, quiet: bool) -> None:
