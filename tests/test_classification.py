@@ -15,7 +15,7 @@ HELD_OUT = {"fashion-mnist": (22, 2, 6), "cifar10": (55, 5, 12), "stl10": (22, 2
 
 @pytest.fixture
 def folder(request, tmp_path, monkeypatch):
-    """A small data set. torchvision compares MD5 sums with those of the published files; here they are those of the small ones."""
+    """A small data set. torchvision takes only files of the published MD5 sums: here, of the sums of the small ones."""
     import torchvision.datasets as published
 
     name = request.param

@@ -30,7 +30,8 @@ def white(image):
     return torch.tensor([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1]).float()
 
 
-@pytest.mark.parametrize("years, sizes", [(("2007",), (12, 1, 13)), (("2012",), (12, 1, 13)), (("2007", "2012"), (24, 2, 13))])
+@pytest.mark.parametrize("years, sizes", [
+    (("2007",), (12, 1, 13)), (("2012",), (12, 1, 13)), (("2007", "2012"), (24, 2, 13))])
 def test_voc_is_read_whichever_years_are_there(years, sizes, tmp_path):
     for year in years:
         write_voc(tmp_path, year, ("train", "val") if years == ("2012",) else ("trainval", "test"))
@@ -113,7 +114,8 @@ def test_objects_that_leave_the_image_leave_the_targets():
 
 def test_boxes_outside_of_an_image_are_cut_and_those_of_nothing_go():
     nan = float("nan")
-    boxes = torch.tensor([[-5, -5, 20, 20], [90, 70, 300, 300], [120, 10, 140, 20], [30, 30, 20, 40], [9, 9, 9, 9], [nan, 0, 5, 5]])
+    boxes = torch.tensor([[-5, -5, 20, 20], [90, 70, 300, 300], [120, 10, 140, 20], [30, 30, 20, 40], [9, 9, 9, 9],
+                          [nan, 0, 5, 5]])
     found = inside(example()._replace(boxes=boxes, labels=torch.arange(6), difficult=torch.zeros(6, dtype=torch.bool)))
     assert found.labels.tolist() == [0, 1] and found.boxes.tolist() == [[0, 0, 20, 20], [90, 70, 100, 80]]
 

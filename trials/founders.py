@@ -56,11 +56,10 @@ def train_founder(task: Task, file: str | Path, seed: int = 0, quiet: bool = Fal
     return networks.load(file, task.network).eval()
 
 
-def existing_founder(file: str | Path | None, command: str) -> str | Path | None:
-    """The founder's file, which a trial only reads. A FileNotFoundError that names the command which makes it."""
-    if file is not None and not Path(file).is_file():
+def existing_founder(file: str | Path, command: str) -> None:
+    """Raise a FileNotFoundError that names the command which makes the founder, where its file does not exist."""
+    if not Path(file).is_file():
         raise FileNotFoundError(f"no founder at {file}: make it by `{command} --train-founder --founder {file}`")
-    return file
 
 
 def _train(network: nn.Module, task: Task, checkpoint: Path, seed: int, quiet: bool) -> None:
