@@ -29,11 +29,12 @@ setup(
     install_requires=[
         "nni>=3.0,<4",
         "torch>=2.0",
-        "torchvision>=0.15",
+        "torchvision>=0.16",
         "scipy>=1.10",
         "matplotlib>=3.7",
         "pyyaml>=6.0",
         "safetensors>=0.4",
+        "tqdm>=4.60",
         "scikit-learn>=1.2",  # its handwritten digits are the default data set
         "setuptools<80.9",  # nnictl imports pkg_resources: gone in 81, and warns at every start from 80.9 on
         "wrapt>=1.15",

@@ -6,8 +6,9 @@ import json
 import math
 import os
 import tempfile
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, Iterator
 
 
 def refuse_code(data: Any) -> None:
@@ -22,13 +23,14 @@ def refuse_code(data: Any) -> None:
             refuse_code(value)
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file such that a reader, or a power cut, finds the old content or the new, never a part."""
+@contextmanager
+def atomically(path: Path) -> Iterator[BinaryIO]:
+    """A file to write, which a reader, or a power cut, finds with its old content or the new, never a part."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(content)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
@@ -36,6 +38,12 @@ def write_atomically(path: Path, content: bytes) -> None:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file whole, or not at all."""
+    with atomically(path) as file:
+        file.write(content)
 
 
 def sync(path: Path) -> None:

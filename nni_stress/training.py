@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Any, Callable, Iterable
+from typing import Any, Callable, Iterable, Iterator
 
 import nni
 import torch
@@ -56,37 +56,100 @@ class Task:
     screening: tuple[Any, Any] | None = None
 
 
+class Training:
+    """A training under way: to iterate over it is to train, and its state between two epochs is all that it needs to go on.
+
+    Parameters
+    ----------
+    network
+        Trained in place.
+    task
+        Its loader may draw from its generator and from torch's, from no other source of chance.
+    epochs
+        A fraction is allowed; the learning rate falls to 0 over them along a cosine.
+    learning_rate
+        The first.
+    seed
+        Of the order of the batches, and of torch's generator: dropout and the like draw from it.
+
+    Attributes
+    ----------
+    step, steps
+        How many optimizer steps were taken, and how many there are in all.
+    """
+
+    def __init__(self, network: nn.Module, task: Task, epochs: float, learning_rate: float, seed: int):
+        torch.manual_seed(seed)
+        self._network, self._task = network, task
+        self._generator = torch.Generator().manual_seed(seed)
+        self._optimizer = task.optimizer(network.parameters(), lr=learning_rate)
+        per_epoch = len(task.loader(torch.Generator()))
+        self.step, self.steps = 0, round(epochs * per_epoch)
+        self._per_epoch = max(1, min(per_epoch, self.steps))
+        self._schedule = torch.optim.lr_scheduler.CosineAnnealingLR(self._optimizer, max(self.steps, 1))
+
+    @property
+    def epoch(self) -> int:
+        """How many epochs were begun; a last, shorter one counts."""
+        return math.ceil(self.step / self._per_epoch)
+
+    @property
+    def between_epochs(self) -> bool:
+        """Whether an epoch, or all, has just ended."""
+        return self.step % self._per_epoch == 0 or self.step == self.steps
+
+    def __iter__(self) -> Iterator[float]:
+        """Take the steps that are left. Each yields its loss.
+
+        Raises
+        ------
+        FloatingPointError
+            If the loss is no longer finite.
+        """
+        batches = _endless(self._task, self._generator)
+        while self.step < self.steps:
+            self._network.train()
+            loss = _optimize(self._network, self._optimizer, self._task.loss, next(batches))
+            self._schedule.step()
+            self.step += 1
+            yield loss
+
+    def state(self) -> dict[str, Any]:
+        """All that the rest of the training depends on, between two epochs; tensors are shared, not copied."""
+        return dict(network=self._network.state_dict(), optimizer=self._optimizer.state_dict(),
+                    schedule=self._schedule.state_dict(), step=self.step, steps=self.steps,
+                    order=self._generator.get_state(), chance=torch.get_rng_state())
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from a state. A ValueError where it is of a training of another length or network."""
+        if state["steps"] != self.steps:
+            raise ValueError(f"the training has {self.steps} steps, but its state is of one with {state['steps']}")
+        try:
+            self._network.load_state_dict(state["network"])
+        except RuntimeError as error:
+            raise ValueError(f"the training's state is of another network: {' '.join(str(error).split())}") from None
+        self._optimizer.load_state_dict(state["optimizer"])
+        self._schedule.load_state_dict(state["schedule"])
+        self._generator.set_state(state["order"])
+        torch.set_rng_state(state["chance"])
+        self.step = state["step"]
+
+
 def train(network: nn.Module, task: Task, epochs: float, learning_rate: float, seed: int,
           after_epoch: Callable[[int], None] | None = None) -> None:
-    """Train for `epochs` (a fraction is allowed), the learning rate falling to 0 along a cosine.
-
-    Raises
-    ------
-    FloatingPointError
-        If the loss is no longer finite.
-    """
-    torch.manual_seed(seed)  # dropout and the like draw from the global generator
-    optimizer = task.optimizer(network.parameters(), lr=learning_rate)
-    batches = _endless(task, seed)
-    steps = round(epochs * len(task.loader(torch.Generator())))
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, max(steps, 1))
-    per_epoch = max(1, round(steps / max(epochs, 1)))
-    network.train()
-    for step in range(1, steps + 1):
-        _optimize(network, optimizer, task.loss, next(batches))
-        schedule.step()
-        if after_epoch and (step % per_epoch == 0 or step == steps):
-            after_epoch(math.ceil(step / per_epoch))
-            network.train()
+    """Be a :class:`Training` from its beginning to its end."""
+    training = Training(network, task, epochs, learning_rate, seed)
+    for _ in training:
+        if after_epoch and training.between_epochs:
+            after_epoch(training.epoch)
 
 
-def _endless(task: Task, seed: int) -> Batches:
-    generator = torch.Generator().manual_seed(seed)
+def _endless(task: Task, generator: torch.Generator) -> Iterator[tuple[Any, Any]]:
     while True:
         yield from task.loader(generator)
 
 
-def _optimize(network, optimizer, loss_function, batch):
+def _optimize(network, optimizer, loss_function, batch) -> float:
     inputs, targets = batch
     optimizer.zero_grad()
     loss = loss_function(answer(network, inputs), targets)
@@ -94,13 +157,14 @@ def _optimize(network, optimizer, loss_function, batch):
         raise FloatingPointError(f"the training loss became {loss.item()}")
     loss.backward()
     optimizer.step()
+    return loss.item()
 
 
 def stress_evaluator(ancestor: nn.Module, task: Task, epochs: float, learning_rate: float, seed: int):
     """NNI's evaluator that trains the ancestor for `epochs`, None where that is nothing, and how many steps these are."""
     from nni.compression.utils.evaluator import TorchEvaluator
 
-    steps, batches = round(epochs * len(task.loader(torch.Generator()))), _endless(task, seed)
+    steps, batches = round(epochs * len(task.loader(torch.Generator()))), _endless(task, torch.Generator().manual_seed(seed))
 
     def training_func(model, optimizer, training_step, lr_schedulers, max_steps, max_epochs):
         model.train()

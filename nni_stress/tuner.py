@@ -115,28 +115,33 @@ class StressTuner(Tuner):
             if found["closed"] is None and ended is None and not self._ancestors_are_sound(counted.values()):
                 self._generations, self._lessons = [], deque(maxlen=MOST_LESSONS)  # what is missing now is made again first
                 continue
-            if found["closed"] is None:
-                self._pardon(number, counted)
+            once = found.get("kept", [])  # those that had a record when the generation closed
+            self._pardon(number, counted if found["closed"] is None else once, found["closed"] is not None)
             records = {uid: self._lineage.sound(uid) for uid in counted}
             if any(record is None and not self._lineage.failure(uid) for uid, record in records.items()):
                 return list(counted.values())
+            for uid in once:
+                if records[uid] is None:
+                    raise RuntimeError(f"{uid} was lost after it was recorded, and when it was made again: "
+                                       f"{self._lineage.failure(uid)['reason']}")
             self._learn(found, records)
             if found["closed"] is None:
-                self._lineage.write_generation(number, {**found, "closed": list(counted)})
+                kept = [uid for uid, record in records.items() if record is not None]
+                self._lineage.write_generation(number, {**found, "closed": list(counted), "kept": kept})
             ended = None
 
     def _ancestors_are_sound(self, offspring) -> bool:
         uids = {uid for parameters in offspring for uid in (parameters["ancestor"], parameters["other"]) if uid is not None}
         return all([self._lineage.sound(uid, with_network=True) for uid in uids])
 
-    def _pardon(self, number: int, counted) -> None:
+    def _pardon(self, number: int, uids, any_reason: bool) -> None:
         """After a resume, what was lost for a reason that held for all, or with its whole generation, may try again."""
         if number in self._seen:
             return
         self._seen.add(number)
-        failures = {uid: self._lineage.failure(uid) for uid in counted}
+        failures = {uid: self._lineage.failure(uid) for uid in uids}
         for uid, failure in failures.items():
-            if failure is not None and (failure["fatal"] or all(failures.values())):
+            if failure is not None and (any_reason or failure["fatal"] or all(failures.values())):
                 self._lineage.pardon(uid)
 
     def _begin(self, number: int) -> dict | str:

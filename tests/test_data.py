@@ -1,27 +1,13 @@
-import gzip
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from nni_stress import cost
+from tests.folders import write_idx
 from trials.data import Batches, accuracy, load_images
 from trials.models import lenet5
-
-
-def write_idx(folder, compress, images=24, wrong=0):
-    """Four small files in the format of MNIST."""
-    random = np.random.default_rng(0)
-    for part, number in (("train", images), ("t10k", 6)):
-        pixels = random.integers(0, 256, (number, 28, 28), np.uint8)
-        labels = random.integers(0, 10, number, np.uint8)
-        for stem, data in ((f"{part}-images-idx3-ubyte", pixels), (f"{part}-labels-idx1-ubyte", labels)):
-            header = bytes([0, 0, 8, data.ndim]) + b"".join(int(n + wrong).to_bytes(4, "big") for n in data.shape)
-            content = header + data.tobytes()
-            folder.mkdir(parents=True, exist_ok=True)
-            (folder / (stem + ".gz" * compress)).write_bytes(gzip.compress(content) if compress else content)
 
 
 def test_digits_are_split_without_overlap():

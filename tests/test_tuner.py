@@ -96,6 +96,27 @@ def test_what_is_damaged_between_two_sessions_is_made_again(tmp_path, monkeypatc
     consistent(lineage, lineage.read_state())
 
 
+@pytest.mark.parametrize("uid", ["g000-00", "g001-02"])
+def test_what_was_recorded_and_cannot_be_made_again_is_tried_again_after_a_resume(tmp_path, monkeypatch, uid):
+    whole = SimulatedManager(make(tmp_path / "whole"))
+    whole.run()
+    first = SimulatedManager(make(tmp_path / "parts"))
+    first.run(until=lambda: len(first.trained) == 14)
+    lineage = Lineage(tmp_path / "parts")
+    (lineage.folder / "offspring" / uid / "record.json").write_text("{")
+    lineage.sound(uid)
+    lineage.add_failure(uid, "out of memory")
+    monkeypatch.setenv("NNI_MODE", "resume")
+    second = SimulatedManager(make(tmp_path / "parts"))
+    second.run(until=lambda: len(second.trained) == 1)
+    assert second.trained == [uid]
+    lineage.set_aside(lineage.folder / "offspring" / uid)
+    lineage.add_failure(uid, "out of memory")
+    third = SimulatedManager(make(tmp_path / "parts"))
+    third.run()
+    assert third.error is None and survivors(third.tuner) == survivors(whole.tuner)
+
+
 def test_an_offspring_that_every_other_would_share_its_fate_with_ends_it_and_a_resume_tries_again(tmp_path, monkeypatch):
     manager = SimulatedManager(make(tmp_path))
     lineage = Lineage(tmp_path)

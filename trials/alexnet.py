@@ -1,0 +1,65 @@
+"""One trial of AlexNet's evolution: `nnictl create --config trials/alexnet.yml` runs it as `python3 -m trials.alexnet`."""
+from __future__ import annotations
+
+import argparse
+import sys
+
+import torch
+from torch.nn import functional
+
+from nni_stress import Task, run_trial
+from trials.data.classification import SIZES, first, load_classification
+from trials.data.images import share_right
+from trials.founders import existing_founder, train_founder
+from trials.models import alexnet
+
+
+def make_task(data: str, data_dir: str | None, image_size: int, batch_size: int, founder_epochs: int,
+              workers: int = 0) -> Task:
+    images = load_classification(data, data_dir, image_size, workers)
+    screening = first(images.plain("validation"), 640 if image_size < 128 else 160)
+    return Task(
+        network=lambda: alexnet(len(images.classes)),
+        example_input=screening[0][:8],
+        loader=lambda generator: images.train(batch_size, generator),
+        loss=functional.cross_entropy,
+        fidelity=lambda network, split: share_right(network, images.plain(split)),
+        founder_epochs=founder_epochs,
+        founder_learning_rate=3e-4,
+        screening=screening,
+    )
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", choices=tuple(SIZES), default="fashion-mnist")
+    parser.add_argument("--data-dir", help="folder of the data; default for fashion-mnist: Debian's, or downloaded")
+    parser.add_argument("--image-size", type=int, help="pixels; default: 96 for stl10, 224 for imagefolder, else 64")
+    parser.add_argument("--batch-size", type=int, default=64)
+    parser.add_argument("--workers", type=int, default=0, help="processes that read an imagefolder's images")
+    parser.add_argument("--threads", type=int, default=1, help="threads of this trial; concurrency x threads = cores")
+    parser.add_argument("--founder", help="file of the founder, which --train-founder makes and trials read; "
+                                          "default: runs/founders/alexnet-DATA-SIZE.safetensors")
+    parser.add_argument("--founder-epochs", type=int, default=8)
+    parser.add_argument("--founder-seed", type=int, default=0)
+    parser.add_argument("--train-founder", action="store_true", help="train the founder, or go on with it, and save it")
+    options = parser.parse_args(arguments)
+    torch.set_num_threads(options.threads)
+    size = options.image_size or SIZES[options.data]
+    founder = options.founder or f"runs/founders/alexnet-{options.data}-{size}.safetensors"
+
+    def task() -> Task:
+        if not options.train_founder:
+            existing_founder(founder, "python -m trials.alexnet")
+        return make_task(options.data, options.data_dir, size, options.batch_size, options.founder_epochs, options.workers)
+
+    if not options.train_founder:
+        return run_trial(task, founder)
+    try:
+        train_founder(task(), founder, options.founder_seed)
+    except (ValueError, OSError, RuntimeError) as error:
+        sys.exit(f"error: {' '.join(str(error).split())}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,110 @@
+"""Training of a founder as a step of its own: shown by a progress bar, resumed where it was interrupted, done once."""
+from __future__ import annotations
+
+import fcntl
+import pickle
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from torch import nn
+from tqdm import tqdm
+
+from nni_stress import Task, networks
+from nni_stress.files import atomically
+from nni_stress.training import Training
+
+
+def train_founder(task: Task, file: str | Path, seed: int = 0, quiet: bool = False) -> nn.Module:
+    """Train the task's founder and save it, unless its file exists.
+
+    After every epoch a checkpoint (network, optimizer, schedule, generators) is written beside the file, as
+    ``<file>.checkpoint``. A run that was killed goes on from there, and ends with the very network of a run that was not.
+
+    Parameters
+    ----------
+    task
+        What the founder is for.
+    file
+        Network file of the founder.
+    seed
+        Of the initial weights, the order of the data, and dropout.
+    quiet
+        Show no progress bar.
+
+    Returns
+    -------
+    nn.Module
+        The founder, in evaluation mode.
+
+    Raises
+    ------
+    ValueError
+        If there is a checkpoint that is damaged, or of a training with another seed, length, learning rate or network.
+    RuntimeError
+        If another process is training this founder.
+    """
+    file = Path(file)
+    checkpoint = file.with_name(file.name + ".checkpoint")
+    with _alone(file):
+        if not file.exists():
+            torch.manual_seed(seed)
+            network = task.network()
+            _train(network, task, checkpoint, seed, quiet)
+            networks.save(network, file)
+        checkpoint.unlink(missing_ok=True)
+    return networks.load(file, task.network).eval()
+
+
+def existing_founder(file: str | Path, command: str) -> None:
+    """Raise a FileNotFoundError that names the command which makes the founder, where its file does not exist."""
+    if not Path(file).is_file():
+        raise FileNotFoundError(f"no founder at {file}: make it by `{command} --train-founder --founder {file}`")
+
+
+def _train(network: nn.Module, task: Task, checkpoint: Path, seed: int, quiet: bool) -> None:
+    training = Training(network, task, task.founder_epochs, task.founder_learning_rate, seed)
+    recipe = dict(seed=seed, epochs=task.founder_epochs, learning_rate=task.founder_learning_rate)
+    if checkpoint.exists():
+        training.restore(_read(checkpoint, recipe))
+    with tqdm(total=training.steps, initial=training.step, unit="step", disable=quiet) as bar:
+        for loss in training:
+            bar.update()
+            bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
+            if training.between_epochs:
+                if not quiet:
+                    with torch.random.fork_rng(devices=[]):  # to look on must change nothing
+                        fidelity = task.fidelity(network, "validation")
+                    bar.write(f"epoch {training.epoch} of {task.founder_epochs}: validation {fidelity:.4f}")
+                with atomically(checkpoint) as content:
+                    torch.save(dict(recipe=recipe, training=training.state()), content)
+
+
+def _read(checkpoint: Path, recipe: dict) -> dict:
+    try:
+        content = torch.load(checkpoint, weights_only=True)  # tensors and plain data: runs no code
+        found, state = content["recipe"], content["training"]
+    except (OSError, RuntimeError, EOFError, KeyError, TypeError, pickle.UnpicklingError) as error:
+        raise ValueError(f"{checkpoint} is damaged, remove it: {' '.join(str(error).split())[:200]}") from None
+    if found != recipe:
+        raise ValueError(f"{checkpoint} is of a training with {_words(found)}, but asked for is {_words(recipe)}")
+    return state
+
+
+def _words(recipe: dict) -> str:
+    return ", ".join(f"{name} {value}" for name, value in recipe.items())
+
+
+@contextmanager
+def _alone(file: Path):
+    """No other process trains this founder at the same time; the lock ends with its process. Leftovers of a kill go."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    lock = file.with_name(f".{file.name}.lock")
+    with open(lock, "w") as held:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise RuntimeError(f"another process is training the founder {file}") from None
+        for half in file.parent.glob(f".{file.name}.checkpoint.*"):
+            half.unlink()
+        yield
