@@ -46,6 +46,7 @@ def keepers_of(folder):
 
 
 @needs_sshd
+@pytest.mark.slow
 def test_two_workers_evolve_two_generations_and_nothing_is_left_on_them(tmp_path, port, workers):
     both = [workers.start("worker1"), workers.start("worker2")]
     config = launch.check_config(write_config(tmp_path, [worker.machine for worker in both]))
@@ -79,6 +80,7 @@ def test_two_workers_evolve_two_generations_and_nothing_is_left_on_them(tmp_path
 
 
 @needs_sshd
+@pytest.mark.slow
 @pytest.mark.skipif(not own_network_possible(), reason="making a network of its own for a worker needs root")
 def test_a_worker_elsewhere_reaches_the_manager_through_the_tunnel_only(tmp_path, port, workers):
     worker = workers.start_elsewhere("worker1")
