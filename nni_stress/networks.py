@@ -72,6 +72,7 @@ def load(path: str | Path, factory: Callable[[], nn.Module]) -> nn.Module:
         if old.dim() != tensor.dim() or old.dtype != tensor.dtype:
             raise ValueError(f"{path}: tensor {name} should be {old.dim()}-dimensional {old.dtype}, "
                              f"but is {tensor.dim()}-dimensional {tensor.dtype}")
+        tensor = tensor.to(old.device)
         if isinstance(old, nn.Parameter):
             setattr(modules[owner], leaf, nn.Parameter(tensor, requires_grad=old.requires_grad))
         else:
