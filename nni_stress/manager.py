@@ -126,7 +126,7 @@ class Manager:
             lines = self._ask("GET", f"trial-file/{job}/stderr").text.strip().splitlines()
         except requests.HTTPError:  # it has none
             return None
-        return f"{lines[-1]} (stderr of trial {job})" if lines else None
+        return f"{lines[-1]} (stderr of trial {job})" if lines and lines != ["stderr is empty."] else None  # NNI's words
 
 
 def _submitted(job: dict) -> Any:
