@@ -107,8 +107,8 @@ class Lineage:
         write_json(self._generation_path(number), content)
 
     def last_search_space(self) -> dict | None:
-        """The search space of the latest generation that was drawn from one."""
-        numbers = range(len(list((self.folder / "generations").glob("g*.json"))), 0, -1)
+        """The search space of the latest generation."""
+        numbers = range(len(list((self.folder / "generations").glob("g*.json"))), -1, -1)
         spaces = ((self.generation(number) or {}).get("space") for number in numbers)
         return next((space for space in spaces if space), (self.read_state() or {}).get("search_space"))
 

@@ -147,7 +147,7 @@ class StressTuner(Tuner):
     def _begin(self, number: int) -> dict | str:
         """Write down what a generation is to be, or say why there is none."""
         if number == 0:
-            content = dict(space=None, suggestions=[None], offspring=[self._parameters(FOUNDER, 0, [], {})])
+            content = dict(space=self._space, suggestions=[None], offspring=[self._parameters(FOUNDER, 0, [], {})])
         else:
             plan = evolution.plan(self._generations, self._rules)
             if plan.end is not None:

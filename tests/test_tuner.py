@@ -183,9 +183,10 @@ def test_a_search_space_may_change_and_a_wrong_one_changes_nothing(tmp_path, cap
 
 
 @pytest.mark.parametrize("damage_state", [False, True])
-def test_after_a_resume_with_a_wrong_search_space_the_last_good_one_holds(tmp_path, monkeypatch, damage_state):
+@pytest.mark.parametrize("trained", [0, 7])
+def test_after_a_resume_with_a_wrong_search_space_the_last_good_one_holds(tmp_path, monkeypatch, damage_state, trained):
     first = SimulatedManager(make(tmp_path))
-    first.run(until=lambda: len(first.trained) == 7)
+    first.run(until=lambda: len(first.trained) == trained)
     if damage_state:
         (tmp_path / "state.json").write_text("{")
     monkeypatch.setenv("NNI_MODE", "resume")
