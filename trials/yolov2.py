@@ -42,7 +42,7 @@ def load_detector(data: str, data_dir: str | None, size: int | None, scenes: int
 
 
 def make_task(data: str = "scenes", data_dir: str | None = None, size: int | None = None, width: float = 1.0,
-              batch_size: int = 16, founder_epochs: int = 40, workers: int = 0, scenes: int | None = None,
+              batch_size: int = 16, founder_epochs: int = 30, workers: int = 0, scenes: int | None = None,
               multi_scale: bool = False) -> Task:
     images, size, anchors = load_detector(data, data_dir, size, scenes)
     sizes = training_sizes(size) if multi_scale else (size,)
@@ -98,7 +98,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--threads", type=int, default=1, help="threads of this trial; concurrency x threads = cores")
     parser.add_argument("--founder", help="file of the founder, which --train-founder makes and trials read; "
                                           "default: runs/founders/yolov2-DATA-SIZE.safetensors")
-    parser.add_argument("--founder-epochs", type=int, default=40)
+    parser.add_argument("--founder-epochs", type=int, default=30)
     parser.add_argument("--founder-seed", type=int, default=0)
     parser.add_argument("--train-founder", action="store_true", help="train the founder, or go on with it, and save it")
     parser.add_argument("--weights", help="Darknet's .weights file to start the founder's training from; of a network of "
