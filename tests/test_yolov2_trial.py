@@ -85,7 +85,8 @@ def test_founder_and_survivor_are_compared_in_a_picture_and_a_table(evolved, dat
 def test_all_trials_have_the_same_anchors(evolved, data):
     task, other = evolved[0], make_task("scenes", data, **SMALL)
     assert task.loss.anchors == other.loss.anchors and len(task.loss.anchors) == 5
-    once, twice = (torch.tensor(one.loss.anchors).mean() for one in (task, make_task("scenes", data, **{**SMALL, "size": 128})))
+    larger = make_task("scenes", data, **{**SMALL, "size": 128})
+    once, twice = (torch.tensor(one.loss.anchors).mean() for one in (task, larger))
     assert 1.8 < twice / once < 2.2  # in cells
 
 
@@ -174,7 +175,8 @@ def test_an_evolution_of_yolov2_through_nnictl(data, tmp_path, port):
     config["tuner"]["codeDirectory"] = str(ROOT)
     config["tuner"]["classArgs"].update(population_size=2, generations=1, tolerance=1.0)
     (tmp_path / "space.yml").write_text(yaml.safe_dump({
-        "environmental_factor": {"_type": "uniform", "_value": [0.05, 0.1]}, "candidates": {"_type": "choice", "_value": [3]},
+        "environmental_factor": {"_type": "uniform", "_value": [0.05, 0.1]},
+        "candidates": {"_type": "choice", "_value": [3]},
         "stress_epochs": {"_type": "choice", "_value": [0.5]}, "recovery_epochs": {"_type": "choice", "_value": [1]}}))
     (tmp_path / "yolov2.yml").write_text(yaml.safe_dump(config))
 

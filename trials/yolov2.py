@@ -80,8 +80,9 @@ def compare_survivor(name: str, folder: str, options: argparse.Namespace) -> Non
     lineage = Lineage(find_lineage(name))
     survivor = best_survivor(lineage)
     images, size, anchors = load_detector(options.data, options.data_dir, options.size, options.scenes)
-    found = {title: networks.load(lineage.network_path(uid), lambda: yolov2(len(images.classes), options.width, len(anchors)))
-             for title, uid in (("founder", FOUNDER), (f"{survivor.uid}, {survivor.efficiency:.1f}x", survivor.uid))}
+    titles = {"founder": FOUNDER, f"{survivor.uid}, {survivor.efficiency:.1f}x": survivor.uid}
+    found = {title: networks.load(lineage.network_path(uid), lambda: yolov2(len(images.classes), anchors=len(anchors)))
+             for title, uid in titles.items()}
     print(compare(found, plain_batches(images.test, _DRAWN, size), anchors, images.classes, folder))
 
 
