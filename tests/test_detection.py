@@ -6,7 +6,8 @@ from nni_stress import Task, cost
 from nni_stress.arguments import Arguments
 from nni_stress.generation import stress_and_synthesize
 from nni_stress.training import train
-from trials.detection import YOLOv2Loss, detect_all, find_anchors, mean_average_precision, pad_targets
+from trials.detection import (ClippedAdam, YOLOv2Loss, detect_all, find_anchors, mean_average_precision, pad_targets,
+                              precision)
 from trials.models import yolov2
 
 CLASSES = 3
@@ -61,3 +62,38 @@ def test_a_founder_learns_to_detect_and_an_offspring_of_a_fifth_of_it_still_does
     train(offspring, task, 25, 2e-3, 0)
     assert 0.19 <= cost.synapses(offspring) / synapses <= 0.2
     assert task.fidelity(offspring, "test") > founder - 0.1
+
+
+class FindsOne(torch.nn.Module):
+    """Whatever the image: one thing of class 0, half as large as the image, in its left upper quarter."""
+
+    def forward(self, images):
+        outputs = torch.zeros(len(images), 7, 2, 2)
+        outputs[:, 4] = -20
+        outputs[:, 4:, 0, 0] = torch.tensor([20.0, 20, -20])
+        return outputs
+
+
+def test_precision_counts_no_difficult_object_as_missed():
+    targets = torch.tensor([[[0, 0.25, 0.25, 0.5, 0.5], [1, 0.75, 0.75, 0.5, 0.5]]]).repeat(3, 1, 1)
+    for hard, expected in ((True, 1.0), (False, 0.5)):
+        difficult = torch.tensor([[False, hard]]).repeat(3, 1)
+        batches = [(torch.zeros(len(part), 3, 64, 64), part, flags)
+                   for part, flags in zip(targets.split(2), difficult.split(2))]
+        assert precision(FindsOne(), batches, [(1.0, 1.0)], 2) == pytest.approx(expected)
+
+
+def test_only_large_gradients_are_clipped():
+    def moved(optimizer, gradients):
+        weights = [torch.ones(2, requires_grad=True) for _ in range(2)]
+        optimizer = optimizer(weights, lr=0.1)
+        for gradient in gradients:
+            for weight in weights:
+                weight.grad = torch.tensor([gradient, 0.0])
+            optimizer.step()
+        return weights[0][0].item(), torch.stack([weight.grad for weight in weights]).norm().item()
+
+    assert moved(ClippedAdam, [1.0, 14.0]) == moved(torch.optim.Adam, [1.0, 14.0])
+    clipped, plain = (moved(optimizer, [1.0, 1e6, 1.0]) for optimizer in (ClippedAdam, torch.optim.Adam))
+    assert clipped[0] != pytest.approx(plain[0], abs=1e-3)
+    assert moved(ClippedAdam, [1e6])[1] == pytest.approx(20, rel=1e-4)

@@ -11,6 +11,10 @@ from torch import Tensor, nn
 from .yolov2 import YOLOv2
 
 
+class OtherHead(ValueError):
+    """A .weights file has another detection head than the network, or none."""
+
+
 class Header(NamedTuple):
     """Version of the file, how many images the network has seen in training, and the header's length in bytes."""
 
@@ -83,7 +87,7 @@ def load_darknet(network: YOLOv2, path: str | Path, backbone_only: bool = False)
     slots = _slots([network.fine, network.coarse] if backbone_only else [network])
     wanted, found, rest = sum(slot.numel() for slot in slots), *divmod(len(content) - header.length, 4)
     if rest or found < wanted or (found > wanted and not backbone_only):
-        raise ValueError(f"{path} {_misfit(network, wanted, found + rest / 4, backbone_only)}")
+        raise _misfit(network, path, wanted, found + rest / 4, backbone_only)
     values = torch.from_numpy(np.frombuffer(content, "<f4", wanted, offset=header.length).astype(np.float32))
     if not torch.isfinite(values).all():
         raise ValueError(f"{path} is damaged: {int((~torch.isfinite(values)).sum())} of its numbers are not finite")
@@ -91,6 +95,27 @@ def load_darknet(network: YOLOv2, path: str | Path, backbone_only: bool = False)
         for slot, part in zip(slots, values.split([slot.numel() for slot in slots])):
             slot.copy_(part.view(slot.shape))
     return header
+
+
+def start_from(network: YOLOv2, path: str | Path) -> bool:
+    """Read a .weights file as the start of a training: all of it, or its backbone alone where the rest does not suit.
+
+    Returns
+    -------
+    bool
+        Whether all was read. The backbone alone is, where the file holds no more, or is of another number of classes.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        As for :func:`load_darknet`.
+    """
+    try:
+        load_darknet(network, path)
+        return True
+    except OtherHead:
+        load_darknet(network, path, backbone_only=True)
+        return False
 
 
 def _slots(parts: list[nn.Module]) -> list[Tensor]:
@@ -106,12 +131,14 @@ def _slots(parts: list[nn.Module]) -> list[Tensor]:
     return slots
 
 
-def _misfit(network, wanted: int, found: float, backbone_only: bool) -> str:
+def _misfit(network, path: Path, wanted: int, found: float, backbone_only: bool) -> ValueError:
     """What is wrong with a file of so many numbers."""
     per_output = network.output.weight[0].numel() + 1
     outputs, rest = divmod(found - wanted + per_output * network.output.out_channels, per_output)
     if not backbone_only and not rest and outputs > 0 and found != wanted:
-        return (f"is of a network with {int(outputs)} outputs, anchors x (5 + classes), but this one has "
-                f"{network.output.out_channels}; backbone_only=True leaves the head as it is")
+        return OtherHead(f"{path} is of a network with {int(outputs)} outputs, anchors x (5 + classes), but this one has "
+                         f"{network.output.out_channels}; backbone_only=True leaves the head as it is")
     which = "backbone" if backbone_only else "network"
-    return f"is too {'short' if found < wanted else 'long'}: the {which} has {wanted} numbers, but the file {found:g}"
+    backbone = sum(slot.numel() for slot in _slots([network.fine, network.coarse]))
+    return (OtherHead if found == backbone else ValueError)(
+        f"{path} is too {'short' if found < wanted else 'long'}: the {which} has {wanted} numbers, but the file {found:g}")
