@@ -80,7 +80,10 @@ class Campaign:
         outcome = outcome if not (left := self._left_behind()) else f"FAILED: left behind {left}"
         if self.disk:
             shutil.copytree(self.folder / "disk", self.folder / "copy")
-            subprocess.run(["umount", str(self.folder / "disk")], capture_output=True)
+            for _ in range(40):  # what has just ended may hold it for a moment
+                if subprocess.run(["umount", str(self.folder / "disk")], capture_output=True).returncode == 0:
+                    break
+                time.sleep(0.5)
             (self.folder / "disk").rmdir()
             (self.folder / "copy").rename(self.folder / "disk")
         return dict(kinds=self.kinds, faults=self.faults, reasons=self.reasons, outcome=outcome,
