@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 import subprocess
 import sys
 import time
@@ -75,8 +76,17 @@ class Experiment:
         return found and found.group(1)
 
     def stop(self) -> None:
-        """Stop the manager and all it started."""
-        _nnictl("stop", self.id)
+        """Stop the manager and all it started. nnictl does not always get it done at the first time."""
+        for _ in range(3):
+            _nnictl("stop", self.id)
+            for _ in range(40):
+                if not self._answers():
+                    return
+                time.sleep(0.5)
+
+    def _answers(self) -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
 
 
 def _our_line(text: str) -> str | None:
