@@ -40,6 +40,11 @@ class Rules(NamedTuple):
     resource: str = "parameters"
     constraints: Mapping[str, float] = {}
 
+    @classmethod
+    def of(cls, state: Mapping) -> "Rules":
+        """The rules that a lineage's state names; a KeyError where one is missing."""
+        return cls(**{name: state[name] for name in cls._fields})
+
     def resources(self) -> set[str]:
         """All that matters to this evolution."""
         return {self.resource, *self.constraints}

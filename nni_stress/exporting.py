@@ -31,7 +31,7 @@ def best_survivor(lineage: Lineage) -> Record:
     path, generations = lineage.folder / "state.json", []
     try:
         state = read_json(path)
-        rules = evolution.Rules(**{name: state[name] for name in evolution.Rules._fields})
+        rules = evolution.Rules.of(state)
         while (path := lineage.folder / "generations" / f"g{len(generations):03d}.json").exists():
             counted = read_json(path)["closed"]
             if counted is None:

@@ -15,6 +15,7 @@ import safetensors.torch
 import torch
 from torch import nn
 
+from .batches import arguments_of
 from .files import write_atomically
 from .modes import evaluating
 
@@ -121,7 +122,7 @@ def export_onnx(network: nn.Module, path: str | Path, example_input: Any, dynami
     except ImportError as error:
         raise ImportError(f"export_onnx needs onnxscript and onnxruntime, but {error.name} is missing: "
                           f"pip install nni-stress[onnx]") from None
-    inputs = tuple(example_input) if isinstance(example_input, (tuple, list)) else (example_input,)
+    inputs = arguments_of(example_input)
     seen = tuple(torch.cat([x, x]) for x in inputs) if dynamic_batch and len(inputs[0]) == 1 else inputs
     shapes = tuple({0: torch.export.Dim("batch")} for _ in inputs) if dynamic_batch else None
     with evaluating(network), torch.no_grad(), tempfile.TemporaryDirectory() as folder, _unheard():

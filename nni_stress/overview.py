@@ -103,7 +103,7 @@ def _state(lineage: LineageView) -> tuple[dict, evolution.Rules]:
     missing = [name for name in evolution.Rules._fields if name not in state]
     if missing:
         raise ValueError(f"{path} must name the rules of an evolution, but lacks {', '.join(missing)}")
-    rules = evolution.Rules(**{name: state[name] for name in evolution.Rules._fields})
+    rules = evolution.Rules.of(state)
     try:
         check_values(rules._asdict())
         for name in ("generation", "incarnation", "population_size"):

@@ -8,9 +8,9 @@ import torch
 from torch.nn import functional
 
 from nni_stress import Task, run_trial
+from trials import founders
 from trials.data.classification import SIZES, first, load_classification
 from trials.data.images import share_right
-from trials.founders import existing_founder, train_founder
 from trials.models import alexnet
 
 
@@ -37,12 +37,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--image-size", type=int, help="pixels; default: 96 for stl10, 224 for imagefolder, else 64")
     parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--workers", type=int, default=0, help="processes that read an imagefolder's images")
-    parser.add_argument("--threads", type=int, default=1, help="threads of this trial; concurrency x threads = cores")
-    parser.add_argument("--founder", help="file of the founder, which --train-founder makes and trials read; "
-                                          "default: runs/founders/alexnet-DATA-SIZE.safetensors")
-    parser.add_argument("--founder-epochs", type=int, default=8)
-    parser.add_argument("--founder-seed", type=int, default=0)
-    parser.add_argument("--train-founder", action="store_true", help="train the founder, or go on with it, and save it")
+    founders.add_arguments(parser, "alexnet", epochs=8)
     options = parser.parse_args(arguments)
     torch.set_num_threads(options.threads)
     size = options.image_size or SIZES[options.data]
@@ -50,13 +45,13 @@ def main(arguments: list[str] | None = None) -> None:
 
     def task() -> Task:
         if not options.train_founder:
-            existing_founder(founder, "python -m trials.alexnet")
+            founders.existing_founder(founder, "python -m trials.alexnet")
         return make_task(options.data, options.data_dir, size, options.batch_size, options.founder_epochs, options.workers)
 
     if not options.train_founder:
         return run_trial(task, founder)
     try:
-        train_founder(task(), founder, options.founder_seed)
+        founders.train_founder(task(), founder, options.founder_seed)
     except (ValueError, OSError, RuntimeError) as error:
         sys.exit(f"error: {' '.join(str(error).split())}")
 

@@ -62,7 +62,7 @@ def run(config_file: Path, runs: Path, seed: int, port: int) -> Path:
 
 def _sum_up(lineage: Lineage, folder: Path, seed: int, seconds: float, experiment: str) -> None:
     records, state = lineage.records(), lineage.read_state()
-    rules = evolution.Rules(**{name: state[name] for name in evolution.Rules._fields})
+    rules = evolution.Rules.of(state)
     survivors = evolution.line(evolution.by_generation(records), rules)
     founder, survivor = survivors[0], survivors[-1]
     print(f"\nThe evolution ended: {state['finished']}.\n\n{generations_table(records, survivors)}\n")

@@ -1,6 +1,7 @@
 """Training of a founder as a step of its own: shown by a progress bar, resumed where it was interrupted, done once."""
 from __future__ import annotations
 
+import argparse
 import fcntl
 import pickle
 from contextlib import contextmanager
@@ -54,6 +55,16 @@ def train_founder(task: Task, file: str | Path, seed: int = 0, quiet: bool = Fal
             networks.save(network, file)
         checkpoint.unlink(missing_ok=True)
     return networks.load(file, task.network).eval()
+
+
+def add_arguments(parser: argparse.ArgumentParser, name: str, epochs: int) -> None:
+    """Let a trial's command line take threads and founder; `name` is the network's, `epochs` how long it trains."""
+    parser.add_argument("--threads", type=int, default=1, help="threads of this trial; concurrency x threads = cores")
+    parser.add_argument("--founder", help="file of the founder, which --train-founder makes and trials read; "
+                                          f"default: runs/founders/{name}-DATA-SIZE.safetensors")
+    parser.add_argument("--founder-epochs", type=int, default=epochs)
+    parser.add_argument("--founder-seed", type=int, default=0)
+    parser.add_argument("--train-founder", action="store_true", help="train the founder, or go on with it, and save it")
 
 
 def existing_founder(file: str | Path, command: str) -> None:

@@ -13,10 +13,10 @@ from nni_stress import Task, networks, run_trial
 from nni_stress.exporting import best_survivor
 from nni_stress.finding import find_lineage
 from nni_stress.lineage import FOUNDER, Lineage
+from trials import founders
 from trials.data.detection import NAMES, SIZES, Detection, box_sizes, load_detection, plain_batches, training_batches
 from trials.detection import ClippedAdam, YOLOv2Loss, compare, find_anchors, precision
 from trials.detection.targets import PADDING
-from trials.founders import existing_founder, train_founder
 from trials.models import yolov2
 from trials.models.darknet import start_from
 from trials.models.yolov2 import STRIDE
@@ -96,12 +96,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--scenes", type=int, help="number of training scenes; default: 10,000")
     parser.add_argument("--multi-scale", action="store_true", help="train at sizes from 3/4 to 3/2 of --size as well")
     parser.add_argument("--workers", type=int, default=0, help="processes that make or read training images")
-    parser.add_argument("--threads", type=int, default=1, help="threads of this trial; concurrency x threads = cores")
-    parser.add_argument("--founder", help="file of the founder, which --train-founder makes and trials read; "
-                                          "default: runs/founders/yolov2-DATA-SIZE.safetensors")
-    parser.add_argument("--founder-epochs", type=int, default=30)
-    parser.add_argument("--founder-seed", type=int, default=0)
-    parser.add_argument("--train-founder", action="store_true", help="train the founder, or go on with it, and save it")
+    founders.add_arguments(parser, "yolov2", epochs=30)
     parser.add_argument("--weights", help="Darknet's .weights file to start the founder's training from; of a network of "
                                           "other classes, and of one without a head, the backbone")
     parser.add_argument("--compare", metavar="FOLDER|ID", help="draw what founder and best survivor of this run or "
@@ -117,7 +112,7 @@ def main(arguments: list[str] | None = None) -> None:
 
     def task() -> Task:
         if not options.train_founder:
-            existing_founder(founder, "python -m trials.yolov2")
+            founders.existing_founder(founder, "python -m trials.yolov2")
         return make_task(options.data, options.data_dir, size, options.width, options.batch_size, options.founder_epochs,
                          options.workers, options.scenes, options.multi_scale)
 
@@ -127,7 +122,7 @@ def main(arguments: list[str] | None = None) -> None:
         if options.compare:
             compare_survivor(options.compare, options.to, options)
         else:
-            train_founder(started(task(), options.weights), founder, options.founder_seed)
+            founders.train_founder(started(task(), options.weights), founder, options.founder_seed)
     except (ValueError, OSError, RuntimeError) as error:
         sys.exit(f"error: {' '.join(str(error).split())}")
 
