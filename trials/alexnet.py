@@ -14,10 +14,11 @@ from trials.data.images import share_right
 from trials.models import alexnet
 
 
-def make_task(data: str, data_dir: str | None, image_size: int, batch_size: int, founder_epochs: int,
-              workers: int = 0) -> Task:
-    images = load_classification(data, data_dir, image_size, workers)
-    screening = first(images.plain("validation"), 640 if image_size < 128 else 160)
+def make_task(data: str = "fashion-mnist", data_dir: str | None = None, image_size: int | None = None, batch_size: int = 64,
+              founder_epochs: int = 8, workers: int = 0) -> Task:
+    size = image_size or SIZES[data]
+    images = load_classification(data, data_dir, size, workers)
+    screening = first(images.plain("validation"), 640 if size < 128 else 160)
     return Task(
         network=lambda: alexnet(len(images.classes)),
         example_input=screening[0][:8],
