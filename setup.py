@@ -28,8 +28,8 @@ setup(
     cmdclass={"build_py": BuildWithHook},
     install_requires=[
         "nni>=3.0,<4",
-        "torch>=2.0",
-        "torchvision>=0.16",
+        "torch>=2.4",
+        "torchvision>=0.19",
         "scipy>=1.10",
         "matplotlib>=3.7",
         "pyyaml>=6.0",

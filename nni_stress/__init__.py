@@ -16,6 +16,7 @@ _HOMES = {
     "PrunerArguments": "arguments",
     "Screen": "screening",
     "Task": "training",
+    "FusedAdam": "training",
     "run_trial": "generation",
     "save": "networks",
     "load": "networks",

@@ -167,6 +167,15 @@ def test_images_without_boxes_only_ask_for_no_objects():
         assert [term.item() for term in terms] == pytest.approx([0, 0, float(objectness.square().sum() / 2 / 3), 0])
 
 
+@pytest.mark.parametrize("type", [torch.bfloat16, torch.float16])
+def test_outputs_of_half_precision_are_judged_in_float32(type):
+    outputs, targets = random_case()
+    loss = YOLOv2Loss(ANCHORS)
+    with torch.autocast("cpu", torch.bfloat16, enabled=type == torch.bfloat16):
+        found = loss(outputs.to(type), targets.float())
+    assert found.dtype == torch.float32 and torch.equal(found, loss(outputs.to(type).float(), targets.float()))
+
+
 def test_the_loss_is_a_mean_over_the_batch_and_serves_for_screening():
     outputs, targets = random_case()
     loss = YOLOv2Loss(ANCHORS)

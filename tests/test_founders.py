@@ -110,6 +110,8 @@ def test_a_checkpoint_of_another_training_or_none_is_refused(tmp_path):
         train_founder(task, file, seed=2, quiet=True)
     with pytest.raises(ValueError, match="epochs 6, .* but asked for is seed 1, epochs 7"):
         train_founder(make_task(epochs=7), file, seed=1, quiet=True)
+    with pytest.raises(ValueError, match="type float32, but asked for is .*, type bfloat16"):
+        train_founder(dataclasses.replace(task, autocast=torch.bfloat16), file, seed=1, quiet=True)
     with pytest.raises(ValueError, match="is of another network"):
         train_founder(make_task(network=lambda: nn.Sequential(nn.Linear(6, 3))), file, seed=1, quiet=True)
     whole = checkpoint.read_bytes()

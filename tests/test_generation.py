@@ -2,13 +2,16 @@
 import dataclasses
 
 import pytest
+import torch
 
-from nni_stress import cost, networks
+from nni_stress import FusedAdam, cost, networks
 from nni_stress.arguments import Arguments
 from nni_stress.files import read_json
 from nni_stress.generation import make_founder, make_offspring, stress_and_synthesize
 from nni_stress.lineage import FOUNDER, Lineage
+from nni_stress.training import Training
 from trials.lenet5 import make_task
+from trials.models import lenet5
 
 QUICK = dict(stress_epochs=0.2, recovery_epochs=0.2, candidates=1)
 
@@ -94,3 +97,36 @@ def test_what_is_not_finite_is_lost_with_its_reason(task, lineage):
     with pytest.raises(FloatingPointError, match="the training loss became nan"):
         make_offspring(broken, parameters("g001-70", arguments=QUICK), lineage)
     assert lineage.record("g001-70") is None
+
+
+def test_in_bfloat16_offspring_are_as_good_and_their_synapses_float32(task, lineage, tmp_path):
+    """Tolerance: a point of the validation fidelity; 400 images, so four of them."""
+    made = {}
+    for type in (None, torch.bfloat16):
+        other = dataclasses.replace(task, autocast=type, founder_epochs=8)
+        folder = Lineage(tmp_path / str(type))
+        founder = make_founder(other, parameters(FOUNDER), folder, None)
+        offspring = make_offspring(other, parameters("g001-00", arguments={**QUICK, "recovery_epochs": 4}), folder)
+        network = networks.load(folder.network_path("g001-00"), task.network)
+        assert {parameter.dtype for parameter in network.parameters()} == {torch.float32}
+        made[type] = founder.validation, offspring.validation, weights(network)
+    one, other = made.values()
+    assert other[0] > one[0] - 0.01 and other[1] > one[1] - 0.01
+    assert one[2].shape != other[2].shape or not torch.equal(one[2], other[2])  # it did compute otherwise
+
+
+def test_the_fused_optimizer_takes_the_steps_of_adam():
+    """Tolerance: what rounding in another order amounts to in twenty steps."""
+    def trained(optimizer):
+        torch.manual_seed(0)
+        network = lenet5()
+        task = dataclasses.replace(make_task("digits", None, 32, 1), optimizer=optimizer)
+        training = Training(network, task, 20 / 31, 1e-3, seed=0)
+        assert len(list(training)) == 20
+        return weights(network)
+
+    torch.testing.assert_close(trained(FusedAdam), trained(torch.optim.Adam), rtol=0, atol=2e-5)
+
+
+def weights(network):
+    return torch.cat([parameter.detach().flatten() for parameter in network.parameters()])

@@ -15,7 +15,7 @@ from trials.models import alexnet
 
 
 def make_task(data: str = "fashion-mnist", data_dir: str | None = None, image_size: int | None = None, batch_size: int = 64,
-              founder_epochs: int = 8, workers: int = 0) -> Task:
+              founder_epochs: int = 8, workers: int = 0, bfloat16: bool = False) -> Task:
     size = image_size or SIZES[data]
     images = load_classification(data, data_dir, size, workers)
     screening = first(images.plain("validation"), 640 if size < 128 else 160)
@@ -28,6 +28,7 @@ def make_task(data: str = "fashion-mnist", data_dir: str | None = None, image_si
         founder_epochs=founder_epochs,
         founder_learning_rate=3e-4,
         screening=screening,
+        autocast=torch.bfloat16 if bfloat16 else None,
     )
 
 
@@ -47,7 +48,8 @@ def main(arguments: list[str] | None = None) -> None:
     def task() -> Task:
         if not options.train_founder:
             founders.existing_founder(founder, "python -m trials.alexnet")
-        return make_task(options.data, options.data_dir, size, options.batch_size, options.founder_epochs, options.workers)
+        return make_task(options.data, options.data_dir, size, options.batch_size, options.founder_epochs, options.workers,
+                         options.bfloat16)
 
     if not options.train_founder:
         return run_trial(task, founder)

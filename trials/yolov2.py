@@ -43,7 +43,7 @@ def load_detector(data: str, data_dir: str | None, size: int | None, scenes: int
 
 def make_task(data: str = "scenes", data_dir: str | None = None, size: int | None = None, width: float = 1.0,
               batch_size: int = 16, founder_epochs: int = 30, workers: int = 0, scenes: int | None = None,
-              multi_scale: bool = False) -> Task:
+              multi_scale: bool = False, bfloat16: bool = False) -> Task:
     images, size, anchors = load_detector(data, data_dir, size, scenes)
     sizes = training_sizes(size) if multi_scale else (size,)
     screening = screening_batch(images, size)
@@ -61,6 +61,7 @@ def make_task(data: str = "scenes", data_dir: str | None = None, size: int | Non
         founder_learning_rate=1e-3,
         optimizer=ClippedAdam,
         screening=screening,
+        autocast=torch.bfloat16 if bfloat16 else None,
     )
 
 
@@ -114,7 +115,7 @@ def main(arguments: list[str] | None = None) -> None:
         if not options.train_founder:
             founders.existing_founder(founder, "python -m trials.yolov2")
         return make_task(options.data, options.data_dir, size, options.width, options.batch_size, options.founder_epochs,
-                         options.workers, options.scenes, options.multi_scale)
+                         options.workers, options.scenes, options.multi_scale, options.bfloat16)
 
     if not options.train_founder and not options.compare:
         return run_trial(task, founder)

@@ -74,6 +74,7 @@ class YOLOv2Loss:
 
     def terms(self, outputs: Tensor, targets: Tensor) -> Terms:
         """The parts of the loss; arguments and errors are those of the loss itself."""
+        outputs = outputs.float() if outputs.dtype in (torch.bfloat16, torch.float16) else outputs  # IoUs need more digits
         anchors = torch.as_tensor(self.anchors, dtype=outputs.dtype, device=outputs.device)
         predictions = split(outputs, len(anchors))
         targets = targets.to(outputs)
