@@ -38,6 +38,7 @@ RUNNING = ("trial killed from outside", "shell of a trial killed", "trial cancel
            "wrong search space", "new search space", "hostile parameters")
 DOWN = ("stop and resume", "kill -9 of the manager", "kill -9 of the tuner", "power loss")
 DAMAGE = ("damaged record", "damaged network", "damaged state", "damaged generation", "lost offspring")
+NONE = "none there"  # what a fault that found nothing to befall has done
 KINDS = (*TRIAL, *RUNNING, *DOWN, *DAMAGE, "full disk")
 
 
@@ -53,9 +54,11 @@ class Campaign:
         self.disk = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(folder / "disk")],
                                    capture_output=True).returncode == 0
         self.kept: dict[str, str] = {}
+        # Python takes the place of the shell that runs it, unless the shell has something left to do.
+        shell = " && true" if "shell of a trial killed" in kinds else ""
         self.config = dict(
             experimentName=f"faults {seed}", searchSpace=SPACE, trialConcurrency=2, trialCodeDirectory=str(ROOT),
-            trialCommand=f"{Path(sys.executable).name} -m tests.faulty_trial {self.sabotage} 0.4",
+            trialCommand=f"{Path(sys.executable).name} -m tests.faulty_trial {self.sabotage} 0.4{shell}",
             tuner=dict(className="nni_stress.StressTuner", codeDirectory=str(ROOT), classArgs=dict(
                 population_size=POPULATION, generations=GENERATIONS, tolerance=0.9, seed=seed, survivors=2, time_limit=8,
                 folder=str(self.lineage.folder))),
@@ -68,7 +71,7 @@ class Campaign:
             for kind in self.kinds:
                 self._wait_a_moment()
                 self._remember()
-                done = self._inflict(kind)
+                done = self._inflict_once_possible(kind)
                 self.faults.append(dict(kind=kind, done=done, generation=(self.lineage.read_state() or {}).get("generation")))
             self._to_the_end()
             self._check()
@@ -156,6 +159,13 @@ class Campaign:
 
     # Faults; each returns what it did, or why there was nothing to do it to
 
+    def _inflict_once_possible(self, kind: str) -> str:
+        """Wait for what the fault befalls: a living trial, a recorded offspring."""
+        deadline = time.time() + 15
+        while (done := self._inflict(kind)) == NONE and time.time() < deadline and self._status() not in ("DONE", "ERROR"):
+            time.sleep(0.2)
+        return done
+
     def _inflict(self, kind: str) -> str:
         if kind in TRIAL:
             (self.sabotage / f"{len(self.faults):03d}.{kind.removeprefix('trial ')}.todo").touch()
@@ -175,7 +185,7 @@ class Campaign:
     def _kill(self, word: str, outer: bool = False) -> str:
         found = [p for p in self._processes(word) if (p.name() in ("sh", "bash")) == outer]
         if not found:
-            return "none there"
+            return NONE
         process = self.chance.choice(found)
         _kill(process)
         return f"killed {process.pid}"
@@ -184,7 +194,7 @@ class Campaign:
         return self._kill("tests.faulty_trial")
 
     def _shell_of_a_trial_killed(self) -> str:
-        return self._kill("run.sh", outer=True)
+        return self._kill("tests.faulty_trial", outer=True)
 
     def _api(self, method: str, path: str, **arguments) -> str:
         try:
@@ -201,7 +211,7 @@ class Campaign:
 
     def _trial_cancelled_by_the_user(self) -> str:
         living = [job["trialJobId"] for job in self._jobs() if job["status"] in ("WAITING", "RUNNING")]
-        return self._api("DELETE", f"trial-jobs/{self.chance.choice(living)}") if living else "none there"
+        return self._api("DELETE", f"trial-jobs/{self.chance.choice(living)}") if living else NONE
 
     def _trial_added_by_the_user(self) -> str:
         taken = [job["hyperParameters"][0] for job in self._jobs() if job.get("hyperParameters")]
@@ -252,14 +262,16 @@ class Campaign:
         return "all processes killed"
 
     def _damage(self, kind: str) -> str:
-        self._stop()
         homes = sorted((self.lineage.folder / "offspring").glob("g*"))
+        if not homes and kind not in ("damaged state", "damaged generation"):
+            return NONE
+        self._stop()
         path = None
         if kind == "damaged state":
             path = self.lineage.folder / "state.json"
         elif kind == "damaged generation":
             path = self.chance.choice(sorted((self.lineage.folder / "generations").glob("g*")) or [None])
-        elif homes:
+        else:
             home = self.chance.choice(homes)
             path = home / ("record.json" if kind == "damaged record" else "network.safetensors")
             self.kept.pop(home.name, None)
@@ -274,7 +286,7 @@ class Campaign:
                 content[self.chance.randrange(len(content))] ^= 0xFF
             path.write_bytes(content)
         self.experiment = launch.resume(self.experiment, self.port)
-        return str(path.relative_to(self.folder)) if path else "gone" if homes else "none there"
+        return str(path.relative_to(self.folder)) if path else "gone"
 
     def _full_disk(self) -> str:
         if not self.disk:
@@ -328,7 +340,7 @@ def main() -> None:
             for reason in result["reasons"]:
                 print(f"      ERROR, got over: {reason}", flush=True)
     counts = collections.Counter(fault["kind"] for result in results for fault in result["faults"]
-                                 if not fault["done"].startswith(("none there", "not possible")))
+                                 if not fault["done"].startswith((NONE, "not possible")))
     (options.folder / "faults.json").write_text(json.dumps(dict(counts=counts, experiments=results), indent=1))
     print("\n".join(f"{counts[kind]:5d}  {kind}" for kind in KINDS), f"\n{sum(counts.values()):5d}  faults")
     sys.exit(any(result["outcome"] != "DONE" for result in results))
