@@ -54,11 +54,13 @@ class Campaign:
         self.disk = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(folder / "disk")],
                                    capture_output=True).returncode == 0
         self.kept: dict[str, str] = {}
-        # Python takes the place of the shell that runs it, unless the shell has something left to do.
-        shell = " && true" if "shell of a trial killed" in kinds else ""
+        command = f"{Path(sys.executable).name} -m tests.faulty_trial {self.sabotage} 0.4"
+        if "shell of a trial killed" in kinds:  # where Python does not take the shell's place
+            (folder / "trial.sh").write_text(f"{command}\nexit $?\n")
+            command = f"sh {folder / 'trial.sh'}"
         self.config = dict(
             experimentName=f"faults {seed}", searchSpace=SPACE, trialConcurrency=2, trialCodeDirectory=str(ROOT),
-            trialCommand=f"{Path(sys.executable).name} -m tests.faulty_trial {self.sabotage} 0.4{shell}",
+            trialCommand=command,
             tuner=dict(className="nni_stress.StressTuner", codeDirectory=str(ROOT), classArgs=dict(
                 population_size=POPULATION, generations=GENERATIONS, tolerance=0.9, seed=seed, survivors=2, time_limit=8,
                 folder=str(self.lineage.folder))),
@@ -194,7 +196,7 @@ class Campaign:
         return self._kill("tests.faulty_trial")
 
     def _shell_of_a_trial_killed(self) -> str:
-        return self._kill("tests.faulty_trial", outer=True)
+        return self._kill("trial.sh", outer=True)
 
     def _api(self, method: str, path: str, **arguments) -> str:
         try:
