@@ -21,7 +21,8 @@ class Rules(NamedTuple):
     tolerance
         Loss of validation fidelity against the founder that a survivor may have, in the unit of fidelity.
     target_efficiency
-        The lineage ends once a survivor uses the resource so many times less than the founder; None: never.
+        The lineage ends once a survivor uses the resource so many times less than the founder; None: never. Efficiency
+        beyond it counts for nothing, so that of those that reach it the one of highest fidelity survives.
     patience
         How often in a row the lineage may go back to its last good ancestors, each time with a gentler environment.
     survivors
@@ -82,13 +83,18 @@ def efficiency(record: Record, founder: Record, rules: Rules) -> float:
     return 1 / used(record, founder, rules.resource)
 
 
+def wanted_efficiency(record: Record, founder: Record, rules: Rules) -> float:
+    """The efficiency as far as it is wanted: up to the target."""
+    return min(efficiency(record, founder, rules), rules.target_efficiency or math.inf)
+
+
 def fitness(record: Record, ancestor: Record, founder: Record, rules: Rules) -> float:
     """Natural logarithm of the gain in efficiency, and of the way to the constraints, less the loss in tolerances.
 
     All since the ancestor, so that it compares across generations and the search learns from all of them. Where no loss
     is tolerated, losses count in hundredths.
     """
-    gain = math.log(efficiency(record, founder, rules) / efficiency(ancestor, founder, rules))
+    gain = math.log(wanted_efficiency(record, founder, rules) / wanted_efficiency(ancestor, founder, rules))
     nearer = excess(ancestor, founder, rules) - excess(record, founder, rules)
     return gain + nearer - (ancestor.validation - record.validation) / (rules.tolerance or 0.01)
 
@@ -100,7 +106,7 @@ def faithful(record: Record, founder: Record, tolerance: float) -> bool:
 
 def rank(record: Record, founder: Record, rules: Rules) -> tuple:
     """What survivors are chosen by, more being better: constraints first, then efficiency."""
-    return -round(excess(record, founder, rules), 9), efficiency(record, founder, rules)
+    return -round(excess(record, founder, rules), 9), wanted_efficiency(record, founder, rules)
 
 
 def select(generation: Sequence[Record], ancestors: Sequence[Record], founder: Record, rules: Rules) -> list[Record]:
@@ -185,6 +191,14 @@ def draw_ancestors(ancestors: Sequence[str], parents: int, seed: int, uid: str) 
 def gentler(environmental_factor: float, gentleness: int) -> float:
     """The environmental factor after `gentleness` retreats: each takes its square root, half the way to 1 in log."""
     return environmental_factor ** (0.5 ** gentleness)
+
+
+def far_enough(environmental_factor: float, ancestors: Sequence[Record], founder: Record, rules: Rules) -> float:
+    """The environmental factor, or the larger one that leads right to the target efficiency."""
+    if rules.target_efficiency is None or any(excess(ancestor, founder, rules) for ancestor in ancestors):
+        return environmental_factor
+    uses = sum(used(ancestor, founder, rules.resource) for ancestor in ancestors) / len(ancestors)
+    return min(1.0, max(environmental_factor, 1 / (rules.target_efficiency * uses)))
 
 
 def frontier(records: Sequence[Record]) -> list[Record]:

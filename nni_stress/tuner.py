@@ -38,7 +38,8 @@ class StressTuner(Tuner):
     tolerance
         Loss of validation fidelity against the founder that a survivor may have (accuracy: a share, 0.01 is a point).
     target_efficiency
-        End once a survivor uses so many times less of the resource than the founder.
+        End once a survivor uses so many times less of the resource than the founder. No offspring is made smaller than
+        that; of those that reach it the one of highest fidelity survives.
     resource
         What is saved, and what the environmental factor is a share of: "parameters", "macs" or "latency".
     constraints
@@ -158,15 +159,17 @@ class StressTuner(Tuner):
 
     def _suggest(self, number: int, plan: evolution.Plan) -> dict:
         seed = evolution.seed_of(self._seed, number, "search")
+        known = {record.uid: record for generation in self._generations for record in generation}
         lessons = [Lesson(json.loads(suggestion), fitness) for suggestion, fitness in self._lessons]
         suggestions, offspring = self._search.suggestions(self._space, lessons, self._population_size, seed), []
         for slot, suggestion in enumerate(suggestions):
             arguments = flat(suggestion)
-            factor = evolution.gentler(Arguments.from_mapping(arguments).environmental_factor, plan.gentleness)
-            if "environmental_factor" in suggestion:
-                suggestion["environmental_factor"] = factor
             uid = uid_of(number, slot)
             ancestors = evolution.draw_ancestors(plan.ancestors, self._parents, self._seed, uid)
+            factor = evolution.gentler(Arguments.from_mapping(arguments).environmental_factor, plan.gentleness)
+            factor = evolution.far_enough(factor, [known[one] for one in ancestors], known[FOUNDER], self._rules)
+            if "environmental_factor" in suggestion:
+                suggestion["environmental_factor"] = factor
             offspring.append(self._parameters(uid, number, ancestors, {**arguments, "environmental_factor": factor}))
         return dict(space=self._space, suggestions=suggestions, offspring=offspring)
 

@@ -65,6 +65,28 @@ def test_it_ends_at_the_target_or_the_last_generation():
     assert "all 1 generations" in evolution.plan(generations, RULES._replace(generations=1)).end
 
 
+def test_beyond_the_target_efficiency_only_fidelity_counts():
+    rules = RULES._replace(target_efficiency=8)
+    ones = [record(1, 0, 0.89, 50), record(1, 1, 0.9, 120), record(1, 2, 0.895, 130), record(1, 3, 0.95, 200)]
+    assert select(*ones, rules=rules) == ["g001-01"]
+    fitness = [evolution.fitness(one, FOUNDER, FOUNDER, rules) for one in ones]
+    assert fitness[1] == pytest.approx(math.log(8)) and fitness[0] < fitness[2] < fitness[1]
+
+
+def test_no_environment_leads_beyond_the_target():
+    ancestor, other = record(1, 0, 0.9, 500), record(1, 1, 0.9, 250)
+    rules = RULES._replace(target_efficiency=10)
+
+    def factor(wanted, *ancestors, **changes):
+        return evolution.far_enough(wanted, ancestors, FOUNDER, rules._replace(**changes))
+
+    assert factor(0.1, ancestor) == pytest.approx(0.2) and factor(0.3, ancestor) == 0.3
+    assert factor(0.1, ancestor, other) == pytest.approx(100 / 375)  # of two, a share of their mean
+    assert factor(0.1, ancestor, target_efficiency=None) == 0.1 and factor(0.1, ancestor, resource="macs") == 0.1
+    assert factor(0.1, ancestor, constraints={"macs": 0.5}) == 0.1  # what is still to be reached may need more
+    assert factor(0.5, record(1, 0, 0.9, 50)) == 1.0
+
+
 @pytest.mark.parametrize("resource, survivor", [("parameters", "g001-00"), ("macs", "g001-01"), ("latency", "g001-02")])
 def test_any_resource_may_be_the_one_to_save(resource, survivor):
     founder = FOUNDER._replace(latency=1.0)

@@ -196,6 +196,17 @@ def test_after_a_resume_with_a_wrong_search_space_the_last_good_one_holds(tmp_pa
     assert second.error is None and len(Lineage(tmp_path).records()) == 21
 
 
+def test_the_last_generation_is_made_right_at_the_target(tmp_path):
+    tuner = make(tmp_path, target_efficiency=12.0, generations=20, tolerance=10)
+    manager = SimulatedManager(tuner)
+    manager.run()
+    lineage = Lineage(tmp_path)
+    last = lineage.records()[-1]
+    assert "target efficiency reached" in lineage.read_state()["finished"] and last.generation < 20
+    assert all(record.efficiency < 12.5 for record in lineage.records())
+    assert evolution.line(evolution.by_generation(lineage.records()), tuner._rules)[-1].efficiency >= 12
+
+
 def test_two_parents_are_two_survivors(tmp_path):
     manager = SimulatedManager(make(tmp_path, parents=2, survivors=3))
     manager.run()
