@@ -78,6 +78,8 @@ class Arguments(PrunerArguments):
     early_worth: float = _number(1.0, 1e-3, 1e3, "worth of the first layers' clusters, times that of the middle's, when "
                                                  "the environment shares its resources out")
     late_worth: float = _number(1.0, 1e-3, 1e3, "worth of the last layers' clusters, times that of the middle's")
+    redundancy: float = _number(1.0, 0.0, 20.0, "how far the clusters of a layer make up for each other; 0: not at all, 20: "
+                                                "every layer keeps nearly the same share")
     floor: int = _number(1, 1, 1e6, "least number of clusters of a layer", whole=True)
     multiple: int = _number(1, 1, 1024, "numbers of clusters are multiples of this, where that costs nothing", whole=True)
 

@@ -48,6 +48,7 @@ def _compressed(ancestor: nn.Module, task: Task, arguments: Arguments, seed: int
                           budget={resource: arguments.environmental_factor}, example_input=task.example_input,
                           candidates=int(arguments.candidates), screen=screen, floor=int(arguments.floor),
                           multiple=int(arguments.multiple), worth=(arguments.early_worth, arguments.late_worth),
+                          redundancy=arguments.redundancy,
                           **arguments.for_pruner())
     pruner.compress()
     ancestor.eval()

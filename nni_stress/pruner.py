@@ -14,7 +14,7 @@ from nni.compression.utils.evaluator import Evaluator
 from schema import SchemaError
 
 from . import checking, synthesis
-from .arguments import PrunerArguments
+from .arguments import PrunerArguments, check_value
 from .phase import StressPhase
 from .resources import Resources
 from .sampling import Masks, Sampler
@@ -52,6 +52,8 @@ class StressPruner(Pruner):
         With a budget: least number of clusters of a layer, and of what the numbers are multiples where that is free.
     worth
         With a budget: what the clusters of the first and of the last layers are worth, times that of those in the middle.
+    redundancy
+        With a budget: how far the clusters of a layer make up for each other; 20 leaves every layer nearly the same share.
     candidates, screen
         With a budget: how many offspring to draw around its shares and judge untrained on the screen's examples; the
         best is synthesized.
@@ -68,13 +70,14 @@ class StressPruner(Pruner):
                  training_steps: int | None = None, *, seed: int = 0, steps_per_epoch: int | None = None,
                  stress_overrides: Dict[str, Dict[str, Any]] | None = None, budget: Dict[str, float] | None = None,
                  example_input: Any = None, floor: int = 1, multiple: int = 1, candidates: int = 1,
-                 screen: Screen | None = None, worth: Tuple[float, float] = (1.0, 1.0),
+                 screen: Screen | None = None, worth: Tuple[float, float] = (1.0, 1.0), redundancy: float = 1.0,
                  existed_wrappers: Dict[str, ModuleWrapper] | None = None, **arguments):
         self.arguments = PrunerArguments.from_mapping(arguments)
         checking.check_kinds(model, evaluator, existed_wrappers, seed)
         checking.check_whole(training_steps=training_steps, steps_per_epoch=steps_per_epoch, floor=floor,
                              multiple=multiple, candidates=candidates)
         checking.check_worth(worth)
+        check_value("redundancy", redundancy)
         config_list = checking.checked_config(config_list, model)
         if self.arguments.strength == "taylor" and evaluator is None:
             raise ValueError("strength='taylor' is gathered while training: it needs an evaluator, but got none")
@@ -88,7 +91,7 @@ class StressPruner(Pruner):
             if self.arguments.encoding != "cluster" or any("sparse_ratio" in config for config in config_list):
                 raise ValueError("a budget shares out clusters: it goes with encoding='cluster' and a config list without "
                                  "sparse_ratio")
-            self._resources = Resources(model, example_input, budget, floor, multiple, worth)
+            self._resources = Resources(model, example_input, budget, floor, multiple, worth, redundancy)
             config_list = [{**config, "sparse_ratio": 0.0} for config in config_list]
         founding = _parameters(model)  # NNI's wrappers replace them by copies
         self._founding_parameters = WeakValueDictionary(founding)

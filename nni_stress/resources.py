@@ -54,6 +54,8 @@ class Resources:
     worth
         What the clusters of the first and of the last layers are worth, times that of the layers in the middle; of those
         between, in proportion.
+    redundancy
+        How far the clusters of a layer make up for each other, see :func:`nni_stress.environment.share`.
 
     Raises
     ------
@@ -62,7 +64,7 @@ class Resources:
     """
 
     def __init__(self, network: torch.nn.Module, example_input: Any, budget: Mapping[str, float], floor: int = 1,
-                 multiple: int = 1, worth: tuple[float, float] = (1.0, 1.0)):
+                 multiple: int = 1, worth: tuple[float, float] = (1.0, 1.0), redundancy: float = 1.0):
         if not isinstance(budget, Mapping) or len(budget) != 1 or next(iter(budget)) not in RESOURCES:
             raise ValueError(f"budget must be {{resource: share}} with one of {', '.join(RESOURCES)}, but got {budget!r}")
         (resource, part), = budget.items()
@@ -80,7 +82,7 @@ class Resources:
         self.sizes = [group.clusters for group in self._graph.groups]
         self.budget = part * self.cost(self.sizes)
         self._floor, self._multiple = floor, multiple
-        self._worth = worth
+        self._worth, self._redundancy = worth, redundancy
 
     def open_to(self, target_spaces: dict) -> None:
         """Take note of which groups may lose clusters: those all of whose layers the pruner's config names."""
@@ -138,7 +140,7 @@ class Resources:
 
     def _share(self, importance) -> Share:
         return share(importance, self.cost, self.budget, floor=self._floor, multiple=self._multiple, frozen=self.frozen,
-                     blocks=self.blocks)
+                     blocks=self.blocks, redundancy=self._redundancy)
 
     def _share_by_the_clock(self, importance) -> Share:
         """Correct the budget of the layers' latency until a network of that shape takes the time it may take.

@@ -61,6 +61,18 @@ def test_worth_moves_the_environment_towards_early_or_late_layers(task, lineage)
     assert kept[100.0, 1.0] != kept[1.0, 100.0]
 
 
+def test_much_redundancy_leaves_every_layer_the_same_share(task, lineage):
+    founder = networks.load(lineage.network_path(FOUNDER), task.network)
+    before, after = cost.architecture(founder), {}
+    for redundancy in (0.0, 20.0):
+        arguments = Arguments(environmental_factor=0.2, redundancy=redundancy, temperature=0.0, **QUICK)
+        ancestor = networks.load(lineage.network_path(FOUNDER), task.network)
+        small = cost.architecture(stress_and_synthesize(ancestor, task, arguments, 0))
+        shares = [small[layer][0] / before[layer][0] for layer in ("conv1", "conv2", "fc1")]
+        after[redundancy] = max(shares) / min(shares)
+    assert after[20.0] < 1.2 < after[0.0]  # conv1 has 20 clusters: rounded to a twentieth
+
+
 def test_an_offspring_of_two_parents_has_clusters_of_both_and_keeps_to_the_mean_of_their_resources(task, lineage):
     uids = ("g001-80", "g001-81")
     ones = [make_offspring(task, parameters(uid, arguments={**QUICK, "environmental_factor": 0.3, "temperature": 10.0}), lineage)
