@@ -9,7 +9,7 @@ import shutil
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Iterator
+from typing import TYPE_CHECKING, Any, Iterator, Mapping
 
 from . import evolution
 from .files import digest, read_json, write_json
@@ -57,8 +57,8 @@ def ancestry(lineage: Lineage, record: Record) -> list[Record]:
     return sorted(found.values(), key=lambda one: one.uid)
 
 
-def load_task(name: str) -> Task:
-    """Make the task that ``trial.py:make_task`` or ``package.module:make_task`` names.
+def load_task(name: str, arguments: Mapping[str, Any] | None = None) -> Task:
+    """Make the task that ``trial.py:make_task`` or ``package.module:make_task`` names, with these arguments.
 
     Raises
     ------
@@ -71,7 +71,7 @@ def load_task(name: str) -> Task:
     if not source or not function:
         raise ValueError(f"--task takes FILE.py:FUNCTION or MODULE:FUNCTION, but got {name!r}")
     try:
-        task = getattr(_import(source), function)()
+        task = getattr(_import(source), function)(**(arguments or {}))
     except (Exception, SystemExit) as error:  # the user's own code, which may end in any way
         raise ValueError(f"{name} cannot be used: {type(error).__name__}: {' '.join(str(error).split())}") from error
     if not isinstance(task, Task):

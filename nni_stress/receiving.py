@@ -30,10 +30,7 @@ def receive() -> tuple[dict, Lineage]:
     import nni
     import nni.trial
 
-    _die_with_parent()
-    if nni.trial.trial_env_vars.NNI_PLATFORM is None:
-        raise SystemExit("this is a trial: NNI runs it. Start the evolution by `nnictl create --config stress.yml`")
-    plain_messages()
+    begin()
     while True:
         parameters, source = nni.get_next_parameter(), nni.trial._params["parameter_source"]
         lineage = accept(parameters, source, nni.get_trial_id())
@@ -44,6 +41,16 @@ def receive() -> tuple[dict, Lineage]:
         # what is left in the queue of an earlier generation stands before our own.
         if source != "algorithm" or not _outdated(parameters):
             raise SystemExit(0)
+
+
+def begin() -> None:
+    """Be a trial of NNI's: end with it, and take plain data only. A SystemExit where NNI did not start this process."""
+    import nni.trial
+
+    _die_with_parent()
+    if nni.trial.trial_env_vars.NNI_PLATFORM is None:
+        raise SystemExit("this is a trial: NNI runs it. Start the evolution by `nnictl create --config stress.yml`")
+    plain_messages()
 
 
 def accept(parameters: Any, source: str, job: str) -> Lineage | None:
