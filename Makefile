@@ -24,7 +24,7 @@ test: install
 test-all: install
 	$(BIN)/python -m pytest
 
-# Some 200 faults against real experiments; half an hour, more where the machine has other work.
+# Over 200 faults against real experiments; half an hour, more where the machine has other work.
 test-faults: install
 	$(BIN)/python -m tests.faults
 

@@ -117,7 +117,8 @@ def start(config: dict, folder: Path, port: int) -> Experiment:
     folder.mkdir(parents=True, exist_ok=True)
     file, nni_folder = folder / "experiment.yml", folder.resolve() / "nni"
     file.write_text(yaml.safe_dump({**config, "experimentWorkingDirectory": str(nni_folder)}))
-    output = _nnictl("create", "--config", str(file), "--port", str(port))
+    with listening.on_loopback():  # whatever its tuner
+        output = _nnictl("create", "--config", str(file), "--port", str(port))
     found = re.search(r"Experiment ID: (?:\x1b\[\d+m)?(\w+)", output.stdout + output.stderr)
     if output.returncode or not found:
         raise LaunchError(_why(output))

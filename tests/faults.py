@@ -1,6 +1,6 @@
 """The fault campaign: seeded faults of every kind against real nnictl experiments with cheap trials.
 
-    python -m tests.faults                 # 210 faults, two experiments at a time; records under runs/faults
+    python -m tests.faults                 # 222 faults, two experiments at a time; records under runs/faults
     python -m tests.faults --faults 20 --seed 7
 
 After its faults every experiment must reach DONE with a complete, consistent lineage; whatever an experiment in ERROR
@@ -318,7 +318,7 @@ def _kill(process) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--faults", type=int, default=210)
+    parser.add_argument("--faults", type=int, default=222)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--folder", type=Path, default=Path("runs") / "faults")
     parser.add_argument("--port", type=int, default=18400)

@@ -1,0 +1,150 @@
+"""Runs a contest: the founder once, every evolution as an experiment of its own, all built-in pruners in one."""
+from __future__ import annotations
+
+import concurrent.futures
+import json
+import shlex
+import shutil
+import sys
+from pathlib import Path
+from typing import Callable
+
+import torch
+
+from nni_stress import cost, launch, networks
+from nni_stress.exporting import load_task
+from nni_stress.files import write_json
+from nni_stress.lineage import FOUNDER, Lineage
+from trials import builtin
+from trials.founders import train_founder
+
+from .contest import ABLATIONS, BUILTIN, Cell, Contest, cell_path, read_cell, read_contest, space_of, write_cell
+
+_ROUNDS = 3  # experiments for the built-in pruners, where trials get lost
+
+
+def run_contest(file: Path, folder: Path, port: int, founder: Path | None = None,
+                show: Callable[[str], None] = print) -> list[Cell]:
+    """Run whatever of a contest is not recorded in its folder.
+
+    Parameters
+    ----------
+    file
+        The contest's file.
+    folder
+        Of its records.
+    port
+        The first of so many ports for NNI's managers as trials may run at a time.
+    founder
+        File of the founder; None: trained by the task, and kept in the folder.
+    show
+        Takes a line for every cell that is done.
+
+    Returns
+    -------
+    list
+        The cells that are still incomplete, because trials were lost.
+
+    Raises
+    ------
+    ValueError, FileNotFoundError, LaunchError
+        If the contest, its task or a record is wrong, or an experiment ends in ERROR.
+    """
+    contest, folder = read_contest(file), folder.resolve()
+    founder = _founder(contest, folder, founder)
+    shutil.copy(file, folder / "contest.yml")
+    missing = [cell for cell in contest.cells() if cell.method in ABLATIONS and not read_cell(folder, cell)]
+    ports = list(range(port, port + contest.concurrency))
+
+    def evolve(cell: Cell) -> None:
+        mine = ports.pop()
+        try:
+            _evolve(contest, cell, folder, founder, mine)
+        finally:
+            ports.append(mine)
+        show(f"{cell.name} is done")
+
+    with concurrent.futures.ThreadPoolExecutor(contest.concurrency) as pool:
+        running = [pool.submit(evolve, cell) for cell in missing]
+        try:
+            for each in concurrent.futures.as_completed(running):
+                each.result()
+        except BaseException:
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
+    for _ in range(_ROUNDS):
+        if _incomplete(contest, folder):
+            _prune(contest, file.resolve(), folder, founder, port, show)
+    return _incomplete(contest, folder)
+
+
+def _founder(contest: Contest, folder: Path, file: Path | None) -> Path:
+    """The founder's file, trained where it does not exist, and what it achieves."""
+    folder.mkdir(parents=True, exist_ok=True)
+    file = (file or folder / "founder.safetensors").resolve()
+    task = load_task(contest.task, contest.task_arguments)
+    torch.set_num_threads(contest.concurrency * contest.threads)
+    network = train_founder(task, file) if not file.exists() else networks.load(file, task.network)
+    write_json(folder / "founder.json", dict(
+        synapses=cost.synapses(network), macs=cost.macs(network, task.example_input), architecture=cost.architecture(network),
+        validation=task.fidelity(network, "validation"), test=task.fidelity(network, "test"), epochs=task.founder_epochs))
+    return file
+
+
+def _incomplete(contest: Contest, folder: Path) -> list[Cell]:
+    return [cell for cell in contest.cells() if cell.method in BUILTIN and len(read_cell(folder, cell)) < contest.trials]
+
+
+def _evolve(contest: Contest, cell: Cell, folder: Path, founder: Path, port: int) -> None:
+    """One evolution, from the founder to its record."""
+    work, (_, arguments) = folder / "work" / cell_path(folder, cell).relative_to(folder).with_suffix(""), ABLATIONS[cell.method]
+    shutil.rmtree(work, ignore_errors=True)  # of an attempt that was cut short
+    generations = contest.evolution["generations"]
+    lineage = Lineage(work / "lineage")
+    _follow(dict(
+        experimentName=cell.name, searchSpace=space_of(contest, cell), trialConcurrency=1,
+        trialCommand=_command("trials.contestant", contest, "--task", contest.task, "--founder", founder,
+                              "--task-arguments", json.dumps(dict(contest.task_arguments))),
+        trialCodeDirectory=str(Path.cwd()), trainingService=dict(contest.training_service),
+        tuner=dict(className="nni_stress.StressTuner", classArgs=dict(
+            population_size=contest.trials // generations, generations=generations, target_efficiency=cell.budget,
+            tolerance=contest.evolution["tolerance"], seed=cell.seed, folder=str(lineage.folder), **arguments))), work, port)
+    trials = [dict(trial=number, uid=record.uid, ancestor=record.ancestor, knobs=record.arguments, validation=record.validation,
+                   test=record.test, untrained=record.untrained, synapses=record.synapses, macs=record.macs,
+                   efficiency=record.efficiency, architecture=record.architecture, seconds=record.seconds,
+                   epochs=record.arguments["stress_epochs"] + record.arguments["recovery_epochs"])
+              for number, record in enumerate(record for record in lineage.records() if record.uid != FOUNDER)]
+    write_cell(folder, cell, trials)
+    shutil.rmtree(work)
+
+
+def _prune(contest: Contest, file: Path, folder: Path, founder: Path, port: int, show: Callable[[str], None]) -> None:
+    """All that is missing of the built-in pruners' cells."""
+    work, told = folder / "work" / "builtin", set(contest.cells()) - set(_incomplete(contest, folder))
+
+    def look() -> None:
+        for cell in contest.cells():
+            if cell not in told and len(read_cell(folder, cell)) == contest.trials:
+                told.add(cell)
+                show(f"{cell.name} is done")
+
+    shutil.rmtree(work, ignore_errors=True)
+    _follow(dict(
+        experimentName=f"contest {folder.name}", searchSpace={"unused": {"_type": "choice", "_value": [0]}},
+        trialConcurrency=contest.concurrency, trialCommand=_command("trials.builtin", contest),
+        trialCodeDirectory=str(Path.cwd()), trainingService=dict(contest.training_service),
+        tuner=dict(className="reports.contest_tuner.ContestTuner", codeDirectory=str(Path.cwd()), classArgs=dict(
+            contest=str(file), folder=str(folder), spaces=builtin.SPACES, founder=str(founder)))), work, port, look)
+    shutil.rmtree(work)
+
+
+def _command(module: str, contest: Contest, *words) -> str:
+    return shlex.join([Path(sys.executable).name, "-m", module, "--threads", str(contest.threads), *map(str, words)])
+
+
+def _follow(config: dict, work: Path, port: int, each_second: Callable[[], None] = lambda: None) -> None:
+    experiment = launch.start(config, work, port)
+    try:
+        experiment.follow(each_second)
+    finally:
+        experiment.stop()
