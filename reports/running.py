@@ -11,7 +11,8 @@ from typing import Callable
 
 import torch
 
-from nni_stress import cost, launch, networks
+from nni_stress import cost, latency, launch, networks
+from nni_stress.batches import arguments_of
 from nni_stress.exporting import load_task
 from nni_stress.files import write_json
 from nni_stress.lineage import FOUNDER, Lineage
@@ -109,9 +110,15 @@ def _evolve(contest: Contest, cell: Cell, folder: Path, founder: Path, port: int
         tuner=dict(className="nni_stress.StressTuner", classArgs=dict(
             population_size=contest.trials // generations, generations=generations, target_efficiency=cell.budget,
             tolerance=contest.evolution["tolerance"], seed=cell.seed, folder=str(lineage.folder), **arguments))), work, port)
+    task = load_task(contest.task, contest.task_arguments)
+    whole, inputs = networks.load(founder, task.network), arguments_of(task.example_input)
+
+    def share_of_latency(uid: str) -> float:
+        return latency.ratio(networks.load(lineage.network_path(uid), task.network), whole, inputs, 0.2)
+
     trials = [dict(trial=number, uid=record.uid, ancestor=record.ancestor, knobs=record.arguments, validation=record.validation,
                    test=record.test, untrained=record.untrained, synapses=record.synapses, macs=record.macs,
-                   efficiency=record.efficiency, architecture=record.architecture, seconds=record.seconds,
+                   efficiency=record.efficiency, latency=share_of_latency(record.uid), architecture=record.architecture, seconds=record.seconds,
                    epochs=record.arguments["stress_epochs"] + record.arguments["recovery_epochs"])
               for number, record in enumerate(record for record in lineage.records() if record.uid != FOUNDER)]
     write_cell(folder, cell, trials)

@@ -14,7 +14,8 @@ import torch
 from nni.compression import pruning
 from torch import nn
 
-from nni_stress import Task, cost, networks, receiving
+from nni_stress import Task, cost, latency, networks, receiving
+from nni_stress.batches import arguments_of
 from nni_stress.clusters import ClusterGraph
 from nni_stress.evolution import seed_of
 from nni_stress.exporting import load_task
@@ -69,7 +70,8 @@ def run(method: str, task: Task, founder: nn.Module, budget: float, epochs: floa
     Returns
     -------
     dict
-        What was achieved: fidelity, synapses, MACs, efficiency, architecture, epochs, seconds.
+        What was achieved: fidelity, synapses, MACs, efficiency, latency (share of the founder's), architecture, epochs,
+        seconds.
 
     Raises
     ------
@@ -79,6 +81,7 @@ def run(method: str, task: Task, founder: nn.Module, budget: float, epochs: floa
     if method not in SPACES:
         raise ValueError(f"method must be one of {', '.join(SPACES)}, but got {method!r}")
     torch.manual_seed(seed)
+    whole = copy.deepcopy(founder)
     full, full_macs = cost.synapses(founder), cost.macs(founder, task.example_input)
     case = Case(founder, task, ClusterGraph(founder, task.example_input), full / budget, knobs, seed)
     clock = time.perf_counter()
@@ -103,7 +106,8 @@ def run(method: str, task: Task, founder: nn.Module, budget: float, epochs: floa
     synapses = cost.synapses(network) if physical else sum(int(p.count_nonzero()) for p in network.parameters())
     return dict(validation=task.fidelity(network, "validation"), test=task.fidelity(network, "test"), untrained=untrained,
                 synapses=synapses, macs=cost.macs(network, task.example_input) if physical else full_macs,
-                efficiency=full / synapses, architecture=cost.architecture(network), epochs=epochs, seconds=seconds)
+                efficiency=full / synapses,
+                latency=latency.ratio(network, whole, arguments_of(task.example_input), 0.2), architecture=cost.architecture(network), epochs=epochs, seconds=seconds)
 
 
 def _config(case: Case, ratio: float, scope: str, **more) -> list[dict]:
