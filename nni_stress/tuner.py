@@ -82,9 +82,9 @@ class StressTuner(Tuner):
                 target_efficiency=target_efficiency, resource=resource, constraints=constraints, survivors=survivors,
                 parents=parents, patience=patience, quorum=quorum, time_limit=time_limit, seed=seed, search=search,
                 search_args=search_args, folder=folder, **unknown))
-            if search.lower() == "tpe":
+            if search.lower() == "tpe":  # of a single lesson it cannot make a suggestion
                 search_args = {**(search_args or {}),
-                               "tpe_args": {"n_startup_jobs": population_size, **(search_args or {}).get("tpe_args", {})}}
+                               "tpe_args": {"n_startup_jobs": max(2, population_size), **(search_args or {}).get("tpe_args", {})}}
             self._search, self._space = Search(search, search_args), None
             self._lineage = Lineage(_check_folder(folder))
             self._generations: list[list[Record]] = []

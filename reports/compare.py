@@ -142,8 +142,8 @@ def _verdict(results: Results, entries: dict) -> tuple[str, list[str]]:
     if claims["worse"]:
         parts.append(f"{'it ' if parts else 'the evolution '}loses to the best of NNI's own pruners at {_and(claims['worse'])}")
     if claims["no difference"]:
-        parts.append(f"at {_and(claims['no difference'])} the difference {'from the best of NNI own pruners ' if not parts else ''}"
-                     "is within noise")
+        words = "" if parts else "from the best of NNI's own pruners "
+        parts.append(f"at {_and(claims['no difference'])} the difference {words}is within noise")
     if claims[""]:
         parts.append(f"at {_and(claims[''])} there is too little to judge by")
     sentence = "; ".join(parts)

@@ -2,7 +2,10 @@
 from __future__ import annotations
 
 import concurrent.futures
+import importlib.metadata
 import json
+import os
+import platform
 import shlex
 import shutil
 import sys
@@ -53,7 +56,9 @@ def run_contest(file: Path, folder: Path, port: int, founder: Path | None = None
     """
     contest, folder = read_contest(file), folder.resolve()
     founder = _founder(contest, folder, founder)
-    shutil.copy(file, folder / "contest.yml")
+    if file.resolve() != folder / "contest.yml":
+        shutil.copy(file, folder / "contest.yml")
+    write_json(folder / "environment.json", _environment())
     missing = [cell for cell in contest.cells() if cell.method in ABLATIONS and not read_cell(folder, cell)]
     ports = list(range(port, port + contest.concurrency))
 
@@ -76,6 +81,7 @@ def run_contest(file: Path, folder: Path, port: int, founder: Path | None = None
     for _ in range(_ROUNDS):
         if _incomplete(contest, folder):
             _prune(contest, file.resolve(), folder, founder, port, show)
+    shutil.rmtree(folder / "work", ignore_errors=True)
     return _incomplete(contest, folder)
 
 
@@ -90,6 +96,14 @@ def _founder(contest: Contest, folder: Path, file: Path | None) -> Path:
         synapses=cost.synapses(network), macs=cost.macs(network, task.example_input), architecture=cost.architecture(network),
         validation=task.fidelity(network, "validation"), test=task.fidelity(network, "test"), epochs=task.founder_epochs))
     return file
+
+
+def _environment() -> dict[str, str]:
+    """What a reader must know to judge the seconds."""
+    processor = next((line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines()
+                      if line.startswith("model name")), platform.machine())
+    versions = {name: importlib.metadata.version(name) for name in ("nni", "torch", "torchvision", "scipy", "nni-stress")}
+    return dict(python=platform.python_version(), system=platform.platform(), processor=processor, cores=str(os.cpu_count()), **versions)
 
 
 def _incomplete(contest: Contest, folder: Path) -> list[Cell]:

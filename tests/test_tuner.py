@@ -196,6 +196,13 @@ def test_after_a_resume_with_a_wrong_search_space_the_last_good_one_holds(tmp_pa
     assert second.error is None and len(Lineage(tmp_path).records()) == 21
 
 
+def test_a_generation_may_be_a_single_offspring(tmp_path):
+    manager = SimulatedManager(make(tmp_path, population_size=1, survivors=1, generations=4))
+    manager.space = {**manager.space, "stressor": {"_type": "choice", "_value": ["attenuate", "nested_silence"]}}
+    manager.run()
+    assert manager.error is None and len(Lineage(tmp_path).records()) == 5
+
+
 def test_the_last_generation_is_made_right_at_the_target(tmp_path):
     tuner = make(tmp_path, target_efficiency=12.0, generations=20, tolerance=10)
     manager = SimulatedManager(tuner)
