@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import nni_stress
 from nni_stress import exporting
 from nni_stress.finding import find_lineage
@@ -28,6 +30,7 @@ def run_script(folder):
                           timeout=300)
 
 
+@pytest.mark.slow
 def test_the_detector_of_the_page_evolves_from_python(tmp_path, port):
     write_blocks(tmp_path, port)
     done = run_script(tmp_path)
