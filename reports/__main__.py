@@ -31,17 +31,21 @@ def _known() -> list[str]:
 def contest(words: list[str]) -> Path:
     from nni_stress.launch import LaunchError
 
+    from .contest import begin
     from .running import run_contest
 
     parser = argparse.ArgumentParser(prog="python -m reports contest", description="Run whatever of a contest is not recorded yet, "
                                                                                    "and report on it.")
-    parser.add_argument("file", type=Path, help="the contest's file, as reports/compare.yml")
+    parser.add_argument("file", type=Path, nargs="?", default=RESULTS.parent / "compare.yml",
+                        help="the contest's file; default: reports/compare.yml")
+    parser.add_argument("--task", help="your own, trial.py:make_task, in place of the file's")
     parser.add_argument("--folder", type=Path, required=True, help="where its records and its report are")
     parser.add_argument("--founder", type=Path, help="file of the founder; default: trained by the task, once")
     parser.add_argument("--port", type=int, default=8080, help="the first of so many ports as trials run at a time")
     options = parser.parse_args(words)
     try:
-        incomplete = run_contest(options.file, options.folder, options.port, options.founder, lambda line: print(line, flush=True))
+        begin(options.file, options.folder, options.task)
+        incomplete = run_contest(options.folder, options.port, options.founder, lambda line: print(line, flush=True))
     except LaunchError as error:
         raise ValueError(str(error)) from None
     for cell in incomplete:

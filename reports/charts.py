@@ -93,6 +93,13 @@ def _shape(number: int, x: float, y: float, below: bool) -> Element:
     return tag("path", d=forms[number % len(forms)], class_="dot")
 
 
+def legend(lines: Sequence[Line]) -> Element:
+    """The names again, for where the figure is wider than the screen."""
+    keys = [tag("li", tag("svg", _shape(line.number, 8, 8, False), width=16, height=16, aria_hidden="true"), line.name,
+                class_=f"line {style(line.number)}") for line in lines if line.marks]
+    return tag("ul", *keys, class_="legend")
+
+
 def _apart(wanted: Mapping[str, float], least: float = 15.0) -> dict[str, float]:
     """Heights of labels near those wanted, so far from each other that all can be read."""
     order = sorted(wanted, key=wanted.get)

@@ -15,7 +15,7 @@ from typing import Any, Iterator, Mapping, NamedTuple
 
 import yaml
 
-from nni_stress.files import read_json, refuse_code, write_json
+from nni_stress.files import read_json, refuse_code, write_atomically, write_json
 
 BUILTIN = ("RandomPruner", "LevelPruner", "L1NormPruner", "L2NormPruner", "FPGMPruner", "TaylorPruner", "SlimPruner",
            "MovementPruner", "LinearPruner", "AGPPruner")
@@ -92,6 +92,31 @@ def read_contest(file: str | Path) -> Contest:
         raise ValueError(f"{file.name}: {error}") from None
 
 
+def begin(file: Path, folder: Path, task: str | None = None) -> Contest:
+    """Put a contest's file into the folder of its records, the task replaced where one is named.
+
+    Raises
+    ------
+    ValueError, FileNotFoundError
+        As :func:`read_contest`; and if the folder holds records of a contest that these would not compare with.
+    """
+    read_contest(file)
+    content = yaml.safe_load(Path(file).read_text(encoding="utf-8"))
+    if task is not None:
+        content = {**content, "task": task, "task_arguments": {}}
+    contest, target = _checked(content), folder / "contest.yml"
+    if target.exists():
+        there = read_contest(target)
+        for name in ("task", "task_arguments", "trials", "epochs", "evolution"):
+            if getattr(there, name) != getattr(contest, name):
+                raise ValueError(f"{folder} holds a contest of another {name}, name another folder")
+    folder.mkdir(parents=True, exist_ok=True)
+    if task is not None or not target.exists() or not target.samefile(file):
+        text = yaml.safe_dump(content, sort_keys=False) if task is not None else Path(file).read_text(encoding="utf-8")
+        write_atomically(target, text.encode("utf-8"))
+    return contest
+
+
 def _checked(data: Mapping) -> Contest:
     unknown = [name for name in data if name not in Contest._fields]
     if unknown:
@@ -99,7 +124,7 @@ def _checked(data: Mapping) -> Contest:
     missing = [name for name in Contest._fields if name not in data and name not in Contest._field_defaults]
     if missing:
         raise ValueError(f"{missing[0]} is missing")
-    _list_of(data, "methods", lambda one: one in METHODS, f"among {', '.join(METHODS)}")
+    _list_of(data, "methods", lambda one: one in METHODS, f"names among {', '.join(METHODS)}")
     _list_of(data, "budgets", lambda one: _number(one) and one > 1, "numbers above 1")
     _list_of(data, "seeds", lambda one: type(one) is int and one >= 0, "whole numbers of at least 0")
     for name in ("trials", "concurrency", "threads"):

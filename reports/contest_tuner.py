@@ -23,21 +23,19 @@ class ContestTuner(Tuner):
 
     Parameters
     ----------
-    contest
-        The contest's file.
     folder
-        Where its records are.
+        The contest's, with its contest.yml and records.
     spaces
         {method: search space} of all built-in methods.
     founder
         File of the founder.
     """
 
-    def __init__(self, contest: str, folder: str, spaces: dict, founder: str):
+    def __init__(self, folder: str, spaces: dict, founder: str):
         super().__init__()
         try:
             refuse_exposed_manager()
-            self._contest: Contest = read_contest(contest)
+            self._contest: Contest = read_contest(Path(folder) / "contest.yml")
             self._folder, self._spaces, self._founder = Path(folder), spaces, founder
             self._cells = [cell for cell in self._contest.cells() if cell.method in BUILTIN]
             self._found = {cell: read_cell(self._folder, cell) for cell in self._cells}

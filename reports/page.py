@@ -11,7 +11,7 @@ from typing import Sequence
 from nni_stress.files import read_json, write_atomically
 from nni_stress.markup import Element, document, tag
 
-from .charts import Line, Mark, bars_chart, lines_chart
+from .charts import Line, Mark, bars_chart, legend, lines_chart
 from .collect import Outcome, Results
 from .compare import Comparison
 from .contest import EVOLUTION, Cell
@@ -54,7 +54,7 @@ def _frontier(facts: Comparison, words: str, others: Sequence[str]) -> list[Elem
                         "architecture efficiency (founder's synapses / network's synapses)", "test fidelity",
                         (facts.results.founder["test"], "founder"))
     return [tag("h2", f"The evolution beside {words}"),
-            tag("figure", tag("div", drawn, class_="wide", tabindex=0),
+            tag("figure", tag("div", drawn, class_="wide", tabindex=0), legend(lines),
                 tag("figcaption", "Median over seeds with its 95 % interval. Marks link to the record of the first seed; what lies far "
                     "below points down at the lower edge."))]
 

@@ -27,16 +27,13 @@ from .contest import ABLATIONS, BUILTIN, Cell, Contest, cell_path, read_cell, re
 _ROUNDS = 3  # experiments for the built-in pruners, where trials get lost
 
 
-def run_contest(file: Path, folder: Path, port: int, founder: Path | None = None,
-                show: Callable[[str], None] = print) -> list[Cell]:
+def run_contest(folder: Path, port: int, founder: Path | None = None, show: Callable[[str], None] = print) -> list[Cell]:
     """Run whatever of a contest is not recorded in its folder.
 
     Parameters
     ----------
-    file
-        The contest's file.
     folder
-        Of its records.
+        Of its records, with its contest.yml: see :func:`reports.contest.begin`.
     port
         The first of so many ports for NNI's managers as trials may run at a time.
     founder
@@ -54,10 +51,9 @@ def run_contest(file: Path, folder: Path, port: int, founder: Path | None = None
     ValueError, FileNotFoundError, LaunchError
         If the contest, its task or a record is wrong, or an experiment ends in ERROR.
     """
-    contest, folder = read_contest(file), folder.resolve()
+    folder = folder.resolve()
+    contest = read_contest(folder / "contest.yml")
     founder = _founder(contest, folder, founder)
-    if file.resolve() != folder / "contest.yml":
-        shutil.copy(file, folder / "contest.yml")
     write_json(folder / "environment.json", _environment())
     missing = [cell for cell in contest.cells() if cell.method in ABLATIONS and not read_cell(folder, cell)]
     ports = list(range(port, port + contest.concurrency))
@@ -80,7 +76,7 @@ def run_contest(file: Path, folder: Path, port: int, founder: Path | None = None
             raise
     for _ in range(_ROUNDS):
         if _incomplete(contest, folder):
-            _prune(contest, file.resolve(), folder, founder, port, show)
+            _prune(contest, folder, founder, port, show)
     shutil.rmtree(folder / "work", ignore_errors=True)
     return _incomplete(contest, folder)
 
@@ -139,7 +135,7 @@ def _evolve(contest: Contest, cell: Cell, folder: Path, founder: Path, port: int
     shutil.rmtree(work)
 
 
-def _prune(contest: Contest, file: Path, folder: Path, founder: Path, port: int, show: Callable[[str], None]) -> None:
+def _prune(contest: Contest, folder: Path, founder: Path, port: int, show: Callable[[str], None]) -> None:
     """All that is missing of the built-in pruners' cells."""
     work, told = folder / "work" / "builtin", set(contest.cells()) - set(_incomplete(contest, folder))
 
@@ -155,7 +151,7 @@ def _prune(contest: Contest, file: Path, folder: Path, founder: Path, port: int,
         trialConcurrency=contest.concurrency, trialCommand=_command("trials.builtin", contest),
         trialCodeDirectory=str(Path.cwd()), trainingService=dict(contest.training_service),
         tuner=dict(className="reports.contest_tuner.ContestTuner", codeDirectory=str(Path.cwd()), classArgs=dict(
-            contest=str(file), folder=str(folder), spaces=builtin.SPACES, founder=str(founder)))), work, port, look)
+            folder=str(folder), spaces=builtin.SPACES, founder=str(founder)))), work, port, look)
     shutil.rmtree(work)
 
 
