@@ -90,7 +90,7 @@ def _shape(number: int, x: float, y: float, below: bool) -> Element:
     forms = (f"M{x - 6:.1f} {y:.1f}a6 6 0 1 0 12 0a6 6 0 1 0 -12 0z", f"M{x - 5:.1f} {y - 5:.1f}h10v10h-10z",
              f"M{x:.1f} {y - 6:.1f}l6 10h-12z", f"M{x:.1f} {y - 6:.1f}l6 6l-6 6l-6 -6z",
              f"M{x - 6:.1f} {y - 4:.1f}h12l-6 10z", f"M{x - 2:.1f} {y - 6:.1f}h4v4h4v4h-4v4h-4v-4h-4v-4h4z")
-    return tag("path", d=forms[number % len(forms)], class_="dot")
+    return tag("path", d=forms[(number + (number - 1) // _COLOURS) % len(forms) if number else 0], class_="dot")
 
 
 def legend(lines: Sequence[Line]) -> Element:
