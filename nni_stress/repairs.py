@@ -193,6 +193,8 @@ _MENDS = {
     _mend_modes: "compression.speedup.model_speedup",
     _mend_several_outputs: "compression.speedup.model_speedup",
     speedup_repairs.mend_single_values: "compression.speedup.model_speedup",
+    speedup_repairs.mend_counting: "compression.speedup.model_speedup",
+    speedup_repairs.mend_detection: "compression.speedup.mask_conflict",
     _mend_patience: "experiment.launcher",
     guards.guard_experiments: "experiment.experiment",
     guards.guard_nnictl: "tools.nnictl.launcher",
