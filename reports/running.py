@@ -137,7 +137,9 @@ def _evolve(contest: Contest, cell: Cell, folder: Path, founder: Path, port: int
 
 def _prune(contest: Contest, folder: Path, founder: Path, port: int, show: Callable[[str], None]) -> None:
     """All that is missing of the built-in pruners' cells."""
-    work, told = folder / "work" / "builtin", set(contest.cells()) - set(_incomplete(contest, folder))
+    work, lacking = folder / "work" / "builtin", _incomplete(contest, folder)
+    told = set(contest.cells()) - set(lacking)
+    missing = sum(contest.trials - len(read_cell(folder, cell)) for cell in lacking)
 
     def look() -> None:
         for cell in contest.cells():
@@ -149,6 +151,7 @@ def _prune(contest: Contest, folder: Path, founder: Path, port: int, show: Calla
     _follow(dict(
         experimentName=f"contest {folder.name}", searchSpace={"unused": {"_type": "choice", "_value": [0]}},
         trialConcurrency=contest.concurrency, trialCommand=_command("trials.builtin", contest),
+        maxTrialNumber=missing,  # NNI knows no other end than a number
         trialCodeDirectory=str(Path.cwd()), trainingService=dict(contest.training_service),
         tuner=dict(className="reports.contest_tuner.ContestTuner", codeDirectory=str(Path.cwd()), classArgs=dict(
             folder=str(folder), spaces=builtin.SPACES, founder=str(founder)))), work, port, look)
