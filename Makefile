@@ -28,4 +28,8 @@ test-all: install
 test-faults: install
 	$(BIN)/python -m tests.faults
 
-.PHONY: install demo test test-all test-faults
+# Every figure of speed, as ratios taken side by side; nothing else may run meanwhile.
+bench: install
+	$(BIN)/python -m reports.bench
+
+.PHONY: install demo test test-all test-faults bench
