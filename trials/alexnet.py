@@ -15,7 +15,7 @@ from trials.models import alexnet
 
 
 def make_task(data: str = "fashion-mnist", data_dir: str | None = None, image_size: int | None = None, batch_size: int = 128,
-              founder_epochs: int = 10, workers: int = 0, bfloat16: bool = False) -> Task:
+              founder_epochs: int = 24, workers: int = 0, bfloat16: bool = False) -> Task:
     size = image_size or SIZES[data]
     images = load_classification(data, data_dir, size, workers)
     screening = first(images.plain("validation"), 640 if size < 128 else 160)
@@ -39,7 +39,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--image-size", type=int, help="pixels; default: 96 for stl10, 224 for imagefolder, else 64")
     parser.add_argument("--batch-size", type=int, default=128)
     parser.add_argument("--workers", type=int, default=0, help="processes that read an imagefolder's images")
-    founders.add_arguments(parser, "alexnet", epochs=10)
+    founders.add_arguments(parser, "alexnet", epochs=24)
     options = parser.parse_args(arguments)
     torch.set_num_threads(options.threads)
     size = options.image_size or SIZES[options.data]
