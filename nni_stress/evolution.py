@@ -4,7 +4,7 @@ from __future__ import annotations
 import hashlib
 import math
 import random
-from typing import Mapping, NamedTuple, Sequence
+from typing import Any, Callable, Mapping, NamedTuple, Sequence
 
 from .lineage import Record
 
@@ -203,9 +203,14 @@ def far_enough(environmental_factor: float, ancestors: Sequence[Record], founder
 
 def frontier(records: Sequence[Record]) -> list[Record]:
     """All records that no other beats in both validation fidelity and efficiency, the most efficient first."""
+    return unbeaten(records, lambda record: (record.efficiency, record.validation))
+
+
+def unbeaten(items: Sequence, place: Callable[[Any], tuple[float, float]]) -> list:
+    """All items, at places (efficiency, fidelity), that no other beats in both, the most efficient first."""
     kept, best = [], -math.inf
-    for record in sorted(records, key=lambda r: (-r.efficiency, -r.validation)):
-        if record.validation > best:
-            kept.append(record)
-            best = record.validation
+    for item in sorted(items, key=lambda one: tuple(-value for value in place(one))):
+        if place(item)[1] > best:
+            kept.append(item)
+            best = place(item)[1]
     return kept

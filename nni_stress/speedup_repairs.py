@@ -40,24 +40,19 @@ def mend_detection(mask_conflict):
     """Find out along which dimension masks prune in one pass over each, where NNI makes five, in integers of eight bytes."""
     torch, logger, detect = mask_conflict.torch, mask_conflict._logger, mask_conflict.detect_mask_prune_dim
 
-    def preserved(masks, dims) -> list:
-        """How many slices of each dimension masks keep something of, and how many there are."""
-        found = [[0, 0] for _ in dims]
-        for mask in masks:
-            assert float(mask.min()) >= 0, "mask values should be greater than or equal to 0."
-            kept = (mask > 0).reshape(mask.shape[0], mask.shape[1], -1).any(2)
-            for dim, counts in zip(dims, found):
-                counts[0] += int(kept.any(1 - dim).sum())
-                counts[1] += mask.shape[dim]
-        return found
-
     @functools.wraps(detect)
     def detect_mask_prune_dim(graph_module, masks):
         weights = [masks[name]["weight"] for name in masks if "weight" in masks[name]
                    and isinstance(graph_module.get_submodule(name), torch.nn.Conv2d)]
         if not weights:
             return detect(graph_module, masks)
-        sparsity = [1.0 - kept / number for kept, number in preserved(weights, (0, 1))]
+        kept, slices = [0, 0], [sum(mask.shape[dim] for mask in weights) for dim in (0, 1)]
+        for mask in weights:
+            assert float(mask.min()) >= 0, "mask values should be greater than or equal to 0."
+            pairs = (mask > 0).reshape(mask.shape[0], mask.shape[1], -1).any(2)
+            for dim in (0, 1):
+                kept[dim] += int(pairs.any(1 - dim).sum())
+        sparsity = [1.0 - kept[dim] / slices[dim] for dim in (0, 1)]
         logger.info("dim0 sparsity: %f", sparsity[0])
         logger.info("dim1 sparsity: %f", sparsity[1])
         if sparsity == [0.0, 0.0]:

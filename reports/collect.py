@@ -7,7 +7,7 @@ from typing import Any, Mapping, NamedTuple
 
 from nni_stress.files import read_json
 
-from .contest import Cell, Contest, cell_path, read_cell, read_contest
+from .contest import BUILTIN, Cell, Contest, cell_path, is_number, read_cell, read_contest
 
 LEAST_USE = 0.98  # a network may miss its budget by so much: clusters are whole
 
@@ -101,7 +101,7 @@ def _founder(path: Path) -> dict:
     if not isinstance(found, dict) or not set(wanted) <= set(found):
         raise ValueError(f"{path} must hold {', '.join(wanted)}")
     for name in wanted[:4]:
-        if not _finite(found[name]):
+        if not is_number(found[name]):
             raise ValueError(f"{path}: {name} must be a number, but got {found[name]!r}")
     return found
 
@@ -121,7 +121,7 @@ def _outcome(folder: Path, cell: Cell, founder: Mapping, contest: Contest) -> Ou
     if len(found) > contest.trials:
         raise ValueError(f"{where}: has {len(found)} trials, but the contest gives each cell {contest.trials}")
     good = [_trial(one, where, founder) for one in found if "failed" not in one]
-    if cell.method.endswith("Pruner") and len(found) < contest.trials:
+    if cell.method in BUILTIN and len(found) < contest.trials:
         return f"{where}: has {len(found)} of {contest.trials} trials, and is missing until it has all"
     if sum(trial.epochs for trial in good) > contest.trials * contest.epochs * (1 + 1e-9):
         raise ValueError(f"{where}: took {sum(trial.epochs for trial in good):g} epochs, but the contest gives each cell "
@@ -135,7 +135,7 @@ def _outcome(folder: Path, cell: Cell, founder: Mapping, contest: Contest) -> Ou
 
 def _trial(data: Mapping, where: str, founder: Mapping) -> Trial:
     for name in ("validation", "test", "synapses", "macs", "efficiency", "epochs"):
-        if not _finite(data.get(name)):
+        if not is_number(data.get(name)):
             raise ValueError(f"{where}: {name} of trial {data.get('trial')!r} must be a number, but got {data.get(name)!r}")
     if data["synapses"] < 1 or not math.isclose(data["efficiency"], founder["synapses"] / data["synapses"], rel_tol=1e-6):
         raise ValueError(f"{where}: trial {data['trial']} has {data['synapses']} synapses and an efficiency of "
@@ -143,13 +143,9 @@ def _trial(data: Mapping, where: str, founder: Mapping) -> Trial:
     for name in ("architecture", "seconds", "knobs"):
         if not isinstance(data.get(name), Mapping):
             raise ValueError(f"{where}: {name} of trial {data['trial']} must be a mapping, but got {data.get(name)!r}")
-    if not all(map(_finite, data["seconds"].values())):
+    if not all(map(is_number, data["seconds"].values())):
         raise ValueError(f"{where}: seconds of trial {data['trial']} must be numbers, but got {dict(data['seconds'])}")
     share = data.get("latency")
     return Trial(data["trial"], data["validation"], data["test"], data.get("untrained"), data["synapses"], data["macs"],
-                 data["efficiency"], share if _finite(share) else None, data["epochs"], sum(data["seconds"].values()),
+                 data["efficiency"], share if is_number(share) else None, data["epochs"], sum(data["seconds"].values()),
                  data["architecture"], data["knobs"], data.get("uid"), data.get("ancestor"))
-
-
-def _finite(value: Any) -> bool:
-    return type(value) in (int, float) and math.isfinite(value)

@@ -125,12 +125,12 @@ def _checked(data: Mapping) -> Contest:
     if missing:
         raise ValueError(f"{missing[0]} is missing")
     _list_of(data, "methods", lambda one: one in METHODS, f"names among {', '.join(METHODS)}")
-    _list_of(data, "budgets", lambda one: _number(one) and one > 1, "numbers above 1")
+    _list_of(data, "budgets", lambda one: is_number(one) and one > 1, "numbers above 1")
     _list_of(data, "seeds", lambda one: type(one) is int and one >= 0, "whole numbers of at least 0")
     for name in ("trials", "concurrency", "threads"):
         if name in data and (type(data[name]) is not int or data[name] < 1):
             raise ValueError(f"{name} must be a whole number of at least 1, but got {data[name]!r}")
-    if not _number(data["epochs"]) or data["epochs"] <= 0:
+    if not is_number(data["epochs"]) or data["epochs"] <= 0:
         raise ValueError(f"epochs must be a number above 0, but got {data['epochs']!r}")
     if not isinstance(data["task"], str) or ":" not in data["task"]:
         raise ValueError(f"task must name a function, as trials.lenet5:make_task, but got {data['task']!r}")
@@ -152,7 +152,7 @@ def _check_evolution(contest: Contest) -> None:
     generations = found["generations"]
     if type(generations) is not int or generations < 1 or contest.trials % generations:
         raise ValueError(f"generations must divide the {contest.trials} trials, but got {generations!r}")
-    if not _number(found["stress_epochs"]) or not 0 <= found["stress_epochs"] < contest.epochs:
+    if not is_number(found["stress_epochs"]) or not 0 <= found["stress_epochs"] < contest.epochs:
         raise ValueError(f"stress_epochs must lie in [0, {contest.epochs:g}), the epochs of a trial, but got {found['stress_epochs']!r}")
 
 
@@ -164,7 +164,8 @@ def _list_of(data: Mapping, name: str, good, words: str) -> None:
         raise ValueError(f"{name} must differ from each other, but got {found!r}")
 
 
-def _number(value: Any) -> bool:
+def is_number(value: Any) -> bool:
+    """Whether a value is a finite number; true and false are none."""
     return type(value) in (int, float) and math.isfinite(value)
 
 

@@ -14,8 +14,8 @@ from nni_stress.markup import Element, document, tag
 from .charts import Line, Mark, bars_chart, legend, lines_chart
 from .collect import Outcome, Results
 from .compare import Comparison
-from .contest import EVOLUTION, Cell
-from .tables import Table, chosen_knobs, lineage, ours, percent, tables, theirs
+from .contest import EVOLUTION
+from .tables import Table, chosen_knobs, lineage, ours, percent, shown, tables, theirs
 
 _CSS = Path(__file__).with_name("report.css")
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
@@ -40,7 +40,8 @@ def html(facts: Comparison) -> str:
     body = tag("body", tag("header", tag("h1", title), tag("p", facts.verdict, class_="verdict")),
                tag("main", *_frontier(facts, "NNI's own pruners", theirs(facts.methods)), _table(first),
                    tag("ul", *(tag("li", line) for line in facts.details)),
-                   *_frontier(facts, "its own ablations", ours(facts.methods)[1:]), *(_table(table) for table in rest), *_latency(facts), *_survivor(facts), _folded(chosen_knobs(facts)),
+                   *_frontier(facts, "its own ablations", ours(facts.methods)[1:]), *(_table(table) for table in rest),
+                   *_latency(facts), *_survivor(facts), _folded(chosen_knobs(facts)),
                    *_problems(facts), *_environment(facts.results)))
     return document(tag("html", head, body, lang="en"))
 
@@ -109,15 +110,6 @@ def _field(field) -> Element:
 
 def _folded(table: Table) -> Element:
     return tag("details", tag("summary", table.title), _table(table))
-
-
-def shown(facts: Comparison) -> Outcome | None:
-    """The evolution whose survivor is shown: the highest budget's, of the first seed that has an outcome."""
-    for budget in sorted(facts.budgets, reverse=True):
-        entry = facts.entries.get((EVOLUTION, budget))
-        if entry and entry.outcomes:
-            return entry.outcomes[min(entry.outcomes)]
-    return None
 
 
 def layers(facts: Comparison, outcome: Outcome) -> list[tuple[str, float, float]]:

@@ -2,10 +2,13 @@
 from __future__ import annotations
 
 import math
+import warnings
 from typing import NamedTuple, Sequence
 
 import numpy as np
 from scipy import stats
+
+from nni_stress.evolution import unbeaten
 
 LEVEL = 0.02       # a difference is claimed where its corrected p is below this
 _RESAMPLES = 9999
@@ -46,7 +49,6 @@ def interval(values: Sequence[float]) -> Interval:
 
 
 def _bootstrap(values: np.ndarray, method: str) -> tuple[float, float]:
-    import warnings
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         found = stats.bootstrap((values,), np.median, n_resamples=_RESAMPLES, method=method, rng=np.random.default_rng(0))
@@ -80,12 +82,7 @@ def corrected(p_values: Sequence[float | None]) -> list[float | None]:
 
 def frontier(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
     """Of points (efficiency, fidelity) those that no other beats in both, by rising efficiency."""
-    kept, best = [], -math.inf
-    for efficiency, fidelity in sorted(points, key=lambda point: (-point[0], -point[1])):
-        if fidelity > best:
-            kept.append((efficiency, fidelity))
-            best = fidelity
-    return kept[::-1]
+    return unbeaten(points, tuple)[::-1]
 
 
 def fidelity_at(points: Sequence[tuple[float, float]], efficiency: float) -> float | None:

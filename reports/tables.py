@@ -1,8 +1,9 @@
 """The tables of a report: the same for the page and for its Markdown twin."""
 from __future__ import annotations
 
-from typing import NamedTuple, Sequence
+from typing import Callable, NamedTuple, Sequence
 
+from .collect import Outcome
 from .compare import LOSSES, Comparison, Entry, median_or_none
 from .contest import ABLATIONS, EVOLUTION
 from .significance import Interval
@@ -40,6 +41,12 @@ def tables(facts: Comparison) -> list[Table]:
     return [_fidelity(facts), _differences(facts), _kept(facts), _latency(facts), _cost(facts)]
 
 
+def _grid(facts: Comparison, field: Callable[[Entry], Field], methods: Sequence[str], unit: str = ""):
+    """Head and rows of a table with a row for each method and a column for each budget."""
+    return (["method", *(f"{budget:g}x{unit}" for budget in facts.budgets)],
+            [(method, [field(facts.entries[method, budget]) for budget in facts.budgets]) for method in methods])
+
+
 def _fidelity(facts: Comparison) -> Table:
     founder, seeds = facts.results.founder, len(facts.results.contest.seeds)
 
@@ -54,8 +61,7 @@ def _fidelity(facts: Comparison) -> Table:
                  f"Median over {seeds} seeds, and its 95 % interval (BCa bootstrap), in percent. The founder has "
                  f"{percent(founder['test'])} with {founder['synapses']:,} synapses. Each method was searched on validation data "
                  "alone. Numbers link to the record of the first seed.",
-                 ["method", *(f"{budget:g}x fewer synapses" for budget in facts.budgets)],
-                 [(method, [field(facts.entries[method, budget]) for budget in facts.budgets]) for method in facts.methods])
+                 *_grid(facts, field, facts.methods, " fewer synapses"))
 
 
 def _differences(facts: Comparison) -> Table:
@@ -70,9 +76,7 @@ def _differences(facts: Comparison) -> Table:
     return Table("The evolution less each other method, in points",
                  "Mean of the paired differences over seeds; p of the paired t-test, corrected for all comparisons of this table "
                  "(Holm); d is the mean in standard deviations.",
-                 ["method", *(f"{budget:g}x" for budget in facts.budgets)],
-                 [(method, [field(facts.entries[method, budget]) for budget in facts.budgets])
-                  for method in facts.methods if method != EVOLUTION])
+                 *_grid(facts, field, [method for method in facts.methods if method != EVOLUTION]))
 
 
 def _kept(facts: Comparison) -> Table:
@@ -109,8 +113,7 @@ def _latency(facts: Comparison) -> Table:
 
     return Table("Latency", "How many times faster than the founder, measured in turns with it on one thread, over the task's example "
                  "batch; median over seeds. LevelPruner removes single synapses: its network keeps its shape.",
-                 ["method", *(f"{budget:g}x fewer synapses" for budget in facts.budgets)],
-                 [(method, [field(facts.entries[method, budget]) for budget in facts.budgets]) for method in facts.methods])
+                 *_grid(facts, field, facts.methods, " fewer synapses"))
 
 
 def _cost(facts: Comparison) -> Table:
@@ -126,8 +129,7 @@ def _cost(facts: Comparison) -> Table:
     return Table("Training cost of a cell, search included",
                  f"Median over seeds. Every cell may take {contest.trials} trials of {contest.epochs:g} epochs; an evolution that is at "
                  "its budget early takes fewer.",
-                 ["method", *(f"{budget:g}x" for budget in facts.budgets)],
-                 [(method, [field(facts.entries[method, budget]) for budget in facts.budgets]) for method in facts.methods])
+                 *_grid(facts, field, facts.methods))
 
 
 def chosen_knobs(facts: Comparison) -> Table:
@@ -140,29 +142,35 @@ def chosen_knobs(facts: Comparison) -> Table:
                                if name != "architecture"), f"trial {outcome.chosen.number}", outcome.path)
 
     return Table("Hyperparameters chosen", "By the search on validation data, of the first seed.",
-                 ["method", *(f"{budget:g}x" for budget in facts.budgets)],
-                 [(method, [field(facts.entries[method, budget]) for budget in facts.budgets]) for method in facts.methods])
+                 *_grid(facts, field, facts.methods))
 
 
 def _short(value) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
-def lineage(facts: Comparison) -> Table | None:
-    """The generations of one evolution: the highest budget's, of the first seed that has an outcome."""
+def shown(facts: Comparison) -> Outcome | None:
+    """The evolution whose survivor is shown: the highest budget's, of the first seed that has an outcome."""
     for budget in sorted(facts.budgets, reverse=True):
         entry = facts.entries.get((EVOLUTION, budget))
         if entry and entry.outcomes:
-            outcome = entry.outcomes[min(entry.outcomes)]
-            rows = [(trial.uid or str(trial.number), [
-                Field(trial.ancestor or ""), Field(f"{trial.efficiency:.1f}x"), Field(f"{trial.synapses:,}"),
-                Field("" if trial.untrained is None else percent(trial.untrained)), Field(percent(trial.validation)),
-                Field(percent(trial.test)), Field("chosen" if trial.number == outcome.chosen.number else "")])
-                for trial in outcome.trials]
-            return Table(f"Generations of the evolution to {budget:g}x, seed {outcome.cell.seed}",
-                         f"Record: {outcome.path}. Untrained: validation fidelity right after synthesis.",
-                         ["offspring", "ancestor", "efficiency", "synapses", "untrained, %", "validation, %", "test, %", ""], rows)
+            return entry.outcomes[min(entry.outcomes)]
     return None
+
+
+def lineage(facts: Comparison) -> Table | None:
+    """The generations of the evolution that is shown."""
+    outcome = shown(facts)
+    if outcome is None:
+        return None
+    rows = [(trial.uid or str(trial.number), [
+        Field(trial.ancestor or ""), Field(f"{trial.efficiency:.1f}x"), Field(f"{trial.synapses:,}"),
+        Field("" if trial.untrained is None else percent(trial.untrained)), Field(percent(trial.validation)),
+        Field(percent(trial.test)), Field("chosen" if trial.number == outcome.chosen.number else "")])
+        for trial in outcome.trials]
+    return Table(f"Generations of the evolution to {outcome.cell.budget:g}x, seed {outcome.cell.seed}",
+                 f"Record: {outcome.path}. Untrained: validation fidelity right after synthesis.",
+                 ["offspring", "ancestor", "efficiency", "synapses", "untrained, %", "validation, %", "test, %", ""], rows)
 
 
 def ours(methods: Sequence[str]) -> list[str]:

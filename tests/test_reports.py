@@ -16,8 +16,8 @@ from reports.__main__ import main
 from reports.collect import collect
 from reports.compare import compare
 from reports.contest import EVOLUTION, Cell, cell_path, read_cell, read_contest, write_cell
-from reports.page import FILES, html, layers, markdown, shown, write_report
-from reports.tables import tables
+from reports.page import FILES, html, layers, markdown, write_report
+from reports.tables import shown, tables
 from tests.contests import FOUNDER, METHODS, plant, trial
 
 CELL = Cell("L1NormPruner", 10, 2)

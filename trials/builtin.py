@@ -107,7 +107,8 @@ def run(method: str, task: Task, founder: nn.Module, budget: float, epochs: floa
     return dict(validation=task.fidelity(network, "validation"), test=task.fidelity(network, "test"), untrained=untrained,
                 synapses=synapses, macs=cost.macs(network, task.example_input) if physical else full_macs,
                 efficiency=full / synapses,
-                latency=latency.ratio(network, whole, arguments_of(task.example_input), 0.2), architecture=cost.architecture(network), epochs=epochs, seconds=seconds)
+                latency=latency.ratio(network, whole, arguments_of(task.example_input), 0.2),
+                architecture=cost.architecture(network), epochs=epochs, seconds=seconds)
 
 
 def _config(case: Case, ratio: float, scope: str, **more) -> list[dict]:
@@ -123,9 +124,13 @@ def _config(case: Case, ratio: float, scope: str, **more) -> list[dict]:
     return config
 
 
+def _named(case: Case) -> list[str]:
+    """The layers that the task's config names."""
+    return list(pruning.LevelPruner(copy.deepcopy(case.network), [{**case.task.clusters, "sparse_ratio": 0.5}])._target_spaces)
+
+
 def _open_groups(case: Case) -> list[tuple[str, ...]]:
-    probe = pruning.L1NormPruner(copy.deepcopy(case.network), [{**case.task.clusters, "sparse_ratio": 0.5}])
-    named = set(probe._target_spaces)
+    named = set(_named(case))
     return [group.layers for group in case.graph.groups if not group.frozen and set(group.layers) <= named]
 
 
@@ -226,8 +231,8 @@ def _movement(case: Case, method: str, epochs: float) -> tuple[Any, Mapping]:
 
 
 def _level(case: Case, method: str, epochs: float) -> tuple[Any, Mapping]:
-    """Single synapses, by magnitude: the network is not made physically smaller."""
-    names = sorted(name for layers in _prunable(case) for name in layers)
+    """Single synapses, by magnitude, of every layer that the task opens, the last too: the network keeps its shape."""
+    names = sorted(_named(case))
     modules = dict(case.network.named_modules())
     prunable = sum(modules[name].weight.numel() for name in names)
     others = cost.synapses(case.network) - prunable
@@ -238,12 +243,6 @@ def _level(case: Case, method: str, epochs: float) -> tuple[Any, Mapping]:
         entry["global_group_id"] = "all"
     pruner = pruning.LevelPruner(case.network, [entry])
     return pruner, pruner.compress()[1]
-
-
-def _prunable(case: Case) -> list[tuple[str, ...]]:
-    """Every layer that the task opens; single synapses may go from the last one, too."""
-    probe = pruning.LevelPruner(copy.deepcopy(case.network), [{**case.task.clusters, "sparse_ratio": 0.5}])
-    return [(name,) for name in probe._target_spaces]
 
 
 def _plain(masks: Mapping) -> dict:
