@@ -42,7 +42,7 @@ def load(path: str | Path, factory: Callable[[], nn.Module]) -> nn.Module:
     path
         The file.
     factory
-        Makes the founder's network, of any shape; its layers take the shapes of the file.
+        Makes the founder's network, of any shape; its layers take the shapes of the file, and stay in its memory format.
 
     Raises
     ------
@@ -61,6 +61,7 @@ def load(path: str | Path, factory: Callable[[], nn.Module]) -> nn.Module:
     except (safetensors.SafetensorError, ValueError, OSError) as error:
         raise ValueError(f"{path} is damaged or not a network file: {error}") from None
     network = factory()
+    memory_format = memory_format_of(network)
     modules = dict(network.named_modules())
     expected = network.state_dict()
     if set(expected) != set(tensors):
@@ -78,7 +79,21 @@ def load(path: str | Path, factory: Callable[[], nn.Module]) -> nn.Module:
             setattr(modules[owner], leaf, nn.Parameter(tensor, requires_grad=old.requires_grad))
         else:
             setattr(modules[owner], leaf, tensor)
-    return network
+    return network.to(memory_format=memory_format)
+
+
+def memory_format_of(network: nn.Module) -> torch.memory_format:
+    """Channels last, where weights of convolutions are; else the contiguous format."""
+    last = any(tensor.dim() == 4 and tensor.is_contiguous(memory_format=torch.channels_last) and not tensor.is_contiguous()
+               for tensor in network.parameters())  # with a single channel a tensor is in both
+    return torch.channels_last if last else torch.contiguous_format
+
+
+def laid_out_as(parameter: torch.Tensor, remembered: Any) -> Any:
+    """What an optimizer remembers of a parameter, in the order of its memory: fused optimizers take that for granted."""
+    if getattr(remembered, "shape", None) != parameter.shape or remembered.stride() == parameter.stride():
+        return remembered
+    return torch.empty_like(parameter, dtype=remembered.dtype, requires_grad=False).copy_(remembered)
 
 
 def _set_shapes(path, modules, shapes):

@@ -11,6 +11,8 @@ from nni.compression.speedup import ModelSpeedup
 from nni.compression.speedup.replacement import replace_module
 from torch import nn
 
+from .networks import laid_out_as, memory_format_of
+
 
 def synthesize(ancestor: nn.Module, example_input: Any, masks: dict, optimizer: torch.optim.Optimizer | None = None) -> nn.Module:
     """Make the ancestor physically small, by NNI's ModelSpeedup.
@@ -31,20 +33,21 @@ def synthesize(ancestor: nn.Module, example_input: Any, masks: dict, optimizer: 
     Returns
     -------
     torch.nn.Module
-        The offspring, in the mode the ancestor was in.
+        The offspring, in the mode and the memory format the ancestor was in.
 
     Raises
     ------
     Exception
         What ModelSpeedup raises where it cannot follow the network.
     """
+    memory_format = memory_format_of(ancestor)
     with _quiet() as logger:
         speedup = ModelSpeedup(ancestor, example_input, masks, logger=logger)
         if optimizer is None:
-            return speedup.speedup_model()
+            return speedup.speedup_model().to(memory_format=memory_format)
         before, carrier = dict(ancestor.named_parameters()), _Carrier(optimizer)
         speedup.replacers[-1].replace_module_func_dict = carrier.replacements()
-        offspring = speedup.speedup_model()
+        offspring = speedup.speedup_model().to(memory_format=memory_format)
     repoint(optimizer, before, dict(offspring.named_parameters()), carrier.small)
     return offspring
 
@@ -111,7 +114,7 @@ def repoint(optimizer: torch.optim.Optimizer, before: dict, after: dict, state: 
                 remembered = optimizer.state.pop(one)
                 remembered = state(other) if state else remembered
                 if remembered:
-                    optimizer.state[other] = remembered
+                    optimizer.state[other] = {kind: laid_out_as(other, value) for kind, value in remembered.items()}
 
 
 def _is_array(value) -> bool:

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from .batches import answer
+from .networks import laid_out_as
 
 # Of the stress phase: its learning rate rises for this share, while importance is gathered in calm, and falls to that share.
 WARM_UP, COOL_DOWN = 0.1, 0.1
@@ -140,6 +141,8 @@ class Training:
         except RuntimeError as error:
             raise ValueError(f"the training's state is of another network: {' '.join(str(error).split())}") from None
         self._optimizer.load_state_dict(state["optimizer"])
+        for parameter, remembered in self._optimizer.state.items():
+            remembered.update({kind: laid_out_as(parameter, value) for kind, value in remembered.items()})
         self._schedule.load_state_dict(state["schedule"])
         self._generator.set_state(state["order"])
         torch.set_rng_state(state["chance"])

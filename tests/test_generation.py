@@ -1,4 +1,5 @@
 """One trial's work, on scikit-learn's digits: what an offspring is made of, and what is recorded of it."""
+import copy
 import dataclasses
 
 import pytest
@@ -138,6 +139,27 @@ def test_the_fused_optimizer_takes_the_steps_of_adam():
         return weights(network)
 
     torch.testing.assert_close(trained(FusedAdam), trained(torch.optim.Adam), rtol=0, atol=2e-5)
+
+
+@pytest.mark.parametrize("before, after", [(torch.contiguous_format, torch.channels_last), (torch.channels_last, torch.contiguous_format)])
+def test_a_training_goes_on_in_another_memory_format(before, after):
+    """Tolerance: what rounding in another order amounts to in ten steps."""
+    task = dataclasses.replace(make_task("digits", None, 32, 1), loader=lambda generator: [(torch.rand(8, 1, 28, 28, generator=generator),
+                                                                                           torch.arange(8))] * 10)
+
+    def fresh(memory_format):
+        torch.manual_seed(0)
+        network = lenet5().to(memory_format=memory_format)
+        return network, Training(network, task, 2, 1e-3, seed=0)
+
+    network, training = fresh(before)
+    for _ in training:
+        if training.step == 10:
+            state = copy.deepcopy(training.state())
+    other, resumed = fresh(after)
+    resumed.restore(state)
+    assert len(list(resumed)) == 10
+    torch.testing.assert_close(weights(other), weights(network), rtol=0, atol=2e-5)
 
 
 def weights(network):

@@ -35,6 +35,15 @@ def test_a_small_network_comes_back_with_its_shapes(factory, shape, last, tmp_pa
     assert sum(p.numel() for p in again.parameters()) < sum(p.numel() for p in factory().parameters())
 
 
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last], ids=["contiguous", "channels last"])
+def test_a_network_comes_back_in_the_memory_format_of_its_factory(memory_format, tmp_path):
+    network, images = lenet5().to(memory_format=torch.channels_last), torch.rand(4, 1, 28, 28)
+    nni_stress.save(network, tmp_path / "network.safetensors")
+    again = nni_stress.load(tmp_path / "network.safetensors", lambda: lenet5().to(memory_format=memory_format))
+    assert again.conv1(images).is_contiguous(memory_format=memory_format)
+    assert torch.allclose(again(images), network(images), atol=1e-6)
+
+
 def test_files_that_hold_no_such_network_are_named(tmp_path):
     file = tmp_path / "network.safetensors"
     with pytest.raises(FileNotFoundError, match="no network file at"):

@@ -6,7 +6,8 @@ import torch
 import torchvision.models
 from torch.nn import functional
 
-from nni_stress import StressPruner
+from nni_stress import FusedAdam, StressPruner
+from nni_stress.networks import memory_format_of
 from tests.test_clusters import Concatenated, Gated, Grouped, Residual
 from trials.models import lenet5
 
@@ -20,6 +21,7 @@ OPTIMIZERS = {
     "momentum": lambda parameters: torch.optim.SGD(parameters, lr=1e-2, momentum=0.9, weight_decay=1e-3),
     "adam": lambda parameters: torch.optim.Adam(parameters, lr=1e-3),
     "amsgrad": lambda parameters: torch.optim.AdamW(parameters, lr=1e-3, amsgrad=True),
+    "fused": FusedAdam,
 }
 
 
@@ -29,10 +31,10 @@ def step(network, optimizer, images, labels):
     optimizer.step()
 
 
-def trained(name, optimizer):
+def trained(name, optimizer, memory_format=torch.contiguous_format):
     torch.manual_seed(0)
     factory, shape = NETWORKS[name]
-    network, images, labels = factory(), torch.rand(6, *shape), torch.arange(6) % 5
+    network, images, labels = factory().to(memory_format=memory_format), torch.rand(6, *shape), torch.arange(6) % 5
     network.eval()  # batch norm by its statistics: the batch has few images
     optimizer = OPTIMIZERS[optimizer](network.parameters())
     for _ in range(3):
@@ -67,11 +69,13 @@ def test_the_optimizer_remembers_the_surviving_synapses_and_no_others(name, opti
     assert all(not torch.equal(old, new) for old, new in zip(before, mine) if new.grad.any())
 
 
-def test_training_goes_on_as_if_nothing_had_happened():
-    """The small network takes the very steps that the masked one would have taken."""
-    pruner, network, optimizer, images, labels = trained("lenet5", "adam")
+@pytest.mark.parametrize("kind", ["adam", "fused"])
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last], ids=["contiguous", "channels last"])
+def test_training_goes_on_as_if_nothing_had_happened(memory_format, kind):
+    """The small network takes the very steps that the masked one would have taken, whatever the order of its memory."""
+    pruner, network, optimizer, images, labels = trained("lenet5", kind, memory_format)
     masks = pruner.get_masks()
-    masked = lenet5().eval()
+    masked = lenet5().to(memory_format=memory_format).eval()
     masked.load_state_dict(dict(zip(masked.state_dict(), optimizer.param_groups[0]["params"])))
     twin_optimizer = OPTIMIZERS["adam"](masked.parameters())
     twin_optimizer.load_state_dict(copy.deepcopy(optimizer.state_dict()))
@@ -83,6 +87,7 @@ def test_training_goes_on_as_if_nothing_had_happened():
             for kind in ("exp_avg", "exp_avg_sq"):
                 twin_optimizer.state[parameter][kind].mul_(mask)
     offspring = pruner.synthesize(images, optimizer)
+    assert memory_format_of(offspring) == memory_format
     for _ in range(3):
         assert torch.allclose(offspring(images), masked(images), atol=1e-5)
         step(offspring, optimizer, images, labels)

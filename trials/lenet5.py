@@ -15,7 +15,7 @@ from trials.models import lenet5
 def make_task(data: str = "digits", data_dir: str | None = None, batch_size: int = 32, founder_epochs: int = 30) -> Task:
     images = load_images(data, data_dir)
     return Task(
-        network=lenet5,
+        network=lambda: lenet5().to(memory_format=torch.channels_last),  # nearly twice as fast to train
         example_input=images.validation.images[:8],
         loader=lambda generator: Batches(images.train, batch_size, generator, shift=1 if data == "digits" else 0),
         loss=functional.cross_entropy,
