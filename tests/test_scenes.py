@@ -8,7 +8,6 @@ import torch
 from tests.folders import write_idx
 from trials.data.detection import box_sizes, load_detection, training_batches
 from trials.data.scenes import CLASSES, Garments, Scenes, draw_scene, load_garments
-from trials.data.stored import Stored
 
 
 @pytest.fixture(scope="module")
@@ -117,23 +116,14 @@ def test_scenes_of_fashion_mnist_have_all_classes_and_splits_of_their_own():
     assert not torch.equal(data.train[0].image, data.test[0].image)
 
 
-def test_stored_scenes_are_the_scenes_and_are_made_once(garments, tmp_path):
-    scenes = Scenes(garments, 12, 64)
-    stored = Stored(scenes, tmp_path / "scenes", quiet=True)
-    assert len(stored) == 12 and all(same(one, other) for one, other in zip(examples(scenes, 12), examples(stored, 12)))
-    written = (tmp_path / "scenes" / "images.npy").stat().st_mtime_ns
-    again = Stored(scenes, tmp_path / "scenes", quiet=True)
-    assert same(again[11], scenes[11]) and (tmp_path / "scenes" / "images.npy").stat().st_mtime_ns == written
-    for other in (Scenes(garments, 13, 64), Scenes(garments, 12, 96), Scenes(garments, 12, 64, seed=1)):
-        with pytest.raises(ValueError, match="holds another data set"):
-            Stored(other, tmp_path / "scenes", quiet=True)
-
-
-def test_a_batch_of_stored_scenes_is_that_of_the_scenes(garments, tmp_path):
-    data = load_detection("scenes", _garments_folder(tmp_path), {"train": 20, "validation": 2, "test": 2}, 64)
-    stored = data._replace(train=Stored(data.train, tmp_path / "stored", quiet=True))
-    one, other = (list(training_batches(it, 4, torch.Generator().manual_seed(0), (64, 96), 2)) for it in (data, stored))
-    assert all(same(left, right) for left, right in zip(one, other)) and len(one) == len(other) == 5
+def test_digits_clutter_scenes_and_are_no_garments(garments, tmp_path):
+    black = garments._replace(images=garments.images * 0)
+    cluttered = black._replace(digits=np.full((3, 8, 8), 255, np.uint8))
+    pairs = list(zip(examples(Scenes(black, 60, 64), 60), examples(Scenes(cluttered, 60, 64), 60)))
+    assert not any(len(other.labels) for _, other in pairs)
+    assert 20 < sum(not same(one, other) for one, other in pairs) < 60
+    digits = load_garments(_garments_folder(tmp_path))["test"].digits
+    assert digits.shape == (1797, 8, 8) and digits.max() > 250 and digits.min() == 0
 
 
 def _garments_folder(folder):

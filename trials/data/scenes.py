@@ -1,5 +1,7 @@
 """Scenes to detect garments in: Fashion-MNIST's, at random sizes, places and colours, over each other and over clutter.
 
+Clutter is what a detector must learn to leave alone: scikit-learn's handwritten digits, and shreds of garments.
+
 A scene is made from (seed, index) whenever it is asked for, and always is the same. Nothing is downloaded or stored.
 """
 from __future__ import annotations
@@ -10,6 +12,7 @@ import numpy as np
 import torch
 from numpy.random import Generator
 from PIL import Image
+from sklearn.datasets import load_digits
 
 from .backdrops import backdrop
 from .examples import Example
@@ -26,10 +29,11 @@ _ATTEMPTS = 8       # to place a garment thus, before it is left out
 
 
 class Garments(NamedTuple):
-    """Images, N x 28 x 28 bytes, black where nothing is; labels, N whole numbers."""
+    """Images, N x 28 x 28 bytes, black where nothing is; labels, N whole numbers; D x 8 x 8 bytes to clutter scenes with."""
 
     images: np.ndarray
     labels: np.ndarray
+    digits: np.ndarray = np.zeros((0, 8, 8), np.uint8)
 
 
 def load_garments(folder: str | None = None) -> dict[str, Garments]:
@@ -38,7 +42,8 @@ def load_garments(folder: str | None = None) -> dict[str, Garments]:
     train, validation = held_out(len(labels))
     parts = {"train": (images[train], labels[train]), "validation": (images[validation], labels[validation]),
              "test": (test_images, test_labels)}
-    return {name: Garments(*(tensor.numpy() for tensor in part)) for name, part in parts.items()}
+    digits = (load_digits().images * 15.9).astype(np.uint8)
+    return {name: Garments(*(tensor.numpy() for tensor in part), digits) for name, part in parts.items()}
 
 
 class Scenes(torch.utils.data.Dataset):
@@ -86,7 +91,7 @@ def draw_scene(garments: Garments, size: int, seed: tuple[int, ...]) -> tuple[np
     ground, lying, camera = (np.random.default_rng((*seed, part)) for part in range(3))
     image, owner = backdrop(size, ground), np.zeros((size, size), np.uint8)  # whose a pixel is; 0 is nobody
     for _ in range(ground.integers(4)):
-        _place(image, _shred(_picked(garments, ground)[0], size, ground), ground)
+        _place(image, _clutter(garments, size, ground), ground)
     labels, wholes = [], []
     for _ in range(_number(lying)):
         garment, label = _picked(garments, lying)
@@ -123,11 +128,15 @@ def _turned(garment: np.ndarray, side: float, random: Generator) -> np.ndarray:
     return turned[down[0]:down[-1] + 1, across[0]:across[-1] + 1] if len(across) else turned[:0, :0]
 
 
-def _shred(garment: np.ndarray, size: int, random: Generator) -> np.ndarray:
-    """Clutter of a garment's stuff, but nobody's form: a piece of its middle."""
-    top, left = random.integers(6, 15, 2)
+def _clutter(garments: Garments, size: int, random: Generator) -> np.ndarray:
+    """A digit, or something of a garment's stuff but nobody's form: a piece of its middle."""
     side = max(1, int(size * random.uniform(0.08, 0.25)))
-    return np.asarray(Image.fromarray(garment[top:top + 8, left:left + 8]).resize((side, side)))
+    if len(garments.digits) and random.random() < 0.5:
+        piece = garments.digits[random.integers(len(garments.digits))]
+    else:
+        top, left = random.integers(6, 15, 2)
+        piece = _picked(garments, random)[0][top:top + 8, left:left + 8]
+    return np.asarray(Image.fromarray(piece).resize((side, side)))
 
 
 def _place(image: np.ndarray, patch: np.ndarray, random: Generator, owner: np.ndarray | None = None,
