@@ -92,11 +92,13 @@ def fitness(record: Record, ancestor: Record, founder: Record, rules: Rules) -> 
     """Natural logarithm of the gain in efficiency, and of the way to the constraints, less the loss in tolerances.
 
     All since the ancestor, so that it compares across generations and the search learns from all of them. Where no loss
-    is tolerated, losses count in hundredths.
+    is tolerated, losses count in hundredths. Of an offspring that was ended early, the forecast counts: the search would
+    else take for weak what was but less efficient.
     """
+    reached = record.validation if record.forecast is None else record.forecast
     gain = math.log(wanted_efficiency(record, founder, rules) / wanted_efficiency(ancestor, founder, rules))
     nearer = excess(ancestor, founder, rules) - excess(record, founder, rules)
-    return gain + nearer - (ancestor.validation - record.validation) / (rules.tolerance or 0.01)
+    return gain + nearer - (ancestor.validation - reached) / (rules.tolerance or 0.01)
 
 
 def faithful(record: Record, founder: Record, tolerance: float) -> bool:

@@ -19,8 +19,10 @@ from .batches import arguments_of
 from .evolution import seed_of
 from .files import read_json, write_json
 from .lineage import FOUNDER, Lineage, Record
+from .recovery import recover
 from .screening import Screen
-from .training import Task, stress_evaluator, train
+from .stopwatch import Stopwatch
+from .training import Task, Training, stress_evaluator, train
 
 
 class InputError(ValueError):
@@ -33,14 +35,15 @@ def stress_and_synthesize(ancestor: nn.Module, task: Task, arguments: Arguments,
 
     The environmental factor is a share of the `resource` that the ancestor uses.
     """
-    return _compressed(ancestor, task, arguments, seed, resource).synthesize(task.example_input)
+    return _compressed(ancestor, task, arguments, seed, resource, Stopwatch()).synthesize(task.example_input)
 
 
-def _compressed(ancestor: nn.Module, task: Task, arguments: Arguments, seed: int, resource: str):
+def _compressed(ancestor: nn.Module, task: Task, arguments: Arguments, seed: int, resource: str, watch: Stopwatch):
     from .pruner import StressPruner  # seconds to import; the founder's trial needs none of it
 
     torch.manual_seed(seed)
-    evaluator, steps = stress_evaluator(ancestor, task, arguments.stress_epochs, arguments.learning_rate, seed)
+    evaluator, steps = stress_evaluator(ancestor, task, arguments.stress_epochs, arguments.learning_rate, seed,
+                                        lambda: watch("stress"))
     if arguments.candidates > 1 and task.screening is None:
         raise ValueError(f"candidates={arguments.candidates} needs Task.screening, a batch to judge them on, but got none")
     screen = Screen(*task.screening, task.loss) if arguments.candidates > 1 else None
@@ -94,53 +97,55 @@ def _one_line(error: BaseException) -> str:
 
 def make_founder(task: Task, parameters: dict, lineage: Lineage, file: str | Path | None) -> Record:
     """Generation 0: the founder, read from its file or trained."""
-    started, seed = time.perf_counter(), seed_of(parameters["seed"], FOUNDER)
+    watch, seed = Stopwatch(), seed_of(parameters["seed"], FOUNDER)
+    task = watch.evaluating(task)
     torch.manual_seed(seed)
     if file is not None and Path(file).exists():
         with _fatal():
             network = networks.load(file, task.network)
     else:
         network = task.network()
-        train(network, task, task.founder_epochs, task.founder_learning_rate, seed,
-              lambda _: nni.report_intermediate_result(task.fidelity(network, "validation")))
+        with watch("training"):
+            train(network, task, task.founder_epochs, task.founder_learning_rate, seed,
+                  lambda _: nni.report_intermediate_result(task.fidelity(network, "validation")))
         if file is not None:
             networks.save(network, file)
     origins = None
     if parameters["origins"]:
         from . import parents  # seconds to import, as all that follows networks
         origins = parents.founding(network, task.example_input)
-    return _judge(network, task, parameters, lineage, None, {"training": time.perf_counter() - started}, origins)
+    record = _described(network, task, parameters, lineage)
+    return _add(record._replace(validation=task.fidelity(network, "validation")), network, task, lineage, watch, origins)
 
 
 def make_offspring(task: Task, parameters: dict, lineage: Lineage) -> Record:
     """One generation of one offspring, from its ancestors' files to its own record."""
     from . import parents
 
+    watch = Stopwatch()
+    task = watch.evaluating(task)
     arguments = Arguments.from_mapping(parameters["arguments"])
     seed = seed_of(parameters["seed"], parameters["uid"])
     with _fatal():
         ancestor, origins = _load(parameters["ancestor"], task, lineage, parameters["origins"])
         other = parameters["other"] and _load(parameters["other"], task, lineage, True)
-    clock = time.perf_counter()
-    if other:
-        founder, _ = _load(FOUNDER, task, lineage, False)
-        one, (two, others) = ancestor, other
-        ancestor, origins = parents.union(founder, task.example_input, one, origins, two, others)
-        share = sum(_used(network, ancestor, task, parameters["resource"]) for network in (one, two)) / 2
-        arguments = replace(arguments, environmental_factor=min(1.0, arguments.environmental_factor * share))
-    pruner = _compressed(ancestor, task, arguments, seed_of(seed, "stress"), parameters["resource"])
-    if origins is None:
-        network = pruner.synthesize(task.example_input)
-    else:
-        network, origins = parents.synthesize(pruner, task.example_input, origins)
-    seconds = {"stress": time.perf_counter() - clock}
-    untrained = task.fidelity(network, "validation")
-    nni.report_intermediate_result(untrained)
-    clock = time.perf_counter()
-    train(network, task, arguments.recovery_epochs, arguments.learning_rate, seed_of(seed, "recovery"),
-          lambda _: nni.report_intermediate_result(task.fidelity(network, "validation")))
-    seconds["recovery"] = time.perf_counter() - clock
-    return _judge(network, task, parameters, lineage, untrained, seconds, origins)
+    with watch("synthesis"):
+        if other:
+            founder, _ = _load(FOUNDER, task, lineage, False)
+            one, (two, others) = ancestor, other
+            ancestor, origins = parents.union(founder, task.example_input, one, origins, two, others)
+            share = sum(_used(network, ancestor, task, parameters["resource"]) for network in (one, two)) / 2
+            arguments = replace(arguments, environmental_factor=min(1.0, arguments.environmental_factor * share))
+        pruner = _compressed(ancestor, task, arguments, seed_of(seed, "stress"), parameters["resource"], watch)
+        if origins is None:
+            network = pruner.synthesize(task.example_input)
+        else:
+            network, origins = parents.synthesize(pruner, task.example_input, origins)
+    record = _described(network, task, parameters, lineage)
+    with watch("recovery"):
+        training = Training(network, task, arguments.recovery_epochs, arguments.learning_rate, seed_of(seed, "recovery"))
+        record = recover(record, network, task, training, lineage if parameters.get("early_ending") else None)
+    return _add(record, network, task, lineage, watch, origins)
 
 
 def _load(uid: str, task: Task, lineage: Lineage, with_origins: bool):
@@ -157,25 +162,26 @@ def _used(network: nn.Module, whole: nn.Module, task: Task, resource: str) -> fl
     return used(network) / used(whole)
 
 
-def _judge(network, task, parameters, lineage, untrained, seconds, origins) -> Record:
-    validation, test = task.fidelity(network, "validation"), task.fidelity(network, "test")
-    if not (math.isfinite(validation) and math.isfinite(test)):
-        raise FloatingPointError(f"fidelity must be finite, but got {validation} (validation) and {test} (test)")
-    synapses = cost.synapses(network)
-    founder, share = lineage.record(FOUNDER), None
+def _described(network: nn.Module, task: Task, parameters: dict, lineage: Lineage) -> Record:
+    """What is known of a network before it is judged."""
+    synapses, founder, share = cost.synapses(network), lineage.record(FOUNDER), None
     if parameters["latency"] and founder:
         share = _used(network, _load(FOUNDER, task, lineage, False)[0], task, "latency")
-    record = Record(
-        uid=parameters["uid"], generation=parameters["generation"], ancestor=parameters["ancestor"],
-        other=parameters["other"], latency=share,
-        arguments=parameters["arguments"], validation=validation, test=test, synapses=synapses,
-        macs=cost.macs(network, task.example_input), efficiency=founder.synapses / synapses if founder else 1.0,
-        untrained=untrained, architecture=cost.architecture(network),
-        seconds={phase: round(value, 3) for phase, value in seconds.items()})
+    return Record(
+        **{name: parameters[name] for name in ("uid", "generation", "ancestor", "other", "arguments")},
+        validation=math.nan, test=math.nan, synapses=synapses, macs=cost.macs(network, task.example_input),
+        efficiency=founder.synapses / synapses if founder else 1.0, untrained=None, architecture=cost.architecture(network),
+        seconds={}, latency=share)
+
+
+def _add(record: Record, network: nn.Module, task: Task, lineage: Lineage, watch: Stopwatch, origins: dict | None) -> Record:
+    record = record._replace(test=task.fidelity(network, "test"))
+    if not (math.isfinite(record.validation) and math.isfinite(record.test)):
+        raise FloatingPointError(f"fidelity must be finite, but got {record.validation} (validation) and {record.test} (test)")
 
     def save(path: Path) -> None:
         networks.save(network, path)
         if origins is not None:
             write_json(path.with_name("origins.json"), origins)
 
-    return lineage.add(record, save)
+    return lineage.add(record._replace(seconds=watch.seconds()), save)

@@ -59,6 +59,8 @@ class Record(NamedTuple):
     other: str | None = None  # the second ancestor, where there are two
     latency: float | None = None  # share of the founder's, measured beside it, where it matters
     digest: str | None = None  # of the network's file
+    curve: list = []  # validation fidelity before the recovery, and at checks evenly spread over it; fewer: ended early
+    forecast: float | None = None  # validation fidelity that was likely, had the recovery not been ended early
 
 
 class Lineage:
@@ -153,6 +155,16 @@ class Lineage:
     def records(self) -> list[Record]:
         """All records, by generation and place."""
         return [record for record in map(self.record, self._names()) if record is not None]
+
+    def sound_records(self) -> list[Record]:
+        """All records that are not damaged; what is, is left where it is."""
+        found = []
+        for uid in self._names():
+            try:
+                found.append(self.record(uid))
+            except ValueError:
+                continue
+        return [record for record in found if record is not None]
 
     def _names(self) -> list[str]:
         home = self.folder / "offspring"
@@ -261,9 +273,12 @@ def _check(record: Record, uid: str) -> None:
             raise ValueError(f"{name} must be a mapping, but got {getattr(record, name)!r}")
     if type(record.generation) is not int or record.generation != int(uid[1:].split("-")[0]):
         raise ValueError(f"generation must be that of {uid}, but got {record.generation!r}")
-    for name in ("validation", "test", "synapses", "macs", "efficiency", "untrained", "latency"):
-        value = getattr(record, name)
-        if name in ("untrained", "latency") and value is None:
+    if not isinstance(record.curve, list):
+        raise ValueError(f"curve must be a list, but got {record.curve!r}")
+    values = [(name, getattr(record, name)) for name in ("validation", "test", "synapses", "macs", "efficiency", "untrained",
+                                                         "latency", "forecast")]
+    for name, value in [*values, *(("curve", value) for value in record.curve)]:
+        if name in ("untrained", "latency", "forecast") and value is None:
             continue
         if type(value) not in (int, float) or not -1e100 < value < 1e100:  # NaN is not, either
             raise ValueError(f"{name} must be a finite number, but got {value!r}")

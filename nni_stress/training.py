@@ -2,8 +2,9 @@
 from __future__ import annotations
 
 import math
+from contextlib import nullcontext
 from dataclasses import dataclass, field
-from typing import Any, Callable, Iterable, Iterator
+from typing import Any, Callable, ContextManager, Iterable, Iterator
 
 import nni
 import torch
@@ -175,8 +176,12 @@ def _optimize(network: nn.Module, optimizer: torch.optim.Optimizer, task: Task, 
     return loss.item()
 
 
-def stress_evaluator(ancestor: nn.Module, task: Task, epochs: float, learning_rate: float, seed: int):
-    """NNI's evaluator that trains the ancestor for `epochs`, None where that is nothing, and how many steps these are."""
+def stress_evaluator(ancestor: nn.Module, task: Task, epochs: float, learning_rate: float, seed: int,
+                     timed: Callable[[], ContextManager] = nullcontext):
+    """NNI's evaluator that trains the ancestor for `epochs`, None where that is nothing, and how many steps these are.
+
+    The training runs within the context that `timed` makes.
+    """
     from nni.compression.utils.evaluator import TorchEvaluator
 
     steps, batches = round(epochs * len(task.loader(torch.Generator()))), _endless(task, torch.Generator().manual_seed(seed))
@@ -184,9 +189,10 @@ def stress_evaluator(ancestor: nn.Module, task: Task, epochs: float, learning_ra
     def training_func(model, optimizer, training_step, lr_schedulers, max_steps, max_epochs):
         model.train()
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _stressed_rate(step / max_steps))
-        for _ in range(max_steps):
-            _optimize(model, optimizer, task, next(batches))
-            schedule.step()
+        with timed():
+            for _ in range(max_steps):
+                _optimize(model, optimizer, task, next(batches))
+                schedule.step()
 
     if not steps:
         return None, 0

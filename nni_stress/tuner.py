@@ -54,6 +54,11 @@ class StressTuner(Tuner):
         A generation may close when this share of its offspring has ended.
     time_limit
         Seconds that a trial may take; None: any time.
+    early_ending
+        End an offspring's recovery once it cannot survive: because a more efficient one of its generation has, or because
+        nothing that recovered before from so far below came back. The network and what it achieved are recorded all the
+        same. Where trials run side by side, which of them end early depends on which is first, and so does what the
+        search learns; one at a time, the same seed gives the same lineage.
     seed
         Seed of the whole evolution; the same seed gives the same survivors.
     search
@@ -72,16 +77,16 @@ class StressTuner(Tuner):
     def __init__(self, population_size: int = 4, generations: int = 4, tolerance: float = 0.01,
                  target_efficiency: float | None = None, resource: str = "parameters",
                  constraints: Mapping[str, float] | None = None, survivors: int = 1, parents: int = 1, patience: int = 2,
-                 quorum: float = 1.0, time_limit: float | None = None, seed: int = 0, search: str = "TPE",
-                 search_args: dict[str, Any] | None = None, folder: str | None = None, **unknown):
+                 quorum: float = 1.0, time_limit: float | None = None, early_ending: bool = False, seed: int = 0,
+                 search: str = "TPE", search_args: dict[str, Any] | None = None, folder: str | None = None, **unknown):
         super().__init__()
         try:
             refuse_exposed_manager()
             tuner_arguments.check_arguments(dict(
                 population_size=population_size, generations=generations, tolerance=tolerance,
                 target_efficiency=target_efficiency, resource=resource, constraints=constraints, survivors=survivors,
-                parents=parents, patience=patience, quorum=quorum, time_limit=time_limit, seed=seed, search=search,
-                search_args=search_args, folder=folder, **unknown))
+                parents=parents, patience=patience, quorum=quorum, time_limit=time_limit, early_ending=early_ending, seed=seed,
+                search=search, search_args=search_args, folder=folder, **unknown))
             if search.lower() == "tpe":  # of a single lesson it cannot make a suggestion
                 search_args = {**(search_args or {}),
                                "tpe_args": {"n_startup_jobs": max(2, population_size), **(search_args or {}).get("tpe_args", {})}}
@@ -91,6 +96,7 @@ class StressTuner(Tuner):
             self._lessons = deque(maxlen=MOST_LESSONS)  # (suggestion as JSON, the most compact, fitness)
             self._seen: set[int] = set()  # generations that this process has had under way
             self._population_size, self._parents, self._seed = population_size, parents, seed
+            self._early_ending = early_ending
             self._rules = evolution.Rules(generations, tolerance, target_efficiency, patience, survivors, resource,
                                           dict(constraints or {}))
             self.barrier = Barrier(self._lineage, self._next_generation, quorum, time_limit)
@@ -176,7 +182,8 @@ class StressTuner(Tuner):
     def _parameters(self, uid: str, generation: int, ancestors: list[str], arguments: dict) -> dict:
         ancestor, other = [*ancestors, None, None][:2]
         return dict(uid=uid, generation=generation, ancestor=ancestor, other=other, seed=self._seed, arguments=arguments,
-                    resource=self._rules.resource, latency="latency" in self._rules.resources(), origins=self._parents > 1)
+                    resource=self._rules.resource, latency="latency" in self._rules.resources(), origins=self._parents > 1,
+                    early_ending=self._early_ending)
 
     def _learn(self, found: dict, records: dict[str, Record | None]) -> None:
         """Take note of a generation that has ended."""

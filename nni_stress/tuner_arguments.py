@@ -43,6 +43,8 @@ def check_values(arguments: Mapping) -> None:
             raise ValueError(f"{name} must be a whole number of at least {_LEAST_WHOLE[name]}, but got {value!r}")
         if name in _LEAST_NUMBER and not (value is None and name in _OPTIONAL):
             _check_number(name, value, _LEAST_NUMBER[name])
+    if not isinstance(arguments.get("early_ending", False), bool):
+        raise ValueError(f"early_ending must be true or false, but got {arguments['early_ending']!r}")
     if arguments.get("parents", 1) not in (1, 2) or isinstance(arguments.get("parents", 1), bool):
         raise ValueError(f"parents must be 1 or 2, but got {arguments['parents']!r}")
     if arguments.get("parents", 1) == 2 and arguments.get("survivors", 1) < 2:

@@ -128,7 +128,8 @@ def _evolve(contest: Contest, cell: Cell, folder: Path, founder: Path, port: int
 
     trials = [dict(trial=number, uid=record.uid, ancestor=record.ancestor, knobs=record.arguments, validation=record.validation,
                    test=record.test, untrained=record.untrained, synapses=record.synapses, macs=record.macs,
-                   efficiency=record.efficiency, latency=share_of_latency(record.uid), architecture=record.architecture, seconds=record.seconds,
+                   efficiency=record.efficiency, latency=share_of_latency(record.uid), architecture=record.architecture,
+                   seconds={phase: record.seconds[phase] for phase in ("stress", "synthesis", "recovery")}, curve=record.curve,
                    epochs=record.arguments["stress_epochs"] + record.arguments["recovery_epochs"])
               for number, record in enumerate(record for record in lineage.records() if record.uid != FOUNDER)]
     write_cell(folder, cell, trials)

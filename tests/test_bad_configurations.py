@@ -45,6 +45,7 @@ ARGUMENTS = {
     "survivors": Case(["survivors must be a whole number of at least 1", "got 0"], arguments={"survivors": 0}),
     "one survivor, two parents": Case(["parents=2 needs at least 2 survivors", "got 1"], arguments={"parents": 2}),
     "constraints": Case(["constraints are on parameters, macs, latency", "'flops'"], arguments={"constraints": {"flops": 0.5}}),
+    "early_ending": Case(["early_ending must be true or false", "got 'yes, please'"], arguments={"early_ending": "yes, please"}),
     "quorum": Case(["quorum must be a share in (0, 1]", "got 2"], arguments={"quorum": 2}),
     "a key that runs code": Case(["plain data expected", "'__nni_obj__'"], arguments={"search_args": {"__nni_obj__": "gASV"}}),
 }

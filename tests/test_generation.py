@@ -7,9 +7,11 @@ import torch
 
 from nni_stress import FusedAdam, cost, networks
 from nni_stress.arguments import Arguments
+from nni_stress.evolution import Rules, select
 from nni_stress.files import read_json
 from nni_stress.generation import make_founder, make_offspring, stress_and_synthesize
 from nni_stress.lineage import FOUNDER, Lineage
+from nni_stress.prospects import CHECKS
 from nni_stress.training import Training
 from trials.lenet5 import make_task
 from trials.models import lenet5
@@ -103,6 +105,31 @@ def test_the_same_seed_gives_the_same_offspring(task, lineage, tmp_path):
         make_founder(task, parameters(FOUNDER), other, None)
         made.append(make_offspring(task, parameters("g001-00", arguments=QUICK), other))
     assert made[0]._replace(seconds={}) == made[1]._replace(seconds={})
+
+
+def test_a_recovery_is_looked_at_evenly_and_its_seconds_are_told_apart(task, lineage):
+    arguments = {**QUICK, "recovery_epochs": 0.4}
+    made = make_offspring(task, parameters("g001-60", arguments=arguments), lineage)
+    assert len(made.curve) == CHECKS + 1 and made.curve[0] == made.untrained and made.curve[-1] == made.validation
+    assert made.curve[-1] > made.curve[0] and made.forecast is None
+    assert set(made.seconds) == {"stress", "synthesis", "recovery", "evaluation", "overhead"} and min(made.seconds.values()) > 0
+
+
+def test_an_offspring_that_cannot_survive_ends_early(task, tmp_path):
+    """A rival of its generation that is faithful, and more efficient, is there already."""
+    lineage, arguments = Lineage(tmp_path), {**QUICK, "environmental_factor": 0.5}
+    rules = Rules(generations=3, tolerance=1.0)
+    lineage.update_state(**rules._asdict())
+    make_founder(task, parameters(FOUNDER), lineage, None)
+    make_offspring(task, parameters("g001-00", arguments={**arguments, "environmental_factor": 0.3}, early_ending=True), lineage)
+    ended = make_offspring(task, parameters("g001-01", arguments=arguments, early_ending=True), lineage)
+    whole = make_offspring(task, parameters("g001-02", arguments=arguments), lineage)
+    other = make_offspring(task, parameters("g001-03", arguments={**arguments, "environmental_factor": 0.2}, early_ending=True), lineage)
+    assert len(lineage.record("g001-00").curve) == len(whole.curve) == len(other.curve) == CHECKS + 1
+    assert ended.curve == [ended.untrained] == [ended.validation] and ended.untrained < ended.forecast <= 1.0 + rules.tolerance
+    assert ended.seconds["recovery"] < 0.5 * whole.seconds["recovery"]
+    founder = lineage.record(FOUNDER)
+    assert [one.uid for one in select(lineage.records()[1:], [founder], founder, rules)] == ["g001-03"]
 
 
 def test_what_is_not_finite_is_lost_with_its_reason(task, lineage):

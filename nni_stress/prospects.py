@@ -1,0 +1,65 @@
+"""What may become of an offspring while it recovers, by how others recovered. Pure functions over records; no torch, no NNI."""
+from __future__ import annotations
+
+from statistics import median
+from typing import NamedTuple, Sequence
+
+from .evolution import Rules, select
+from .lineage import FOUNDER, Record
+
+CHECKS = 4  # so many times, evenly spread over the recovery, the validation fidelity is taken; and once before it
+_ENOUGH = 3  # recoveries to have seen before one may be called hopeless for what it cannot reach
+
+
+class Prospect(NamedTuple):
+    """Validation fidelity at the end of the recovery."""
+
+    likely: float
+    best: float
+
+
+def prospect(curve: Sequence[float], others: Sequence[Record], tolerance: float) -> Prospect:
+    """What an offspring may reach.
+
+    What is still to be gained is the way to the best fidelity ever seen, and a tolerance beyond. The share of that way
+    that others went from the same point on tells the rest: their median is likely; half of what even the quickest of them
+    left is conceded as the best.
+
+    Parameters
+    ----------
+    curve
+        Its validation fidelity so far: before the recovery, and at each of the checks it has passed.
+    others
+        Records of the lineage, the founder's among them.
+    tolerance
+        In the unit of fidelity.
+    """
+    at, now = len(curve) - 1, curve[-1]
+    highest = max([now, *(other.validation for other in others)]) + tolerance
+    whole = [other.curve for other in others if len(other.curve) == CHECKS + 1 and other.curve[at] < highest]
+    shares = [min(1.0, max(0.0, (one[-1] - one[at]) / (highest - one[at]))) for one in whole]
+    quickest = (1 + max(shares)) / 2 if len(shares) >= _ENOUGH else 1.0
+    return Prospect(now + (highest - now) * (median(shares) if shares else 0.0), now + (highest - now) * quickest)
+
+
+def hopeless(offspring: Record, best: float, others: Sequence[Record], rules: Rules) -> bool:
+    """Whether an offspring cannot survive, even if it reached its best.
+
+    Parameters
+    ----------
+    offspring
+        Its record as far as it is known.
+    best
+        The most that its validation fidelity may become.
+    others
+        Records of the lineage; of its own generation, those that have ended.
+    rules
+        The rules of the evolution.
+    """
+    known = {other.uid: other for other in others}
+    rivals = [other for other in others if other.generation == offspring.generation and other.uid != offspring.uid]
+    ancestors = {one.ancestor for one in (offspring, *rivals)}
+    if FOUNDER not in known or not ancestors <= set(known):
+        return False
+    perfect = offspring._replace(validation=best)
+    return perfect not in select([perfect, *rivals], [known[uid] for uid in ancestors], known[FOUNDER], rules)

@@ -1,0 +1,52 @@
+"""The recovery of an offspring: trained and looked at from time to time, and ended where it cannot survive."""
+from __future__ import annotations
+
+import nni
+from torch import nn
+
+from . import prospects
+from .evolution import Rules
+from .lineage import Lineage, Record
+from .training import Task, Training
+
+
+def recover(record: Record, network: nn.Module, task: Task, training: Training, lineage: Lineage | None) -> Record:
+    """Train an offspring, and complete its record by what it achieves.
+
+    Parameters
+    ----------
+    record
+        What is known of it.
+    network
+        Trained in place.
+    task
+        Judges its fidelity, before the recovery and at checks that are evenly spread over it.
+    training
+        Its recovery, not begun.
+    lineage
+        Of the others that tell when there is no hope for it. None: the recovery goes on to its end.
+    """
+    curve, forecast, steps = [], None, iter(training)
+    while forecast is None:
+        now = task.fidelity(network, "validation")
+        nni.report_intermediate_result(now)
+        while len(curve) <= prospects.CHECKS and len(curve) * training.steps <= training.step * prospects.CHECKS:
+            curve.append(now)
+        if training.step == training.steps:
+            break
+        forecast = lineage and _without_hope(record, curve, lineage)
+        if forecast is None:
+            for _ in steps:
+                if training.step * prospects.CHECKS >= training.steps * len(curve):
+                    break
+    return record._replace(untrained=curve[0], validation=curve[-1], curve=curve, forecast=forecast)
+
+
+def _without_hope(record: Record, curve: list[float], lineage: Lineage) -> float | None:
+    """The fidelity that was likely, of an offspring that cannot survive."""
+    state, others = lineage.read_state(), lineage.sound_records()
+    if state is None:
+        return None
+    rules = Rules.of(state)
+    likely, best = prospects.prospect(curve, others, rules.tolerance)
+    return likely if prospects.hopeless(record, best, others, rules) else None
