@@ -7,12 +7,11 @@ import importlib.util
 import os
 import shutil
 import sys
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Iterator, Mapping
 
 from . import evolution
-from .files import digest, read_json, write_json
+from .files import beside, digest, read_json, write_json
 from .finding import find_lineage
 from .lineage import Lineage, Record
 
@@ -127,10 +126,10 @@ def export(lineage: Lineage, uid: str | None, target: Path, task: Task | None, o
         raise ValueError(f"{lineage.folder} holds no offspring {uid}")
     ancestors = ancestry(lineage, record)
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
+    temporary = beside(target)
+    temporary.mkdir()
     try:
         _write(lineage, record, ancestors, temporary, task, onnx)
-        _let_others_read(temporary)
         os.rename(temporary, target)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -150,15 +149,6 @@ def _write(lineage, record, ancestors, folder, task, onnx) -> None:
         small = networks.load(network, task.network)
         if onnx:
             networks.export_onnx(small, folder / "network.onnx", task.example_input)
-
-
-def _let_others_read(folder: Path) -> None:
-    """Temporary files are for their owner only; what is exported is as readable as any new file."""
-    mask = os.umask(0)
-    os.umask(mask)
-    folder.chmod(0o777 & ~mask)
-    for path in folder.iterdir():
-        path.chmod(0o666 & ~mask)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -5,7 +5,7 @@ import hashlib
 import json
 import math
 import os
-import tempfile
+import secrets
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, Iterator
@@ -27,17 +27,22 @@ def refuse_code(data: Any) -> None:
 def atomically(path: Path) -> Iterator[BinaryIO]:
     """A file to write, which a reader, or a power cut, finds with its old content or the new, never a part."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    temporary = beside(path)
     try:
-        with os.fdopen(handle, "wb") as file:
+        with open(temporary, "xb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
         sync(path.parent)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
+
+
+def beside(path: Path) -> Path:
+    """A name in the same folder for what is not whole yet. Nothing is there yet: its mode will be that of any new file."""
+    return path.with_name(f".{path.name}.{secrets.token_hex(8)}")
 
 
 def write_atomically(path: Path, content: bytes) -> None:

@@ -16,11 +16,10 @@ import itertools
 import os
 import re
 import shutil
-import tempfile
 from pathlib import Path
 from typing import Any, Callable, NamedTuple
 
-from .files import digest, read_json, sync, write_json
+from .files import beside, digest, read_json, sync, write_json
 
 _UID = re.compile(r"g\d{3,6}-\d{2,6}\Z")
 ABSENT = (FileNotFoundError, NotADirectoryError)  # asked for by reading: another process may move what was there just now
@@ -123,7 +122,8 @@ class Lineage:
         """Add an offspring with its network; where another process was first, its record stands and is returned."""
         home = self.folder / "offspring" / check_uid(record.uid)
         home.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(dir=home.parent, prefix=f".{record.uid}."))
+        temporary = beside(home)
+        temporary.mkdir()
         try:
             network = temporary / "network.safetensors"
             save_network(network)

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from nni_stress import load
+from nni_stress.files import read_json
 from nni_stress.training import Training
 from tests.slow_founder import make_task, tiny
 from trials.founders import existing_founder, train_founder
@@ -67,6 +68,9 @@ def test_a_founder_is_trained_once_and_its_seed_decides_it(tmp_path):
     assert torch.equal(weights(one), weights(other)) and not torch.equal(weights(one), weights(third))
     assert task.fidelity(one, "test") > 0.7
     written = (tmp_path / "a").stat().st_mtime_ns
+    told = read_json(tmp_path / "a.json")
+    assert (told["seed"], told["epochs"], told["synapses"]) == (1, 6, 123) and 0 < told["seconds"] < 60
+    assert told["test"] == task.fidelity(one, "test")
     again = train_founder(task, tmp_path / "a", seed=2, quiet=True)
     assert torch.equal(weights(one), weights(again)) and (tmp_path / "a").stat().st_mtime_ns == written
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 import argparse
 import fcntl
 import pickle
+import time
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -11,15 +12,15 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from nni_stress import Task, networks
-from nni_stress.files import atomically
+from nni_stress import Task, cost, networks
+from nni_stress.files import atomically, write_json
 from nni_stress.training import Training
 
 
 def train_founder(task: Task, file: str | Path, seed: int = 0, quiet: bool = False) -> nn.Module:
     """Train the task's founder and save it, unless its file exists.
 
-    After every epoch a checkpoint (network, optimizer, schedule, generators) is written beside the file, as
+    How and for how long it was trained, and what it achieves, goes to a .json beside the file. After every epoch a checkpoint (network, optimizer, schedule, generators) is written beside the file, as
     ``<file>.checkpoint``. A run that was killed goes on from there, and ends with the very network of a run that was not.
 
     Parameters
@@ -51,7 +52,11 @@ def train_founder(task: Task, file: str | Path, seed: int = 0, quiet: bool = Fal
         if not file.exists():
             torch.manual_seed(seed)
             network = task.network()
-            _train(network, task, checkpoint, seed, quiet)
+            recipe, seconds = _train(network, task, checkpoint, seed, quiet)
+            network.eval()
+            write_json(file.with_suffix(".json"), dict(**recipe, seconds=round(seconds, 1), synapses=cost.synapses(network),
+                                                       validation=task.fidelity(network, "validation"),
+                                                       test=task.fidelity(network, "test")))
             networks.save(network, file)
         checkpoint.unlink(missing_ok=True)
     return networks.load(file, task.network).eval()
@@ -75,12 +80,16 @@ def existing_founder(file: str | Path, command: str) -> None:
         raise FileNotFoundError(f"no founder at {file}: make it by `{command} --train-founder --founder {file}`")
 
 
-def _train(network: nn.Module, task: Task, checkpoint: Path, seed: int, quiet: bool) -> None:
+def _train(network: nn.Module, task: Task, checkpoint: Path, seed: int, quiet: bool) -> tuple[dict, float]:
+    """Train, and say how and how many seconds it took; what was lost when it was interrupted does not count."""
     training = Training(network, task, task.founder_epochs, task.founder_learning_rate, seed)
     recipe = dict(seed=seed, epochs=task.founder_epochs, learning_rate=task.founder_learning_rate,
                   type=str(task.autocast or torch.float32).removeprefix("torch."))
+    began = time.monotonic()
     if checkpoint.exists():
-        training.restore(_read(checkpoint, recipe))
+        state, seconds = _read(checkpoint, recipe)
+        training.restore(state)
+        began -= seconds
     with tqdm(total=training.steps, initial=training.step, unit="step", disable=quiet) as bar:
         for loss in training:
             bar.update()
@@ -91,18 +100,19 @@ def _train(network: nn.Module, task: Task, checkpoint: Path, seed: int, quiet: b
                         fidelity = task.fidelity(network, "validation")
                     bar.write(f"epoch {training.epoch} of {task.founder_epochs}: validation {fidelity:.4f}")
                 with atomically(checkpoint) as content:
-                    torch.save(dict(recipe=recipe, training=training.state()), content)
+                    torch.save(dict(recipe=recipe, training=training.state(), seconds=time.monotonic() - began), content)
+    return recipe, time.monotonic() - began
 
 
-def _read(checkpoint: Path, recipe: dict) -> dict:
+def _read(checkpoint: Path, recipe: dict) -> tuple[dict, float]:
     try:
         content = torch.load(checkpoint, weights_only=True)  # tensors and plain data: runs no code
-        found, state = content["recipe"], content["training"]
+        found, state, seconds = content["recipe"], content["training"], content["seconds"]
     except (OSError, RuntimeError, EOFError, KeyError, TypeError, pickle.UnpicklingError) as error:
         raise ValueError(f"{checkpoint} is damaged, remove it: {' '.join(str(error).split())[:200]}") from None
     if found != recipe:
         raise ValueError(f"{checkpoint} is of a training with {_words(found)}, but asked for is {_words(recipe)}")
-    return state
+    return state, seconds
 
 
 def _words(recipe: dict) -> str:

@@ -1,0 +1,1 @@
+"""What speed costs and brings: `make bench`, see :mod:`reports.bench.__main__`."""

@@ -1,0 +1,50 @@
+"""What speed costs and brings: ratios taken side by side in one run, on this machine.
+
+    make bench                                  # all of it, for some two hours; writes reports/results/bench.json
+    python -m reports.bench synthesis growth    # parts of it
+
+What is compared takes turns, and the median of the turns' ratios counts: whatever else the machine does slows all alike.
+"""
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+from pathlib import Path
+
+import torch
+
+from nni_stress.files import read_json, write_json
+
+from .engines import engines
+from .evolutions import ending, overhead
+from .masking import masking
+from .steps import steps
+from .synthesis import growth, synthesis
+
+RESULT = Path(__file__).parents[1] / "results" / "bench.json"
+PARTS = {"steps": steps, "synthesis": synthesis, "overhead": overhead, "masking": masking, "engines": engines,
+         "growth": growth, "ending": ending}
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("parts", nargs="*", metavar="part", help=f"{', '.join(PARTS)}; default: all")
+    parser.add_argument("--threads", type=int, default=1)
+    options = parser.parse_args(arguments)
+    unknown = [part for part in options.parts if part not in PARTS]
+    if unknown:
+        parser.error(f"parts are {', '.join(PARTS)}, but got {unknown[0]!r}")
+    torch.set_num_threads(options.threads)
+    found = read_json(RESULT) if RESULT.exists() else {}
+    for part in options.parts or PARTS:
+        found[part] = PARTS[part]()
+        found["environment"] = dict(torch=torch.__version__, python=platform.python_version(), cores=os.cpu_count(),
+                                    threads=options.threads)
+        write_json(RESULT, found)
+        for name, figures in found[part].items():
+            print(f"{part}: {name}: {figures}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

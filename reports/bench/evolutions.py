@@ -1,0 +1,85 @@
+"""Whole evolutions by the real nnictl: what of a trial is not training, and what ending the hopeless early saves."""
+from __future__ import annotations
+
+import statistics
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import yaml
+
+from nni_stress import evolution, launch
+from nni_stress.lineage import FOUNDER, Lineage, Record
+from reports.significance import hypervolume
+
+_ROOT = Path(__file__).parents[2]
+_SEEDS = (1, 2, 3, 4, 5)
+_PORTS = (8131, 8132)
+_BRIEF = {"recovery_epochs": {"_type": "choice", "_value": [2, 3]}}
+
+
+def _evolved(folder: Path, port: int, space: dict | None = None, **arguments) -> Lineage:
+    """An evolution of LeNet-5 on Fashion-MNIST, one trial at a time; the founder's file is in the folder's parent."""
+    lineage = Lineage(folder / "lineage")
+    usual = yaml.safe_load((_ROOT / "search_spaces" / "lenet5.yml").read_text())
+    config = dict(
+        experimentName=folder.name, searchSpace={**usual, **(space or {})},
+        trialCommand=f"python3 -m trials.lenet5 --data fashion-mnist --founder {folder.parent / 'founder.safetensors'}",
+        trialCodeDirectory=str(_ROOT), trialConcurrency=1, trainingService={"platform": "local"},
+        tuner=dict(className="nni_stress.StressTuner", classArgs=dict(folder=str(lineage.folder), **arguments)))
+    experiment = launch.start(config, folder, port)
+    try:
+        experiment.follow(lambda: None)
+    finally:
+        experiment.stop()
+    return lineage
+
+
+def _training(record: Record) -> float:
+    return record.seconds["stress"] + record.seconds["recovery"]
+
+
+def overhead() -> dict:
+    """A LeNet-5 trial on Fashion-MNIST: seconds that are neither training nor evaluation, nothing else running."""
+    with tempfile.TemporaryDirectory() as folder:
+        lineage = _evolved(Path(folder) / "overhead", _PORTS[0], population_size=4, generations=1, seed=1)
+        trials = [record.seconds for record in lineage.records() if record.uid != FOUNDER]
+    spent = [one["overhead"] + one["synthesis"] for one in trials]
+    return {"LeNet-5, Fashion-MNIST": dict(
+        trials=len(trials), overhead_seconds=round(statistics.median(spent), 2),
+        of_them_synthesis=round(statistics.median(one["synthesis"] for one in trials), 2),
+        trial_seconds=round(statistics.median(sum(one.values()) for one in trials), 1),
+        share=round(statistics.median(part / sum(one.values()) for part, one in zip(spent, trials)), 3))}
+
+
+def ending() -> dict:
+    """Evolutions with and without early ending, of five seeds: training seconds, and the frontiers they come to."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        _evolved(folder / "founder", _PORTS[0], population_size=1, generations=1, seed=0)
+        ports = list(_PORTS)
+
+        def run(seed: int, early: bool) -> tuple[float, float, float]:
+            port = ports.pop()
+            try:
+                lineage = _evolved(folder / f"{seed}-{early}", port, _BRIEF, population_size=4, generations=4, seed=seed,
+                                   early_ending=early)
+            finally:
+                ports.append(port)
+            return _summary(lineage)
+
+        with ThreadPoolExecutor(len(_PORTS)) as pool:  # the two that are compared run side by side
+            found = {seed: [pool.submit(run, seed, early) for early in (False, True)] for seed in _SEEDS}
+            found = {seed: [one.result() for one in pair] for seed, pair in found.items()}
+    return {f"seed {seed}": {kind: dict(zip(("training_seconds", "efficiency", "hypervolume"), map(lambda x: round(x, 4), one)))
+                             for kind, one in zip(("to the end", "ended early"), pair)} for seed, pair in found.items()}
+
+
+def _summary(lineage: Lineage) -> tuple[float, float, float]:
+    """Seconds of training, efficiency of the last survivor, hypervolume of the frontier on validation data."""
+    records, rules = lineage.records(), evolution.Rules.of(lineage.read_state())
+    last = evolution.line(evolution.by_generation(records), rules)[-1]
+    seconds = sum(_training(record) for record in records if record.uid != FOUNDER)
+    founder = records[0].validation
+    return seconds, last.efficiency, hypervolume([(record.efficiency, record.validation) for record in records], founder,
+                                                 founder - 5 * rules.tolerance, 100)

@@ -1,0 +1,59 @@
+"""Keeps what an evolution by `make demo` achieved, without its networks:
+
+    python -m reports.keep runs/20261124-050000-seed1 alexnet     # writes reports/results/alexnet
+"""
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+from pathlib import Path
+
+from nni_stress import evolution
+from nni_stress.files import write_atomically, write_json
+from nni_stress.lineage import Lineage
+from nni_stress.render import generations_table
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def keep(run: Path, folder: Path, founder: Path | None = None) -> None:
+    """Write a run's summary, figure, every offspring's record, the last survivor's, and the table of generations.
+
+    `founder` is the file that tells how the founder was trained.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the run has not come to its end, or is none.
+    """
+    lineage = Lineage(run / "lineage")
+    if not (run / "summary.json").exists():
+        raise FileNotFoundError(f"{run} must be the folder of a run of `make demo` that ended: it has no summary.json")
+    records, state = lineage.records(), lineage.read_state()
+    survivors = evolution.line(evolution.by_generation(records), evolution.Rules.of(state))
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in ("summary.json", "frontier.png"):
+        shutil.copyfile(run / name, folder / name)
+    if founder is not None:
+        shutil.copyfile(founder, folder / "founder.json")
+    write_json(folder / "lineage.json", dict(state=state, records=[record._asdict() for record in records]))
+    write_json(folder / "survivor.json", survivors[-1]._asdict())
+    write_atomically(folder / "generations.txt", f"{generations_table(records, survivors)}\n".encode())
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run", type=Path, help="the run's folder")
+    parser.add_argument("name", help="what it is kept as, under reports/results")
+    parser.add_argument("--founder", type=Path, help="the .json beside the founder's file, to keep as well")
+    options = parser.parse_args(arguments)
+    try:
+        keep(options.run, RESULTS / options.name, options.founder)
+    except (OSError, ValueError) as error:
+        sys.exit(f"error: {' '.join(str(error).split())}")
+    print(RESULTS / options.name)
+
+
+if __name__ == "__main__":
+    main()
