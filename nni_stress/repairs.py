@@ -183,6 +183,19 @@ def _mend_patience(module) -> None:
         module._check_rest_server = functools.partial(check, retry=15)
 
 
+def _mend_layouts(sparse_gen):
+    """Let weights in channels last be ranked one by one (LevelPruner): NNI takes `view`s of them, which they do not have."""
+    generate, torch = sparse_gen.generate_sparsity, sparse_gen.torch
+    try:
+        sparse_gen._ratio_mask(torch.rand(2, 2, 2, 2).to(memory_format=torch.channels_last), 0.5)
+    except RuntimeError:
+        @functools.wraps(generate)
+        def generate_sparsity(metrics, target_spaces):
+            return generate({module: {target: metric.contiguous() for target, metric in targets.items()}
+                             for module, targets in metrics.items()}, target_spaces)
+        sparse_gen.generate_sparsity = generate_sparsity
+
+
 _MENDS = {
     _mend_tensor_functions: "common.concrete_trace_utils.concrete_tracer",
     _mend_purity: "common.concrete_trace_utils.concrete_tracer",
@@ -195,6 +208,7 @@ _MENDS = {
     speedup_repairs.mend_single_values: "compression.speedup.model_speedup",
     speedup_repairs.mend_counting: "compression.speedup.model_speedup",
     speedup_repairs.mend_detection: "compression.speedup.mask_conflict",
+    _mend_layouts: "compression.pruning.tools.sparse_gen",
     _mend_patience: "experiment.launcher",
     guards.guard_experiments: "experiment.experiment",
     guards.guard_nnictl: "tools.nnictl.launcher",

@@ -13,7 +13,8 @@ import pytest
 import torch
 import torchvision
 from nni.common.concrete_trace_utils import concrete_proxy, concrete_trace, concrete_tracer
-from nni.compression.pruning import L1NormPruner, TaylorPruner
+from nni.compression.pruning import L1NormPruner, LevelPruner, TaylorPruner
+from nni.compression.pruning.tools import sparse_gen
 from nni.compression.speedup import ModelSpeedup, model_speedup
 from nni.compression.utils import LightningEvaluator
 from torch import nn
@@ -378,3 +379,14 @@ def test_a_head_of_which_one_value_goes_its_own_way_stays_whole():
     images = torch.rand(4, 1, 8, 8)
     assert small.body.out_channels == 4 and small.head.out_features == 5
     assert torch.allclose(small(images), masked(images), atol=1e-6)
+
+
+@pytest.mark.parametrize("rule", [{"sparse_ratio": 0.7}, {"sparse_ratio": 0.7, "global_group_id": "all"}, {"sparse_threshold": 0.01}])
+def test_weights_in_channels_last_are_ranked_as_others(rule):
+    torch.manual_seed(0)
+    network = _small_alexnet()
+    last = copy.deepcopy(network).to(memory_format=torch.channels_last)
+    (_, wanted), (_, found) = (LevelPruner(one, [{"op_types": ["Conv2d"], **rule}]).compress() for one in (network, last))
+    assert found.keys() == wanted.keys()
+    for name, targets in wanted.items():
+        assert 0 < targets["weight"].mean() < 1 and torch.equal(found[name]["weight"], targets["weight"])
