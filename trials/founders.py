@@ -20,8 +20,9 @@ from nni_stress.training import Training
 def train_founder(task: Task, file: str | Path, seed: int = 0, quiet: bool = False) -> nn.Module:
     """Train the task's founder and save it, unless its file exists.
 
-    How and for how long it was trained, and what it achieves, goes to a .json beside the file. After every epoch a checkpoint (network, optimizer, schedule, generators) is written beside the file, as
-    ``<file>.checkpoint``. A run that was killed goes on from there, and ends with the very network of a run that was not.
+    How and for how long it was trained, and what it achieves, goes to a .json beside the file. After every epoch a
+    checkpoint (network, optimizer, schedule, generators) is written there, as ``<file>.checkpoint``. A run that was killed
+    goes on from it, and ends with the very network of a run that was not.
 
     Parameters
     ----------
@@ -54,7 +55,7 @@ def train_founder(task: Task, file: str | Path, seed: int = 0, quiet: bool = Fal
             network = task.network()
             recipe, seconds = _train(network, task, checkpoint, seed, quiet)
             network.eval()
-            write_json(file.with_suffix(".json"), dict(**recipe, seconds=round(seconds, 1), synapses=cost.synapses(network),
+            write_json(file.with_suffix(".json"), dict(**recipe, seconds=round(seconds, 2), synapses=cost.synapses(network),
                                                        validation=task.fidelity(network, "validation"),
                                                        test=task.fidelity(network, "test")))
             networks.save(network, file)
