@@ -14,19 +14,19 @@ from trials.data.images import share_right
 from trials.models import alexnet
 
 
-def make_task(data: str = "fashion-mnist", data_dir: str | None = None, image_size: int | None = None, batch_size: int = 128,
+def make_task(data: str = "fashion-mnist", data_dir: str | None = None, image_size: int | None = None, batch_size: int = 256,
               founder_epochs: int = 24, workers: int = 0, bfloat16: bool = False) -> Task:
     size = image_size or SIZES[data]
     images = load_classification(data, data_dir, size, workers)
     screening = first(images.plain("validation"), 640 if size < 128 else 160)
     return Task(
-        network=lambda: alexnet(len(images.classes)),
+        network=lambda: alexnet(len(images.classes)).to(memory_format=torch.channels_last),  # a third faster to train
         example_input=screening[0][:8],
         loader=lambda generator: images.train(batch_size, generator),
         loss=functional.cross_entropy,
         fidelity=lambda network, split: share_right(network, images.plain(split)),
         founder_epochs=founder_epochs,
-        founder_learning_rate=3e-4,
+        founder_learning_rate=4e-4,
         screening=screening,
         autocast=torch.bfloat16 if bfloat16 else None,
     )
@@ -37,7 +37,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--data", choices=tuple(SIZES), default="fashion-mnist")
     parser.add_argument("--data-dir", help="folder of the data; default for fashion-mnist: Debian's, or downloaded")
     parser.add_argument("--image-size", type=int, help="pixels; default: 96 for stl10, 224 for imagefolder, else 64")
-    parser.add_argument("--batch-size", type=int, default=128)
+    parser.add_argument("--batch-size", type=int, default=256)
     parser.add_argument("--workers", type=int, default=0, help="processes that read an imagefolder's images")
     founders.add_arguments(parser, "alexnet", epochs=24)
     options = parser.parse_args(arguments)
