@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from .clusters import ClusterGraph
+from .cutting import balanced
 from .labels import FIXED, depthwise
 
 Origins = Dict[str, List[int]]  # {layer: the founder's indices of the output channels it still has, ascending}
@@ -31,7 +32,7 @@ def synthesize(pruner: Any, example_input: Any, origins: Origins) -> tuple[nn.Mo
     """Let a pruner build the physically small offspring, and tell which of the founder's clusters it still has.
 
     Masks do not say: what they take from a layer may stay for a shortcut's sake, or take layers without masks along. So the
-    indices travel through NNI's ModelSpeedup beside the synapses, as an optimizer's memory of them does.
+    indices travel through the synthesis beside the synapses, as an optimizer's memory of them does.
 
     Parameters
     ----------
@@ -111,7 +112,7 @@ def union(founder: nn.Module, example_input: Any, first: nn.Module, first_origin
         except ValueError as error:
             raise ValueError(f"the {which} parent is not of this founder: {error}") from None
         parents.append((survivors, parent.state_dict(), places))
-    survivors = _balanced(graph, parents[0][0] | parents[1][0])
+    survivors = balanced(graph, parents[0][0] | parents[1][0])
     network = graph.resized(founder, [len(survivors.intersection(clusters)) for clusters in graph.clusters])
     places = _places(graph, founder, survivors)
     for name, tensor in network.state_dict().items():
@@ -144,21 +145,8 @@ def _survivors(graph: ClusterGraph, origins: Origins) -> set[int]:
     for group, clusters in zip(graph.groups, graph.clusters):
         if group.frozen and not survivors.issuperset(clusters):
             raise ValueError(f"{group.layers[0]} should have all its clusters, but has {origins[group.layers[0]]}")
-    if _balanced(graph, survivors) != survivors:
+    if balanced(graph, survivors) != survivors:
         raise ValueError("grouped convolutions should have as many clusters in each block, but have not")
-    return survivors
-
-
-def _balanced(graph: ClusterGraph, survivors: set[int]) -> set[int]:
-    """The survivors, and as many more that every block of a grouped convolution has as many."""
-    survivors = set(survivors)
-    for group, clusters in zip(graph.groups, graph.clusters):
-        size = len(clusters) // group.blocks
-        if not group.frozen and group.blocks > 1:
-            dead = [[cluster for cluster in clusters[start:start + size] if cluster not in survivors]
-                    for start in range(0, len(clusters), size)]
-            least = min(map(len, dead))
-            survivors.update(cluster for block in dead for cluster in block[:len(block) - least])
     return survivors
 
 

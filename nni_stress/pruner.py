@@ -243,7 +243,7 @@ class StressPruner(Pruner):
             self._steps_now = None
 
     def synthesize(self, example_input: Any, optimizer: torch.optim.Optimizer | None = None) -> torch.nn.Module:
-        """Unwrap the model and make it physically small, by NNI's ModelSpeedup; the pruner's work ends with it.
+        """Unwrap the model and make it physically small; the pruner's work ends with it.
 
         Parameters
         ----------
@@ -262,14 +262,15 @@ class StressPruner(Pruner):
         Raises
         ------
         Exception
-            What ModelSpeedup raises where it cannot follow the network.
+            What NNI's ModelSpeedup raises where it cannot follow the network.
         """
         masks, wrapped = self.get_masks(), _parameters(self.bound_model)
         self.unwrap_model()
         if optimizer is not None:
             for before in (dict(self._founding_parameters), wrapped):
                 synthesis.repoint(optimizer, before, _parameters(self.bound_model))
-        return synthesis.synthesize(self.bound_model, example_input, masks, optimizer)
+        graph = self._resources and self._resources.graph
+        return synthesis.synthesize(self.bound_model, example_input, masks, optimizer, graph)
 
 
 def _parameters(model: torch.nn.Module) -> Dict[str, torch.nn.Parameter]:

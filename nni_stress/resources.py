@@ -72,14 +72,14 @@ class Resources:
             raise ValueError(f"a budget must be a share in (0, 1], but got {part!r} of {resource}")
         if example_input is None:
             raise ValueError("a budget needs example_input, to follow the network, but got none")
-        self._graph = ClusterGraph(network, example_input)
-        self._part, self._ancestor, self._inputs = part, None, self._graph.inputs
+        self.graph = ClusterGraph(network, example_input)
+        self._part, self._ancestor, self._inputs = part, None, self.graph.inputs
         if resource == "latency":
             self._ancestor = _bare(network)
-            self.cost = layer_latency(self._graph, self._ancestor)
+            self.cost = layer_latency(self.graph, self._ancestor)
         else:
-            self.cost = getattr(self._graph, resource)
-        self.sizes = [group.clusters for group in self._graph.groups]
+            self.cost = getattr(self.graph, resource)
+        self.sizes = [group.clusters for group in self.graph.groups]
         self.budget = part * self.cost(self.sizes)
         self._floor, self._multiple = floor, multiple
         self._worth, self._redundancy = worth, redundancy
@@ -88,7 +88,7 @@ class Resources:
         """Take note of which groups may lose clusters: those all of whose layers the pruner's config names."""
         self._spaces = target_spaces
         self.blocks, self.frozen, self._members = [], [], []
-        for group in self._graph.groups:
+        for group in self.graph.groups:
             spaces = [target_spaces.get(layer, {}).get("weight") for layer in group.layers]
             followed = [space is not None and is_active_target(space) for space in spaces]
             self.frozen.append(group.frozen or not all(followed) or not spaces)
@@ -96,7 +96,7 @@ class Resources:
             self._members.append(list(group.layers))
         self.floors = [size if frozen else min(size, -(-max(self._floor, blocks) // blocks) * blocks)
                        for size, frozen, blocks in zip(self.sizes, self.frozen, self.blocks)]
-        order = list(self._graph.input_shapes())  # as the network calls its layers
+        order = list(self.graph.input_shapes())  # as the network calls its layers
         first = {index: min(order.index(layer) for layer in members)
                  for index, (members, frozen) in enumerate(zip(self._members, self.frozen)) if not frozen}
         ranked = sorted(first, key=first.get)
@@ -166,7 +166,7 @@ class Resources:
         return best._replace(obstacle=missed if abs(best.cost / self._part - 1) > TOLERANCE else None)
 
     def _latency(self, keep) -> float:
-        return ratio(self._graph.resized(self._ancestor, keep), self._ancestor, self._inputs)
+        return ratio(self.graph.resized(self._ancestor, keep), self._ancestor, self._inputs)
 
     def set_keep(self, keep: list[int]) -> None:
         """Make NNI's rules keep these numbers of clusters, in layers that go together the same ones."""
