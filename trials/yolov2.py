@@ -42,7 +42,7 @@ def load_detector(data: str, data_dir: str | None, size: int | None, scenes: int
 
 
 def make_task(data: str = "scenes", data_dir: str | None = None, size: int | None = None, width: float = 1.0,
-              batch_size: int = 16, founder_epochs: int = 30, workers: int = 0, scenes: int | None = None,
+              batch_size: int = 32, founder_epochs: int = 30, workers: int = 0, scenes: int | None = None,
               multi_scale: bool = False, bfloat16: bool = False) -> Task:
     images, size, anchors = load_detector(data, data_dir, size, scenes)
     sizes = training_sizes(size) if multi_scale else (size,)
@@ -52,7 +52,7 @@ def make_task(data: str = "scenes", data_dir: str | None = None, size: int | Non
         return precision(network, plain_batches(getattr(images, split), batch_size, size), anchors, len(images.classes))
 
     return Task(
-        network=lambda: yolov2(len(images.classes), width, len(anchors)),
+        network=lambda: yolov2(len(images.classes), width, len(anchors)).to(memory_format=torch.channels_last),  # faster
         example_input=screening[0][:2],
         loader=lambda generator: training_batches(images, batch_size, generator, sizes, workers=workers),
         loss=YOLOv2Loss(anchors),
@@ -93,7 +93,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--data-dir", help="folder of the data; scenes need none where Debian's Fashion-MNIST is")
     parser.add_argument("--size", type=int, help="pixels, a multiple of 32; default: 128 for scenes, else 416")
     parser.add_argument("--width", type=float, default=1.0, help="share of YOLOv2's filters that every layer has")
-    parser.add_argument("--batch-size", type=int, default=16)
+    parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--scenes", type=int, help="number of training scenes; default: 10,000")
     parser.add_argument("--multi-scale", action="store_true", help="train at sizes from 3/4 to 3/2 of --size as well")
     parser.add_argument("--workers", type=int, default=0, help="processes that make or read training images")
