@@ -75,7 +75,8 @@ def balanced(graph: ClusterGraph, alive: set[int]) -> set[int]:
     return alive
 
 
-def cut(network: nn.Module, graph: ClusterGraph, alive: set[int], replaced: Callable[[nn.Parameter, nn.Parameter, Any], None]) -> None:
+def cut(network: nn.Module, graph: ClusterGraph, alive: set[int],
+        replaced: Callable[[nn.Parameter, nn.Parameter, Any], None]) -> None:
     """Make a network small, in place; layers that lose nothing are left alone.
 
     Parameters

@@ -14,7 +14,6 @@ import torch
 import torchvision
 from nni.common.concrete_trace_utils import concrete_proxy, concrete_trace, concrete_tracer
 from nni.compression.pruning import L1NormPruner, LevelPruner, TaylorPruner
-from nni.compression.pruning.tools import sparse_gen
 from nni.compression.speedup import ModelSpeedup, model_speedup
 from nni.compression.utils import LightningEvaluator
 from torch import nn
@@ -381,7 +380,8 @@ def test_a_head_of_which_one_value_goes_its_own_way_stays_whole():
     assert torch.allclose(small(images), masked(images), atol=1e-6)
 
 
-@pytest.mark.parametrize("rule", [{"sparse_ratio": 0.7}, {"sparse_ratio": 0.7, "global_group_id": "all"}, {"sparse_threshold": 0.01}])
+@pytest.mark.parametrize("rule", [{"sparse_ratio": 0.7}, {"sparse_ratio": 0.7, "global_group_id": "all"},
+                                  {"sparse_threshold": 0.01}])
 def test_weights_in_channels_last_are_ranked_as_others(rule):
     torch.manual_seed(0)
     network = _small_alexnet()
