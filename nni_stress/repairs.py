@@ -184,16 +184,25 @@ def _mend_patience(module) -> None:
 
 
 def _mend_layouts(sparse_gen):
-    """Let weights in channels last be ranked one by one (LevelPruner): NNI takes `view`s of them, which they do not have."""
-    generate, torch = sparse_gen.generate_sparsity, sparse_gen.torch
+    """Let weights in channels last be ranked one by one (LevelPruner): NNI takes `view`s of them, which they do not have.
+
+    Its rules are mended, not `generate_sparsity`, which pruners imported before us hold by name.
+    """
+    torch = sparse_gen.torch
+
+    def contiguous(rule):
+        @functools.wraps(rule)
+        def generate(metrics, target_spaces):
+            return rule({module: {target: metric.contiguous() for target, metric in targets.items()}
+                         for module, targets in metrics.items()}, target_spaces)
+        return generate
+
     try:
         sparse_gen._ratio_mask(torch.rand(2, 2, 2, 2).to(memory_format=torch.channels_last), 0.5)
     except RuntimeError:
-        @functools.wraps(generate)
-        def generate_sparsity(metrics, target_spaces):
-            return generate({module: {target: metric.contiguous() for target, metric in targets.items()}
-                             for module, targets in metrics.items()}, target_spaces)
-        sparse_gen.generate_sparsity = generate_sparsity
+        for kind in ("threshold", "dependency", "global", "ratio"):
+            name = f"_generate_{kind}_sparsity"
+            setattr(sparse_gen, name, contiguous(getattr(sparse_gen, name)))
 
 
 _MENDS = {
