@@ -14,7 +14,7 @@ from .seeded import SeededBatches, chance_of, seeded_loader
 
 NAMES = ("scenes", "voc", "kitti")
 SIZES = {"scenes": 128, "voc": 416, "kitti": 416}
-_SCENES = {"train": 10_000, "validation": 500, "test": 1_000}
+_SCENES = {"train": 30_000, "validation": 500, "test": 1_000}
 
 
 class Detection(NamedTuple):
@@ -39,7 +39,7 @@ def load_detection(name: str, folder: str | None = None, scenes: dict[str, int] 
     folder
         Where the data set is, as torchvision keeps it; ``scenes`` find Debian's Fashion-MNIST without.
     scenes
-        Numbers of scenes of "train", "validation" and "test" where they are not to be 10,000, 500 and 1,000.
+        Numbers of scenes of "train", "validation" and "test" where they are not to be 30,000, 500 and 1,000.
     size
         Of scenes in pixels, a multiple of 32.
     seed
