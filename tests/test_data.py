@@ -50,6 +50,35 @@ def test_debians_fashion_mnist_is_found():
     assert [len(split.labels) for split in images] == [55_000, 5_000, 10_000]
 
 
+def test_larger_files_are_decoded_once_and_mapped(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    write_idx(tmp_path / "data", True, images=1400)
+    first = load_images("mnist", str(tmp_path / "data"))
+    kept = sorted((tmp_path / "home" / ".cache" / "nni-stress" / "decoded").iterdir())
+    assert len(kept) == 2
+    with monkeypatch.context() as without:
+        without.setattr("gzip.open", None)
+        mapped = load_images("mnist", str(tmp_path / "data"))
+    assert same(first, mapped)
+    mapped.train.images.zero_()  # its own affair
+    assert same(first, load_images("mnist", str(tmp_path / "data")))
+    for path in kept:
+        half = path.read_bytes()[:1000]
+        path.unlink()  # as it is mapped, the file itself must not be touched
+        path.write_bytes(half)
+    assert same(first, load_images("mnist", str(tmp_path / "data")))  # what is damaged is made anew
+    assert sorted(kept[0].parent.iterdir()) == kept and all(path.stat().st_size > 10 ** 6 for path in kept)
+    write_idx(tmp_path / "data", True, images=1500)
+    assert len(load_images("mnist", str(tmp_path / "data")).train.labels) == 1375  # other files, other data
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("HOME", str(tmp_path / "file"))  # nowhere to keep it
+    assert len(load_images("mnist", str(tmp_path / "data")).train.labels) == 1375
+
+
+def same(one, other) -> bool:
+    return all(torch.equal(a, b) for left, right in zip(one, other) for a, b in zip(left, right))
+
+
 def test_batches_cover_the_split_in_an_order_the_seed_decides():
     split = load_images("digits").train
     orders = [[labels.tolist() for _, labels in Batches(split, 32, torch.Generator().manual_seed(seed))] for seed in (1, 1, 2)]

@@ -3,10 +3,13 @@ from __future__ import annotations
 
 import gzip
 from pathlib import Path
+from typing import Callable, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from .decoded import decoded
 
 # Debian's package dataset-fashion-mnist puts the data set's own files here.
 _DEBIAN = {"fashion-mnist": Path("/usr/share/datasets/fashion-mnist")}
@@ -41,18 +44,34 @@ def read_grey(name: str, folder: str | None = None) -> tuple[tuple[Tensor, Tenso
     ValueError
         If a file is damaged.
     """
+    files, read = _found(name, folder)
+    images, labels, test_images, test_labels = decoded(name, files, lambda: [tensor for part in read() for tensor in part])
+    return (images, labels), (test_images, test_labels)
+
+
+def grey_files(name: str, folder: str | None = None) -> list[Path]:
+    """The files that :func:`read_grey` reads; none where it has yet to download them."""
+    return _found(name, folder)[0]
+
+
+def _found(name: str, folder: str | None) -> tuple[list[Path], Callable[[], Sequence[tuple[Tensor, Tensor]]]]:
+    """The files, and what reads them."""
     flat = Path(folder) if folder else _DEBIAN.get(name)
     if flat is not None and any(flat.glob("train-images*ubyte*")):
-        return _read_idx_split(flat, "train"), _read_idx_split(flat, "t10k")
+        return list(flat.glob("*ubyte*")), lambda: (_read_idx_split(flat, "train"), _read_idx_split(flat, "t10k"))
+    root = Path(folder) if folder else Path.home() / ".cache" / "nni-stress"
+    return list((root / _CLASSES[name] / "raw").glob("*ubyte*")), lambda: _torchvisions(name, root, folder is None)
+
+
+def _torchvisions(name: str, root: Path, download: bool) -> Sequence[tuple[Tensor, Tensor]]:
     import torchvision.datasets
 
-    root = folder or str(Path.home() / ".cache" / "nni-stress")
     dataset = getattr(torchvision.datasets, _CLASSES[name])
     try:
-        parts = [dataset(root, train=train, download=folder is None) for train in (True, False)]
+        parts = [dataset(root, train=train, download=download) for train in (True, False)]
     except (RuntimeError, OSError) as error:
         raise FileNotFoundError(f"no {name} data in {root}: {error}") from None
-    return tuple((part.data, part.targets.long()) for part in parts)
+    return [(part.data, part.targets.long()) for part in parts]
 
 
 def _read_idx_split(folder: Path, part: str) -> tuple[Tensor, Tensor]:

@@ -9,7 +9,8 @@ from torch.nn import functional
 
 from nni_stress.modes import evaluating
 
-from .grey import GREY, check_folder, held_out, read_grey
+from .decoded import decoded
+from .grey import GREY, check_folder, grey_files, held_out, read_grey
 
 NAMES = ("digits", *GREY)
 
@@ -70,7 +71,13 @@ def load_images(name: str, folder: str | None = None) -> Images:
     check_folder(folder)
     if name == "digits":
         return _digits()
-    train, test = _read(name, folder)
+    parts = decoded(f"{name}-normalised", grey_files(name, folder), lambda: [
+        tensor for split in _normalised(name, folder) for tensor in split])
+    return Images(*(Split(images, labels) for images, labels in zip(parts[::2], parts[1::2])))
+
+
+def _normalised(name: str, folder: str | None) -> Images:
+    train, test = (Split(images[:, None].float().div_(255), labels) for images, labels in read_grey(name, folder))
     mean, deviation = train.images.mean(), train.images.std()
     train, test = (Split((s.images - mean) / deviation, s.labels) for s in (train, test))
     kept, validation = held_out(len(train.labels))
@@ -90,11 +97,6 @@ def _digits() -> Images:
     everything = Split((images - images.mean()) / images.std(), torch.from_numpy(digits.target).long())
     order = torch.randperm(len(everything.labels), generator=torch.Generator().manual_seed(0))
     return Images(*(_take(everything, part) for part in order.split([997, 400, 400])))
-
-
-def _read(name: str, folder: str | None) -> tuple[Split, Split]:
-    """The training and test split, in [0, 1]."""
-    return tuple(Split(images[:, None].float().div_(255), labels) for images, labels in read_grey(name, folder))
 
 
 def accuracy(network: torch.nn.Module, split: Split) -> float:
