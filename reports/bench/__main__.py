@@ -19,12 +19,13 @@ from nni_stress.files import read_json, write_json
 from .engines import engines
 from .evolutions import ending, overhead
 from .masking import masking
+from .records import records
 from .steps import steps
 from .synthesis import growth, synthesis
 
 RESULT = Path(__file__).parents[1] / "results" / "bench.json"
 PARTS = {"steps": steps, "synthesis": synthesis, "overhead": overhead, "masking": masking, "engines": engines,
-         "growth": growth, "ending": ending}
+         "growth": growth, "records": records, "ending": ending}
 
 
 def main(arguments: list[str] | None = None) -> None:
