@@ -22,7 +22,7 @@ from .lineage import FOUNDER, Lineage, Record
 from .recovery import recover
 from .screening import Screen
 from .stopwatch import Stopwatch
-from .training import Task, Training, stress_evaluator, train
+from .training import Task, Training, founder_training, stress_evaluator
 
 
 class InputError(ValueError):
@@ -106,8 +106,10 @@ def make_founder(task: Task, parameters: dict, lineage: Lineage, file: str | Pat
     else:
         network = task.network()
         with watch("training"):
-            train(network, task, task.founder_epochs, task.founder_learning_rate, seed,
-                  lambda _: nni.report_intermediate_result(task.fidelity(network, "validation")))
+            training = founder_training(network, task, seed)
+            for _ in training:
+                if training.between_epochs:
+                    nni.report_intermediate_result(task.fidelity(network, "validation"))
         if file is not None:
             networks.save(network, file)
     origins = None

@@ -45,6 +45,8 @@ class Task:
         Fidelity of (network, split), split one of "validation" and "test"; higher is better.
     founder_epochs, founder_learning_rate
         Training of the founder.
+    founder_warm_up
+        Share of it over which the learning rate rises from nearly 0; detectors from scratch need it.
     clusters
         NNI's config for the layers that may lose clusters, without the sparsity. What reaches the output stays anyway.
     screening
@@ -67,6 +69,7 @@ class Task:
     optimizer: Callable = FusedAdam
     screening: tuple[Any, Any] | None = None
     autocast: torch.dtype | None = None
+    founder_warm_up: float = 0.0
 
 
 class Training:
@@ -84,6 +87,8 @@ class Training:
         The first.
     seed
         Of the order of the batches, and of torch's generator: dropout and the like draw from it.
+    warm_up
+        Share of the steps over which the learning rate rises, linearly, before it falls.
 
     Attributes
     ----------
@@ -91,7 +96,8 @@ class Training:
         How many optimizer steps were taken, and how many there are in all.
     """
 
-    def __init__(self, network: nn.Module, task: Task, epochs: float, learning_rate: float, seed: int):
+    def __init__(self, network: nn.Module, task: Task, epochs: float, learning_rate: float, seed: int,
+                 warm_up: float = 0.0):
         torch.manual_seed(seed)
         self._network, self._task = network, task
         self._generator = torch.Generator().manual_seed(seed)
@@ -99,7 +105,7 @@ class Training:
         per_epoch = len(task.loader(torch.Generator()))
         self.step, self.steps = 0, round(epochs * per_epoch)
         self._per_epoch = max(1, min(per_epoch, self.steps))
-        self._schedule = torch.optim.lr_scheduler.CosineAnnealingLR(self._optimizer, max(self.steps, 1))
+        self._schedule = _schedule(self._optimizer, self.steps, round(warm_up * self.steps))
 
     @property
     def epoch(self) -> int:
@@ -150,13 +156,23 @@ class Training:
         self.step = state["step"]
 
 
-def train(network: nn.Module, task: Task, epochs: float, learning_rate: float, seed: int,
-          after_epoch: Callable[[int], None] | None = None) -> None:
+def train(network: nn.Module, task: Task, epochs: float, learning_rate: float, seed: int) -> None:
     """Be a :class:`Training` from its beginning to its end."""
-    training = Training(network, task, epochs, learning_rate, seed)
-    for _ in training:
-        if after_epoch and training.between_epochs:
-            after_epoch(training.epoch)
+    for _ in Training(network, task, epochs, learning_rate, seed):
+        pass
+
+
+def founder_training(network: nn.Module, task: Task, seed: int) -> Training:
+    """The training of the task's founder."""
+    return Training(network, task, task.founder_epochs, task.founder_learning_rate, seed, task.founder_warm_up)
+
+
+def _schedule(optimizer: torch.optim.Optimizer, steps: int, rising: int) -> torch.optim.lr_scheduler.LRScheduler:
+    falling = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, max(steps - rising, 1))
+    if not rising:
+        return falling
+    rise = torch.optim.lr_scheduler.LinearLR(optimizer, 1 / (rising + 1), total_iters=rising)
+    return torch.optim.lr_scheduler.SequentialLR(optimizer, [rise, falling], [rising])
 
 
 def _endless(task: Task, generator: torch.Generator) -> Iterator[tuple[Any, Any]]:

@@ -26,7 +26,7 @@ from nni_stress.clusters import ClusterGraph
 from nni_stress.files import read_json, write_json
 from nni_stress.evolution import seed_of
 from nni_stress.generation import stress_and_synthesize
-from nni_stress.training import stress_evaluator, train
+from nni_stress.training import founder_training, stress_evaluator, train
 from trials.lenet5 import make_task
 
 RESULTS = Path(__file__).parent / "results" / "stress_study"
@@ -101,7 +101,8 @@ def make_founder(path: Path) -> None:
     task = make_task("fashion-mnist", None, 128, 8)
     torch.manual_seed(0)
     network = task.network()
-    train(network, task, task.founder_epochs, task.founder_learning_rate, 0)
+    for _ in founder_training(network, task, 0):
+        pass
     networks.save(network, path)
 
 

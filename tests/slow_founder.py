@@ -34,7 +34,8 @@ def make_task(pause=0.0, epochs=6, network=tiny, learning_rate=0.05):
         torch.rand(1)  # a judge that draws, too, must not matter
         return float((model(inputs).argmax(1) == labels).float().mean())
 
-    return Task(network, inputs[:4], Batches, functional.cross_entropy, fidelity, epochs, learning_rate)
+    return Task(network, inputs[:4], Batches, functional.cross_entropy, fidelity, epochs, learning_rate,
+                founder_warm_up=0.3)
 
 
 if __name__ == "__main__":

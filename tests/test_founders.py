@@ -14,7 +14,7 @@ from torch import nn
 
 from nni_stress import load
 from nni_stress.files import read_json
-from nni_stress.training import Training
+from nni_stress.training import Training, founder_training
 from tests.slow_founder import make_task, tiny
 from trials.founders import existing_founder, train_founder
 
@@ -80,7 +80,7 @@ def test_a_state_between_epochs_is_all_that_the_rest_depends_on(split):
     def fresh():
         torch.manual_seed(0)
         network = tiny()
-        return network, Training(network, make_task(), 4, 0.01, seed=5)
+        return network, Training(network, make_task(), 4, 0.01, seed=5, warm_up=0.3)
 
     network, training = fresh()
     losses, state, seen = [], None, 0
@@ -94,6 +94,21 @@ def test_a_state_between_epochs_is_all_that_the_rest_depends_on(split):
     resumed.restore(state)
     assert list(resumed) == losses[seen:] and torch.equal(weights(network), weights(other))
     assert resumed.step == resumed.steps == 20
+
+
+@pytest.mark.parametrize("share, rising", [(0.3, 9), (0.0, 0)])
+def test_a_founders_learning_rate_rises_before_it_falls(share, rising):
+    rates = []
+
+    class Watched(torch.optim.SGD):
+        def step(self, closure=None):
+            rates.append(self.param_groups[0]["lr"])
+            return super().step(closure)
+
+    list(founder_training(tiny(), dataclasses.replace(make_task(), optimizer=Watched, founder_warm_up=share), seed=0))
+    assert len(rates) == 30 and rates[rising] == max(rates) == 0.05 and 0 < rates[-1] < 0.001
+    assert sorted(rates[:rising]) == rates[:rising] and sorted(rates[rising:], reverse=True) == rates[rising:]
+    assert not rising or rates[0] == pytest.approx(0.05 / (rising + 1))
 
 
 def test_a_checkpoint_of_another_training_or_none_is_refused(tmp_path):

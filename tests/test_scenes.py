@@ -30,7 +30,7 @@ def same(one, other):
 def test_scenes_are_varied_and_their_boxes_lie_inside(garments, size):
     found = examples(Scenes(garments, 60, size), 60)
     assert all(e.image.shape == (3, size, size) and e.image.dtype == torch.uint8 for e in found)
-    assert {len(e.labels) for e in found} >= {1, 2, 3, 4, 5}
+    assert {len(e.labels) for e in found} == {0, 1, 2, 3, 4}
     boxes = torch.cat([e.boxes for e in found])
     assert ((0 <= boxes) & (boxes <= size)).all() and (boxes[:, 2:] - boxes[:, :2] >= 4).all()
     sides = (boxes[:, 2:] - boxes[:, :2]).amax(1) / size
@@ -72,8 +72,8 @@ def test_boxes_are_tight_around_what_is_seen_of_garments():
     assert found > 120
 
 
-def test_garments_overlap_but_three_fifths_of_each_can_be_seen():
-    """Of a white square of 0.2 of the image's side at least."""
+def test_garments_overlap_but_seven_tenths_of_each_can_be_seen():
+    """Of a white square of 0.3 of the image's side at least."""
     scenes = Scenes(Garments(np.full((1, 28, 28), 255, np.uint8), np.zeros(1, np.int64)), 300, seed=1)
     overlapping, areas = 0, []
     for example in examples(scenes, 300):
@@ -82,7 +82,7 @@ def test_garments_overlap_but_three_fifths_of_each_can_be_seen():
             others = example.boxes[number + 1:]
             both = (torch.minimum(box[2:], others[:, 2:]) - torch.maximum(box[:2], others[:, :2])).clamp(min=0).prod(1)
             overlapping += int((both > 0).sum())
-    assert overlapping > 100 and min(areas) >= 0.95 * 0.6 * (0.2 * 128) ** 2
+    assert overlapping > 100 and min(areas) >= 0.95 * 0.7 * (0.3 * 128) ** 2
 
 
 def test_a_garment_that_is_all_black_is_in_no_scene():
@@ -112,7 +112,7 @@ def test_scenes_of_fashion_mnist_have_all_classes_and_splits_of_their_own():
     assert [len(part) for part in data[1:4]] == [200, 500, 1000] and data.classes == CLASSES
     labels = torch.cat([data.train[index].labels for index in range(200)])
     assert torch.bincount(labels, minlength=10).min() > 30
-    assert len(labels) == len(box_sizes(data.train)) > 500
+    assert len(labels) == len(box_sizes(data.train)) > 400
     assert not torch.equal(data.train[0].image, data.test[0].image)
 
 

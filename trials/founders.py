@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from nni_stress import Task, cost, networks
 from nni_stress.files import atomically, write_json
-from nni_stress.training import Training
+from nni_stress.training import founder_training
 
 
 def train_founder(task: Task, file: str | Path, seed: int = 0, quiet: bool = False) -> nn.Module:
@@ -83,9 +83,9 @@ def existing_founder(file: str | Path, command: str) -> None:
 
 def _train(network: nn.Module, task: Task, checkpoint: Path, seed: int, quiet: bool) -> tuple[dict, float]:
     """Train, and say how and how many seconds it took; what was lost when it was interrupted does not count."""
-    training = Training(network, task, task.founder_epochs, task.founder_learning_rate, seed)
+    training = founder_training(network, task, seed)
     recipe = dict(seed=seed, epochs=task.founder_epochs, learning_rate=task.founder_learning_rate,
-                  type=str(task.autocast or torch.float32).removeprefix("torch."))
+                  warm_up=task.founder_warm_up, type=str(task.autocast or torch.float32).removeprefix("torch."))
     began = time.monotonic()
     if checkpoint.exists():
         state, seconds = _read(checkpoint, recipe)

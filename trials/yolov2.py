@@ -42,7 +42,7 @@ def load_detector(data: str, data_dir: str | None, size: int | None, scenes: int
 
 
 def make_task(data: str = "scenes", data_dir: str | None = None, size: int | None = None, width: float = 1.0,
-              batch_size: int = 32, founder_epochs: int = 5, workers: int = 0, scenes: int | None = None,
+              batch_size: int = 16, founder_epochs: int = 4, workers: int = 0, scenes: int | None = None,
               multi_scale: bool = False, bfloat16: bool = False) -> Task:
     images, size, anchors = load_detector(data, data_dir, size, scenes)
     sizes = training_sizes(size) if multi_scale else (size,)
@@ -58,7 +58,8 @@ def make_task(data: str = "scenes", data_dir: str | None = None, size: int | Non
         loss=YOLOv2Loss(anchors),
         fidelity=fidelity,
         founder_epochs=founder_epochs,
-        founder_learning_rate=1e-3,
+        founder_learning_rate=8e-4,
+        founder_warm_up=0.1,
         optimizer=ClippedAdam,
         screening=screening,
         autocast=torch.bfloat16 if bfloat16 else None,
@@ -93,11 +94,11 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--data-dir", help="folder of the data; scenes need none where Debian's Fashion-MNIST is")
     parser.add_argument("--size", type=int, help="pixels, a multiple of 32; default: 128 for scenes, else 416")
     parser.add_argument("--width", type=float, default=1.0, help="share of YOLOv2's filters that every layer has")
-    parser.add_argument("--batch-size", type=int, default=32)
+    parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--scenes", type=int, help="number of training scenes; default: 30,000")
     parser.add_argument("--multi-scale", action="store_true", help="train at sizes from 3/4 to 3/2 of --size as well")
     parser.add_argument("--workers", type=int, default=0, help="processes that make or read training images")
-    founders.add_arguments(parser, "yolov2", epochs=5)
+    founders.add_arguments(parser, "yolov2", epochs=4)
     parser.add_argument("--weights", help="Darknet's .weights file to start the founder's training from; of a network of "
                                           "other classes, and of one without a head, the backbone")
     parser.add_argument("--compare", metavar="FOLDER|ID", help="draw what founder and best survivor of this run or "

@@ -21,9 +21,10 @@ from .grey import held_out, read_grey
 CLASSES = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
 _VISIBLE = 16       # a byte of a garment as bright as this can be seen: its box is drawn around such pixels
 _OPAQUE = 40        # from here on nothing of the ground shines through
-_MOST = 6           # garments of a scene
-_SIDES = 0.2, 0.6   # of a garment, as shares of the image's
-_LEAST_SEEN = 0.6   # share of a garment that neither other garments nor the image's edge may hide
+_MOST = 4           # garments of a scene
+_SIDES = 0.3, 0.7   # of a garment, as shares of the image's
+_LEAST_SEEN = 0.7   # share of a garment that neither other garments nor the image's edge may hide
+_TURN = 10          # degrees, either way, by which a garment is turned at most
 _LEAST_SIDE = 4     # of a garment in pixels; what is narrower, or black, is left out
 _ATTEMPTS = 8       # to place a garment thus, before it is left out
 
@@ -86,7 +87,7 @@ def draw_scene(garments: Garments, size: int, seed: tuple[int, ...]) -> tuple[np
     -------
     (image, boxes, labels)
         size x size x 3 bytes; M x 4 float32, left, top, right, bottom in pixels, right and bottom exclusive, tight around
-        what can be seen of each garment; M whole numbers. M lies between 0 and 6, and is 0 in about 3 of 100 scenes.
+        what can be seen of each garment; M whole numbers. M lies between 0 and 4, and is 0 in about 3 of 100 scenes.
     """
     ground, lying, camera = (np.random.default_rng((*seed, part)) for part in range(3))
     image, owner = backdrop(size, ground), np.zeros((size, size), np.uint8)  # whose a pixel is; 0 is nobody
@@ -112,8 +113,8 @@ def _picked(garments: Garments, random: Generator) -> tuple[np.ndarray, int]:
 
 
 def _turned(garment: np.ndarray, side: float, random: Generator) -> np.ndarray:
-    """The garment in another size and form, mirrored or not, turned by up to 25 degrees, in an array that just holds it."""
-    angle, stretch = np.deg2rad(random.uniform(-25, 25)), np.exp(random.uniform(-0.15, 0.15))
+    """The garment in another size and form, mirrored or not, turned a little, in an array that just holds it."""
+    angle, stretch = np.deg2rad(random.uniform(-_TURN, _TURN)), np.exp(random.uniform(-0.15, 0.15))
     width, height, mirror = side * stretch, side / stretch, random.choice((-1, 1))
     cosine, sine = np.cos(angle), np.sin(angle)
     columns, rows = (int(np.ceil(abs(width * a) + abs(height * b))) for a, b in ((cosine, sine), (sine, cosine)))
@@ -173,10 +174,8 @@ def _others_seen(owner: np.ndarray, inside: tuple, covers: np.ndarray, wholes: l
 def _blend(ground: np.ndarray, patch: np.ndarray, random: Generator) -> None:
     """Draw a patch of bytes, R x C, onto the ground, R x C x 3, shaded between two colours."""
     light = random.uniform(0.25, 1, 3).astype(np.float32)
-    dark = light * np.float32(random.uniform(0, 0.45))
+    dark = light * np.float32(random.uniform(0, 0.35))
     bright = patch[..., None] * np.float32(1 / 255)
-    if random.random() < 0.25:
-        light, dark = dark, light
     opacity = np.minimum(patch[..., None] * np.float32(1 / _OPAQUE), 1)
     ground += opacity * (dark + bright * (light - dark) - ground)
 
@@ -185,7 +184,7 @@ def _photographed(image: np.ndarray, random: Generator) -> np.ndarray:
     """The image in bytes, as a camera would have it: brighter or darker, with noise."""
     gain, offset = random.uniform(0.75, 1.15), random.uniform(-0.08, 0.08)
     noise = random.standard_normal(image.shape, np.float32)
-    noise *= np.float32(255 * random.uniform(0, 0.05))
+    noise *= np.float32(255 * random.uniform(0, 0.03))
     noise += image * np.float32(255 * gain)
     noise += np.float32(255 * offset)
     return np.clip(noise, 0, 255, out=noise).astype(np.uint8)
