@@ -5,6 +5,7 @@ from torch import nn
 from torch.nn import functional
 
 from nni_stress import Arguments, Task, batches, cost, evolution, generation
+from nni_stress.training import train
 
 
 class TwoEyes(nn.Module):
@@ -50,12 +51,12 @@ def test_a_network_of_two_inputs_and_a_list_of_targets_evolves(inputs_as, resour
     task = make_task(inputs_as)
     network = task.network()
     untrained = task.fidelity(network, "validation")
-    generation.train(network, task, 10, 1e-2, seed=0)
+    train(network, task, 10, 1e-2, seed=0)
     assert task.fidelity(network, "validation") > untrained
     before = {"parameters": cost.synapses(network), "macs": cost.macs(network, task.example_input)}
     arguments = Arguments(candidates=6, stress_epochs=2, environmental_factor=0.6)
     small = generation.stress_and_synthesize(network, task, arguments, evolution.seed_of(1), resource)
-    generation.train(small, task, 2, 1e-2, seed=0)
+    train(small, task, 2, 1e-2, seed=0)
     after = {"parameters": cost.synapses(small), "macs": cost.macs(small, task.example_input)}
     assert 0 < after[resource] <= 0.6 * before[resource]
 
