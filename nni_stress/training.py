@@ -96,8 +96,7 @@ class Training:
         How many optimizer steps were taken, and how many there are in all.
     """
 
-    def __init__(self, network: nn.Module, task: Task, epochs: float, learning_rate: float, seed: int,
-                 warm_up: float = 0.0):
+    def __init__(self, network: nn.Module, task: Task, epochs: float, learning_rate: float, seed: int, warm_up: float = 0.0):
         torch.manual_seed(seed)
         self._network, self._task = network, task
         self._generator = torch.Generator().manual_seed(seed)
