@@ -203,6 +203,19 @@ def far_enough(environmental_factor: float, ancestors: Sequence[Record], founder
     return min(1.0, max(environmental_factor, 1 / (rules.target_efficiency * uses)))
 
 
+def constrained(environmental_factor: float, ancestors: Sequence[Record], founder: Record, rules: Rules) -> dict[str, float]:
+    """Shares of their ancestors' resources that offspring may use for the sake of the constraints.
+
+    Where a constraint is missed its resource is made scarce, though no scarcer than the one that is saved; what is kept
+    stays kept. Latency is left out: what is measured goes with no other budget.
+    """
+    shares = {}
+    for resource in sorted(rules.constraints.keys() - {rules.resource, "latency"} if rules.resource != "latency" else ()):
+        uses = sum(used(ancestor, founder, resource) for ancestor in ancestors) / len(ancestors)
+        shares[resource] = min(1.0, max(environmental_factor, rules.constraints[resource] / uses))
+    return shares
+
+
 def frontier(records: Sequence[Record]) -> list[Record]:
     """All records that no other beats in both validation fidelity and efficiency, the most efficient first."""
     return unbeaten(records, lambda record: (record.efficiency, record.validation))

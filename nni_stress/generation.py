@@ -5,7 +5,6 @@ import logging
 import math
 import time
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Callable
 
@@ -35,10 +34,11 @@ def stress_and_synthesize(ancestor: nn.Module, task: Task, arguments: Arguments,
 
     The environmental factor is a share of the `resource` that the ancestor uses.
     """
-    return _compressed(ancestor, task, arguments, seed, resource, Stopwatch()).synthesize(task.example_input)
+    budget = {resource: arguments.environmental_factor}
+    return _compressed(ancestor, task, arguments, seed, budget, Stopwatch()).synthesize(task.example_input)
 
 
-def _compressed(ancestor: nn.Module, task: Task, arguments: Arguments, seed: int, resource: str, watch: Stopwatch):
+def _compressed(ancestor: nn.Module, task: Task, arguments: Arguments, seed: int, budget: dict, watch: Stopwatch):
     from .pruner import StressPruner  # seconds to import; the founder's trial needs none of it
 
     torch.manual_seed(seed)
@@ -47,11 +47,10 @@ def _compressed(ancestor: nn.Module, task: Task, arguments: Arguments, seed: int
     if arguments.candidates > 1 and task.screening is None:
         raise ValueError(f"candidates={arguments.candidates} needs Task.screening, a batch to judge them on, but got none")
     screen = Screen(*task.screening, task.loss) if arguments.candidates > 1 else None
-    pruner = StressPruner(ancestor, [task.clusters], evaluator, steps or None, seed=seed,
-                          budget={resource: arguments.environmental_factor}, example_input=task.example_input,
-                          candidates=int(arguments.candidates), screen=screen, floor=int(arguments.floor),
-                          multiple=int(arguments.multiple), worth=(arguments.early_worth, arguments.late_worth),
-                          redundancy=arguments.redundancy,
+    pruner = StressPruner(ancestor, [task.clusters], evaluator, steps or None, seed=seed, budget=budget,
+                          example_input=task.example_input, candidates=int(arguments.candidates), screen=screen,
+                          floor=int(arguments.floor), multiple=int(arguments.multiple),
+                          worth=(arguments.early_worth, arguments.late_worth), redundancy=arguments.redundancy,
                           **arguments.for_pruner())
     pruner.compress()
     ancestor.eval()
@@ -131,14 +130,15 @@ def make_offspring(task: Task, parameters: dict, lineage: Lineage) -> Record:
     with _fatal():
         ancestor, origins = _load(parameters["ancestor"], task, lineage, parameters["origins"])
         other = parameters["other"] and _load(parameters["other"], task, lineage, True)
+    budget = {parameters["resource"]: arguments.environmental_factor, **parameters.get("constrained", {})}
     with watch("synthesis"):
         if other:
             founder, _ = _load(FOUNDER, task, lineage, False)
             one, (two, others) = ancestor, other
             ancestor, origins = parents.union(founder, task.example_input, one, origins, two, others)
-            share = sum(_used(network, ancestor, task, parameters["resource"]) for network in (one, two)) / 2
-            arguments = replace(arguments, environmental_factor=min(1.0, arguments.environmental_factor * share))
-        pruner = _compressed(ancestor, task, arguments, seed_of(seed, "stress"), parameters["resource"], watch)
+            budget = {resource: min(1.0, share * sum(_used(network, ancestor, task, resource) for network in (one, two)) / 2)
+                      for resource, share in budget.items()}
+        pruner = _compressed(ancestor, task, arguments, seed_of(seed, "stress"), budget, watch)
         if origins is None:
             network = pruner.synthesize(task.example_input)
         else:

@@ -44,7 +44,7 @@ class StressPruner(Pruner):
     stress_overrides
         Stress settings of single layers: {regular expression of the module's name: {setting: value}}.
     budget
-        {resource: share} for the whole network instead of ratios per layer, ``{"parameters": 0.1}`` or ``{"macs": 0.4}``;
+        {resource: share} for the whole network instead of ratios per layer, ``{"macs": 0.4}``, or several to keep to;
         shared out by importance per unit of cost. The config list then says which layers may lose clusters.
     example_input
         One batch of inputs; needed with a budget.

@@ -4,7 +4,7 @@ from __future__ import annotations
 import copy
 import logging
 import math
-from typing import Any, Container, Mapping
+from typing import Any, Callable, Container, Mapping, Sequence
 
 import torch
 from nni.compression.pruning.tools import generate_sparsity, is_active_target
@@ -17,6 +17,8 @@ from .latency import layer_latency, ratio
 
 _log = logging.getLogger(__name__)
 
+# Several resources are one cost by this norm of used / allowed: all are kept, the scarcest to 2 % or less.
+NORM = 32
 # A measured latency is met within this share of it; so often is the budget corrected by what was measured.
 TOLERANCE, CORRECTIONS = 0.03, 8
 
@@ -28,6 +30,18 @@ def _bare(network: torch.nn.Module) -> torch.nn.Module:
         if hasattr(module, "_nni_wrapper"):
             module._nni_wrapper.unwrap()
     return network
+
+
+def _shares(budget: Any) -> dict[str, float]:
+    """The budget, checked."""
+    if not isinstance(budget, Mapping) or not budget or not set(budget) <= set(RESOURCES):
+        raise ValueError(f"budget must be {{resource: share}} with resources of {', '.join(RESOURCES)}, but got {budget!r}")
+    for resource, part in budget.items():
+        if isinstance(part, bool) or not isinstance(part, (int, float)) or not 0 < part <= 1:
+            raise ValueError(f"a budget must be a share in (0, 1], but got {part!r} of {resource}")
+    if "latency" in budget and len(budget) > 1:
+        raise ValueError(f"a budget of latency stands alone, as it is measured, but got {budget!r}")
+    return dict(budget)
 
 
 def _worth_at(depth: float, early: float, late: float) -> float:
@@ -45,8 +59,9 @@ class Resources:
     example_input
         One batch of inputs.
     budget
-        {resource: share}: ``{"macs": 0.4}`` keeps 40 % of the multiply-accumulates. Resources: parameters, macs, and
-        latency: the time of a forward pass over `example_input`, measured beside the ancestor's on the device it is on.
+        {resource: share}: ``{"macs": 0.4}`` keeps 40 % of the multiply-accumulates, ``{"parameters": 0.1, "macs": 0.4}``
+        keeps to both. Resources: parameters, macs, or latency alone: the time of a forward pass over `example_input`,
+        measured beside the ancestor's on the device it is on.
     floor
         Least number of clusters a layer keeps.
     multiple
@@ -60,29 +75,33 @@ class Resources:
     Raises
     ------
     ValueError
-        If the budget is not one such share, or the network cannot be followed.
+        If the budget is no such shares, or the network cannot be followed.
     """
 
     def __init__(self, network: torch.nn.Module, example_input: Any, budget: Mapping[str, float], floor: int = 1,
                  multiple: int = 1, worth: tuple[float, float] = (1.0, 1.0), redundancy: float = 1.0):
-        if not isinstance(budget, Mapping) or len(budget) != 1 or next(iter(budget)) not in RESOURCES:
-            raise ValueError(f"budget must be {{resource: share}} with one of {', '.join(RESOURCES)}, but got {budget!r}")
-        (resource, part), = budget.items()
-        if isinstance(part, bool) or not isinstance(part, (int, float)) or not 0 < part <= 1:
-            raise ValueError(f"a budget must be a share in (0, 1], but got {part!r} of {resource}")
+        shares = _shares(budget)
         if example_input is None:
             raise ValueError("a budget needs example_input, to follow the network, but got none")
         self.graph = ClusterGraph(network, example_input)
-        self._part, self._ancestor, self._inputs = part, None, self.graph.inputs
-        if resource == "latency":
-            self._ancestor = _bare(network)
-            self.cost = layer_latency(self.graph, self._ancestor)
-        else:
-            self.cost = getattr(self.graph, resource)
         self.sizes = [group.clusters for group in self.graph.groups]
-        self.budget = part * self.cost(self.sizes)
+        self._ancestor, self._inputs = None, self.graph.inputs
+        if len(shares) > 1:
+            self.cost, self.budget = self._together(shares), 1.0
+        else:
+            (resource, self._part), = shares.items()
+            if resource == "latency":
+                self._ancestor = _bare(network)
+            self.cost = layer_latency(self.graph, self._ancestor) if self._ancestor else getattr(self.graph, resource)
+            self.budget = self._part * self.cost(self.sizes)
         self._floor, self._multiple = floor, multiple
         self._worth, self._redundancy = worth, redundancy
+
+    def _together(self, shares: dict[str, float]) -> Callable[[Sequence[int]], float]:
+        """One cost of several resources: at most 1 where each keeps to its share."""
+        parts = [(cost, share * cost(self.sizes)) for cost, share in
+                 ((getattr(self.graph, resource), share) for resource, share in shares.items())]
+        return lambda keep: sum((cost(keep) / allowed) ** NORM for cost, allowed in parts) ** (1 / NORM)
 
     def open_to(self, target_spaces: dict) -> None:
         """Take note of which groups may lose clusters: those all of whose layers the pruner's config names."""

@@ -176,7 +176,9 @@ class StressTuner(Tuner):
             factor = evolution.far_enough(factor, [known[one] for one in ancestors], known[FOUNDER], self._rules)
             if "environmental_factor" in suggestion:
                 suggestion["environmental_factor"] = factor
-            offspring.append(self._parameters(uid, number, ancestors, {**arguments, "environmental_factor": factor}))
+            parameters = self._parameters(uid, number, ancestors, {**arguments, "environmental_factor": factor})
+            constrained = evolution.constrained(factor, [known[one] for one in ancestors], known[FOUNDER], self._rules)
+            offspring.append({**parameters, "constrained": constrained})
         return dict(space=self._space, suggestions=suggestions, offspring=offspring)
 
     def _parameters(self, uid: str, generation: int, ancestors: list[str], arguments: dict) -> dict:

@@ -49,6 +49,26 @@ def test_the_small_network_costs_what_the_budget_allows_or_a_warning_says_why(na
     assert small(images).shape == answer
 
 
+@pytest.mark.parametrize("scarcer", ["parameters", "macs"])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_several_budgets_all_hold_and_the_scarcest_is_used(name, scarcer, caplog):
+    network, images = make(name)
+    before = dict(parameters=cost.synapses(network), macs=cost.macs(network, images))
+    budget = {"parameters": 0.5, "macs": 0.5, scarcer: 0.35}
+    small = synthesize(network, images, budget=budget, temperature=0.2)
+    after = dict(parameters=cost.synapses(small), macs=cost.macs(small, images))
+    used = {resource: after[resource] / before[resource] / share for resource, share in budget.items()}
+    assert max(used.values()) <= 1
+    assert max(used.values()) >= 0.95 or "the budget is missed" in caplog.text  # 0.97, less 2 % for the norm
+
+
+def test_a_budget_that_all_have_anyway_changes_nothing():
+    network, images = make("lenet5")
+    one = synthesize(copy.deepcopy(network), images, budget={"parameters": 0.2})
+    two = synthesize(copy.deepcopy(network), images, budget={"parameters": 0.2, "macs": 1.0})
+    assert cost.architecture(one) == cost.architecture(two)
+
+
 def test_kept_numbers_are_multiples_and_not_below_the_floor():
     network, images = make("resnet18")
     small = synthesize(network, images, budget={"macs": 0.3}, multiple=8, floor=16)

@@ -87,6 +87,20 @@ def test_no_environment_leads_beyond_the_target():
     assert factor(0.5, record(1, 0, 0.9, 50)) == 1.0
 
 
+def test_constraints_that_are_missed_are_pursued_no_faster_than_the_environment_goes():
+    ancestor, other = record(1, 0, 0.9, 500, macs=4000), record(1, 1, 0.9, 500, macs=2000)
+
+    def shares(*ancestors, **constraints):
+        return evolution.constrained(0.3, ancestors, FOUNDER, RULES._replace(constraints=constraints))
+
+    assert FOUNDER.macs == 5000
+    assert shares(ancestor) == {} == shares(ancestor, parameters=0.1) == shares(ancestor, latency=0.1)
+    assert shares(ancestor, macs=0.4) == {"macs": pytest.approx(0.5)} and shares(ancestor, macs=0.1) == {"macs": 0.3}
+    assert shares(ancestor, other, macs=0.3) == {"macs": pytest.approx(0.5)}  # of two, a share of their mean
+    assert shares(other, macs=0.5) == {"macs": 1.0}  # what is kept stays kept
+    assert evolution.constrained(0.3, [ancestor], FOUNDER, RULES._replace(resource="latency", constraints={"macs": 0.1})) == {}
+
+
 @pytest.mark.parametrize("resource, survivor", [("parameters", "g001-00"), ("macs", "g001-01"), ("latency", "g001-02")])
 def test_any_resource_may_be_the_one_to_save(resource, survivor):
     founder = FOUNDER._replace(latency=1.0)

@@ -47,6 +47,19 @@ def test_the_environmental_factor_is_a_share_of_the_resource(task, lineage, reso
     assert lineage.record(uid) == made and 0 <= made.untrained <= 1
 
 
+def test_what_is_constrained_is_scarce_too_with_one_parent_and_with_two(task, lineage):
+    quick = {**QUICK, "environmental_factor": 0.5, "temperature": 1.0}
+    ones = [make_offspring(task, parameters(uid, arguments=quick, constrained={"macs": 0.5}), lineage)
+            for uid in ("g001-40", "g001-41")]
+    two = make_offspring(task, parameters("g002-40", ancestor="g001-40", other="g001-41", arguments=quick,
+                                          constrained={"macs": 0.6}), lineage)
+    founder = lineage.record(FOUNDER)
+    for one in ones:
+        assert one.macs <= 0.5 * founder.macs and one.synapses <= 0.5 * founder.synapses
+    assert two.macs <= 0.6 * sum(one.macs for one in ones) / 2
+    assert two.synapses <= 0.5 * sum(one.synapses for one in ones) / 2
+
+
 def test_latency_is_recorded_where_it_matters(task, lineage):
     made = make_offspring(task, parameters("g001-50", latency=True, arguments={**QUICK, "environmental_factor": 0.1}), lineage)
     assert 0 < made.latency < 1.5  # measured beside the founder; a tenth of the synapses takes no longer, noise aside

@@ -85,9 +85,11 @@ WRONG = [
     (dict(stress_overrides={"fc1": {"stress_peek": 0.1}}), ValueError, "unknown stress parameter 'stress_peek'"),
     (dict(stress_overrides={"fc1": {"temperature": 1}}), ValueError, "only stress settings .* but got 'temperature'"),
     # the environment
-    (budget(budget={"watts": 0.5}), ValueError, "budget must be .* one of parameters, macs, latency, but got {'watts': 0.5}"),
+    (budget(budget={"watts": 0.5}), ValueError, "budget must be .* of parameters, macs, latency, but got {'watts': 0.5}"),
     (budget(budget=0.5), ValueError, "budget must be {resource: share} .* but got 0.5"),
-    (budget(budget={"parameters": 0.5, "macs": 0.5}), ValueError, "budget must be {resource: share}"),
+    (budget(budget={}), ValueError, "budget must be {resource: share} .* but got {}"),
+    (budget(budget={"latency": 0.5, "macs": 0.5}), ValueError, "a budget of latency stands alone, .* but got {'latency': 0.5, 'macs'"),
+    (budget(budget={"parameters": 0.5, "macs": 0}), ValueError, r"share in \(0, 1\], but got 0 of macs"),
     (budget(budget={"parameters": 0}), ValueError, r"share in \(0, 1\], but got 0 of parameters"),
     (budget(budget={"macs": 1.5}), ValueError, "but got 1.5 of macs"),
     (budget(budget={"macs": "half"}), ValueError, "but got 'half' of macs"),
