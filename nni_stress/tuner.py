@@ -38,12 +38,14 @@ class StressTuner(Tuner):
     tolerance
         Loss of validation fidelity against the founder that a survivor may have (accuracy: a share, 0.01 is a point).
     target_efficiency
-        End once a survivor uses so many times less of the resource than the founder. No offspring is made smaller than
-        that; of those that reach it the one of highest fidelity survives.
+        End once a survivor uses so many times less of the resource than the founder, and keeps the constraints. No
+        offspring is made smaller than that, save for a constraint; of those that reach it the one of highest fidelity
+        survives.
     resource
         What is saved, and what the environmental factor is a share of: "parameters", "macs" or "latency".
     constraints
-        {resource: share of the founder's} that the final network must keep to, several at once.
+        {resource: share of the founder's} that the final network must keep to, several at once. Parameters and MACs are
+        made scarce for it; latency is left to selection.
     survivors
         Most survivors of one generation; each offspring draws its ancestor among them.
     parents
