@@ -199,7 +199,7 @@ def far_enough(environmental_factor: float, ancestors: Sequence[Record], founder
     """The environmental factor, or the larger one that leads right to the target efficiency."""
     if rules.target_efficiency is None or any(excess(ancestor, founder, rules) for ancestor in ancestors):
         return environmental_factor
-    uses = sum(used(ancestor, founder, rules.resource) for ancestor in ancestors) / len(ancestors)
+    uses = _mean_used(ancestors, founder, rules.resource)
     return min(1.0, max(environmental_factor, 1 / (rules.target_efficiency * uses)))
 
 
@@ -209,11 +209,14 @@ def constrained(environmental_factor: float, ancestors: Sequence[Record], founde
     Where a constraint is missed its resource is made scarce, though no scarcer than the one that is saved; what is kept
     stays kept. Latency is left out: what is measured goes with no other budget.
     """
-    shares = {}
-    for resource in sorted(rules.constraints.keys() - {rules.resource, "latency"} if rules.resource != "latency" else ()):
-        uses = sum(used(ancestor, founder, resource) for ancestor in ancestors) / len(ancestors)
-        shares[resource] = min(1.0, max(environmental_factor, rules.constraints[resource] / uses))
-    return shares
+    if rules.resource == "latency":
+        return {}
+    return {resource: min(1.0, max(environmental_factor, allowed / _mean_used(ancestors, founder, resource)))
+            for resource, allowed in sorted(rules.constraints.items()) if resource not in (rules.resource, "latency")}
+
+
+def _mean_used(ancestors: Sequence[Record], founder: Record, resource: str) -> float:
+    return sum(used(ancestor, founder, resource) for ancestor in ancestors) / len(ancestors)
 
 
 def frontier(records: Sequence[Record]) -> list[Record]:

@@ -99,8 +99,8 @@ class Resources:
 
     def _together(self, shares: dict[str, float]) -> Callable[[Sequence[int]], float]:
         """One cost of several resources: at most 1 where each keeps to its share."""
-        parts = [(cost, share * cost(self.sizes)) for cost, share in
-                 ((getattr(self.graph, resource), share) for resource, share in shares.items())]
+        costs = {resource: getattr(self.graph, resource) for resource in shares}
+        parts = [(cost, shares[resource] * cost(self.sizes)) for resource, cost in costs.items()]
         return lambda keep: sum((cost(keep) / allowed) ** NORM for cost, allowed in parts) ** (1 / NORM)
 
     def open_to(self, target_spaces: dict) -> None:

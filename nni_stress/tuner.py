@@ -174,13 +174,13 @@ class StressTuner(Tuner):
             arguments = flat(suggestion)
             uid = uid_of(number, slot)
             ancestors = evolution.draw_ancestors(plan.ancestors, self._parents, self._seed, uid)
+            descent = [known[one] for one in ancestors], known[FOUNDER], self._rules
             factor = evolution.gentler(Arguments.from_mapping(arguments).environmental_factor, plan.gentleness)
-            factor = evolution.far_enough(factor, [known[one] for one in ancestors], known[FOUNDER], self._rules)
+            factor = evolution.far_enough(factor, *descent)
             if "environmental_factor" in suggestion:
                 suggestion["environmental_factor"] = factor
             parameters = self._parameters(uid, number, ancestors, {**arguments, "environmental_factor": factor})
-            constrained = evolution.constrained(factor, [known[one] for one in ancestors], known[FOUNDER], self._rules)
-            offspring.append({**parameters, "constrained": constrained})
+            offspring.append({**parameters, "constrained": evolution.constrained(factor, *descent)})
         return dict(space=self._space, suggestions=suggestions, offspring=offspring)
 
     def _parameters(self, uid: str, generation: int, ancestors: list[str], arguments: dict) -> dict:
