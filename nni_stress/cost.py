@@ -1,12 +1,18 @@
 """What a network costs: synapses and multiply-accumulates."""
 from __future__ import annotations
 
+import inspect
+
 import torch
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils import flop_counter
 
 from .batches import arguments_of
 from .modes import evaluating
+
+# Without the decorator by which torch imports all of torch.compile, for over a second, at the first operation it counts.
+if _mode := getattr(flop_counter, "_FlopCounterMode", None):
+    _mode.__torch_dispatch__ = inspect.unwrap(_mode.__torch_dispatch__)
 
 
 def synapses(network: nn.Module) -> int:
@@ -17,7 +23,7 @@ def synapses(network: nn.Module) -> int:
 @torch.no_grad()
 def macs(network: nn.Module, example_input: torch.Tensor | tuple[torch.Tensor, ...]) -> int:
     """Multiply-accumulates of convolutions and matrix products for one input (the first of `example_input`'s batch)."""
-    with evaluating(network), FlopCounterMode(display=False) as counter:
+    with evaluating(network), flop_counter.FlopCounterMode(display=False) as counter:
         network(*(inputs[:1] for inputs in arguments_of(example_input)))
     return counter.get_total_flops() // 2
 

@@ -5,8 +5,10 @@ import ctypes
 import faulthandler
 import os
 import signal
+import sys
 import threading
-from typing import Any
+from contextlib import contextmanager
+from typing import Any, Iterator
 
 from .files import refuse_code
 from .guards import plain_messages
@@ -44,13 +46,30 @@ def receive() -> tuple[dict, Lineage]:
 
 
 def begin() -> None:
-    """Be a trial of NNI's: end with it, and take plain data only. A SystemExit where NNI did not start this process."""
+    """Be a trial of NNI's: end with it, take plain data only, and import NNI's compression without what no trial needs.
+
+    A SystemExit where NNI did not start this process.
+    """
     import nni.trial
 
     _die_with_parent()
     if nni.trial.trial_env_vars.NNI_PLATFORM is None:
         raise SystemExit("this is a trial: NNI runs it. Start the evolution by `nnictl create --config stress.yml`")
     plain_messages()
+    with _without_frameworks():
+        import nni.compression  # noqa: F401
+
+
+@contextmanager
+def _without_frameworks() -> Iterator[None]:
+    """Hide frameworks that NNI makes evaluators for, where this process has not imported them: they take seconds."""
+    hidden = [name for name in ("pytorch_lightning", "transformers", "deepspeed") if name not in sys.modules]
+    sys.modules.update(dict.fromkeys(hidden))
+    try:
+        yield
+    finally:
+        for name in hidden:
+            del sys.modules[name]
 
 
 def accept(parameters: Any, source: str, job: str) -> Lineage | None:

@@ -1,6 +1,7 @@
 """A task, and training for it: plainly, and under NNI's eyes."""
 from __future__ import annotations
 
+import inspect
 import math
 from contextlib import nullcontext
 from dataclasses import dataclass, field
@@ -24,6 +25,13 @@ class FusedAdam(torch.optim.Adam):
 
     def __init__(self, params, lr: float = 1e-3, **arguments):
         super().__init__(params, lr=lr, **{"fused": True, **arguments})
+
+    # Without the decorators by which torch imports all of torch.compile, for over a second, at the first call.
+    step = torch.no_grad()(inspect.unwrap(torch.optim.Adam.step))
+    add_param_group = inspect.unwrap(torch.optim.Adam.add_param_group)
+    zero_grad = inspect.unwrap(torch.optim.Adam.zero_grad)
+    state_dict = inspect.unwrap(torch.optim.Adam.state_dict)
+    load_state_dict = inspect.unwrap(torch.optim.Adam.load_state_dict)
 
 
 @dataclass(frozen=True)

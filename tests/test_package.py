@@ -1,4 +1,5 @@
 """The distribution: a built wheel works, and importing is light."""
+import os
 import shutil
 import subprocess
 import sys
@@ -31,3 +32,27 @@ def test_a_built_wheel_works_away_from_the_checkout(tmp_path):
 def test_the_tuner_imports_without_torch():
     script = "import sys, nni_stress; nni_stress.StressTuner; assert 'torch' not in sys.modules; assert 'StressPruner' in dir(nni_stress)"
     subprocess.run([sys.executable, "-c", script], check=True, cwd=ROOT)
+
+
+def test_a_trial_imports_neither_torch_compile_nor_what_nni_makes_evaluators_for(tmp_path):
+    script = """
+import sys
+import torch
+from nni_stress import cost, receiving
+receiving.begin()
+from nni_stress.generation import stress_and_synthesize
+from nni_stress.arguments import Arguments
+from nni_stress.training import train
+from trials.lenet5 import make_task
+task = make_task()
+network = task.network()
+arguments = Arguments.from_mapping(dict(environmental_factor=0.5, stress_epochs=0.2, candidates=3, recovery_epochs=0.2))
+network = stress_and_synthesize(network, task, arguments, 0)
+train(network, task, 0.2, 0.001, 0)
+assert cost.macs(network, task.example_input) > 0 < task.fidelity(network, "validation")
+unwanted = {"torch._dynamo", "pytorch_lightning", "transformers"}
+assert not unwanted & set(sys.modules), unwanted & set(sys.modules)
+import pytorch_lightning, transformers  # hidden for that moment only
+"""
+    subprocess.run([sys.executable, "-c", script], check=True, cwd=tmp_path,
+                   env={**os.environ, "NNI_PLATFORM": "unittest", "PYTHONPATH": str(ROOT)})

@@ -13,7 +13,7 @@ from nni_stress import Task, cost
 from nni_stress.arguments import Arguments
 from nni_stress.generation import stress_and_synthesize
 from nni_stress.training import train
-from trials import alexnet, builtin, lenet5
+from trials import alexnet, lenet5, pruners
 
 from .measuring import turns
 
@@ -52,7 +52,7 @@ def _raced(task: Task, steps: int) -> dict:
         def run() -> float:
             network = copy.deepcopy(founder)
             knobs = dict(base="L1NormPruner", scope="uniform", share=share, learning_rate=_RATE)
-            found = builtin.run("AGPPruner", task, network, _EFFICIENCY, epochs, knobs, 0)
+            found = pruners.run("AGPPruner", task, network, _EFFICIENCY, epochs, knobs, 0)
             return sum(found["seconds"].values())
 
         return run
