@@ -99,6 +99,8 @@ def _check_fields(data: dict) -> None:
         except ValueError:
             from nni.experiment.config.training_service import TrainingServiceConfig
             known = sorted(str(kind.platform) for kind in TrainingServiceConfig.__subclasses__())
+            if each["platform"] in known:  # NNI's own list of services is damaged
+                raise
             raise LaunchError(f"platform must be one of {', '.join(known)}, but got {each['platform']!r}") from None
         _known_only(each, kind, "field of trainingService")
 
