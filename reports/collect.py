@@ -7,7 +7,7 @@ from typing import Any, Mapping, NamedTuple
 
 from nni_stress.files import read_json
 
-from .contest import BUILTIN, Cell, Contest, cell_path, is_number, read_cell, read_contest
+from .contest import ABLATIONS, Cell, Contest, cell_path, is_number, read_cell, read_contest
 
 LEAST_USE = 0.98  # a network may miss its budget by so much: clusters are whole
 
@@ -118,14 +118,15 @@ def _outcome(folder: Path, cell: Cell, founder: Mapping, contest: Contest) -> Ou
     numbers = [one.get("trial") for one in found]
     if len(set(numbers)) < len(numbers):
         raise ValueError(f"{where}: has two trials of one number among {numbers}")
-    if len(found) > contest.trials:
-        raise ValueError(f"{where}: has {len(found)} trials, but the contest gives each cell {contest.trials}")
+    most, epochs = contest.share(cell.method)
+    if len(found) > most:
+        raise ValueError(f"{where}: has {len(found)} trials, but the contest gives it {most}")
     good = [_trial(one, where, founder) for one in found if "failed" not in one]
-    if cell.method in BUILTIN and len(found) < contest.trials:
-        return f"{where}: has {len(found)} of {contest.trials} trials, and is missing until it has all"
-    if sum(trial.epochs for trial in good) > contest.trials * contest.epochs * (1 + 1e-9):
+    if cell.method not in ABLATIONS and len(found) < most:
+        return f"{where}: has {len(found)} of {most} trials, and is missing until it has all"
+    if sum(trial.epochs for trial in good) > most * epochs * (1 + 1e-9):
         raise ValueError(f"{where}: took {sum(trial.epochs for trial in good):g} epochs, but the contest gives each cell "
-                         f"{contest.trials * contest.epochs:g}")
+                         f"{most * epochs:g}")
     fitting = [trial for trial in good if trial.efficiency >= LEAST_USE * cell.budget]
     if not fitting:
         return f"{where}: no trial came down to {cell.budget:g}x"

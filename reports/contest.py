@@ -28,7 +28,9 @@ ABLATIONS: dict[str, tuple[dict, dict]] = {
     "evolution in a uniform environment": (dict(redundancy=20.0, early_worth=1.0, late_worth=1.0, candidates=1), {}),
     "evolution by random search": ({}, dict(search="Random")),
 }
-METHODS = (*ABLATIONS, *BUILTIN)
+# A built-in pruner that spends the steps of its cell on few trials, each as long as a lineage of the evolution.
+LONG = " in long trials"
+METHODS = (*ABLATIONS, *BUILTIN, *(f"{method}{LONG}" for method in BUILTIN))
 
 
 class Cell(NamedTuple):
@@ -57,6 +59,11 @@ class Contest(NamedTuple):
     concurrency: int = 2
     threads: int = 1
     training_service: Mapping[str, Any] = {"platform": "local"}
+
+    def share(self, method: str) -> tuple[int, float]:
+        """How many trials a cell of a method has, and of how many epochs each is; their product is the same for all."""
+        generations = self.evolution["generations"] if method.endswith(LONG) else 1
+        return self.trials // generations, self.epochs * generations
 
     def cells(self) -> Iterator[Cell]:
         """All cells, seed by seed, so that a contest that is cut short has whole seeds."""
@@ -144,7 +151,7 @@ def _checked(data: Mapping) -> Contest:
 
 def _check_evolution(contest: Contest) -> None:
     found = contest.evolution
-    if not any(method in ABLATIONS for method in contest.methods):
+    if not any(method in ABLATIONS or method.endswith(LONG) for method in contest.methods):
         return
     if set(found) != {"generations", "tolerance", "stress_epochs", "space"} or not isinstance(found["space"], Mapping):
         raise ValueError("evolution must be {generations, tolerance, stress_epochs, space}, but got "
@@ -162,6 +169,11 @@ def _list_of(data: Mapping, name: str, good, words: str) -> None:
         raise ValueError(f"{name} must be a list of {words}, but got {found!r}")
     if len(set(found)) < len(found):
         raise ValueError(f"{name} must differ from each other, but got {found!r}")
+
+
+def pruner_of(method: str) -> str:
+    """NNI's pruner that a method runs."""
+    return method.removesuffix(LONG)
 
 
 def is_number(value: Any) -> bool:

@@ -12,7 +12,7 @@ from nni_stress.listening import refuse_exposed_manager
 from nni_stress.manager import refuse, say
 from nni_stress.search import Lesson, Search
 
-from .contest import BUILTIN, Cell, Contest, cell_path, read_cell, read_contest, write_cell
+from .contest import ABLATIONS, Cell, Contest, cell_path, pruner_of, read_cell, read_contest, write_cell
 
 
 class ContestTuner(Tuner):
@@ -37,7 +37,7 @@ class ContestTuner(Tuner):
             refuse_exposed_manager()
             self._contest: Contest = read_contest(Path(folder) / "contest.yml")
             self._folder, self._spaces, self._founder = Path(folder), spaces, founder
-            self._cells = [cell for cell in self._contest.cells() if cell.method in BUILTIN]
+            self._cells = [cell for cell in self._contest.cells() if cell.method not in ABLATIONS]
             self._found = {cell: read_cell(self._folder, cell) for cell in self._cells}
         except (TypeError, ValueError, OSError) as error:
             refuse(error)
@@ -52,17 +52,17 @@ class ContestTuner(Tuner):
             cell, number = self._next()
             self._under_way[parameter_id] = cell, number
             lessons = [Lesson(trial["knobs"], trial.get("validation", 0.0)) for trial in self._found[cell]]
-            knobs, = self._search.suggestions(self._spaces[cell.method], lessons, 1, seed_of(*cell, number, "search"))
+            knobs, = self._search.suggestions(self._spaces[pruner_of(cell.method)], lessons, 1, seed_of(*cell, number, "search"))
             contest = self._contest
-            return dict(**cell._asdict(), trial=number, knobs=knobs, task=contest.task, epochs=contest.epochs,
-                        task_arguments=dict(contest.task_arguments), founder=self._founder)
+            return dict(**cell._asdict(), trial=number, pruner=pruner_of(cell.method), knobs=knobs, task=contest.task,
+                        epochs=contest.share(cell.method)[1], task_arguments=dict(contest.task_arguments), founder=self._founder)
 
     def _next(self) -> tuple[Cell, int]:
         busy = [cell for cell, _ in self._under_way.values()]
         open_cells = []
         for cell in self._cells:
             taken = {trial["trial"] for trial in self._found[cell]} | {n for c, n in self._under_way.values() if c == cell}
-            missing = [number for number in range(self._contest.trials) if number not in taken]
+            missing = [number for number in range(self._contest.share(cell.method)[0]) if number not in taken]
             if missing:
                 open_cells.append((cell in busy, cell, missing[0]))
                 if cell not in busy:
@@ -82,7 +82,7 @@ class ContestTuner(Tuner):
             trials.append({key: one for key, one in value.items() if key not in ("default", *Cell._fields)})
             self._found[cell] = trials
             write_cell(self._folder, cell, trials)
-            if len(trials) == self._contest.trials:
+            if len(trials) == self._contest.share(cell.method)[0]:
                 say(f"{cell.name} is done: {cell_path(self._folder, cell)}")
 
     def trial_end(self, parameter_id, success, **kwargs):

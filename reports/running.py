@@ -9,6 +9,7 @@ import platform
 import shlex
 import shutil
 import sys
+import threading
 from pathlib import Path
 from typing import Callable
 
@@ -19,10 +20,10 @@ from nni_stress.batches import arguments_of
 from nni_stress.exporting import load_task
 from nni_stress.files import write_json
 from nni_stress.lineage import FOUNDER, Lineage
-from trials import builtin
+from trials import pruners
 from trials.founders import train_founder
 
-from .contest import ABLATIONS, BUILTIN, Cell, Contest, cell_path, read_cell, read_contest, space_of, write_cell
+from .contest import ABLATIONS, EVOLUTION, Cell, Contest, cell_path, read_cell, read_contest, space_of, write_cell
 
 _ROUNDS = 3  # experiments for the built-in pruners, where trials get lost
 
@@ -55,28 +56,13 @@ def run_contest(folder: Path, port: int, founder: Path | None = None, show: Call
     contest = read_contest(folder / "contest.yml")
     founder = _founder(contest, folder, founder)
     write_json(folder / "environment.json", _environment())
-    missing = [cell for cell in contest.cells() if cell.method in ABLATIONS and not read_cell(folder, cell)]
-    ports = list(range(port, port + contest.concurrency))
-
-    def evolve(cell: Cell) -> None:
-        mine = ports.pop()
-        try:
-            _evolve(contest, cell, folder, founder, mine)
-        finally:
-            ports.append(mine)
-        show(f"{cell.name} is done")
-
-    with concurrent.futures.ThreadPoolExecutor(contest.concurrency) as pool:
-        running = [pool.submit(evolve, cell) for cell in missing]
-        try:
-            for each in concurrent.futures.as_completed(running):
-                each.result()
-        except BaseException:
-            pool.shutdown(wait=True, cancel_futures=True)
-            raise
+    evolutions = [cell for cell in contest.cells() if cell.method in ABLATIONS and not read_cell(folder, cell)]
+    _evolve_all(contest, [cell for cell in evolutions if cell.method == EVOLUTION], folder, founder, port, show)
     for _ in range(_ROUNDS):
         if _incomplete(contest, folder):
             _prune(contest, folder, founder, port, show)
+    # last what matters least, should the contest be cut short
+    _evolve_all(contest, [cell for cell in evolutions if cell.method != EVOLUTION], folder, founder, port, show)
     shutil.rmtree(folder / "work", ignore_errors=True)
     return _incomplete(contest, folder)
 
@@ -103,10 +89,42 @@ def _environment() -> dict[str, str]:
 
 
 def _incomplete(contest: Contest, folder: Path) -> list[Cell]:
-    return [cell for cell in contest.cells() if cell.method in BUILTIN and len(read_cell(folder, cell)) < contest.trials]
+    return [cell for cell in contest.cells() if cell.method not in ABLATIONS and _lacking(contest, folder, cell)]
 
 
-def _evolve(contest: Contest, cell: Cell, folder: Path, founder: Path, port: int) -> None:
+def _lacking(contest: Contest, folder: Path, cell: Cell) -> int:
+    """How many of its trials a built-in pruner's cell lacks."""
+    return contest.share(cell.method)[0] - len(read_cell(folder, cell))
+
+
+def _evolve_all(contest: Contest, cells: list[Cell], folder: Path, founder: Path, port: int, show: Callable[[str], None]) -> None:
+    """Evolutions side by side, each an experiment with a port of its own. An interrupt ends them all."""
+    ports, interrupted = list(range(port, port + contest.concurrency)), threading.Event()
+
+    def look() -> None:
+        if interrupted.is_set():
+            raise InterruptedError
+
+    def evolve(cell: Cell) -> None:
+        mine = ports.pop()
+        try:
+            _evolve(contest, cell, folder, founder, mine, look)
+        finally:
+            ports.append(mine)
+        show(f"{cell.name} is done")
+
+    with concurrent.futures.ThreadPoolExecutor(contest.concurrency) as pool:
+        running = [pool.submit(evolve, cell) for cell in cells]
+        try:
+            for each in concurrent.futures.as_completed(running):
+                each.result()
+        except BaseException:
+            interrupted.set()
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def _evolve(contest: Contest, cell: Cell, folder: Path, founder: Path, port: int, look: Callable[[], None]) -> None:
     """One evolution, from the founder to its record."""
     work, (_, arguments) = folder / "work" / cell_path(folder, cell).relative_to(folder).with_suffix(""), ABLATIONS[cell.method]
     shutil.rmtree(work, ignore_errors=True)  # of an attempt that was cut short
@@ -119,7 +137,7 @@ def _evolve(contest: Contest, cell: Cell, folder: Path, founder: Path, port: int
         trialCodeDirectory=str(Path.cwd()), trainingService=dict(contest.training_service),
         tuner=dict(className="nni_stress.StressTuner", classArgs=dict(
             population_size=contest.trials // generations, generations=generations, target_efficiency=cell.budget,
-            tolerance=contest.evolution["tolerance"], seed=cell.seed, folder=str(lineage.folder), **arguments))), work, port)
+            tolerance=contest.evolution["tolerance"], seed=cell.seed, folder=str(lineage.folder), **arguments))), work, port, look)
     task = load_task(contest.task, contest.task_arguments)
     whole, inputs = networks.load(founder, task.network), arguments_of(task.example_input)
 
@@ -140,11 +158,11 @@ def _prune(contest: Contest, folder: Path, founder: Path, port: int, show: Calla
     """All that is missing of the built-in pruners' cells."""
     work, lacking = folder / "work" / "builtin", _incomplete(contest, folder)
     told = set(contest.cells()) - set(lacking)
-    missing = sum(contest.trials - len(read_cell(folder, cell)) for cell in lacking)
+    missing = sum(_lacking(contest, folder, cell) for cell in lacking)
 
     def look() -> None:
         for cell in contest.cells():
-            if cell not in told and len(read_cell(folder, cell)) == contest.trials:
+            if cell not in told and not _lacking(contest, folder, cell):
                 told.add(cell)
                 show(f"{cell.name} is done")
 
@@ -155,7 +173,7 @@ def _prune(contest: Contest, folder: Path, founder: Path, port: int, show: Calla
         maxTrialNumber=missing,  # NNI knows no other end than a number
         trialCodeDirectory=str(Path.cwd()), trainingService=dict(contest.training_service),
         tuner=dict(className="reports.contest_tuner.ContestTuner", codeDirectory=str(Path.cwd()), classArgs=dict(
-            folder=str(folder), spaces=builtin.SPACES, founder=str(founder)))), work, port, look)
+            folder=str(folder), spaces=pruners.SPACES, founder=str(founder)))), work, port, look)
     shutil.rmtree(work)
 
 
@@ -163,7 +181,7 @@ def _command(module: str, contest: Contest, *words) -> str:
     return shlex.join([Path(sys.executable).name, "-m", module, "--threads", str(contest.threads), *map(str, words)])
 
 
-def _follow(config: dict, work: Path, port: int, each_second: Callable[[], None] = lambda: None) -> None:
+def _follow(config: dict, work: Path, port: int, each_second: Callable[[], None]) -> None:
     experiment = launch.start(config, work, port)
     try:
         experiment.follow(each_second)

@@ -18,7 +18,7 @@ from reports.contest_tuner import ContestTuner
 from reports.running import run_contest
 from tests.contests import plant
 from tests.test_experiment import no_process_is_left
-from trials import builtin
+from trials import pruners
 from trials.lenet5 import make_task
 
 KNOBS = dict(scope="uniform", share=0.5, base="L2NormPruner", learning_rate=2e-3, regular_scale=0.01)
@@ -54,12 +54,12 @@ def founded(request):
     return task, founder.eval()
 
 
-@pytest.mark.parametrize("method, scope", [*((method, "uniform") for method in builtin.SPACES),
-                                           *((method, "global") for method, knobs in builtin.SPACES.items() if "scope" in knobs)])
+@pytest.mark.parametrize("method, scope", [*((method, "uniform") for method in pruners.SPACES),
+                                           *((method, "global") for method, knobs in pruners.SPACES.items() if "scope" in knobs)])
 def test_every_built_in_pruner_comes_down_to_its_budget(founded, method, scope):
     task, founder = founded
-    knobs = {name: value for name, value in {**KNOBS, "scope": scope}.items() if name in builtin.SPACES[method]}
-    found = builtin.run(method, task, copy.deepcopy(founder), 5.0, 1.0, knobs, seed=1)
+    knobs = {name: value for name, value in {**KNOBS, "scope": scope}.items() if name in pruners.SPACES[method]}
+    found = pruners.run(method, task, copy.deepcopy(founder), 5.0, 1.0, knobs, seed=1)
     full = cost.synapses(founder)
     assert found["synapses"] <= full / 5 * 1.002 and found["efficiency"] == full / found["synapses"]
     # one ratio for all uses what it may; a ranking of all clusters can leave whole layers nearly empty
@@ -71,16 +71,16 @@ def test_every_built_in_pruner_comes_down_to_its_budget(founded, method, scope):
         assert sum(found["architecture"][name][0] for name in found["architecture"]) < sum(
             shape[0] for shape in cost.architecture(founder).values())
     if scope == "uniform" and method == "L1NormPruner":
-        again = builtin.run(method, task, copy.deepcopy(founder), 5.0, 1.0, knobs, seed=1)
+        again = pruners.run(method, task, copy.deepcopy(founder), 5.0, 1.0, knobs, seed=1)
         assert {**again, "seconds": 0, "latency": 0} == {**found, "seconds": 0, "latency": 0}
 
 
 def test_what_cannot_be_is_named(founded):
     task, founder = founded
     with pytest.raises(ValueError, match="method must be one of RandomPruner, .*, but got 'TopPruner'"):
-        builtin.run("TopPruner", task, founder, 5.0, 1.0, {}, 0)
+        pruners.run("TopPruner", task, founder, 5.0, 1.0, {}, 0)
     with pytest.raises(ValueError, match="no ratio leaves 2 synapses"):
-        builtin.run("L1NormPruner", task, copy.deepcopy(founder), cost.synapses(founder) / 1.5, 1.0, KNOBS, 0)
+        pruners.run("L1NormPruner", task, copy.deepcopy(founder), cost.synapses(founder) / 1.5, 1.0, KNOBS, 0)
 
 
 def test_a_folder_keeps_to_its_contest(tmp_path):
@@ -112,8 +112,8 @@ def test_spaces_are_ours_for_every_method_and_reach_the_budget():
             check_search_space(space)
             low, high = space["environmental_factor"]["_value"]
             assert low ** 3 < 1 / budget < high ** 3
-            assert space["stress_epochs"]["_value"] == [0.25] and space["recovery_epochs"]["_value"] == [1.75]
-    assert set(builtin.SPACES) == set(BUILTIN)
+            assert space["stress_epochs"]["_value"] == [0.125] and space["recovery_epochs"]["_value"] == [0.875]
+    assert set(pruners.SPACES) == set(BUILTIN)
 
 
 def play(tuner, fail=()):
@@ -135,7 +135,7 @@ def play(tuner, fail=()):
 
 
 def tuner_of(folder):
-    return ContestTuner(str(folder), builtin.SPACES, "founder")
+    return ContestTuner(str(folder), pruners.SPACES, "founder")
 
 
 def test_the_tuner_hands_out_what_is_missing_and_nothing_else(tmp_path):
@@ -150,7 +150,7 @@ def test_the_tuner_hands_out_what_is_missing_and_nothing_else(tmp_path):
     for cell in gone:
         assert [trial["trial"] for trial in read_cell(folder, cell)] == [0, 1, 2]
         for trial in read_cell(folder, cell):
-            assert set(trial["knobs"]) == set(builtin.SPACES[cell.method])
+            assert set(trial["knobs"]) == set(pruners.SPACES[cell.method])
     assert play(tuner_of(folder)) == []
     assert all(one["task"] == contest.task and one["epochs"] == 2 for one in handed)
 

@@ -116,7 +116,7 @@ def _change(path, change):
     (lambda path: _change(path, lambda d: d["trials"][0].update(test="0.9")), "test of trial 0 must be a number, but got '0.9'"),
     (lambda path: path.write_text(path.read_text().replace('"test": 0', '"test": NaN, "x": 0')), "must be a number, but got nan"),
     (lambda path: _change(path, lambda d: d["trials"].append(d["trials"][0])), "has two trials of one number"),
-    (lambda path: _change(path, lambda d: d["trials"].append({**d["trials"][0], "trial": 7})), "has 3 trials, but the contest gives each cell 2"),
+    (lambda path: _change(path, lambda d: d["trials"].append({**d["trials"][0], "trial": 7})), "has 3 trials, but the contest gives it 2"),
     (lambda path: _change(path, lambda d: d["trials"][0].update(epochs=50)), "took 52 epochs, but the contest gives each cell 4"),
     (lambda path: _change(path, lambda d: d["trials"][0].update(synapses=3)), "trial 0 has 3 synapses and an efficiency of 10"),
     (lambda path: _change(path, lambda d: d["trials"][0].update(architecture=None)), "architecture of trial 0 must be a mapping"),
