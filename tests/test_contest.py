@@ -1,5 +1,9 @@
 """A contest through NNI: the built-in pruners under its rules, its tuner, and all of it end to end."""
 import copy
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import nni
@@ -198,3 +202,22 @@ def test_a_small_contest_runs_through_nnictl_and_goes_on_where_it_was(tmp_path, 
     again = read_cell(folder, gone)
     assert [(t["knobs"], t["test"], t["synapses"]) for t in again] == [(t["knobs"], t["test"], t["synapses"]) for t in before]
     assert not (folder / "work").exists() and no_process_is_left(tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("methods", [["evolution"], ["L1NormPruner"]])
+def test_a_contest_that_is_terminated_leaves_no_experiment_behind(tmp_path, port, methods):
+    folder, file = tmp_path / "c", tmp_path / "small.yml"
+    file.write_text(yaml.safe_dump(dict(
+        task="trials.lenet5:make_task", task_arguments=dict(data="digits", founder_epochs=1), methods=methods, budgets=[8], seeds=[1, 2],
+        trials=4, epochs=60, evolution=dict(generations=2, tolerance=0.1, stress_epochs=0.25, space={}))))
+    contest = subprocess.Popen([sys.executable, "-m", "reports", "contest", str(file), "--folder", str(folder), "--port", str(port)],
+                               cwd=Path(__file__).parent.parent, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    deadline = time.time() + 120
+    while not list(folder.glob("work/**/trial.log")):  # a trial is under way
+        assert time.time() < deadline and contest.poll() is None
+        time.sleep(0.5)
+    contest.send_signal(signal.SIGTERM)
+    _, errors = contest.communicate(timeout=60)
+    assert contest.returncode == 1 and "interrupted; what is recorded stays" in errors
+    assert no_process_is_left(folder)
