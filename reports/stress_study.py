@@ -1,6 +1,6 @@
 """Which stress helps? The Caffe LeNet-5 on Fashion-MNIST, every variant with the same steps, founder and seeds.
 
-    python -m reports.stress_study            # all cells not yet recorded; any number of processes may run it at once
+    python -m reports.stress_study            # all cells not yet recorded; with a founder there, by any number of processes
     python -m reports.stress_study --table    # what is recorded so far
 
 Each cell takes three generations from the founder to the target, and four epochs in all. A generation is one epoch of the
@@ -26,10 +26,13 @@ from nni_stress.clusters import ClusterGraph
 from nni_stress.files import read_json, write_json
 from nni_stress.evolution import seed_of
 from nni_stress.generation import stress_and_synthesize
-from nni_stress.training import founder_training, stress_evaluator, train
+from nni_stress.training import stress_evaluator, train
+from trials.founders import train_founder
 from trials.lenet5 import make_task
 
 RESULTS = Path(__file__).parent / "results" / "stress_study"
+FOUNDER = Path("runs/founders/lenet5-fashion-mnist.safetensors")
+TASK = ("fashion-mnist", None, 128, 8)
 SEEDS = (1, 2, 3, 4, 5)
 # Epochs of stress in each generation, and of recovery after the last.
 EVEN, BRIEF = ((1.0, 1.0, 1.0), 1.0), ((0.1, 0.1, 0.3), 3.5)
@@ -54,7 +57,7 @@ CELLS = [*((140, 8e-3, variant) for variant in VARIANTS), *((44, 8e-3, variant) 
 
 def run_cell(efficiency: int, learning_rate: float, variant: str, seed: int, founder: Path) -> dict:
     """Evolve one cell and return its record."""
-    task = make_task("fashion-mnist", None, 128, 8)
+    task = make_task(*TASK)
     network = networks.load(founder, task.network)
     started, full = time.perf_counter(), cost.synapses(network)
     stressed, recovery = BRIEF if variant.endswith("brief") else EVEN
@@ -96,20 +99,9 @@ def synthesize_first(network, task, budget: float, uniform: bool, seed: int):
     return pruner.synthesize(task.example_input)
 
 
-def make_founder(path: Path) -> None:
-    """Train the founder, as a trial of generation 0 would, with seed 0."""
-    task = make_task("fashion-mnist", None, 128, 8)
-    torch.manual_seed(0)
-    network = task.network()
-    for _ in founder_training(network, task, 0):
-        pass
-    networks.save(network, path)
-
-
 def run_all(results: Path, founder: Path) -> None:
     """Run every cell that has neither a record nor a process at work on it."""
-    if not founder.exists():
-        make_founder(founder)
+    train_founder(make_task(*TASK), founder)
     for seed, (efficiency, rate, variant) in itertools.product(SEEDS, CELLS):
         file = results / f"{variant.replace(', ', '-').replace(' ', '-')}-{efficiency}x-{rate:g}-{seed}.json"
         claim = file.with_suffix(".claim")
@@ -164,11 +156,11 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--table", action="store_true", help="print what is recorded, and run nothing")
     parser.add_argument("--results", type=Path, default=RESULTS)
-    parser.add_argument("--founder", type=Path, help="file of the founder; default: beside the records")
+    parser.add_argument("--founder", type=Path, default=FOUNDER, help="file of the founder, trained where it does not exist")
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
     if not options.table:
-        run_all(options.results, options.founder or options.results / "founder.safetensors")
+        run_all(options.results, options.founder)
     print(table(options.results))
 
 
