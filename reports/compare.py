@@ -5,7 +5,7 @@ import statistics
 from typing import NamedTuple, Sequence
 
 from .collect import Outcome, Results
-from .contest import ABLATIONS, EVOLUTION, Cell
+from .contest import ABLATIONS, EVOLUTION, UNSTRUCTURED, Cell, pruner_of
 from .significance import LEVEL, Difference, Interval, corrected, difference, efficiency_at, fidelity_at, hypervolume, interval
 
 LOSSES = (0.005, 0.01, 0.02)  # of the founder's test fidelity, at which efficiency is asked for
@@ -113,10 +113,15 @@ def _frontier(results: Results, method: str) -> Frontier:
     return Frontier(method, kept, at, interval(areas) if areas else None)
 
 
-def rival(entries: dict, budget: float) -> Entry | None:
-    """Of NNI's own pruners the one of highest median test fidelity at a budget."""
-    found = [entry for entry in entries.values() if entry.budget == budget and entry.method not in ABLATIONS and entry.test]
+def rival(entries: dict, budget: float, structured: bool = False) -> Entry | None:
+    """Of NNI's own pruners, or of those that make a network small, the one of highest median test fidelity at a budget."""
+    found = [entry for entry in entries.values() if entry.budget == budget and entry.method not in ABLATIONS and entry.test
+             and not (structured and _unstructured(entry))]
     return max(found, key=lambda entry: entry.test.median, default=None)
+
+
+def _unstructured(entry: Entry) -> bool:
+    return pruner_of(entry.method) in UNSTRUCTURED
 
 
 def beaten(entries: dict, budgets: Sequence[float]) -> dict[float, float | None]:
@@ -138,7 +143,8 @@ def _verdict(results: Results, entries: dict) -> tuple[str, list[str]]:
     contest = results.contest
     if EVOLUTION not in contest.methods:
         return "This contest has no evolution to judge.", []
-    claims: dict[str, list[str]] = {"better": [], "worse": [], "no difference": [], "": []}
+    claims: dict[str, list[str]] = {"better": [], "no difference": [], "": []}
+    worse: dict[str, list[str]] = {}  # {to whom: at which budgets}
     gains, details, wins = [], [], beaten(entries, contest.budgets)
     for budget in contest.budgets:
         own, other = entries[EVOLUTION, budget], rival(entries, budget)
@@ -147,16 +153,21 @@ def _verdict(results: Results, entries: dict) -> tuple[str, list[str]]:
             details.append(f"{budget:g}x: not to be said yet, as there are no pairs of records to compare.")
             continue
         won = wins[budget] is not None and wins[budget] < LEVEL
-        claims["better" if won else "worse" if other.claim == "worse" else "no difference" if other.claim else ""].append(f"{budget:g}x")
+        if other.claim == "worse":
+            name = f"{other.method}, whose network keeps its size," if _unstructured(other) else other.method
+            worse.setdefault(name, []).append(f"{budget:g}x")
+        else:
+            claims["better" if won else "no difference" if other.claim else ""].append(f"{budget:g}x")
         gains.append(100 * other.against.mean)
         details.append(f"{budget:g}x: evolution {_points(own.test)}, best of NNI's own {other.method} {_points(other.test)}; "
                        f"{100 * other.against.mean:+.2f} points over {other.against.pairs} seeds"
-                       f"{_chance(wins[budget] if other.against.mean > 0 else other.p)}.")
+                       f"{_chance(wins[budget] if other.against.mean > 0 else other.p)}{_among_small(entries, budget, other)}.")
     parts = []
     if claims["better"]:
         parts.append(f"the evolution beats the best of NNI's own pruners at {_and(claims['better'])}")
-    if claims["worse"]:
-        parts.append(f"{'it ' if parts else 'the evolution '}loses to the best of NNI's own pruners at {_and(claims['worse'])}")
+    if worse:
+        losses = _and([f"to {method} at {_and(budgets)}" for method, budgets in worse.items()])
+        parts.append(f"{'it ' if parts else 'the evolution '}loses {losses}")
     if claims["no difference"]:
         words = "" if parts else "from the best of NNI's own pruners "
         parts.append(f"at {_and(claims['no difference'])} the difference {words}is within noise")
@@ -167,6 +178,15 @@ def _verdict(results: Results, entries: dict) -> tuple[str, list[str]]:
         sentence += f" (mean differences {', '.join(f'{gain:+.2f}' for gain in gains)} points of test fidelity; "
         sentence += f"claims at p < {LEVEL:g}, paired over {len(contest.seeds)} seeds, corrected for their number)"
     return sentence[0].upper() + sentence[1:] + ".", details
+
+
+def _among_small(entries: dict, budget: float, best: Entry) -> str:
+    """What is to be added where the best leaves the network its size: how the others fare."""
+    small = rival(entries, budget, structured=True)
+    if not _unstructured(best) or small is None or small.against is None:
+        return ""
+    return (f"; of those that make the network small, {small.method} {_points(small.test)}; {100 * small.against.mean:+.2f} points"
+            f"{_chance(small.p)}")
 
 
 def _chance(p: float | None) -> str:

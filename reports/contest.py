@@ -19,6 +19,7 @@ from nni_stress.files import read_json, refuse_code, write_atomically, write_jso
 
 BUILTIN = ("RandomPruner", "LevelPruner", "L1NormPruner", "L2NormPruner", "FPGMPruner", "TaylorPruner", "SlimPruner",
            "MovementPruner", "LinearPruner", "AGPPruner")
+UNSTRUCTURED = ("LevelPruner",)  # removes single synapses: its network keeps its shape, and its latency
 # Our own method and its ablations: what each changes in the search space, and in StressTuner's arguments.
 EVOLUTION = "evolution"
 ABLATIONS: dict[str, tuple[dict, dict]] = {
