@@ -118,15 +118,15 @@ def _outcome(folder: Path, cell: Cell, founder: Mapping, contest: Contest) -> Ou
     numbers = [one.get("trial") for one in found]
     if len(set(numbers)) < len(numbers):
         raise ValueError(f"{where}: has two trials of one number among {numbers}")
-    most, epochs = contest.share(cell.method)
+    most, _ = contest.share(cell.method)
     if len(found) > most:
         raise ValueError(f"{where}: has {len(found)} trials, but the contest gives it {most}")
     good = [_trial(one, where, founder) for one in found if "failed" not in one]
     if cell.method not in ABLATIONS and len(found) < most:
         return f"{where}: has {len(found)} of {most} trials, and is missing until it has all"
-    if sum(trial.epochs for trial in good) > most * epochs * (1 + 1e-9):
+    if sum(trial.epochs for trial in good) > contest.trials * contest.epochs * (1 + 1e-9):
         raise ValueError(f"{where}: took {sum(trial.epochs for trial in good):g} epochs, but the contest gives each cell "
-                         f"{most * epochs:g}")
+                         f"{contest.trials * contest.epochs:g}")
     fitting = [trial for trial in good if trial.efficiency >= LEAST_USE * cell.budget]
     if not fitting:
         return f"{where}: no trial came down to {cell.budget:g}x"
