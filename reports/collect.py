@@ -7,7 +7,7 @@ from typing import Any, Mapping, NamedTuple
 
 from nni_stress.files import read_json
 
-from .contest import ABLATIONS, Cell, Contest, cell_path, is_number, read_cell, read_contest
+from .contest import ABLATIONS, Cell, Contest, cell_path, is_number, read_contest, read_record
 
 LEAST_USE = 0.98  # a network may miss its budget by so much: clusters are whole
 
@@ -39,6 +39,7 @@ class Outcome(NamedTuple):
     trials: list[Trial]
     failed: int
     path: str  # of the record, within the contest's folder
+    environment: Mapping[str, str]  # machine and versions that it ran with
 
     @property
     def epochs(self) -> float:
@@ -59,6 +60,15 @@ class Results(NamedTuple):
     founder: Mapping[str, Any]
     outcomes: dict[Cell, Outcome]
     problems: list[str]
+
+    @property
+    def environments(self) -> list[Mapping[str, str]]:
+        """All that the outcomes ran in: seconds of different ones do not compare."""
+        found: list[Mapping[str, str]] = []
+        for outcome in self.outcomes.values():
+            if outcome.environment not in found:
+                found.append(outcome.environment)
+        return found
 
 
 def collect(folder: str | Path) -> Results:
@@ -110,9 +120,12 @@ def _outcome(folder: Path, cell: Cell, founder: Mapping, contest: Contest) -> Ou
     """The cell's outcome; a line where it has none, None where it was not begun."""
     path = cell_path(folder, cell)
     where = str(path.relative_to(folder))
-    found = read_cell(folder, cell)
+    record = read_record(folder, cell)
+    found, environment = record.get("trials"), record.get("environment", {})
     if not found:
         return None
+    if not isinstance(environment, Mapping) or not all(isinstance(value, str) for value in environment.values()):
+        raise ValueError(f"{where}: environment must be a mapping of texts, but got {environment!r}")
     if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
         raise ValueError(f"{where}: trials must be a list of mappings")
     numbers = [one.get("trial") for one in found]
@@ -131,7 +144,7 @@ def _outcome(folder: Path, cell: Cell, founder: Mapping, contest: Contest) -> Ou
     if not fitting:
         return f"{where}: no trial came down to {cell.budget:g}x"
     chosen = max(fitting, key=lambda trial: (trial.validation, trial.efficiency))
-    return Outcome(cell, chosen, good, len(found) - len(good), where)
+    return Outcome(cell, chosen, good, len(found) - len(good), where, environment)
 
 
 def _trial(data: Mapping, where: str, founder: Mapping) -> Trial:

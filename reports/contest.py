@@ -3,7 +3,8 @@
 The file that describes it, as reports/compare.yml, and the records of its cells::
 
     <folder>/founder.safetensors, founder.json     the founder of all, and what it achieves
-    <folder>/cells/L1NormPruner/44x-1.json         the trials of one cell
+    <folder>/environment.json                      the machine and the versions of the run under way, or the last
+    <folder>/cells/L1NormPruner/44x-1.json         the trials of one cell, and the environment they ran in
 
 No torch here: NNI's manager waits but seconds for the tuner that reads this.
 """
@@ -199,7 +200,12 @@ def cell_path(folder: Path, cell: Cell) -> Path:
 
 
 def read_cell(folder: Path, cell: Cell) -> list[dict]:
-    """The trials of a cell that are recorded, in their order.
+    """The trials of a cell that are recorded, in their order; errors as of :func:`read_record`."""
+    return read_record(folder, cell).get("trials", [])
+
+
+def read_record(folder: Path, cell: Cell) -> dict[str, Any]:
+    """The record of a cell, empty where there is none.
 
     Raises
     ------
@@ -210,15 +216,16 @@ def read_cell(folder: Path, cell: Cell) -> list[dict]:
     try:
         found = read_json(path)
     except FileNotFoundError:
-        return []
+        return {}
     except ValueError as error:
         raise ValueError(f"{path} is damaged: {error}") from None
-    if not isinstance(found, dict) or [found.get(name) for name in Cell._fields] != list(cell):
+    if not isinstance(found, dict) or "trials" not in found or [found.get(name) for name in Cell._fields] != list(cell):
         raise ValueError(f"{path} must be of {cell.name}, but is of another cell")
-    return found["trials"]
+    return found
 
 
 def write_cell(folder: Path, cell: Cell, trials: list[dict]) -> None:
-    path = cell_path(folder, cell)
+    """Record a cell's trials, and the environment of this run: a contest may go on elsewhere, where seconds are others."""
+    path, environment = cell_path(folder, cell), read_json(folder / "environment.json")
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_json(path, {**cell._asdict(), "trials": sorted(trials, key=lambda trial: trial["trial"])})
+    write_json(path, {**cell._asdict(), "environment": environment, "trials": sorted(trials, key=lambda trial: trial["trial"])})

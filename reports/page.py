@@ -5,10 +5,11 @@ import csv
 import io
 import json
 import shlex
+from collections import Counter
 from pathlib import Path
 from typing import Sequence
 
-from nni_stress.files import read_json, write_atomically
+from nni_stress.files import write_atomically
 from nni_stress.markup import Element, document, tag
 
 from .charts import Line, Mark, bars_chart, legend, lines_chart
@@ -136,12 +137,15 @@ def _problems(facts: Comparison) -> list[Element]:
 
 
 def environment(results: Results) -> list[tuple[str, str]]:
-    """What the contest ran on, as it was noted then."""
-    try:
-        found = read_json(results.folder / "environment.json")
-    except (OSError, ValueError):
-        found = {}
-    known = [(str(name), str(value)) for name, value in found.items()] if isinstance(found, dict) else []
+    """What the contest ran on, as its records say. Where that is several machines, how many cells ran on each."""
+    cells = Counter(tuple(outcome.environment.items()) for outcome in results.outcomes.values())
+    known = []
+    for name in dict.fromkeys(name for environment in results.environments for name in environment):
+        values = Counter()
+        for environment, number in cells.items():
+            values[dict(environment).get(name, "not recorded")] += number
+        known.append((name, next(iter(values)) if len(values) == 1 else
+                      "; ".join(f"{value} ({number} cells)" for value, number in values.items())))
     return [*known, ("task", f"{results.contest.task} {dict(results.contest.task_arguments) or ''}".strip()),
             ("seeds", ", ".join(map(str, results.contest.seeds)))]
 

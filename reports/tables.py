@@ -117,18 +117,25 @@ def _latency(facts: Comparison) -> Table:
 
 
 def _cost(facts: Comparison) -> Table:
+    environments = facts.results.environments
+
     def field(entry: Entry) -> Field:
         epochs = median_or_none(one.epochs for one in entry.outcomes.values())
-        seconds = median_or_none(one.seconds for one in entry.outcomes.values())
+        seconds = [median_or_none(one.seconds for one in entry.outcomes.values() if one.environment == environment)
+                   for environment in environments]
         failed = sum(one.failed for one in entry.outcomes.values())
         if epochs is None:
             return Field(MISSING)
-        return Field(f"{seconds:,.0f} s", f"{epochs:g} epochs" + (f", {failed} trials failed" if failed else ""))
+        return Field(" / ".join("–" if one is None else f"{one:,.0f} s" for one in seconds),
+                     f"{epochs:g} epochs" + (f", {failed} trials failed" if failed else ""))
 
     contest = facts.results.contest
+    several = "" if len(environments) < 2 else (
+        f" The cells ran on {len(environments)} machines; each has its own seconds, in the order of the machines below: compare "
+        "those of one machine.")
     return Table("Training cost of a cell, search included",
                  f"Median over seeds. Every cell may take {contest.trials} trials of {contest.epochs:g} epochs; an evolution that is at "
-                 "its budget early takes fewer.",
+                 f"its budget early takes fewer.{several}",
                  *_grid(facts, field, facts.methods))
 
 

@@ -9,6 +9,7 @@ from reports.contest import EVOLUTION, Cell, read_contest, write_cell
 
 FOUNDER = dict(synapses=100_000, macs=1_000_000, validation=0.92, test=0.915, epochs=8, architecture={
     "conv": [20, 1, 5, 5], "fc": [500, 20]})
+ENVIRONMENT = {"processor": "planted", "cores": "2"}
 METHODS = (EVOLUTION, "evolution without stress", "L1NormPruner", "TaylorPruner", "AGPPruner")
 
 
@@ -21,6 +22,7 @@ def plant(folder: Path, seed: int = 0, gains: dict | None = None, noise: float =
                    epochs=2, evolution=dict(generations=1, tolerance=0.1, stress_epochs=0.5, space={}))
     (folder / "contest.yml").write_text(yaml.safe_dump(content))
     write_json(folder / "founder.json", FOUNDER)
+    write_json(folder / "environment.json", ENVIRONMENT)
     for cell in read_contest(folder / "contest.yml").cells():
         level = 0.9 - 0.02 * np.log10(cell.budget) + (gains or {}).get(cell.method, 0.0)
         write_cell(folder, cell, [trial(cell, number, level + noise * chance.standard_normal()) for number in range(trials)])

@@ -16,9 +16,9 @@ from reports.__main__ import main
 from reports.collect import collect
 from reports.compare import compare
 from reports.contest import EVOLUTION, Cell, cell_path, read_cell, read_contest, write_cell
-from reports.page import FILES, html, layers, markdown, write_report
+from reports.page import FILES, environment, html, layers, markdown, write_report
 from reports.tables import shown, tables
-from tests.contests import FOUNDER, METHODS, plant, trial
+from tests.contests import ENVIRONMENT, FOUNDER, METHODS, plant, trial
 
 CELL = Cell("L1NormPruner", 10, 2)
 
@@ -102,6 +102,22 @@ def test_what_is_too_large_for_the_budget_does_not_count(tmp_path):
     assert CELL not in found.outcomes and "no trial came down to 10x" in found.problems[0]
 
 
+def test_seconds_of_different_machines_stay_apart(tmp_path):
+    folder = plant(tmp_path / "c")
+    assert collect(folder).environments == [ENVIRONMENT] and dict(environment(collect(folder)))["processor"] == "planted"
+    write_json(folder / "environment.json", {"processor": "<b>other", "cores": "2"})
+    for seed in (1, 2):
+        write_cell(folder, CELL._replace(seed=seed), [trial(CELL, n, 0.9, seconds={"recovery": 90.0}) for n in range(2)])
+    facts = compare(collect(folder))
+    cost, = (table for table in tables(facts) if table.title.startswith("Training cost"))
+    fields = dict(cost.rows)
+    assert fields["L1NormPruner"][0].text == "20 s / 180 s" and fields["TaylorPruner"][0].text == "20 s / –"
+    assert "2 machines" in cost.remark
+    ran_on = dict(environment(facts.results))
+    assert ran_on["processor"] == "planted (48 cells); <b>other (2 cells)" and ran_on["cores"] == "2"
+    assert "<b>other" not in html(facts)
+
+
 def _change(path, change):
     data = read_json(path)
     change(data)
@@ -123,6 +139,7 @@ def _change(path, change):
     (lambda path: _change(path, lambda d: d["trials"][0].pop("macs")), "macs of trial 0 must be a number, but got None"),
     (lambda path: _change(path, lambda d: d["trials"].pop()), "has 1 of 2 trials, and is missing until it has all"),
     (lambda path: _change(path, lambda d: d.update(trials={"a": 1})), "trials must be a list"),
+    (lambda path: _change(path, lambda d: d.update(environment=["<b>"])), "environment must be a mapping of texts"),
 ])
 def test_a_record_that_cannot_be_used_is_named_and_shown_as_missing(tmp_path, capsys, damage, words):
     folder = plant(tmp_path / "c")
