@@ -88,6 +88,18 @@ def _mend_generics(concrete_tracer):
     concrete_tracer._create_wrapped_leaf_iterable_class = wrap_generic
 
 
+def _mend_type_parameters(concrete_tracer):
+    """Let the tracer wrap `type`, whose `__type_params__` is no tuple before Python 3.12.4 (python/cpython#119011)."""
+    if isinstance(getattr(type, "__type_params__", ()), tuple):
+        return
+
+    def wraps(wrapped):
+        names = [name for name in functools.WRAPPER_ASSIGNMENTS if wrapped is not type or name != "__type_params__"]
+        return functools.wraps(wrapped, names)
+
+    concrete_tracer.functools = types.SimpleNamespace(**{**vars(functools), "wraps": wraps})
+
+
 def _mend_bytecode(concrete_proxy):
     """Let a traced value see the instruction that uses it: since Python 3.11 there are inline caches and other jumps."""
     if _sees_branches(concrete_proxy.ConcreteProxy):
@@ -209,6 +221,7 @@ _MENDS = {
     _mend_tensor_functions: "common.concrete_trace_utils.concrete_tracer",
     _mend_purity: "common.concrete_trace_utils.concrete_tracer",
     _mend_generics: "common.concrete_trace_utils.concrete_tracer",
+    _mend_type_parameters: "common.concrete_trace_utils.concrete_tracer",
     _mend_bytecode: "common.concrete_trace_utils.concrete_proxy",
     evaluator_repairs.mend_lightning_steps: "compression.utils.evaluator",
     evaluator_repairs.mend_transformers: "compression.utils.evaluator",
