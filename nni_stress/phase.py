@@ -8,11 +8,10 @@ from typing import Any, Mapping
 
 import torch
 from nni.compression.base.target_space import TargetType
-from nni.compression.pruning.tools import is_active_target
 
 from . import genetics, stress
 from .arguments import PrunerArguments
-from .sampling import Sampler
+from .sampling import Sampler, group_of, is_active
 
 # Over what share of the phase Taylor importance looks back.
 MEMORY = 0.2
@@ -85,7 +84,7 @@ class StressPhase:
         if self._arguments.strength != "taylor" or self.step >= self._total:
             return
         for module, target, space in self._sampler.targets():
-            if not is_active_target(space) or space.target.grad is None:
+            if not is_active(space) or space.target.grad is None:
                 continue
             effect, active = space.target.grad * space.target.detach(), space.mask
             if space._scaler is not None:  # a cluster counts as one: the summed effect of its synapses
@@ -105,26 +104,28 @@ class StressPhase:
         if self.step >= self._total:
             return
         masks, decays, drawn = {}, {}, {}
-        strengths = functools.cache(lambda: self._sampler.strengths(self.taylor_strength))  # taken only if asked for
-        together = functools.cache(lambda: self._sampler.together(strengths()))
+        # taken only if asked for
+        together = functools.cache(lambda: self._sampler.together(self._sampler.strengths(self.taylor_strength)))
         for module, target, space in self._sampler.targets():
-            if not is_active_target(space) or space.type is not TargetType.PARAMETER:
+            if not is_active(space) or space.type is not TargetType.PARAMETER:
                 continue
             settings = self._settings(module)
             level, before = stress.stress_level(self.step, self._schedules[module]), self._levels.get(module, 0.0)
             self._levels[module] = level
             if level == before and (level == 0 or settings.stressor == "attenuate"):
                 continue  # nothing has changed, and nothing is computed
-            group = space.dependency_group_id
+            group = group_of(space)
             key = (module, target) if group is None else group  # layers that go together feel the same
             if level > 0 and key not in drawn:
                 if settings.stressor == "nested_silence":
-                    drawn[key] = self._nested(key, level, strengths)
+                    drawn[key] = self._nested(key, level)
                 else:
                     drawn[key] = self._factor(settings, together()[module][target], level)
             kind = decays if settings.stressor == "weaken" and level else masks
-            kind.setdefault(module, {})[target] = (self._expand(space, drawn[key]) if level > 0
-                                                   else torch.ones_like(space.target))
+            kind.setdefault(module, {})[target] = self._expand(
+                space, drawn[key] if level > 0 else torch.ones((), device=space.target.device))
+        if not masks and not decays:
+            return
         self._spread_to_aligned(masks)
         self._spread_to_aligned(decays)
         if masks:
@@ -143,10 +144,10 @@ class StressPhase:
             return stress.silence(survival, level, self._pruner._generator)
         return stress.weakening(survival, level, self._total)
 
-    def _nested(self, key, level, strengths):
-        """The same, around the offspring that is coming."""
+    def _nested(self, key, level):
+        """The same by nested silence, around the offspring that is coming."""
         if self.settled is None:
-            self._settle(strengths())
+            self._settle(self._sampler.finite_strengths(self.taylor_strength))
         rank, coming = self._ranks[key]
         width = stress.nested_width(self.step, self._onset, self._total)
         return stress.nested_silence(rank, coming, level, self._pruner._generator, width)
@@ -167,24 +168,27 @@ class StressPhase:
                 mask = space._scaler.shrink(mask.float(), lambda t: t.amax(-1), keepdim=True)
             order = score.flatten().argsort(descending=True)
             rank = torch.empty_like(order).scatter_(0, order, torch.arange(len(order), device=order.device))
-            group = space.dependency_group_id
+            group = group_of(space)
             self._ranks[(module, target) if group is None else group] = rank.view_as(score), max(1, int(mask.sum()))
 
     @staticmethod
     def _expand(space, factor):
-        if space._scaler is not None:
+        if space._scaler is not None and factor.dim():
             factor = space._scaler.expand(factor, space.shape, keepdim=True, full_expand=False)
         return factor.expand(space.shape)
 
     def _spread_to_aligned(self, factors) -> None:
         """What a cluster's weights feel, its bias and all else that is aligned to them feels, too."""
         for module, target, space in self._sampler.targets():
-            if not space.align or space.type is not TargetType.PARAMETER or space.target is None:
+            align = space._setting.get("align")
+            if not align or space.type is not TargetType.PARAMETER or space.target is None:
                 continue
-            source = factors.get(space.align["module_name"] or module, {}).get(space.align["target_name"])
+            source = factors.get(align["module_name"] or module, {}).get(align["target_name"])
             if source is not None:
-                kept = {dimension % source.dim() for dimension in space.align["dims"]}
+                kept = {dimension % source.dim() for dimension in align["dims"]}
                 others = [d for d in range(source.dim()) if d not in kept]
+                for dimension in (d for d in others if source.stride(d) == 0):  # a factor is most often one for a cluster
+                    source = source.narrow(dimension, 0, 1)
                 felt = source.amax(others) if others else source
                 if space._scaler is not None:  # as in NNI's rules: a layer may be aligned to one of another shape
                     felt = space._scaler.expand(felt, space.shape)

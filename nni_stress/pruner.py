@@ -113,7 +113,8 @@ class StressPruner(Pruner):
         self.training_steps, self._steps_per_epoch = training_steps, steps_per_epoch
         # Under these names NNI's scheduled pruners set how often masks are drawn while training.
         self.interval_steps, self.total_times = -1, 1
-        self._inherited, self._synthesized = self.get_masks(), False
+        self._synthesized = False
+        self._inherit()
 
     def _check_targets(self, config_list) -> None:
         spaces = [space for targets in self._target_spaces.values() for space in targets.values() if is_active_target(space)]
@@ -139,7 +140,7 @@ class StressPruner(Pruner):
         return active_sparse_targets_filter(self._target_spaces)
 
     def _calculate_metrics(self, data: Masks) -> Masks:
-        return self._sampler.strengths(self._phase.taylor_strength)
+        return self._sampler.finite_strengths(self._phase.taylor_strength)
 
     def draw_offspring(self, strengths: Masks):
         """Where there is a budget, share it out by these strengths; then draw what NNI's rules rank clusters by.
@@ -169,15 +170,21 @@ class StressPruner(Pruner):
 
     def _synthesize(self):
         self._show(self.generate_masks())
-        self._inherited, self._synthesized = self.get_masks(), True
+        self._synthesized = True
+        self._inherit()
+
+    def _inherit(self) -> None:
+        """Take the masks as they are for what earlier generations removed."""
+        self._inherited = self.get_masks()
+        self._removing = {(module_name, target_name) for module_name, targets in self._inherited.items()
+                          for target_name, mask in targets.items() if mask is not None and not mask.all()}
 
     def keep_removed(self, masks: Masks) -> Masks:
         """The masks, less what an earlier generation removed."""
         for module_name, targets in masks.items():
             for target_name in targets:
-                inherited = self._inherited[module_name].get(target_name)
-                if inherited is not None:
-                    targets[target_name] = targets[target_name] * inherited
+                if (module_name, target_name) in self._removing:  # else there is nothing to pass over a whole layer for
+                    targets[target_name] = targets[target_name] * self._inherited[module_name][target_name]
         return masks
 
     # NNI's interface
@@ -189,13 +196,13 @@ class StressPruner(Pruner):
             raise ValueError(f"training under stress needs an evaluator, but got max_steps={max_steps}, "
                              f"max_epochs={max_epochs} and evaluator=None")
         else:
-            self._inherited = self.get_masks()
+            self._inherit()
             self._synthesize()
 
     def _fuse_preprocess(self, evaluator: Evaluator):
         scheduled = self.interval_steps > 0
         steps = self.interval_steps * self.total_times if scheduled else self.training_steps
-        self._inherited = self.get_masks()
+        self._inherit()
         if self._synthesized and not scheduled and self._steps_now is None:
             return  # trained on by a compressor fused with this one: the offspring is there, and only keeps its masks
         steps = self._steps_now or steps

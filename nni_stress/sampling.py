@@ -7,12 +7,22 @@ from typing import Dict
 
 import torch
 from nni.compression.base.target_space import PruningTargetSpace, TargetType
-from nni.compression.pruning.tools import active_sparse_targets_filter, generate_sparsity, is_active_target, norm_metrics
+from nni.compression.pruning.tools import active_sparse_targets_filter, generate_sparsity, norm_metrics
 
 from . import genetics
 from .arguments import PrunerArguments
 
 Masks = Dict[str, Dict[str, torch.Tensor]]
+
+
+def is_active(space: PruningTargetSpace) -> bool:
+    """As NNI's ``is_active_target``, which copies all settings deeply each time: too slow for every step of a training."""
+    return space._setting.get("sparse_ratio") is not None or space._setting.get("sparse_threshold") is not None
+
+
+def group_of(space: PruningTargetSpace) -> str | None:
+    """Name of the group of layers that live and die together, likewise."""
+    return space._setting.get("dependency_group_id")
 
 
 class Sampler:
@@ -38,30 +48,35 @@ class Sampler:
                 yield module_name, target_name, self._spaces[module_name][target_name]
 
     def strengths(self, taylor: Masks) -> Masks:
-        """Strength of each cluster: as gathered while training, where it was; elsewhere a norm of the weights.
+        """Strength of each cluster: as gathered while training, where it was; elsewhere a norm of the weights."""
+        metrics = norm_metrics(p=2 if self._arguments.strength == "l2" else 1, target_spaces=self._spaces,
+                               data=active_sparse_targets_filter(self._spaces))
+        for module_name, strengths in taylor.items():  # frozen layers have none, and go by magnitude
+            metrics[module_name] = {**metrics[module_name], **strengths}
+        return metrics
+
+    def finite_strengths(self, taylor: Masks) -> Masks:
+        """The same, for an offspring to be drawn from. To look at values, the host waits for the device.
 
         Raises
         ------
         ValueError
             If a weight is NaN or infinite: nothing can be said of its strength.
         """
-        metrics = norm_metrics(p=2 if self._arguments.strength == "l2" else 1, target_spaces=self._spaces,
-                               data=active_sparse_targets_filter(self._spaces))
-        for module_name, strengths in taylor.items():  # frozen layers have none, and go by magnitude
-            metrics[module_name] = {**metrics[module_name], **strengths}
-        for module_name, strengths in metrics.items():
+        found = self.strengths(taylor)
+        for module_name, strengths in found.items():
             for target_name, strength in strengths.items():
                 if not torch.isfinite(strength).all():
                     raise ValueError(f"{module_name}.{target_name} must be finite to be drawn from, but holds NaN or "
                                      f"infinite values")
-        return metrics
+        return found
 
     def together(self, strengths: Masks) -> Masks:
         """Strength of the clusters; of layers that go together, the mean over the layers, as in NNI's rules."""
         strengths, groups = dict(strengths), defaultdict(list)
         for module, target, space in self.targets():
-            if space.dependency_group_id is not None and target in strengths.get(module, {}):
-                groups[space.dependency_group_id].append((module, target))
+            if group_of(space) is not None and target in strengths.get(module, {}):
+                groups[group_of(space)].append((module, target))
         for members in groups.values():
             mean = torch.stack([strengths[module][target] for module, target in members]).mean(0)
             for module, target in members:
@@ -75,7 +90,7 @@ class Sampler:
         together, drawn, scores = self.together(strengths), {}, defaultdict(dict)
         for module_name, target_name, space in self.targets():
             if target_name in strengths.get(module_name, {}):
-                group = space.dependency_group_id
+                group = group_of(space)
                 key = (module_name, target_name) if group is None else group
                 if key not in drawn:  # one draw for layers that go together: NNI's mean would take the noise out
                     drawn[key] = self._score(space, together[module_name][target_name])
@@ -97,7 +112,7 @@ class Sampler:
         """Masks by NNI's rules over the scores drawn."""
         if self._arguments.sampling == "bernoulli":
             free = dict(sparse_threshold=0.5, sparse_ratio=None, global_group_id=None, dependency_group_id=None)
-            with self._settings([(space, free) for _, _, space in self.targets() if is_active_target(space)]):
+            with self._settings([(space, free) for _, _, space in self.targets() if is_active(space)]):
                 masks = generate_sparsity(scores, self._spaces)
         else:
             masks = generate_sparsity(scores, self._spaces)
@@ -134,7 +149,7 @@ class Sampler:
     def _thin_out(self, masks: Masks, inherited: Masks):
         """Inside the surviving clusters, draw which synapses survive, to the exact share of each target."""
         for module_name, target_name, space in self.targets():
-            if not is_active_target(space) or space.type is not TargetType.PARAMETER or space._scaler is None:
+            if not is_active(space) or space.type is not TargetType.PARAMETER or space._scaler is None:
                 continue
             alive = masks[module_name][target_name].expand(space.shape) * inherited[module_name][target_name]
             score = space.target.detach().abs()

@@ -49,7 +49,7 @@ def attenuation(survival: Tensor, level: float) -> Tensor:
 
 def silence(survival: Tensor, level: float, generator: torch.Generator) -> Tensor:
     """0 with probability level (1 - P), independently, else 1; of the shape of `survival`. The strongest never falls silent."""
-    drawn = torch.rand(survival.shape, generator=generator).to(survival.device)
+    drawn = torch.rand(survival.shape, generator=generator).to(survival.device, non_blocking=True)
     return (drawn >= level * (1 - survival)).to(survival.dtype)
 
 

@@ -41,7 +41,8 @@ class Task:
     Parameters
     ----------
     network
-        Makes the founder's network, untrained.
+        Makes the founder's network, untrained, on the device on which it is to train; example input, batches and screening
+        must be there, too.
     example_input
         One batch of inputs, of any size: a tensor, or a tuple of tensors for a network that takes several.
     loader

@@ -1,4 +1,4 @@
-"""Models as they come: frozen, in any mode, of any float type, with shared modules, on a GPU."""
+"""Models as they come: frozen, in any mode, of any float type, with shared modules."""
 import copy
 from pathlib import Path
 
@@ -70,16 +70,6 @@ def test_a_module_used_twice_has_one_mask_as_with_nni():
     _, masks = pruner.compress()
     pruner.unwrap_model()
     assert model.again is model.inner and {name: kept(masks, name) for name in masks} == {"first": 8, "inner": 8}
-
-
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
-@pytest.mark.parametrize("stressor", STRESSORS)
-def test_it_trains_on_a_gpu(stressor):
-    model = network().cuda()
-    pruner = StressPruner(model, config(), plain_evaluator(model), 4, stress_peak=1.0, stressor=stressor, strength="taylor",
-                          temperature=0.3)
-    _, masks = pruner.compress()
-    assert kept(masks, "conv2") == 25 and masks["conv2"]["weight"].is_cuda
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
