@@ -2,10 +2,7 @@
 from __future__ import annotations
 
 import concurrent.futures
-import importlib.metadata
 import json
-import os
-import platform
 import shlex
 import shutil
 import sys
@@ -24,6 +21,7 @@ from trials import pruners
 from trials.founders import train_founder
 
 from .contest import ABLATIONS, EVOLUTION, Cell, Contest, cell_path, read_cell, read_contest, space_of, write_cell
+from .environment import environment
 
 _ROUNDS = 3  # experiments for the built-in pruners, where trials get lost
 
@@ -55,7 +53,7 @@ def run_contest(folder: Path, port: int, founder: Path | None = None, show: Call
     folder = folder.resolve()
     contest = read_contest(folder / "contest.yml")
     founder = _founder(contest, folder, founder)
-    write_json(folder / "environment.json", _environment())
+    write_json(folder / "environment.json", environment())
     evolutions = [cell for cell in contest.cells() if cell.method in ABLATIONS and not read_cell(folder, cell)]
     _evolve_all(contest, [cell for cell in evolutions if cell.method == EVOLUTION], folder, founder, port, show)
     for _ in range(_ROUNDS):
@@ -78,14 +76,6 @@ def _founder(contest: Contest, folder: Path, file: Path | None) -> Path:
         synapses=cost.synapses(network), macs=cost.macs(network, task.example_input), architecture=cost.architecture(network),
         validation=task.fidelity(network, "validation"), test=task.fidelity(network, "test"), epochs=task.founder_epochs))
     return file
-
-
-def _environment() -> dict[str, str]:
-    """What a reader must know to judge the seconds."""
-    processor = next((line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines()
-                      if line.startswith("model name")), platform.machine())
-    versions = {name: importlib.metadata.version(name) for name in ("nni", "torch", "torchvision", "scipy", "nni-stress")}
-    return dict(python=platform.python_version(), system=platform.platform(), processor=processor, cores=str(os.cpu_count()), **versions)
 
 
 def _incomplete(contest: Contest, folder: Path) -> list[Cell]:

@@ -8,14 +8,14 @@ What is compared takes turns, and the median of the turns' ratios counts: whatev
 from __future__ import annotations
 
 import argparse
-import os
-import platform
+import functools
 from pathlib import Path
 
 import torch
 
 from nni_stress.files import read_json, write_json
 
+from ..environment import environment
 from .engines import engines
 from .evolutions import ending, overhead
 from .masking import masking
@@ -24,8 +24,8 @@ from .steps import steps
 from .synthesis import growth, synthesis
 
 RESULT = Path(__file__).parents[1] / "results" / "bench.json"
-PARTS = {"steps": steps, "synthesis": synthesis, "overhead": overhead, "masking": masking, "engines": engines,
-         "growth": growth, "records": records, "ending": ending}
+PARTS = {"steps": steps, "gpu": functools.partial(steps, "cuda"), "synthesis": synthesis, "overhead": overhead,
+         "masking": masking, "engines": engines, "growth": growth, "records": records, "ending": ending}
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -38,10 +38,13 @@ def main(arguments: list[str] | None = None) -> None:
         parser.error(f"parts are {', '.join(PARTS)}, but got {unknown[0]!r}")
     torch.set_num_threads(options.threads)
     found = read_json(RESULT) if RESULT.exists() else {}
-    for part in options.parts or PARTS:
+    gpu = torch.cuda.is_available()
+    if "gpu" in options.parts and not gpu:
+        parser.error("part 'gpu' needs a GPU that PyTorch can use, but there is none")
+    for part in options.parts or [part for part in PARTS if part != "gpu" or gpu]:
         found[part] = PARTS[part]()
-        found["environment"] = dict(torch=torch.__version__, python=platform.python_version(), cores=os.cpu_count(),
-                                    threads=options.threads)
+        found.setdefault("environments", {})[part] = {
+            **environment(), "threads": str(options.threads), **({"gpu": torch.cuda.get_device_name()} if part == "gpu" else {})}
         write_json(RESULT, found)
         for name, figures in found[part].items():
             print(f"{part}: {name}: {figures}", flush=True)
