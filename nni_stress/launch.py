@@ -6,7 +6,6 @@ import re
 import socket
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 from typing import Callable
@@ -17,8 +16,6 @@ import yaml
 from . import experiment_file, listening
 from .errors import LaunchError
 from .manager import OUR_LINE
-
-_starting = threading.Lock()  # the environment says where managers listen; and NNI makes its own files with no care for others
 
 
 class Experiment:
@@ -120,7 +117,7 @@ def start(config: dict, folder: Path, port: int) -> Experiment:
     folder.mkdir(parents=True, exist_ok=True)
     file, nni_folder = folder / "experiment.yml", folder.resolve() / "nni"
     file.write_text(yaml.safe_dump({**config, "experimentWorkingDirectory": str(nni_folder)}))
-    with _starting, listening.on_loopback():  # whatever its tuner
+    with listening.on_loopback():  # whatever its tuner
         output = _nnictl("create", "--config", str(file), "--port", str(port))
     found = re.search(r"Experiment ID: (?:\x1b\[\d+m)?(\w+)", output.stdout + output.stderr)
     if output.returncode or not found:

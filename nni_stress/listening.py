@@ -6,6 +6,7 @@ import errno
 import ipaddress
 import os
 import socket
+import threading
 from pathlib import Path
 from typing import Iterator
 from urllib.parse import urlsplit
@@ -14,6 +15,7 @@ from .errors import LaunchError
 
 LOOPBACK = Path(__file__).with_name("loopback.js")
 VARIABLE = "NNI_STRESS_LISTEN"
+_starting = threading.RLock()  # the environment is the whole process's; and NNI makes its own files with no care for others
 
 
 def everywhere() -> bool:
@@ -39,17 +41,21 @@ def check_port(port: int) -> None:
 
 @contextlib.contextmanager
 def on_loopback() -> Iterator[None]:
-    """The manager that is started meanwhile, and what it starts, listens on 127.0.0.1 only, unless the user wants more."""
-    before = os.environ.get("NODE_OPTIONS")
-    if not everywhere():
-        file = str(LOOPBACK).replace("\\", "\\\\").replace('"', '\\"')
-        os.environ["NODE_OPTIONS"] = f'{before or ""} --require "{file}"'.strip()
-    try:
-        yield
-    finally:
-        os.environ.pop("NODE_OPTIONS", None)
-        if before is not None:
-            os.environ["NODE_OPTIONS"] = before
+    """The manager that is started meanwhile, and what it starts, listens on 127.0.0.1 only, unless the user wants more.
+
+    Threads that start managers take turns.
+    """
+    with _starting:
+        before = os.environ.get("NODE_OPTIONS")
+        if not everywhere():
+            file = str(LOOPBACK).replace("\\", "\\\\").replace('"', '\\"')
+            os.environ["NODE_OPTIONS"] = f'{before or ""} --require "{file}"'.strip()
+        try:
+            yield
+        finally:
+            os.environ.pop("NODE_OPTIONS", None)
+            if before is not None:
+                os.environ["NODE_OPTIONS"] = before
 
 
 def refuse_exposed_manager() -> None:

@@ -1,11 +1,13 @@
 """Nothing of an experiment is reached from another machine, and no data runs code."""
 import json
+import os
 import shutil
 import socket
 import sqlite3
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
@@ -232,3 +234,17 @@ def test_a_python_script_is_checked_and_kept_on_127_0_0_1_as_nnictl_is(seed, cod
                           capture_output=True, text=True, env=environment())
     assert done.returncode == code and words in done.stderr, done.stderr
     assert output in done.stdout.splitlines() or not output
+
+
+def test_threads_that_start_managers_do_not_take_the_loopback_from_each_other(monkeypatch):
+    monkeypatch.setenv("NODE_OPTIONS", "--no-warnings")
+    seen = []
+
+    def start(seconds):
+        with listening.on_loopback():
+            time.sleep(seconds)
+            seen.append(os.environ["NODE_OPTIONS"])
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(start, [0.2, 0.0, 0.1, 0.0]))
+    assert seen == [f'--no-warnings --require "{listening.LOOPBACK}"'] * 4 and os.environ["NODE_OPTIONS"] == "--no-warnings"
