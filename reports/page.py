@@ -156,7 +156,7 @@ def repeat(results: Results) -> str:
 
 def _environment(results: Results) -> list[Element]:
     rows = [tag("tr", tag("th", name, scope="row"), tag("td", value)) for name, value in environment(results)]
-    return [tag("h2", "What it ran on, and how to repeat it"), tag("div", tag("table", tag("tbody", *rows)), class_="wide", tabindex=0),
+    return [tag("h2", "What it ran on, and how to repeat it"), tag("table", tag("tbody", *rows), class_="facts"),
             tag("pre", repeat(results)), tag("p", "Every number: ", tag("a", "report.csv", href="report.csv"), ", ",
                                              tag("a", "report.json", href="report.json"), ".")]
 
