@@ -12,6 +12,7 @@ from nni.compression.base.target_space import TargetType
 from . import genetics, stress
 from .arguments import PrunerArguments
 from .sampling import Sampler, group_of, is_active
+from .stressed_masks import StressedMasks
 
 # Over what share of the phase Taylor importance looks back.
 MEMORY = 0.2
@@ -47,7 +48,7 @@ class StressPhase:
             except re.error as error:
                 raise ValueError(f"stress_overrides: {pattern!r} is no regular expression: {error}") from None
             self._overrides.append((compiled, PrunerArguments.from_mapping({**asdict(arguments), **settings})))
-        self.step = 0
+        self.step, self._stressed = 0, None
         self.unsettle()
         self.taylor_strength: dict = {}  # {module: {target: root mean square of (gradient x weight) of each cluster}}
 
@@ -61,10 +62,16 @@ class StressPhase:
     def begin(self, pruner, sampler: Sampler, total_steps: int) -> None:
         """Start a phase of `total_steps` optimizer steps over the pruner's targets."""
         self._pruner, self._sampler, self._total = pruner, sampler, total_steps
+        self._stressed = StressedMasks(pruner)
         self.step, self._levels = 0, {}
         self.unsettle()
         self.taylor_strength, self._counts = {}, {}
         self._schedules = {module: self._schedule(self._settings(module)) for module, _, _ in sampler.targets()}
+
+    def lift(self) -> None:
+        """Let no synapse feel stress any longer."""
+        if self._stressed is not None:
+            self._stressed.take_off()
 
     def unsettle(self) -> None:
         """Forget the offspring that nested silence has in view: its masks have been drawn."""
@@ -129,7 +136,7 @@ class StressPhase:
         self._spread_to_aligned(masks)
         self._spread_to_aligned(decays)
         if masks:
-            self._pruner.update_masks(self._pruner.keep_removed(masks))
+            self._stressed.put_on(masks)
         with torch.no_grad():
             for module, targets in decays.items():
                 for target, factor in targets.items():
@@ -175,7 +182,7 @@ class StressPhase:
     def _expand(space, factor):
         if space._scaler is not None and factor.dim():
             factor = space._scaler.expand(factor, space.shape, keepdim=True, full_expand=False)
-        return factor.expand(space.shape)
+        return factor.to(space.mask.dtype).expand(space.shape)
 
     def _spread_to_aligned(self, factors) -> None:
         """What a cluster's weights feel, its bias and all else that is aligned to them feels, too."""
@@ -192,4 +199,4 @@ class StressPhase:
                 felt = source.amax(others) if others else source
                 if space._scaler is not None:  # as in NNI's rules: a layer may be aligned to one of another shape
                     felt = space._scaler.expand(felt, space.shape)
-                factors.setdefault(module, {})[target] = felt.expand(space.shape)
+                factors.setdefault(module, {})[target] = felt.to(space.mask.dtype).expand(space.shape)

@@ -169,6 +169,7 @@ class StressPruner(Pruner):
         return self.bound_model
 
     def _synthesize(self):
+        self._phase.lift()
         self._show(self.generate_masks())
         self._synthesized = True
         self._inherit()
@@ -202,6 +203,7 @@ class StressPruner(Pruner):
     def _fuse_preprocess(self, evaluator: Evaluator):
         scheduled = self.interval_steps > 0
         steps = self.interval_steps * self.total_times if scheduled else self.training_steps
+        self._phase.lift()  # of a training that was cut short
         self._inherit()
         if self._synthesized and not scheduled and self._steps_now is None:
             return  # trained on by a compressor fused with this one: the offspring is there, and only keeps its masks

@@ -12,6 +12,7 @@ from torch import nn
 from torch.nn import functional
 
 from nni_stress import StressPruner
+from nni_stress.stressed_masks import StressedMasks
 from tests.pipelines import STRESSORS, alive, kept, loss_of, plain_evaluator, random_batch, training_on
 from tests.test_pruner import config, evaluator, network, same_masks
 from tests.test_repairs import _lightning_evaluator, lightning  # noqa: F401, a fixture
@@ -202,3 +203,39 @@ def test_an_offspring_feels_no_stress_while_the_next_pruner_trains_it():
     last = TaylorPruner.from_compressor(first, [{"op_names": ["fc2"], "sparse_ratio": 0.1}], training_steps=4)
     last.compress(max_steps=4, max_epochs=None)
     assert len(felt) == 4 and all(torch.equal(mask, masks["conv2"]["weight"]) for mask in felt)
+
+
+@pytest.mark.parametrize("stressor", STRESSORS)
+def test_masks_that_are_lent_train_as_masks_that_are_copied(stressor, monkeypatch):
+    def trained():
+        torch.manual_seed(0)
+        model = network()
+        pruner = StressPruner(model, config(), plain_evaluator(model, lr=0.1), 8, stressor=stressor, stress_peak=0.8,
+                              stress_onset=0.1, stress_ramp=0.3, stress_plateau=0.3, temperature=0.3)
+        _, masks = pruner.compress()
+        pruner.unwrap_model()
+        return masks, model.state_dict()
+
+    lent, weights = trained()
+    monkeypatch.setattr(StressedMasks, "put_on", lambda self, masks: self._pruner.update_masks(self._pruner.keep_removed(masks)))
+    copied, expected = trained()
+    assert same_masks(lent, copied) and all(torch.equal(weights[name], expected[name]) for name in expected)
+
+
+def test_a_training_that_broke_off_leaves_no_stress_behind():
+    model, left = network(), [3]
+
+    def draw():
+        left[0] -= 1
+        if not left[0]:
+            raise FloatingPointError("the training loss became nan")
+        return random_batch()
+
+    pruner = StressPruner(model, config(), plain_evaluator(model, lr=0.0, draw=draw), 4, stressor="attenuate", stress_peak=1.0,
+                          stress_onset=0.0, stress_ramp=0.0, temperature=0.3)
+    with pytest.raises(FloatingPointError):
+        pruner.compress()
+    assert not set(pruner.get_masks()["conv2"]["weight"].unique().tolist()) <= {0, 1}
+    left[0] = 100
+    _, masks = pruner.compress()
+    assert kept(masks, "conv2") == 25 and set(masks["conv2"]["weight"].unique().tolist()) == {0, 1}
