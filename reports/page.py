@@ -80,11 +80,13 @@ def _middle(values) -> float:
 
 
 def _latency(facts: Comparison) -> list[Element]:
-    lines = []
+    """Latency compares on one machine only: drawn is the first, on which the evolution ran."""
+    lines, machines = [], facts.results.environments
     for number, method in enumerate([EVOLUTION, *theirs(facts.methods)]):
         marks = []
         for budget in facts.budgets if method in facts.methods else ():
-            known = [o.chosen for o in facts.entries[method, budget].outcomes.values() if o.chosen.latency]
+            known = [o.chosen for o in facts.entries[method, budget].outcomes.values()
+                     if o.chosen.latency and o.environment == machines[0]]
             if known:
                 speed, efficiency = _middle(1 / one.latency for one in known), _middle(one.efficiency for one in known)
                 marks.append(Mark(efficiency, speed, None, None, f"{method} at {efficiency:.0f}x: {speed:.2f} times faster", None))
@@ -92,7 +94,8 @@ def _latency(facts: Comparison) -> list[Element]:
     if not any(line.marks for line in lines):
         return []
     return [tag("figure", tag("div", lines_chart("Speed against efficiency", [line for line in lines if line.marks],
-                                                 "architecture efficiency", "founder's latency / network's"), class_="wide", tabindex=0))]
+                                                 "architecture efficiency", "founder's latency / network's"), class_="wide", tabindex=0),
+                tag("figcaption", f"On the first of {len(machines)} machines.") if len(machines) > 1 else None)]
 
 
 def _table(table: Table) -> Element:

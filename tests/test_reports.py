@@ -107,12 +107,12 @@ def test_seconds_of_different_machines_stay_apart(tmp_path):
     assert collect(folder).environments == [ENVIRONMENT] and dict(environment(collect(folder)))["processor"] == "planted"
     write_json(folder / "environment.json", {"processor": "<b>other", "cores": "2"})
     for seed in (1, 2):
-        write_cell(folder, CELL._replace(seed=seed), [trial(CELL, n, 0.9, seconds={"recovery": 90.0}) for n in range(2)])
+        write_cell(folder, CELL._replace(seed=seed), [trial(CELL, n, 0.9, seconds={"recovery": 90.0}, latency=0.5) for n in range(2)])
     facts = compare(collect(folder))
-    cost, = (table for table in tables(facts) if table.title.startswith("Training cost"))
-    fields = dict(cost.rows)
-    assert fields["L1NormPruner"][0].text == "20 s / 180 s" and fields["TaylorPruner"][0].text == "20 s / –"
-    assert "2 machines" in cost.remark
+    latency, cost = (table for table in tables(facts) if table.title.startswith(("Latency", "Training cost")))
+    for table, both, one in ((latency, "3.33x / 2.00x", "3.33x / –"), (cost, "20 s / 180 s", "20 s / –")):
+        assert dict(table.rows)["L1NormPruner"][0].text == both and dict(table.rows)["TaylorPruner"][0].text == one
+        assert "2 machines" in table.remark
     ran_on = dict(environment(facts.results))
     assert ran_on["processor"] == "planted (48 cells); <b>other (2 cells)" and ran_on["cores"] == "2"
     assert "<b>other" not in html(facts)
