@@ -154,7 +154,10 @@ def environment(results: Results) -> list[tuple[str, str]]:
 
 
 def repeat(results: Results) -> str:
-    return f"python -m reports contest {shlex.quote(str(results.folder / 'contest.yml'))} --folder repeated"
+    """The command, from where the report was written: a page may go to others, whose paths are theirs."""
+    file = (results.folder / "contest.yml").resolve()
+    shown_as = file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file
+    return f"python -m reports contest {shlex.quote(str(shown_as))} --folder repeated"
 
 
 def _environment(results: Results) -> list[Element]:
