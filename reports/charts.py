@@ -8,6 +8,7 @@ from nni_stress.markup import Element, tag
 from nni_stress.scatter import log_ticks, ticks
 
 _WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 900, 430, 66, 210, 14, 46
+_LETTER = 7.6  # width of a letter of a name, at most on average
 _COLOURS = 6  # of report.css, after the first, which is the evolution's; beyond, lines are dashed
 
 
@@ -58,7 +59,9 @@ def lines_chart(title: str, lines: Sequence[Line], across: str, upwards: str, le
     for line in sorted(lines, key=lambda line: -line.number):
         if line.marks:
             parts.append(_line(line, x, y, low, ends[line.name]))
-    return tag("svg", tag("title", title), *parts, role="img", viewBox=f"0 0 {_WIDTH} {_HEIGHT}", class_="chart")
+    widest = max(len(name) for name in ends) * _LETTER
+    return tag("svg", tag("title", title), *parts, role="img", class_="chart",
+               viewBox=f"0 0 {max(_WIDTH, _WIDTH - _RIGHT + 18 + widest):.0f} {_HEIGHT}")
 
 
 def _lowest(lines: Sequence[Line], heights: list[float]) -> float:
