@@ -11,8 +11,7 @@ from nni.compression.base.target_space import TargetType
 
 from . import genetics, stress
 from .arguments import PrunerArguments
-from .sampling import Sampler, group_of, is_active
-from .stressed_masks import StressedMasks
+from .sampling import Sampler, drawn_as, is_active
 
 # Over what share of the phase Taylor importance looks back.
 MEMORY = 0.2
@@ -48,7 +47,7 @@ class StressPhase:
             except re.error as error:
                 raise ValueError(f"stress_overrides: {pattern!r} is no regular expression: {error}") from None
             self._overrides.append((compiled, PrunerArguments.from_mapping({**asdict(arguments), **settings})))
-        self.step, self._stressed = 0, None
+        self.step = 0
         self.unsettle()
         self.taylor_strength: dict = {}  # {module: {target: root mean square of (gradient x weight) of each cluster}}
 
@@ -62,16 +61,10 @@ class StressPhase:
     def begin(self, pruner, sampler: Sampler, total_steps: int) -> None:
         """Start a phase of `total_steps` optimizer steps over the pruner's targets."""
         self._pruner, self._sampler, self._total = pruner, sampler, total_steps
-        self._stressed = StressedMasks(pruner)
         self.step, self._levels = 0, {}
         self.unsettle()
         self.taylor_strength, self._counts = {}, {}
         self._schedules = {module: self._schedule(self._settings(module)) for module, _, _ in sampler.targets()}
-
-    def lift(self) -> None:
-        """Let no synapse feel stress any longer."""
-        if self._stressed is not None:
-            self._stressed.take_off()
 
     def unsettle(self) -> None:
         """Forget the offspring that nested silence has in view: its masks have been drawn."""
@@ -121,22 +114,21 @@ class StressPhase:
             self._levels[module] = level
             if level == before and (level == 0 or settings.stressor == "attenuate"):
                 continue  # nothing has changed, and nothing is computed
-            group = group_of(space)
-            key = (module, target) if group is None else group  # layers that go together feel the same
+            key = drawn_as(module, target, space)
             if level > 0 and key not in drawn:
                 if settings.stressor == "nested_silence":
                     drawn[key] = self._nested(key, level)
                 else:
                     drawn[key] = self._factor(settings, together()[module][target], level)
             kind = decays if settings.stressor == "weaken" and level else masks
-            kind.setdefault(module, {})[target] = self._expand(
-                space, drawn[key] if level > 0 else torch.ones((), device=space.target.device))
+            kind.setdefault(module, {})[target] = (self._expand(space, drawn[key]) if level > 0
+                                                   else space.mask.new_ones(()).expand(space.shape))
         if not masks and not decays:
             return
         self._spread_to_aligned(masks)
         self._spread_to_aligned(decays)
         if masks:
-            self._stressed.put_on(masks)
+            self._pruner.stressed_masks.put_on(masks)
         with torch.no_grad():
             for module, targets in decays.items():
                 for target, factor in targets.items():
@@ -175,12 +167,11 @@ class StressPhase:
                 mask = space._scaler.shrink(mask.float(), lambda t: t.amax(-1), keepdim=True)
             order = score.flatten().argsort(descending=True)
             rank = torch.empty_like(order).scatter_(0, order, torch.arange(len(order), device=order.device))
-            group = group_of(space)
-            self._ranks[(module, target) if group is None else group] = rank.view_as(score), max(1, int(mask.sum()))
+            self._ranks[drawn_as(module, target, space)] = rank.view_as(score), max(1, int(mask.sum()))
 
     @staticmethod
     def _expand(space, factor):
-        if space._scaler is not None and factor.dim():
+        if space._scaler is not None:
             factor = space._scaler.expand(factor, space.shape, keepdim=True, full_expand=False)
         return factor.to(space.mask.dtype).expand(space.shape)
 

@@ -9,7 +9,7 @@ import torch
 from nni.compression.base.compressor import Compressor, Pruner
 from nni.compression.base.target_space import PruningTargetSpace
 from nni.compression.base.wrapper import ModuleWrapper
-from nni.compression.pruning.tools import active_sparse_targets_filter, is_active_target
+from nni.compression.pruning.tools import active_sparse_targets_filter
 from nni.compression.utils.evaluator import Evaluator
 from schema import SchemaError
 
@@ -17,8 +17,9 @@ from . import checking, synthesis
 from .arguments import PrunerArguments, check_value
 from .phase import StressPhase
 from .resources import Resources
-from .sampling import Masks, Sampler
+from .sampling import Masks, Sampler, is_active
 from .screening import Screen
+from .stressed_masks import StressedMasks
 
 
 class StressPruner(Pruner):
@@ -113,11 +114,11 @@ class StressPruner(Pruner):
         self.training_steps, self._steps_per_epoch = training_steps, steps_per_epoch
         # Under these names NNI's scheduled pruners set how often masks are drawn while training.
         self.interval_steps, self.total_times = -1, 1
-        self._synthesized = False
+        self.stressed_masks, self._synthesized = StressedMasks(self), False
         self._inherit()
 
     def _check_targets(self, config_list) -> None:
-        spaces = [space for targets in self._target_spaces.values() for space in targets.values() if is_active_target(space)]
+        spaces = [space for targets in self._target_spaces.values() for space in targets.values() if is_active(space)]
         if not spaces:
             raise ValueError(f"no module of the model has a sparsity to reach under the config list {config_list!r}")
         blocks = {space.internal_metric_block for space in spaces} - {None, 1}
@@ -169,7 +170,7 @@ class StressPruner(Pruner):
         return self.bound_model
 
     def _synthesize(self):
-        self._phase.lift()
+        self.stressed_masks.take_off()
         self._show(self.generate_masks())
         self._synthesized = True
         self._inherit()
@@ -203,7 +204,7 @@ class StressPruner(Pruner):
     def _fuse_preprocess(self, evaluator: Evaluator):
         scheduled = self.interval_steps > 0
         steps = self.interval_steps * self.total_times if scheduled else self.training_steps
-        self._phase.lift()  # of a training that was cut short
+        self.stressed_masks.take_off()  # of a training that was cut short
         self._inherit()
         if self._synthesized and not scheduled and self._steps_now is None:
             return  # trained on by a compressor fused with this one: the offspring is there, and only keeps its masks

@@ -7,13 +7,14 @@ import math
 from typing import Any, Callable, Container, Mapping, Sequence
 
 import torch
-from nni.compression.pruning.tools import generate_sparsity, is_active_target
+from nni.compression.pruning.tools import generate_sparsity
 
 from . import screening
 from .clusters import ClusterGraph
 from .environment import Share, share
 from .evolution import RESOURCES
 from .latency import layer_latency, ratio
+from .sampling import is_active
 
 _log = logging.getLogger(__name__)
 
@@ -109,7 +110,7 @@ class Resources:
         self.blocks, self.frozen, self._members = [], [], []
         for group in self.graph.groups:
             spaces = [target_spaces.get(layer, {}).get("weight") for layer in group.layers]
-            followed = [space is not None and is_active_target(space) for space in spaces]
+            followed = [space is not None and is_active(space) for space in spaces]
             self.frozen.append(group.frozen or not all(followed) or not spaces)
             self.blocks.append(group.blocks)
             self._members.append(list(group.layers))

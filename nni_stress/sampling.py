@@ -25,6 +25,12 @@ def group_of(space: PruningTargetSpace) -> str | None:
     return space._setting.get("dependency_group_id")
 
 
+def drawn_as(module: str, target: str, space: PruningTargetSpace) -> str | tuple[str, str]:
+    """What chance decides on once: the group of layers that go together, or else the target by itself."""
+    group = group_of(space)
+    return (module, target) if group is None else group
+
+
 class Sampler:
     """Strength of the clusters, and draws by it.
 
@@ -90,8 +96,7 @@ class Sampler:
         together, drawn, scores = self.together(strengths), {}, defaultdict(dict)
         for module_name, target_name, space in self.targets():
             if target_name in strengths.get(module_name, {}):
-                group = group_of(space)
-                key = (module_name, target_name) if group is None else group
+                key = drawn_as(module_name, target_name, space)
                 if key not in drawn:  # one draw for layers that go together: NNI's mean would take the noise out
                     drawn[key] = self._score(space, together[module_name][target_name])
                 scores[module_name][target_name] = drawn[key].where(alive[module_name][target_name] > 0, -torch.inf)

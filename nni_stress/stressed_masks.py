@@ -18,7 +18,7 @@ class StressedMasks:
     """
 
     def __init__(self, pruner):
-        self._pruner, self._own = pruner, {}  # {(module, target): the mask that was there}
+        self._pruner, self._own = pruner, {}  # {target space: the mask that was there}
 
     def put_on(self, masks: Masks) -> None:
         """Train with these from here on, less what earlier generations removed."""
@@ -28,12 +28,11 @@ class StressedMasks:
         for module_name, targets in masks.items():
             for target_name, mask in targets.items():
                 space = self._pruner._target_spaces[module_name][target_name]
-                self._own.setdefault((module_name, target_name), space.mask)
+                self._own.setdefault(space, space.mask)
                 space._set_wrapper_attr(space._mask_name, mask)
 
     def take_off(self) -> None:
         """Give every wrapper its own mask back."""
-        for (module_name, target_name), mask in self._own.items():
-            space = self._pruner._target_spaces[module_name][target_name]
+        for space, mask in self._own.items():
             space._set_wrapper_attr(space._mask_name, mask)
         self._own = {}

@@ -141,12 +141,9 @@ def _problems(facts: Comparison) -> list[Element]:
 
 def environment(results: Results) -> list[tuple[str, str]]:
     """What the contest ran on, as its records say. Where that is several machines, how many cells ran on each."""
-    cells = Counter(tuple(outcome.environment.items()) for outcome in results.outcomes.values())
     known = []
     for name in dict.fromkeys(name for environment in results.environments for name in environment):
-        values = Counter()
-        for environment, number in cells.items():
-            values[dict(environment).get(name, "not recorded")] += number
+        values = Counter(outcome.environment.get(name, "not recorded") for outcome in results.outcomes.values())
         known.append((name, next(iter(values)) if len(values) == 1 else
                       "; ".join(f"{value} ({number} cells)" for value, number in values.items())))
     return [*known, ("task", f"{results.contest.task} {dict(results.contest.task_arguments) or ''}".strip()),

@@ -1,7 +1,7 @@
 """The tables of a report: the same for the page and for its Markdown twin."""
 from __future__ import annotations
 
-from typing import Callable, NamedTuple, Sequence
+from typing import Callable, Mapping, NamedTuple, Sequence
 
 from .collect import Outcome
 from .compare import LOSSES, Comparison, Entry, median_or_none
@@ -105,46 +105,51 @@ def _kept(facts: Comparison) -> Table:
                   "hypervolume"], rows)
 
 
-def _apart(facts: Comparison, entry: Entry, value: Callable[[Outcome], float | None], written: Callable[[float], str]) -> str:
+def _apart(environments: Sequence[Mapping], entry: Entry, value: Callable[[Outcome], float | None],
+           written: Callable[[float], str]) -> str:
     """The median over seeds of what depends on the machine: one for each that the contest ran on."""
     found = [median_or_none(value(one) for one in entry.outcomes.values() if one.environment == environment)
-             for environment in facts.results.environments]
+             for environment in environments]
     return " / ".join("–" if one is None else written(one) for one in found)
 
 
-def machines(facts: Comparison) -> str:
+def _several(environments: Sequence[Mapping]) -> str:
     """What to mind where a contest ran on several machines; empty where it did not."""
-    number = len(facts.results.environments)
-    return "" if number < 2 else (f" The cells ran on {number} machines, and each has its own number, in the order of the machines "
-                                  "below: compare those of one machine.")
+    return "" if len(environments) < 2 else (
+        f" The cells ran on {len(environments)} machines, and each has its own number, in the order of the machines below: compare "
+        "those of one machine.")
 
 
 def _latency(facts: Comparison) -> Table:
+    environments = facts.results.environments
+
     def field(entry: Entry) -> Field:
         macs = median_or_none(facts.results.founder["macs"] / one.chosen.macs for one in entry.outcomes.values())
         if median_or_none(one.chosen.latency for one in entry.outcomes.values()) is None:
             return Field(MISSING)
-        return Field(_apart(facts, entry, lambda one: one.chosen.latency, lambda share: f"{1 / share:.2f}x"),
+        return Field(_apart(environments, entry, lambda one: one.chosen.latency, lambda share: f"{1 / share:.2f}x"),
                      f"{macs:.1f}x fewer MACs")
 
     return Table("Latency", "How many times faster than the founder, measured in turns with it on one thread, over the task's example "
-                 f"batch; median over seeds. LevelPruner removes single synapses: its network keeps its shape.{machines(facts)}",
+                 f"batch; median over seeds. LevelPruner removes single synapses: its network keeps its shape.{_several(environments)}",
                  *_grid(facts, field, facts.methods, " fewer synapses"))
 
 
 def _cost(facts: Comparison) -> Table:
+    environments = facts.results.environments
+
     def field(entry: Entry) -> Field:
         epochs = median_or_none(one.epochs for one in entry.outcomes.values())
         failed = sum(one.failed for one in entry.outcomes.values())
         if epochs is None:
             return Field(MISSING)
-        return Field(_apart(facts, entry, lambda one: one.seconds, lambda seconds: f"{seconds:,.0f} s"),
+        return Field(_apart(environments, entry, lambda one: one.seconds, lambda seconds: f"{seconds:,.0f} s"),
                      f"{epochs:g} epochs" + (f", {failed} trials failed" if failed else ""))
 
     contest = facts.results.contest
     return Table("Training cost of a cell, search included",
                  f"Median over seeds. Every cell may take {contest.trials} trials of {contest.epochs:g} epochs; an evolution that is at "
-                 f"its budget early takes fewer.{machines(facts)}",
+                 f"its budget early takes fewer.{_several(environments)}",
                  *_grid(facts, field, facts.methods))
 
 

@@ -10,7 +10,7 @@ from nni.compression.utils.evaluator import TorchEvaluator
 from nni_stress import FusedAdam, StressPruner, cost, export_onnx, networks
 from nni_stress.generation import make_founder, make_offspring
 from nni_stress.lineage import FOUNDER, Lineage
-from tests.pipelines import STRESSORS, kept, loss_of, named, plain_evaluator
+from tests.pipelines import STRESSORS, kept, named, plain_evaluator
 from tests.test_generation import QUICK, parameters
 from tests.test_pruner import config, network
 from trials import pruners

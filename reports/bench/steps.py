@@ -21,26 +21,23 @@ def steps(device: str = "cpu") -> dict:
     return {name: _steps(*NETWORKS[name], device, 8 if device == "cpu" else 100) for name in NETWORKS}
 
 
-def _steps(network: Callable[[], nn.Module], shape: tuple[int, ...], device: str, number: int) -> dict:
+def _steps(make: Callable[[], nn.Module], shape: tuple[int, ...], device: str, number: int) -> dict:
     batch = torch.rand(shape, device=device)
 
-    def make() -> nn.Module:
-        return network().to(device)
-
-    def train(trained: nn.Module, optimizer, count: int) -> float:
+    def train(network: nn.Module, optimizer, count: int) -> float:
         began = _now(device)
         for _ in range(count):
             optimizer.zero_grad()
-            trained(batch).float().pow(2).mean().backward()
+            network(batch).float().pow(2).mean().backward()
             optimizer.step()
         return (_now(device) - began) / count
 
-    plain, wrapped = make(), make()
+    plain, wrapped = make().to(device), make().to(device)
     L1NormPruner(wrapped, config(wrapped, sparse_ratio=SPARSITY)).compress()
     ours = {one: FusedAdam(one.parameters(), 1e-5) for one in (plain, wrapped)}
 
     def stressed(**settings) -> Callable[[], float]:
-        whole, taken = make(), []
+        network, taken = make().to(device), []
 
         def training(model, optimizer, training_step, lr_schedulers, max_steps, max_epochs):
             train(model, optimizer, 1)  # after the first nested silence draws what is coming, after the last it is synthesized
@@ -48,7 +45,7 @@ def _steps(network: Callable[[], nn.Module], shape: tuple[int, ...], device: str
             train(model, optimizer, 1)
 
         def run() -> float:
-            mine = copy.deepcopy(whole)
+            mine = copy.deepcopy(network)
             evaluator = TorchEvaluator(training, nni.trace(FusedAdam)(mine.parameters(), lr=1e-5), lambda b, m: m(b).mean())
             StressPruner(mine, config(mine, sparse_ratio=SPARSITY), evaluator, number + 2, **settings).compress()
             return taken[-1]
