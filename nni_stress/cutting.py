@@ -17,7 +17,7 @@ _COUNTS = {"in_features": 1, "out_features": 0, "in_channels": 1, "out_channels"
 
 
 def survivors(graph: ClusterGraph, masks: Mapping[str, Mapping[str, torch.Tensor | None]]) -> set[int] | None:
-    """The clusters that masks leave, if they take nothing but whole clusters, each from all of its layers.
+    """The clusters that masks leave, if they take nothing but whole clusters. One that a layer of several keeps stays in all.
 
     Parameters
     ----------
@@ -46,8 +46,9 @@ def survivors(graph: ClusterGraph, masks: Mapping[str, Mapping[str, torch.Tensor
     taken = {cluster for layer, rows in dead.items() for cluster, one in zip(graph.slots[layer][0], rows.tolist()) if one}
     left = {cluster for layer, (outputs, _) in graph.slots.items()
             for index, cluster in enumerate(outputs) if layer not in dead or not dead[layer][index]}
+    taken -= left
     clusters = {cluster for group in graph.clusters for cluster in group}
-    whole = not taken & left and not any(group.frozen and taken & set(its) for group, its in zip(graph.groups, graph.clusters))
+    whole = not any(group.frozen and taken & set(its) for group, its in zip(graph.groups, graph.clusters))
     alive = (clusters - taken) | {FIXED}
     empty = any(alive.isdisjoint(outputs) for outputs, _ in graph.slots.values())
     return alive if whole and not empty and taken <= clusters and balanced(graph, alive) == alive else None

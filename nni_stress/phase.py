@@ -65,6 +65,11 @@ class StressPhase:
         self.unsettle()
         self.taylor_strength, self._counts = {}, {}
         self._schedules = {module: self._schedule(self._settings(module)) for module, _, _ in sampler.targets()}
+        free = {module: {} for module in self._schedules}
+        for module, target, space in sampler.targets():
+            if space.type is TargetType.PARAMETER and space.target is not None:
+                free[module][target] = self._unstressed(space)
+        pruner.stressed_masks.put_on(free, free)
 
     def unsettle(self) -> None:
         """Forget the offspring that nested silence has in view: its masks have been drawn."""
@@ -103,7 +108,7 @@ class StressPhase:
         self.step += 1
         if self.step >= self._total:
             return
-        masks, decays, drawn = {}, {}, {}
+        masks, decays, drawn, silence = {}, {}, {}, set()
         # taken only if asked for
         together = functools.cache(lambda: self._sampler.together(self._sampler.strengths(self.taylor_strength)))
         for module, target, space in self._sampler.targets():
@@ -121,14 +126,15 @@ class StressPhase:
                 else:
                     drawn[key] = self._factor(settings, together()[module][target], level)
             kind = decays if settings.stressor == "weaken" and level else masks
-            kind.setdefault(module, {})[target] = (self._expand(space, drawn[key]) if level > 0
-                                                   else space.mask.new_ones(()).expand(space.shape))
+            kind.setdefault(module, {})[target] = self._expand(space, drawn[key]) if level > 0 else self._unstressed(space)
+            if level == 0 or settings.stressor in ("silence", "nested_silence"):
+                silence.add(module)
         if not masks and not decays:
             return
         self._spread_to_aligned(masks)
         self._spread_to_aligned(decays)
         if masks:
-            self._pruner.stressed_masks.put_on(masks)
+            self._pruner.stressed_masks.put_on(masks, silence)
         with torch.no_grad():
             for module, targets in decays.items():
                 for target, factor in targets.items():
@@ -168,6 +174,10 @@ class StressPhase:
             order = score.flatten().argsort(descending=True)
             rank = torch.empty_like(order).scatter_(0, order, torch.arange(len(order), device=order.device))
             self._ranks[drawn_as(module, target, space)] = rank.view_as(score), max(1, int(mask.sum()))
+
+    @staticmethod
+    def _unstressed(space):
+        return space.mask.new_ones(()).expand(space.shape)
 
     @staticmethod
     def _expand(space, factor):

@@ -9,7 +9,6 @@ import torch
 from nni.compression.base.compressor import Compressor, Pruner
 from nni.compression.base.target_space import PruningTargetSpace
 from nni.compression.base.wrapper import ModuleWrapper
-from nni.compression.pruning.tools import active_sparse_targets_filter
 from nni.compression.utils.evaluator import Evaluator
 from schema import SchemaError
 
@@ -17,9 +16,9 @@ from . import checking, synthesis
 from .arguments import PrunerArguments, check_value
 from .phase import StressPhase
 from .resources import Resources
-from .sampling import Masks, Sampler, is_active
+from .sampling import Masks, Sampler, active_targets, is_active
 from .screening import Screen
-from .stressed_masks import StressedMasks
+from .stressed_masks import StressedMasks, compact
 
 
 class StressPruner(Pruner):
@@ -94,8 +93,7 @@ class StressPruner(Pruner):
                                  "sparse_ratio")
             self._resources = Resources(model, example_input, budget, floor, multiple, worth, redundancy)
             config_list = [{**config, "sparse_ratio": 0.0} for config in config_list]
-        founding = _parameters(model)  # NNI's wrappers replace them by copies
-        self._founding_parameters = WeakValueDictionary(founding)
+        self._founding_parameters = WeakValueDictionary(_parameters(model))  # NNI's wrappers replace them by copies
         self._phase = StressPhase(self.arguments, stress_overrides or {}, steps_per_epoch)
         with _one_line_errors():
             super().__init__(model, config_list, evaluator, existed_wrappers)
@@ -103,7 +101,7 @@ class StressPruner(Pruner):
             self._check_targets(config_list)
         except ValueError:
             self.unwrap_model()
-            for name, parameter in founding.items():
+            for name, parameter in self._founding_parameters.items():  # those that something else still holds
                 owner, _, leaf = name.rpartition(".")
                 setattr(model.get_submodule(owner), leaf, parameter)
             raise
@@ -138,7 +136,7 @@ class StressPruner(Pruner):
     # Genetics
 
     def _collect_data(self) -> Masks:
-        return active_sparse_targets_filter(self._target_spaces)
+        return active_targets(self._target_spaces)
 
     def _calculate_metrics(self, data: Masks) -> Masks:
         return self._sampler.finite_strengths(self._phase.taylor_strength)
@@ -175,17 +173,23 @@ class StressPruner(Pruner):
         self._synthesized = True
         self._inherit()
 
+    def _masks(self) -> Masks:
+        """As NNI's ``get_masks``, without copies."""
+        return {module_name: {target_name: space.mask for target_name, space in wrapper.pruning_target_spaces.items()}
+                for module_name, wrapper in self._module_wrappers.items()}
+
     def _inherit(self) -> None:
         """Take the masks as they are for what earlier generations removed."""
-        self._inherited = self.get_masks()
-        self._removing = {(module_name, target_name) for module_name, targets in self._inherited.items()
+        self._inherited = {module_name: {name: None if mask is None else compact(mask) for name, mask in targets.items()}
+                           for module_name, targets in self._masks().items()}
+        self.removing = {(module_name, target_name) for module_name, targets in self._inherited.items()
                           for target_name, mask in targets.items() if mask is not None and not mask.all()}
 
     def keep_removed(self, masks: Masks) -> Masks:
         """The masks, less what an earlier generation removed."""
         for module_name, targets in masks.items():
             for target_name in targets:
-                if (module_name, target_name) in self._removing:  # else there is nothing to pass over a whole layer for
+                if (module_name, target_name) in self.removing:  # else there is nothing to pass over a whole layer for
                     targets[target_name] = targets[target_name] * self._inherited[module_name][target_name]
         return masks
 
@@ -274,7 +278,7 @@ class StressPruner(Pruner):
         Exception
             What NNI's ModelSpeedup raises where it cannot follow the network.
         """
-        masks, wrapped = self.get_masks(), _parameters(self.bound_model)
+        masks, wrapped = self._masks(), _parameters(self.bound_model)
         self.unwrap_model()
         if optimizer is not None:
             for before in (dict(self._founding_parameters), wrapped):

@@ -7,7 +7,7 @@ from typing import Dict
 
 import torch
 from nni.compression.base.target_space import PruningTargetSpace, TargetType
-from nni.compression.pruning.tools import active_sparse_targets_filter, generate_sparsity, norm_metrics
+from nni.compression.pruning.tools import generate_sparsity, norm_metrics
 
 from . import genetics
 from .arguments import PrunerArguments
@@ -18,6 +18,12 @@ Masks = Dict[str, Dict[str, torch.Tensor]]
 def is_active(space: PruningTargetSpace) -> bool:
     """As NNI's ``is_active_target``, which copies all settings deeply each time: too slow for every step of a training."""
     return space._setting.get("sparse_ratio") is not None or space._setting.get("sparse_threshold") is not None
+
+
+def active_targets(spaces: dict) -> Masks:
+    """{module: {target: its tensor}} of what is to lose clusters. NNI's ``active_sparse_targets_filter`` copies the network."""
+    return {module: {name: space.target.detach() for name, space in targets.items() if is_active(space)}
+            for module, targets in spaces.items() if any(map(is_active, targets.values()))}
 
 
 def group_of(space: PruningTargetSpace) -> str | None:
@@ -56,7 +62,7 @@ class Sampler:
     def strengths(self, taylor: Masks) -> Masks:
         """Strength of each cluster: as gathered while training, where it was; elsewhere a norm of the weights."""
         metrics = norm_metrics(p=2 if self._arguments.strength == "l2" else 1, target_spaces=self._spaces,
-                               data=active_sparse_targets_filter(self._spaces))
+                               data=active_targets(self._spaces))
         for module_name, strengths in taylor.items():  # frozen layers have none, and go by magnitude
             metrics[module_name] = {**metrics[module_name], **strengths}
         return metrics

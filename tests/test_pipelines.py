@@ -217,7 +217,8 @@ def test_masks_that_are_lent_train_as_masks_that_are_copied(stressor, monkeypatc
         return masks, model.state_dict()
 
     lent, weights = trained()
-    monkeypatch.setattr(StressedMasks, "put_on", lambda self, masks: self._pruner.update_masks(self._pruner.keep_removed(masks)))
+    monkeypatch.setattr(StressedMasks, "put_on",
+                        lambda self, masks, silence: self._pruner.update_masks(self._pruner.keep_removed(masks)))
     copied, expected = trained()
     assert same_masks(lent, copied) and all(torch.equal(weights[name], expected[name]) for name in expected)
 

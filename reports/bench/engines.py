@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import copy
 import json
+import statistics
 import tempfile
 import time
 from pathlib import Path
@@ -11,34 +12,45 @@ from typing import Callable, Mapping
 import torch
 from torch import Tensor, nn
 
-from nni_stress import cost, networks
+from nni_stress import StressPruner, cost, networks
 from trials.models import alexnet, yolov2
 
-from .measuring import turns
+from .measuring import config, turns
 
 _RESULTS = Path(__file__).parents[1] / "results"
-# {system: (its network, size of its images)}; the offspring is the last survivor of reports/results/<system>.
-_SYSTEMS: dict[str, tuple[Callable[[], nn.Module], int]] = {
-    "yolov2": (lambda: yolov2(10), 416), "alexnet": (lambda: alexnet(10), 224)}
 _BATCHES = (1, 32)
+_SHARES = {"parameters": 1 / 33, "macs": 1 / 16}
 
 
 def engines() -> dict:
-    """Seconds of founder and offspring under each engine, and how much of the ratio of their MACs that amounts to."""
+    """Seconds of founder and offspring under each engine, and how much of the ratio of their MACs that amounts to.
+
+    The offspring is the last survivor of reports/results/<system>; and, of YOLOv2, a network of so many synapses and MACs
+    as `_SHARES` says, cut out of an untrained founder: that it would be as accurate, it does not say.
+    """
     found = {}
-    for name, (make, size) in _SYSTEMS.items():
-        record = _RESULTS / name / "survivor.json"
-        if not record.exists():
-            print(f"engines: {name}: no {record}, so there is no offspring to measure", flush=True)
-            continue
-        founder, architecture = make().eval(), json.loads(record.read_text())["architecture"]
-        offspring = shaped(make(), architecture).eval()
-        image = torch.rand(1, 3, size, size)
-        ideal = cost.macs(founder, image) / cost.macs(offspring, image)
+    for name, make, size, offspring in (("yolov2", yolov2, 416, _survivor), ("yolov2 at 33x", yolov2, 416, _cut),
+                                        ("alexnet", alexnet, 224, _survivor)):
+        founder, image = make(10).eval(), torch.rand(1, 3, size, size)
+        small = offspring(name, make(10).eval()).eval()
+        ideal = cost.macs(founder, image) / cost.macs(small, image)
+        ratios = dict(ideal=round(ideal, 1), synapses=round(cost.synapses(founder) / cost.synapses(small), 1))
         for batch in _BATCHES:
-            found[f"{name}, batch {batch}"] = dict(ideal=round(ideal, 1), synapses=round(
-                cost.synapses(founder) / cost.synapses(offspring), 1), **_measured(founder, offspring, image.expand(batch, -1, -1, -1)))
+            found[f"{name}, batch {batch}"] = dict(**ratios, **_measured(founder, small, image.expand(batch, -1, -1, -1), ideal))
+        found[f"{name}, where"] = dict(eager=_where(founder, small, image), **{
+            "channels last": _where(*(one.to(memory_format=torch.channels_last) for one in (founder, small, image)))})
     return found
+
+
+def _survivor(system: str, network: nn.Module) -> nn.Module:
+    return shaped(network, json.loads((_RESULTS / system / "survivor.json").read_text())["architecture"])
+
+
+def _cut(_, network: nn.Module) -> nn.Module:
+    image = torch.rand(1, 3, 128, 128)
+    pruner = StressPruner(network, config(network), temperature=0.0, budget=_SHARES, example_input=image)
+    pruner.compress()
+    return pruner.synthesize(image)
 
 
 def shaped(network: nn.Module, architecture: Mapping[str, list[int]]) -> nn.Module:
@@ -55,7 +67,7 @@ def shaped(network: nn.Module, architecture: Mapping[str, list[int]]) -> nn.Modu
     return network
 
 
-def _measured(founder: nn.Module, offspring: nn.Module, images: Tensor) -> dict:
+def _measured(founder: nn.Module, offspring: nn.Module, images: Tensor, ideal: float) -> dict:
     found, number = {}, 9 if len(images) == 1 else 3
     for name, engine in ENGINES.items():
         try:
@@ -64,9 +76,38 @@ def _measured(founder: nn.Module, offspring: nn.Module, images: Tensor) -> dict:
             found[name] = " ".join(str(error).split())[:200]
             continue
         compared = turns({one: _timed(run) for one, run in pair.items()}, number)
+        faster = 1 / compared["offspring"]["ratio"]
         found[name] = dict(founder=compared["founder"]["seconds"], offspring=compared["offspring"]["seconds"],
-                           faster=round(1 / compared["offspring"]["ratio"], 2))
+                           faster=round(faster, 2), share_of_ideal=round(faster / ideal, 2))
     return found
+
+
+def _where(founder: nn.Module, offspring: nn.Module, image: Tensor) -> dict:
+    """What of a pass goes to layers that MACs count, and what to those that they do not: norms, activations, pooling."""
+    counted, rest = zip(*(_spent(network, image) for network in (founder, offspring)))
+    return {kind: dict(founder=round(one, 5), offspring=round(other, 5), faster=round(one / other, 2))
+            for kind, (one, other) in (("convolution and linear layers", counted), ("all other layers", rest))}
+
+
+def _spent(network: nn.Module, image: Tensor, passes: int = 9) -> tuple[float, float]:
+    """Median seconds of a pass in convolution and linear layers, and in all other ones."""
+    began, spent = {}, []
+
+    def before(layer, _):
+        began[layer] = time.perf_counter()
+
+    def after(layer, *_):
+        spent[-1][not isinstance(layer, (nn.Conv2d, nn.Linear))] += time.perf_counter() - began[layer]
+
+    leaves = [layer for layer in network.modules() if not list(layer.children())]
+    hooks = [hook for layer in leaves for hook in (layer.register_forward_pre_hook(before), layer.register_forward_hook(after))]
+    with torch.inference_mode():
+        for _ in range(passes + 2):
+            spent.append([0.0, 0.0])
+            network(image)
+    for hook in hooks:
+        hook.remove()
+    return tuple(statistics.median(one) for one in zip(*spent[2:]))
 
 
 def _timed(run: Callable[[], object]) -> Callable[[], float]:

@@ -1,13 +1,16 @@
 """What is measured, and how: networks, variants that take turns, memory at its peak."""
 from __future__ import annotations
 
+import functools
 import gc
+import multiprocessing
 import statistics
 import threading
-import time
+from concurrent.futures import ProcessPoolExecutor
 from typing import Callable, Mapping
 
 import psutil
+import torch
 from torch import nn
 from torchvision import models
 
@@ -18,6 +21,11 @@ NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
     "AlexNet 64": (lambda: alexnet(10), (32, 3, 64, 64)),
     "ResNet-18": (lambda: models.resnet18(num_classes=10), (16, 3, 64, 64)),
     "YOLOv2 128": (lambda: yolov2(10), (8, 3, 128, 128)),
+}
+GROWING: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
+    **{f"YOLOv2, width {width:g}": (functools.partial(yolov2, 10, width), (1, 3, 128, 128)) for width in (0.25, 0.5, 1.0, 1.5)},
+    "ResNet-18": (lambda: models.resnet18(num_classes=10), (1, 3, 64, 64)),
+    "ResNet-34": (lambda: models.resnet34(num_classes=10), (1, 3, 64, 64)),
 }
 PRUNABLE = {"op_types": ["Conv2d", "Linear"]}
 SPARSITY = 0.5
@@ -42,12 +50,30 @@ def turns(variants: Mapping[str, Callable[[], float]], number: int) -> dict[str,
             for name, taken in found.items()}
 
 
-def peak_memory(run: Callable[[], object]) -> int:
-    """By how many bytes the memory of this process grows at most while something runs."""
+def peak_memory(prepare: Callable[..., Callable[[], object]], name: str, *arguments) -> float:
+    """By how many times a network's size the memory of a fresh process grows at most while what is prepared for it runs.
+
+    Parameters
+    ----------
+    prepare
+        A function of a module; from the name of a network and the arguments to the network and what is to run.
+    name, arguments
+        What it is called with.
+    """
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(_peak, prepare, name, *arguments).result()
+
+
+def _peak(prepare, name, *arguments) -> float:
+    torch.set_num_threads(1)
+    prepare("LeNet-5", *arguments)[1]()  # what is imported and allocated once stays out of it
+    network, run = prepare(name, *arguments)
+    size = sum(parameter.numel() * parameter.element_size() for parameter in network.parameters())
+    del network
     process, before, over, peak = psutil.Process(), psutil.Process().memory_info().rss, threading.Event(), [0]
 
     def watch() -> None:
-        while not over.wait(0.005):
+        while not over.wait(0.002):
             peak[0] = max(peak[0], process.memory_info().rss - before)
 
     watcher = threading.Thread(target=watch)
@@ -57,4 +83,4 @@ def peak_memory(run: Callable[[], object]) -> int:
     finally:
         over.set()
         watcher.join()
-    return peak[0]
+    return round(peak[0] / size, 2)

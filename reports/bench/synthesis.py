@@ -2,8 +2,8 @@
 from __future__ import annotations
 
 import contextlib
-import copy
 import importlib.util
+import signal
 import time
 from typing import Callable
 
@@ -11,17 +11,17 @@ import torch
 from nni.compression.pruning import L1NormPruner
 from nni.compression.speedup import ModelSpeedup, mask_conflict, model_speedup
 from torch import nn
-from torchvision import models
 
 from nni_stress import StressPruner, cost
-from trials.models import yolov2
 
-from .measuring import NETWORKS, SPARSITY, config, peak_memory, turns
+from .measuring import GROWING, NETWORKS, SPARSITY, config, peak_memory, turns
+
+_PATIENCE = 120  # seconds that another library may take for what takes us two
 
 
 def synthesis() -> dict:
     """Compression and speedup: by NNI alone, by us, by Torch-Pruning; and how much memory it takes at its peak."""
-    return {name: _synthesis(*NETWORKS[name]) for name in ("ResNet-18", "YOLOv2 128")}
+    return {name: _synthesis(name) for name in ("ResNet-18", "YOLOv2 128")}
 
 
 @contextlib.contextmanager
@@ -38,68 +38,88 @@ def as_nni_has_it():
             setattr(module, name, function)
 
 
-def _synthesis(make: Callable[[], nn.Module], shape: tuple[int, ...]) -> dict:
+@contextlib.contextmanager
+def _at_most(seconds: int):
+    """Raise TimeoutError in what takes longer."""
+    def late(*_):
+        raise TimeoutError(f"not done after {seconds} s")
+
+    before = signal.signal(signal.SIGALRM, late)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def _nnis(network: nn.Module, inputs: torch.Tensor) -> None:
+    pruner = L1NormPruner(network, config(network, sparse_ratio=SPARSITY))
+    _, masks = pruner.compress()
+    pruner.unwrap_model()
+    with as_nni_has_it():
+        ModelSpeedup(network, inputs, masks).speedup_model()
+
+
+def _ours(network: nn.Module, inputs: torch.Tensor) -> None:
+    pruner = StressPruner(network, config(network, sparse_ratio=SPARSITY), temperature=0.0)
+    pruner.compress()
+    pruner.synthesize(inputs)
+
+
+def _ours_of_a_budget(network: nn.Module, inputs: torch.Tensor) -> None:
+    pruner = StressPruner(network, config(network), temperature=0.0, budget={"parameters": SPARSITY}, example_input=inputs)
+    pruner.compress()
+    pruner.synthesize(inputs)
+
+
+def _torch_prunings(network: nn.Module, inputs: torch.Tensor) -> None:
+    import torch_pruning
+
+    last = [module for module in network.modules() if isinstance(module, (nn.Conv2d, nn.Linear))][-1]
+    torch_pruning.pruner.MagnitudePruner(network, inputs, importance=torch_pruning.importance.MagnitudeImportance(p=1),
+                                         pruning_ratio=SPARSITY, ignored_layers=[last]).step()
+
+
+def _prepared(name: str, synthesize: Callable[[nn.Module, torch.Tensor], None]) -> tuple[nn.Module, Callable[[], None]]:
+    make, shape = {**NETWORKS, **GROWING}[name]
     network, inputs = make().eval(), torch.rand(1, *shape[1:])
+    with torch.no_grad():
+        network(inputs)
+    return network, lambda: synthesize(network, inputs)
 
-    def nnis() -> float:
-        mine = copy.deepcopy(network)
+
+def _timed(name: str, synthesize: Callable[[nn.Module, torch.Tensor], None]) -> Callable[[], float]:
+    def timed() -> float:
+        run = _prepared(name, synthesize)[1]
         began = time.perf_counter()
-        pruner = L1NormPruner(mine, config(mine, sparse_ratio=SPARSITY))
-        _, masks = pruner.compress()
-        pruner.unwrap_model()
-        with as_nni_has_it():
-            ModelSpeedup(mine, inputs, masks).speedup_model()
+        run()
         return time.perf_counter() - began
 
-    def ours(**how) -> float:
-        mine = copy.deepcopy(network)
-        began = time.perf_counter()
-        pruner = StressPruner(mine, config(mine, **({} if how else dict(sparse_ratio=SPARSITY))), temperature=0.0, **how)
-        pruner.compress()
-        pruner.synthesize(inputs)
-        return time.perf_counter() - began
+    return timed
 
-    def torch_prunings() -> float:
-        import torch_pruning
 
-        mine = copy.deepcopy(network)
-        last = [module for module in mine.modules() if isinstance(module, (nn.Conv2d, nn.Linear))][-1]
-        began = time.perf_counter()
-        torch_pruning.pruner.MagnitudePruner(mine, inputs, importance=torch_pruning.importance.MagnitudeImportance(p=1),
-                                             pruning_ratio=SPARSITY, ignored_layers=[last]).step()
-        return time.perf_counter() - began
-
-    variants = {"L1NormPruner and ModelSpeedup": nnis, "StressPruner": ours,
-                "StressPruner, shared budget": lambda: ours(budget={"parameters": SPARSITY}, example_input=inputs)}
+def _synthesis(name: str) -> dict:
+    variants = {"L1NormPruner and ModelSpeedup": _nnis, "StressPruner": _ours, "StressPruner, shared budget": _ours_of_a_budget}
+    late = {}
+    memory = {f"{variant}, memory": dict(networks=peak_memory(_prepared, name, run)) for variant, run in variants.items()}
     if importlib.util.find_spec("torch_pruning"):
-        variants["Torch-Pruning"] = torch_prunings
-    peak, size = peak_memory(ours), cost.synapses(network) * 4
-    return {**turns(variants, 3), "memory": dict(peak_megabytes=round(peak / 2 ** 20), networks=round(peak / size, 2))}
+        try:
+            with _at_most(_PATIENCE):
+                _timed(name, _torch_prunings)()
+            variants["Torch-Pruning"] = _torch_prunings
+        except TimeoutError as error:
+            late["Torch-Pruning"] = str(error)
+    return {**turns({variant: _timed(name, run) for variant, run in variants.items()}, 3), **late, **memory}
 
 
 def growth() -> dict:
-    """Synthesis as networks get wider and deeper: seconds and memory for each million of parameters."""
-    found = {}
-    for width in (0.25, 0.5, 1.0, 1.5):
-        found[f"YOLOv2, width {width:g}"] = _growth(lambda: yolov2(10, width), (1, 3, 128, 128))
-    for depth in (18, 34):
-        found[f"ResNet-{depth}"] = _growth(lambda: getattr(models, f"resnet{depth}")(num_classes=10), (1, 3, 64, 64))
-    return found
+    """Synthesis as networks get wider and deeper: seconds for each million of parameters, and memory."""
+    return {name: _growth(name) for name in GROWING}
 
 
-def _growth(make: Callable[[], nn.Module], shape: tuple[int, ...]) -> dict:
-    network, inputs, taken = make().eval(), torch.rand(shape), []
-
-    def run() -> None:
-        mine = copy.deepcopy(network)
-        began = time.perf_counter()
-        pruner = StressPruner(mine, config(mine), temperature=0.0, budget={"parameters": SPARSITY}, example_input=inputs)
-        pruner.compress()
-        pruner.synthesize(inputs)
-        taken.append(time.perf_counter() - began)
-
-    peak = peak_memory(run)
-    run()
-    millions = cost.synapses(network) / 1e6
-    return dict(million_parameters=round(millions, 2), seconds=round(min(taken), 2), seconds_a_million=round(min(taken) / millions, 3),
-                peak_megabytes=round(peak / 2 ** 20), networks=round(peak / (4e6 * millions), 2))
+def _growth(name: str) -> dict:
+    run = _timed(name, _ours_of_a_budget)
+    millions, seconds = cost.synapses(GROWING[name][0]()) / 1e6, min(run() for _ in range(3))
+    return dict(million_parameters=round(millions, 2), seconds=round(seconds, 2), seconds_a_million=round(seconds / millions, 3),
+                networks=peak_memory(_prepared, name, _ours_of_a_budget))
