@@ -54,7 +54,7 @@ def synthesize(ancestor: nn.Module, example_input: Any, masks: dict, optimizer: 
         _cut(ancestor, graph, alive, memory_format, optimizer)
         return ancestor
     with _quiet() as logger:
-        speedup = ModelSpeedup(ancestor, example_input, masks, logger=logger)
+        speedup = ModelSpeedup(ancestor, example_input, copy.deepcopy(masks), logger=logger)  # it changes them
         if optimizer is None:
             return speedup.speedup_model().to(memory_format=memory_format)
         before, carrier = dict(ancestor.named_parameters()), _Carrier(optimizer)

@@ -240,3 +240,22 @@ def test_a_training_that_broke_off_leaves_no_stress_behind():
     left[0] = 100
     _, masks = pruner.compress()
     assert kept(masks, "conv2") == 25 and set(masks["conv2"]["weight"].unique().tolist()) == {0, 1}
+
+
+@pytest.mark.parametrize("stressor", ["nested_silence", "attenuate"])
+def test_a_model_unwrapped_amid_stress_is_what_its_weights_make_of_it(stressor):
+    model, images, felt = network().eval(), torch.rand(4, 1, 28, 28), []
+    before = model(images)
+
+    def draw():
+        if len(felt) == 3:
+            raise KeyboardInterrupt
+        felt.append(model(images))
+        return random_batch()
+
+    pruner = StressPruner(model, config(), plain_evaluator(model, lr=0.0, draw=draw), 9, stressor=stressor, stress_peak=1.0,
+                          stress_onset=0.0, stress_ramp=0.0, temperature=0.3)
+    with pytest.raises(KeyboardInterrupt):
+        pruner.compress()
+    pruner.unwrap_model()
+    assert not torch.allclose(felt[-1], before) and torch.equal(model(images), before)
