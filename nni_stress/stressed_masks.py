@@ -46,11 +46,13 @@ class StressedMasks:
             for target_name, mask in targets.items():
                 self._own.setdefault(spaces[target_name], spaces[target_name].mask)
                 spaces[target_name]._set_wrapper_attr(spaces[target_name]._mask_name, mask)
-            if module_name not in self._layers and _may_bypass(spaces["weight"]._wrapper if "weight" in spaces else None):
-                self._layers[module_name] = _StressedLayer(spaces["weight"]._wrapper)
+            wrapper = self._pruner._module_wrappers[module_name]
+            if module_name not in self._layers and _may_bypass(wrapper):
+                self._layers[module_name] = _StressedLayer(wrapper)
             if module_name in self._layers:
-                whole = not any(module_name == module for module, _ in self._pruner.removing)
-                self._layers[module_name].silenced = whole and module_name in silence
+                every = {name for name, space in wrapper.pruning_target_spaces.items() if space.target is not None}
+                alike = every == set(targets) and not any(module_name == module for module, _ in self._pruner.removing)
+                self._layers[module_name].silenced = alike and module_name in silence
 
     def take_off(self) -> None:
         """Give every wrapper its own mask back, and its layer to NNI."""
@@ -92,14 +94,14 @@ class _StressedLayer:
         return outputs * silent.view(-1, *[1] * (wrapper.weight.dim() - 2))
 
 
-def _may_bypass(wrapper: ModuleWrapper | None) -> bool:
+def _may_bypass(wrapper: ModuleWrapper) -> bool:
     """Whether all that a wrapper does is to multiply the weights and the bias of a layer by masks, alike for each cluster."""
-    if wrapper is None or type(wrapper) is not ModuleWrapper or type(wrapper.module) not in _LAYERS:
+    if type(wrapper) is not ModuleWrapper or type(wrapper.module) not in _LAYERS:
         return False
     spaces = wrapper.pruning_target_spaces
     return (wrapper.module.forward == wrapper.forward and len(wrapper._track_funcs) == 1
             and not (wrapper.quantization_target_spaces or wrapper.distillation_target_spaces or wrapper.fused_modules)
-            and set(spaces) <= {"weight", "bias"} and all(space.apply_method == "mul" for space in spaces.values())
+            and "weight" in spaces and set(spaces) <= {"weight", "bias"} and all(space.apply_method == "mul" for space in spaces.values())
             and _goes_with_weights(spaces.get("bias"), wrapper))
 
 
