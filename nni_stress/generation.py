@@ -5,6 +5,7 @@ import logging
 import math
 import time
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Callable
 
@@ -18,7 +19,8 @@ from .batches import arguments_of
 from .evolution import seed_of
 from .files import read_json, write_json
 from .lineage import FOUNDER, Lineage, Record
-from .recovery import recover
+from .prospects import SLACK
+from .recovery import recover, spare, superseded
 from .screening import Screen
 from .stopwatch import Stopwatch
 from .training import Task, Training, founder_training, stress_evaluator
@@ -126,7 +128,7 @@ def make_offspring(task: Task, parameters: dict, lineage: Lineage) -> Record:
     watch = Stopwatch()
     task = watch.evaluating(task)
     arguments = Arguments.from_mapping(parameters["arguments"])
-    seed = seed_of(parameters["seed"], parameters["uid"])
+    seed, peers = seed_of(parameters["seed"], parameters["uid"]), lineage if parameters.get("early_ending") else None
     with _fatal():
         ancestor, origins = _load(parameters["ancestor"], task, lineage, parameters["origins"])
         other = parameters["other"] and _load(parameters["other"], task, lineage, True)
@@ -138,15 +140,20 @@ def make_offspring(task: Task, parameters: dict, lineage: Lineage) -> Record:
             ancestor, origins = parents.union(founder, task.example_input, one, origins, two, others)
             budget = {resource: min(1.0, share * sum(_used(network, ancestor, task, resource) for network in (one, two)) / 2)
                       for resource, share in budget.items()}
+        forecast = peers and superseded(_expected(ancestor, task, parameters, lineage, budget), peers)
+        if forecast is not None:  # nothing is trained that cannot survive
+            arguments = replace(arguments, stress_epochs=0.0, strength="magnitude", candidates=1)
         pruner = _compressed(ancestor, task, arguments, seed_of(seed, "stress"), budget, watch)
         if origins is None:
             network = pruner.synthesize(task.example_input)
         else:
             network, origins = parents.synthesize(pruner, task.example_input, origins)
     record = _described(network, task, parameters, lineage)
+    if forecast is not None:
+        return _add(spare(record, network, task, forecast), network, task, lineage, watch, origins)
     with watch("recovery"):
         training = Training(network, task, arguments.recovery_epochs, arguments.learning_rate, seed_of(seed, "recovery"))
-        record = recover(record, network, task, training, lineage if parameters.get("early_ending") else None)
+        record = recover(record, network, task, training, peers)
     return _add(record, network, task, lineage, watch, origins)
 
 
@@ -162,6 +169,12 @@ def _used(network: nn.Module, whole: nn.Module, task: Task, resource: str) -> fl
         return latency.ratio(network, whole, arguments_of(task.example_input))
     used = cost.synapses if resource == "parameters" else lambda it: cost.macs(it, task.example_input)
     return used(network) / used(whole)
+
+
+def _expected(ancestor: nn.Module, task: Task, parameters: dict, lineage: Lineage, budget: dict) -> Record:
+    """What an offspring will be at its most efficient, with no view to its latency."""
+    record, share = _described(ancestor, task, {**parameters, "latency": False}, lineage), SLACK * budget[parameters["resource"]]
+    return record._replace(synapses=record.synapses * share, macs=record.macs * share, efficiency=record.efficiency / share)
 
 
 def _described(network: nn.Module, task: Task, parameters: dict, lineage: Lineage) -> Record:

@@ -1,4 +1,4 @@
-"""What may become of an offspring while it recovers, by how others recovered. Pure functions over records; no torch, no NNI."""
+"""What may become of an offspring, by what became of others. Pure functions over records; no torch, no NNI."""
 from __future__ import annotations
 
 from statistics import median
@@ -8,6 +8,7 @@ from .evolution import Rules, select
 from .lineage import FOUNDER, Record
 
 CHECKS = 4  # so many times, evenly spread over the recovery, the validation fidelity is taken; and once before it
+SLACK = 0.95  # an offspring may come out smaller than its environment asks, as clusters are whole, but not by so much
 _ENOUGH = 3  # recoveries to have seen before one may be called hopeless for what it cannot reach
 
 
@@ -36,10 +37,24 @@ def prospect(curve: Sequence[float], others: Sequence[Record], tolerance: float)
     """
     at, now = len(curve) - 1, curve[-1]
     highest = max([now, *(other.validation for other in others)]) + tolerance
-    whole = [other.curve for other in others if len(other.curve) == CHECKS + 1 and other.curve[at] < highest]
+    whole = [other.curve for other in _recovered(others) if other.curve[at] < highest]
     shares = [min(1.0, max(0.0, (one[-1] - one[at]) / (highest - one[at]))) for one in whole]
     quickest = (1 + max(shares)) / 2 if len(shares) >= _ENOUGH else 1.0
     return Prospect(now + (highest - now) * (median(shares) if shares else 0.0), now + (highest - now) * quickest)
+
+
+def usual(offspring: Record, others: Sequence[Record]) -> float:
+    """Validation fidelity to be expected before anything is known of an offspring but its ancestor, which is among the others.
+
+    The ancestor's, changed as in the median of those that were not ended early.
+    """
+    known = {other.uid: other.validation for other in others}
+    changes = [other.validation - known[other.ancestor] for other in _recovered(others) if other.ancestor in known]
+    return known[offspring.ancestor] + (median(changes) if changes else 0.0)
+
+
+def _recovered(others: Sequence[Record]) -> list[Record]:
+    return [other for other in others if len(other.curve) == CHECKS + 1]
 
 
 def hopeless(offspring: Record, best: float, others: Sequence[Record], rules: Rules) -> bool:

@@ -1,5 +1,7 @@
-"""The recovery of an offspring: trained and looked at from time to time, and ended where it cannot survive."""
+"""The recovery of an offspring: trained and looked at from time to time, and ended, or spared, where it cannot survive."""
 from __future__ import annotations
+
+import math
 
 import nni
 from torch import nn
@@ -50,3 +52,32 @@ def _without_hope(record: Record, curve: list[float], lineage: Lineage) -> float
     rules = Rules.of(state)
     likely, best = prospects.prospect(curve, others, rules.tolerance)
     return likely if prospects.hopeless(record, best, others, rules) else None
+
+
+def superseded(expected: Record, lineage: Lineage) -> float | None:
+    """The fidelity to be expected of an offspring that, whatever its fidelity, cannot survive; None where there is hope.
+
+    That is so where one of its generation is faithful already and more efficient than it will be. Where constraints decide,
+    or latency, what it will use is known only once it is there.
+
+    Parameters
+    ----------
+    expected
+        Its record, as efficient as it may become.
+    lineage
+        Of the others.
+    """
+    state, others = lineage.read_state(), lineage.sound_records()
+    if state is None:
+        return None
+    rules = Rules.of(state)
+    if rules.resource == "latency" or rules.constraints or not prospects.hopeless(expected, math.inf, others, rules):
+        return None
+    return prospects.usual(expected, others)
+
+
+def spare(record: Record, network: nn.Module, task: Task, forecast: float) -> Record:
+    """Complete the record of an offspring that is not worth a recovery."""
+    now = task.fidelity(network, "validation")
+    nni.report_intermediate_result(now)
+    return record._replace(untrained=now, validation=now, curve=[now], forecast=forecast)

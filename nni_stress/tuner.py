@@ -57,8 +57,8 @@ class StressTuner(Tuner):
     time_limit
         Seconds that a trial may take; None: any time.
     early_ending
-        End an offspring's recovery once it cannot survive: because a more efficient one of its generation has, or because
-        nothing that recovered before from so far below came back. The network and what it achieved are recorded all the
+        Spare an offspring's training, or end its recovery, once it cannot survive: because a more efficient one of its generation
+        has, or because nothing that recovered before from so far below came back. The network and what it achieved are recorded all the
         same. Where trials run side by side, which of them end early depends on which is first, and so does what the
         search learns; one at a time, the same seed gives the same lineage.
     seed

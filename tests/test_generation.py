@@ -128,21 +128,35 @@ def test_a_recovery_is_looked_at_evenly_and_its_seconds_are_told_apart(task, lin
     assert set(made.seconds) == {"stress", "synthesis", "recovery", "evaluation", "overhead"} and min(made.seconds.values()) > 0
 
 
-def test_an_offspring_that_cannot_survive_ends_early(task, tmp_path):
-    """A rival of its generation that is faithful, and more efficient, is there already."""
-    lineage, arguments = Lineage(tmp_path), {**QUICK, "environmental_factor": 0.5}
-    rules = Rules(generations=3, tolerance=1.0)
-    lineage.update_state(**rules._asdict())
+def contested(task, folder, **rules):
+    """A lineage in which any fidelity will do, with one offspring of a third of the synapses."""
+    lineage = Lineage(folder)
+    lineage.update_state(**Rules(generations=3, tolerance=1.0, **rules)._asdict())
     make_founder(task, parameters(FOUNDER), lineage, None)
-    make_offspring(task, parameters("g001-00", arguments={**arguments, "environmental_factor": 0.3}, early_ending=True), lineage)
-    ended = make_offspring(task, parameters("g001-01", arguments=arguments, early_ending=True), lineage)
+    make_offspring(task, parameters("g001-00", arguments={**QUICK, "environmental_factor": 0.3}, early_ending=True), lineage)
+    return lineage
+
+
+def test_an_offspring_that_cannot_survive_is_not_even_stressed(task, tmp_path):
+    """A rival of its generation that is faithful, and more efficient than it will be, is there already."""
+    lineage, arguments = contested(task, tmp_path), {**QUICK, "environmental_factor": 0.5}
+    spared = make_offspring(task, parameters("g001-01", arguments=arguments, early_ending=True), lineage)
     whole = make_offspring(task, parameters("g001-02", arguments=arguments), lineage)
     other = make_offspring(task, parameters("g001-03", arguments={**arguments, "environmental_factor": 0.2}, early_ending=True), lineage)
-    assert len(lineage.record("g001-00").curve) == len(whole.curve) == len(other.curve) == CHECKS + 1
-    assert ended.curve == [ended.untrained] == [ended.validation] and ended.untrained < ended.forecast <= 1.0 + rules.tolerance
-    assert ended.seconds["recovery"] < 0.5 * whole.seconds["recovery"]
-    founder = lineage.record(FOUNDER)
-    assert [one.uid for one in select(lineage.records()[1:], [founder], founder, rules)] == ["g001-03"]
+    rival, founder = lineage.record("g001-00"), lineage.record(FOUNDER)
+    assert len(rival.curve) == len(whole.curve) == len(other.curve) == CHECKS + 1
+    assert not {"stress", "recovery"} & set(spared.seconds) and spared.curve == [spared.untrained] == [spared.validation]
+    assert spared.forecast == pytest.approx(rival.validation) and spared.efficiency == pytest.approx(whole.efficiency, rel=0.05)
+    assert [one.uid for one in select(lineage.records()[1:], [founder], founder, Rules.of(lineage.read_state()))] == ["g001-03"]
+
+
+def test_where_constraints_decide_it_is_stressed_and_its_recovery_ends_early(task, tmp_path):
+    """What it will use of the other resources is known only once it is there."""
+    lineage, arguments = contested(task, tmp_path, constraints={"macs": 1.0}), {**QUICK, "environmental_factor": 0.5}
+    ended = make_offspring(task, parameters("g001-01", arguments=arguments, early_ending=True), lineage)
+    whole = make_offspring(task, parameters("g001-02", arguments=arguments), lineage)
+    assert ended.seconds["stress"] > 0 and ended.seconds["recovery"] < 0.5 * whole.seconds["recovery"]
+    assert ended.curve == [ended.untrained] == [ended.validation] and ended.untrained < ended.forecast <= 2.0
 
 
 def test_what_is_not_finite_is_lost_with_its_reason(task, lineage):

@@ -5,7 +5,7 @@ import pytest
 
 from nni_stress.evolution import Rules, fitness, select
 from nni_stress.lineage import FOUNDER, Record, uid_of
-from nni_stress.prospects import CHECKS, hopeless, prospect
+from nni_stress.prospects import CHECKS, hopeless, prospect, usual
 
 RULES = Rules(generations=9, tolerance=0.01)
 
@@ -38,6 +38,15 @@ def test_without_others_nothing_is_gained_for_sure_and_all_may_be():
     assert prospect([0.3], two, 0.01).best == pytest.approx(0.91)  # of two recoveries nothing can be learned yet
     early = record(uid_of(1, 3), 0.1, 500, [0.1, 0.1])
     assert prospect([0.3], [*two, early, early], 0.01).best == pytest.approx(0.91)  # nor of those that were ended
+
+
+def test_of_one_that_is_not_there_yet_the_usual_is_expected():
+    """Of the three that recovered, the fidelity fell by 0.03 in the median; who was ended early says nothing."""
+    ancestor = recovered(0, 0.1, 0.5, 0.6, 0.7, 0.89)
+    others = [FIRST, ancestor, recovered(1, 0.1, 0.5, 0.6, 0.7, 0.87), recovered(2, 0.1, 0.5, 0.6, 0.7, 0.5),
+              record(uid_of(1, 3), 0.1, 500, [0.1])]
+    assert usual(record(uid_of(2, 0), float("nan"), 250, ancestor=ancestor.uid), others) == pytest.approx(0.86)
+    assert usual(record(uid_of(1, 0), float("nan"), 500), [FIRST]) == pytest.approx(0.90)
 
 
 def test_none_that_could_be_chosen_is_hopeless():

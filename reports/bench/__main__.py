@@ -16,8 +16,8 @@ import torch
 from nni_stress.files import read_json, write_json
 
 from ..environment import environment
-from .engines import engines
-from .evolutions import ending, overhead
+from .engines import engines, thirty_three
+from .evolutions import SEEDS, ending, overhead
 from .masking import masking
 from .records import records
 from .steps import steps
@@ -25,13 +25,14 @@ from .synthesis import growth, synthesis
 
 RESULT = Path(__file__).parents[1] / "results" / "bench.json"
 PARTS = {"steps": steps, "gpu": functools.partial(steps, "cuda"), "synthesis": synthesis, "overhead": overhead,
-         "masking": masking, "engines": engines, "growth": growth, "records": records, "ending": ending}
+         "masking": masking, "engines": engines, "thirty-three": thirty_three, "growth": growth, "records": records, "ending": ending}
 
 
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="*", metavar="part", help=f"{', '.join(PARTS)}; default: all")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS, help="of `ending`, ten minutes each; those on record stay")
     options = parser.parse_args(arguments)
     unknown = [part for part in options.parts if part not in PARTS]
     if unknown:
@@ -42,7 +43,7 @@ def main(arguments: list[str] | None = None) -> None:
     if "gpu" in options.parts and not gpu:
         parser.error("part 'gpu' needs a GPU that PyTorch can use, but there is none")
     for part in options.parts or [part for part in PARTS if part != "gpu" or gpu]:
-        found[part] = PARTS[part]()
+        found[part] = {**found.get(part, {}), **ending(options.seeds)} if part == "ending" else PARTS[part]()
         found.setdefault("environments", {})[part] = {
             **environment(), "threads": str(options.threads), **({"gpu": torch.cuda.get_device_name()} if part == "gpu" else {})}
         write_json(RESULT, found)

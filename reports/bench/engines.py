@@ -23,34 +23,44 @@ _SHARES = {"parameters": 1 / 33, "macs": 1 / 16}
 
 
 def engines() -> dict:
-    """Seconds of founder and offspring under each engine, and how much of the ratio of their MACs that amounts to.
+    """Seconds of founder and last survivor under each engine, and how much of the ratio of their MACs that amounts to."""
+    return {f"{name}, batch {batch}": _compared(make(10).eval(), _survivor(name, make(10)), size, batch)
+            for name, make, size in (("yolov2", yolov2, 416), ("alexnet", alexnet, 224)) for batch in _BATCHES}
 
-    The offspring is the last survivor of reports/results/<system>; and, of YOLOv2, a network of so many synapses and MACs
-    as `_SHARES` says, cut out of an untrained founder: that it would be as accurate, it does not say.
+
+def thirty_three() -> dict:
+    """The same of a YOLOv2 of so many synapses and MACs as `_SHARES` says, and where a pass spends its time.
+
+    It is cut out of an untrained founder: that it would be as accurate, it does not say.
     """
-    found = {}
-    for name, make, size, offspring in (("yolov2", yolov2, 416, _survivor), ("yolov2 at 33x", yolov2, 416, _cut),
-                                        ("alexnet", alexnet, 224, _survivor)):
-        founder, image = make(10).eval(), torch.rand(1, 3, size, size)
-        small = offspring(name, make(10).eval()).eval()
-        ideal = cost.macs(founder, image) / cost.macs(small, image)
-        ratios = dict(ideal=round(ideal, 1), synapses=round(cost.synapses(founder) / cost.synapses(small), 1))
-        for batch in _BATCHES:
-            found[f"{name}, batch {batch}"] = dict(**ratios, **_measured(founder, small, image.expand(batch, -1, -1, -1), ideal))
-        found[f"{name}, where"] = dict(eager=_where(founder, small, image), **{
-            "channels last": _where(*(one.to(memory_format=torch.channels_last) for one in (founder, small, image)))})
+    founder, survivor, small = yolov2(10).eval(), _survivor("yolov2", yolov2(10)), _cut(yolov2(10))
+    image = torch.rand(1, 3, 416, 416)
+    found = {"yolov2 at 33x, batch 1": _compared(founder, small, 416, 1)}
+    for form, memory_format in (("", torch.contiguous_format), (", channels last", torch.channels_last)):
+        for one in (founder, survivor, small):
+            one.to(memory_format=memory_format)
+        images = image.contiguous(memory_format=memory_format)
+        found[f"survivor, layers{form}"] = _where(founder, survivor, images)
+        found[f"at 33x, layers{form}"] = _where(founder, small, images)
     return found
 
 
+def _compared(founder: nn.Module, small: nn.Module, size: int, batch: int) -> dict:
+    image = torch.rand(1, 3, size, size)
+    ideal = cost.macs(founder, image) / cost.macs(small, image)
+    return dict(ideal=round(ideal, 1), synapses=round(cost.synapses(founder) / cost.synapses(small), 1),
+                **_measured(founder, small, image.expand(batch, -1, -1, -1), ideal))
+
+
 def _survivor(system: str, network: nn.Module) -> nn.Module:
-    return shaped(network, json.loads((_RESULTS / system / "survivor.json").read_text())["architecture"])
+    return shaped(network, json.loads((_RESULTS / system / "survivor.json").read_text())["architecture"]).eval()
 
 
-def _cut(_, network: nn.Module) -> nn.Module:
+def _cut(network: nn.Module) -> nn.Module:
     image = torch.rand(1, 3, 128, 128)
     pruner = StressPruner(network, config(network), temperature=0.0, budget=_SHARES, example_input=image)
     pruner.compress()
-    return pruner.synthesize(image)
+    return pruner.synthesize(image).eval()
 
 
 def shaped(network: nn.Module, architecture: Mapping[str, list[int]]) -> nn.Module:
