@@ -57,7 +57,7 @@ def ending(seeds: Sequence[int] = SEEDS) -> dict:
     """Evolutions with and without early ending, of several seeds: training seconds, and the frontiers they come to."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        _evolved(folder / "founder", _PORTS[0], population_size=1, generations=1, seed=0)
+        _evolved(folder / "founder", _PORTS[0], _BRIEF, population_size=1, generations=1, seed=0)
         ports = list(_PORTS)
 
         def run(seed: int, early: bool) -> tuple[float, float, float]:
