@@ -26,9 +26,9 @@ class StressedMasks:
 
     def __init__(self, pruner):
         self._pruner, self._own = pruner, {}  # {target space: the mask that was there}
-        self._layers: dict[str, _StressedLayer] = {}
+        self._layers: dict[str, _StressedLayer | None] = {}  # None: its wrapper does more
 
-    def put_on(self, masks: Masks, silence: Collection[str] = ()) -> None:
+    def put_on(self, masks: Masks, silence: Collection[str]) -> None:
         """Train with these from here on, less what earlier generations removed.
 
         Parameters
@@ -46,19 +46,25 @@ class StressedMasks:
             for target_name, mask in targets.items():
                 self._own.setdefault(spaces[target_name], spaces[target_name].mask)
                 spaces[target_name]._set_wrapper_attr(spaces[target_name]._mask_name, mask)
-            wrapper = self._pruner._module_wrappers[module_name]
-            if module_name not in self._layers and _may_bypass(wrapper):
-                self._layers[module_name] = _StressedLayer(wrapper)
-            if module_name in self._layers:
-                every = {name for name, space in wrapper.pruning_target_spaces.items() if space.target is not None}
-                alike = every == set(targets) and not any(module_name == module for module, _ in self._pruner.removing)
-                self._layers[module_name].silenced = alike and module_name in silence
+            if module_name not in self._layers:
+                self._layers[module_name] = self._stressed_layer(module_name)
+            layer = self._layers[module_name]
+            if layer is not None:
+                layer.silenced = module_name in silence and layer.whole == set(targets)
+
+    def _stressed_layer(self, module_name: str) -> _StressedLayer | None:
+        wrapper = self._pruner._module_wrappers[module_name]
+        if not _may_bypass(wrapper):
+            return None
+        removed = any(module_name == module for module, _ in self._pruner.removing)
+        whole = {name for name, space in wrapper.pruning_target_spaces.items() if space.target is not None}
+        return _StressedLayer(wrapper, None if removed else whole)
 
     def take_off(self) -> None:
         """Give every wrapper its own mask back, and its layer to NNI."""
         for space, mask in self._own.items():
             space._set_wrapper_attr(space._mask_name, mask)
-        for layer in self._layers.values():
+        for layer in filter(None, self._layers.values()):
             layer.leave()
         self._own, self._layers = {}, {}
 
@@ -68,10 +74,17 @@ class _StressedLayer:
 
     NNI multiplies every weight by its mask at each pass, and every gradient again. For a layer with more weights than
     outputs, silencing the outputs of a cluster instead of its weights spares that.
+
+    Parameters
+    ----------
+    wrapper
+        The layer's.
+    whole
+        The targets that are masked where a whole cluster is; None if earlier generations removed some of them.
     """
 
-    def __init__(self, wrapper: ModuleWrapper):
-        self._wrapper, self.silenced, self._outputs = wrapper, False, 0
+    def __init__(self, wrapper: ModuleWrapper, whole: set[str] | None):
+        self._wrapper, self.whole, self.silenced, self._outputs = wrapper, whole, False, 0
         wrapper.module.forward = self.forward
 
     def leave(self) -> None:
