@@ -199,7 +199,7 @@ def far_enough(environmental_factor: float, ancestors: Sequence[Record], founder
     """The environmental factor, or the larger one that leads right to the target efficiency."""
     if rules.target_efficiency is None or any(excess(ancestor, founder, rules) for ancestor in ancestors):
         return environmental_factor
-    uses = _mean_used(ancestors, founder, rules.resource)
+    uses = mean_used(ancestors, founder, rules.resource)
     return min(1.0, max(environmental_factor, 1 / (rules.target_efficiency * uses)))
 
 
@@ -211,11 +211,12 @@ def constrained(environmental_factor: float, ancestors: Sequence[Record], founde
     """
     if rules.resource == "latency":
         return {}
-    return {resource: min(1.0, max(environmental_factor, allowed / _mean_used(ancestors, founder, resource)))
+    return {resource: min(1.0, max(environmental_factor, allowed / mean_used(ancestors, founder, resource)))
             for resource, allowed in sorted(rules.constraints.items()) if resource not in (rules.resource, "latency")}
 
 
-def _mean_used(ancestors: Sequence[Record], founder: Record, resource: str) -> float:
+def mean_used(ancestors: Sequence[Record], founder: Record, resource: str) -> float:
+    """Share of the founder's resource that an offspring's ancestors use, their mean."""
     return sum(used(ancestor, founder, resource) for ancestor in ancestors) / len(ancestors)
 
 

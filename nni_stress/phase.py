@@ -181,23 +181,24 @@ class StressPhase:
 
     @staticmethod
     def _expand(space, factor):
-        if space._scaler is not None:
-            factor = space._scaler.expand(factor, space.shape, keepdim=True, full_expand=False)
-        return factor.to(space.mask.dtype).expand(space.shape)
+        """A factor of each cluster as one of each synapse; where clusters are no blocks, without memory for the synapses."""
+        shape = space.shape
+        if space._scaler is not None and any(one not in (1, all_) for one, all_ in zip(factor.shape, shape)):
+            factor = space._scaler.expand(factor, shape, keepdim=True, full_expand=False)
+        return factor.to(space.mask.dtype).expand(shape)
 
     def _spread_to_aligned(self, factors) -> None:
         """What a cluster's weights feel, its bias and all else that is aligned to them feels, too."""
-        for module, target, space in self._sampler.targets():
+        for module, target, space in self._sampler.targets() if factors else ():
             align = space._setting.get("align")
             if not align or space.type is not TargetType.PARAMETER or space.target is None:
                 continue
-            source = factors.get(align["module_name"] or module, {}).get(align["target_name"])
-            if source is not None:
-                kept = {dimension % source.dim() for dimension in align["dims"]}
-                others = [d for d in range(source.dim()) if d not in kept]
-                for dimension in (d for d in others if source.stride(d) == 0):  # a factor is most often one for a cluster
-                    source = source.narrow(dimension, 0, 1)
-                felt = source.amax(others) if others else source
-                if space._scaler is not None:  # as in NNI's rules: a layer may be aligned to one of another shape
+            felt = factors.get(align["module_name"] or module, {}).get(align["target_name"])
+            if felt is not None:
+                kept = {dimension % felt.dim() for dimension in align["dims"]}
+                for dimension in sorted(set(range(felt.dim())) - kept, reverse=True):
+                    alike = felt.stride(dimension) == 0  # a factor is most often one for a cluster
+                    felt = felt.select(dimension, 0) if alike else felt.amax(dimension)
+                if space._scaler is not None and list(felt.shape) != space.shape:  # as in NNI's rules
                     felt = space._scaler.expand(felt, space.shape)
                 factors.setdefault(module, {})[target] = felt.to(space.mask.dtype).expand(space.shape)

@@ -2,9 +2,9 @@
 from __future__ import annotations
 
 from statistics import median
-from typing import NamedTuple, Sequence
+from typing import Mapping, NamedTuple, Sequence
 
-from .evolution import Rules, select
+from .evolution import Rules, mean_used, select
 from .lineage import FOUNDER, Record
 
 CHECKS = 4  # so many times, evenly spread over the recovery, the validation fidelity is taken; and once before it
@@ -78,3 +78,22 @@ def hopeless(offspring: Record, best: float, others: Sequence[Record], rules: Ru
         return False
     perfect = offspring._replace(validation=best)
     return perfect not in select([perfect, *rivals], [known[uid] for uid in ancestors], known[FOUNDER], rules)
+
+
+def smallest_first(offspring: Sequence[dict], known: Mapping[str, Record], rules: Rules) -> list[dict]:
+    """The order in which offspring should train: once one is faithful, those after it hardly can survive.
+
+    Parameters
+    ----------
+    offspring
+        Parameters of a generation's trials.
+    known
+        Records of their ancestors and of the founder, by name.
+    rules
+        The rules of the evolution.
+    """
+    def uses(parameters: dict) -> float:
+        ancestors = [known[uid] for uid in (parameters["ancestor"], parameters["other"]) if uid is not None]
+        return parameters["arguments"]["environmental_factor"] * mean_used(ancestors, known[FOUNDER], rules.resource)
+
+    return sorted(offspring, key=uses)

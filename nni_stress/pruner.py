@@ -195,6 +195,14 @@ class StressPruner(Pruner):
 
     # NNI's interface
 
+    def wrap_model(self):
+        """As NNI does. What it leaves in place of a wrapped parameter takes no memory of its own until either changes."""
+        super().wrap_model()
+        for wrapper in self._module_wrappers.values():
+            for name, space in wrapper.pruning_target_spaces.items():
+                if isinstance(space.target, torch.nn.Parameter):
+                    setattr(wrapper.module, name, _copied_on_write(space.target.detach()))
+
     def _single_compress(self, max_steps: int | None, max_epochs: int | None):
         if self.evaluator is not None:
             self._fusion_compress(max_steps, max_epochs)
@@ -290,6 +298,11 @@ class StressPruner(Pruner):
 def _parameters(model: torch.nn.Module) -> Dict[str, torch.nn.Parameter]:
     """Parameters by the names they have without NNI's wrappers, which hold copies of their own."""
     return {name.replace("_nni_wrapper.", ""): parameter for name, parameter in model.named_parameters()}
+
+
+def _copied_on_write(tensor: torch.Tensor) -> torch.Tensor:
+    """A copy that shares the tensor's memory until either is written to, where PyTorch has such."""
+    return tensor._lazy_clone() if hasattr(tensor, "_lazy_clone") and tensor.device.type in ("cpu", "cuda") else tensor.clone()
 
 
 @contextmanager

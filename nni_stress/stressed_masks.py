@@ -44,8 +44,10 @@ class StressedMasks:
         for module_name, targets in masks.items():
             spaces = self._pruner._target_spaces[module_name]
             for target_name, mask in targets.items():
-                self._own.setdefault(spaces[target_name], spaces[target_name].mask)
-                spaces[target_name]._set_wrapper_attr(spaces[target_name]._mask_name, mask)
+                space = spaces[target_name]
+                if space not in self._own:
+                    self._own[space] = space.mask
+                space._set_wrapper_attr(space._mask_name, mask)
             if module_name not in self._layers:
                 self._layers[module_name] = self._stressed_layer(module_name)
             layer = self._layers[module_name]
@@ -85,6 +87,7 @@ class _StressedLayer:
 
     def __init__(self, wrapper: ModuleWrapper, whole: set[str] | None):
         self._wrapper, self.whole, self.silenced, self._outputs = wrapper, whole, False, 0
+        self._targets = [name for name, space in wrapper.pruning_target_spaces.items() if space.target is not None]
         wrapper.module.forward = self.forward
 
     def leave(self) -> None:
@@ -95,10 +98,9 @@ class _StressedLayer:
         wrapper, silent = self._wrapper, None
         if self.silenced and self._outputs < wrapper.weight.numel():
             silent = _of_clusters(wrapper.weight_mask)
-        for name, space in wrapper.pruning_target_spaces.items():
-            target = space.target
-            if target is not None:  # a view is no parameter of the layer's own, which would be trained twice
-                setattr(wrapper.module, name, target * space.mask if silent is None else target.view_as(target))
+        for name in self._targets:  # a view is no parameter of the layer's own, which would be trained twice
+            target = getattr(wrapper, name)
+            setattr(wrapper.module, name, target.view_as(target) if silent is not None else target * getattr(wrapper, f"{name}_mask"))
         outputs = wrapper.module_forward(*args, **kwargs)
         self._outputs = outputs.numel()
         if silent is None:

@@ -9,7 +9,7 @@ from typing import Any, Mapping
 
 from nni.tuner import Tuner
 
-from . import evolution, tuner_arguments
+from . import evolution, prospects, tuner_arguments
 from .arguments import Arguments
 from .barrier import Barrier, guarded
 from .files import refuse_code
@@ -58,8 +58,8 @@ class StressTuner(Tuner):
         Seconds that a trial may take; None: any time.
     early_ending
         Spare an offspring's training, or end its recovery, once it cannot survive: because a more efficient one of its generation
-        has, or because nothing that recovered before from so far below came back. The network and what it achieved are recorded all the
-        same. Where trials run side by side, which of them end early depends on which is first, and so does what the
+        has, or because nothing that recovered before from so far below came back. Of a generation, the smallest train first. The
+        network and what it achieved are recorded all the same. Where trials run side by side, which of them end early depends on which is first, and so does what the
         search learns; one at a time, the same seed gives the same lineage.
     seed
         Seed of the whole evolution; the same seed gives the same survivors.
@@ -128,7 +128,7 @@ class StressTuner(Tuner):
             self._pardon(number, counted if found["closed"] is None else once, found["closed"] is not None)
             records = {uid: self._lineage.sound(uid) for uid in counted}
             if any(record is None and not self._lineage.failure(uid) for uid, record in records.items()):
-                return list(counted.values())
+                return self._in_order(list(counted.values()))
             for uid in once:
                 if records[uid] is None:
                     raise RuntimeError(f"{uid} was lost after it was recorded, and when it was made again: "
@@ -138,6 +138,14 @@ class StressTuner(Tuner):
                 kept = [uid for uid, record in records.items() if record is not None]
                 self._lineage.write_generation(number, {**found, "closed": list(counted), "kept": kept})
             ended = None
+
+    def _in_order(self, offspring: list[dict]) -> list[dict]:
+        if not self._early_ending or not self._generations:
+            return offspring
+        return prospects.smallest_first(offspring, self._known(), self._rules)
+
+    def _known(self) -> dict[str, Record]:
+        return {record.uid: record for generation in self._generations for record in generation}
 
     def _ancestors_are_sound(self, offspring) -> bool:
         uids = {uid for parameters in offspring for uid in (parameters["ancestor"], parameters["other"]) if uid is not None}
@@ -167,7 +175,7 @@ class StressTuner(Tuner):
 
     def _suggest(self, number: int, plan: evolution.Plan) -> dict:
         seed = evolution.seed_of(self._seed, number, "search")
-        known = {record.uid: record for generation in self._generations for record in generation}
+        known = self._known()
         lessons = [Lesson(json.loads(suggestion), fitness) for suggestion, fitness in self._lessons]
         suggestions, offspring = self._search.suggestions(self._space, lessons, self._population_size, seed), []
         for slot, suggestion in enumerate(suggestions):
@@ -196,7 +204,7 @@ class StressTuner(Tuner):
             failures = {failure["reason"] for failure in map(self._lineage.failure, records) if failure}
             what = "the founder was lost" if number == 0 else f"generation {number} lost all its offspring"
             raise RuntimeError(f"{what}: {'; '.join(sorted(failures))}")
-        known = {record.uid: record for generation in self._generations for record in generation}
+        known = self._known()
         for parameters, suggestion in zip(found["offspring"], found["suggestions"]):
             record = records.get(parameters["uid"])
             if number and record is not None:

@@ -272,6 +272,24 @@ def test_times_may_be_steps_or_epochs():
     assert peak_reached_at(stress_onset=2, stress_ramp=2, stress_unit="epochs", steps_per_epoch=5) == (11, 20)
 
 
+def test_what_stands_in_for_a_wrapped_parameter_is_a_copy_as_nnis_is():
+    """It shares the parameter's memory, but a change of one is none of the other."""
+    def averaged(kind):
+        model = network()
+        pruner = kind(model, config())
+        average = torch.optim.swa_utils.AveragedModel(model, use_buffers=True)
+        with torch.no_grad():
+            for step in range(3):
+                model.conv1._nni_wrapper.weight.add_(1)
+                model.fc1.bias.mul_(2)
+                average.update_parameters(model)
+        pruner.unwrap_model()
+        return {**{f"average {name}": value for name, value in average.state_dict().items()}, **model.state_dict()}
+
+    ours, theirs = averaged(StressPruner), averaged(L1NormPruner)
+    assert ours.keys() == theirs.keys() and all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
 @pytest.mark.parametrize("ratio", [0.0, 0.5, 0.9])
 def test_synapses_alone_and_within_clusters_meet_their_exact_share(ratio):
     model = network()

@@ -1,5 +1,6 @@
 """StressTuner over a simulated manager: the invariants of an evolution, whatever NNI's runtime does to it."""
 import random
+import statistics
 
 import pytest
 
@@ -221,6 +222,27 @@ def test_two_parents_are_two_survivors(tmp_path):
     assert all(r.other is None for r in records if r.generation == 1)
     later = [r for r in records if r.generation > 1]
     assert all(r.other is not None and r.other != r.ancestor for r in later)
+
+
+@pytest.mark.parametrize("parents", [1, 2])
+def test_where_trials_may_end_early_the_smallest_train_first(tmp_path, parents):
+    """The lineage is the same; only the order is another."""
+    order, records = {}, {}
+    for early in (False, True):
+        manager = SimulatedManager(make(tmp_path / str(early), parents=parents, early_ending=early), concurrency=1)
+        manager.run()
+        records[early] = {record.uid: record for record in survivors(manager.tuner)}
+        order[early] = [uid for uid in manager.trained if records[early][uid].generation > 1]
+    assert records[True] == records[False] and len(order[True]) == 16
+    assert order[False] == sorted(order[False]) and order[True] != order[False]
+
+    def asked(record):
+        return record.arguments["environmental_factor"] * statistics.mean(
+            1 / records[True][uid].efficiency for uid in (record.ancestor, record.other) if uid)
+
+    for generation in range(2, 6):
+        sizes = [asked(records[True][uid]) for uid in order[True] if records[True][uid].generation == generation]
+        assert len(sizes) == 4 and sizes == sorted(sizes)
 
 
 @pytest.mark.parametrize("changes, words", [
