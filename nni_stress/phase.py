@@ -199,6 +199,6 @@ class StressPhase:
                 for dimension in sorted(set(range(felt.dim())) - kept, reverse=True):
                     alike = felt.stride(dimension) == 0  # a factor is most often one for a cluster
                     felt = felt.select(dimension, 0) if alike else felt.amax(dimension)
-                if space._scaler is not None and list(felt.shape) != space.shape:  # as in NNI's rules
+                if space._scaler is not None and list(felt.shape) != space.shape:  # as NNI's rules align shapes
                     felt = space._scaler.expand(felt, space.shape)
                 factors.setdefault(module, {})[target] = felt.to(space.mask.dtype).expand(space.shape)

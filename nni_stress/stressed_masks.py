@@ -58,9 +58,7 @@ class StressedMasks:
         wrapper = self._pruner._module_wrappers[module_name]
         if not _may_bypass(wrapper):
             return None
-        removed = any(module_name == module for module, _ in self._pruner.removing)
-        whole = {name for name, space in wrapper.pruning_target_spaces.items() if space.target is not None}
-        return _StressedLayer(wrapper, None if removed else whole)
+        return _StressedLayer(wrapper, any(module_name == module for module, _ in self._pruner.removing))
 
     def take_off(self) -> None:
         """Give every wrapper its own mask back, and its layer to NNI."""
@@ -81,13 +79,14 @@ class _StressedLayer:
     ----------
     wrapper
         The layer's.
-    whole
-        The targets that are masked where a whole cluster is; None if earlier generations removed some of them.
+    removing
+        Whether earlier generations removed some of it.
     """
 
-    def __init__(self, wrapper: ModuleWrapper, whole: set[str] | None):
-        self._wrapper, self.whole, self.silenced, self._outputs = wrapper, whole, False, 0
-        self._targets = [name for name, space in wrapper.pruning_target_spaces.items() if space.target is not None]
+    def __init__(self, wrapper: ModuleWrapper, removing: bool):
+        self._wrapper, self.silenced, self._outputs = wrapper, False, 0
+        self._spaces = {name: space for name, space in wrapper.pruning_target_spaces.items() if space.target is not None}
+        self.whole = None if removing else set(self._spaces)  # the targets that are masked where a whole cluster is
         wrapper.module.forward = self.forward
 
     def leave(self) -> None:
@@ -98,9 +97,9 @@ class _StressedLayer:
         wrapper, silent = self._wrapper, None
         if self.silenced and self._outputs < wrapper.weight.numel():
             silent = _of_clusters(wrapper.weight_mask)
-        for name in self._targets:  # a view is no parameter of the layer's own, which would be trained twice
-            target = getattr(wrapper, name)
-            setattr(wrapper.module, name, target.view_as(target) if silent is not None else target * getattr(wrapper, f"{name}_mask"))
+        for name, space in self._spaces.items():  # a view is no parameter of the layer's own, which would be trained twice
+            target = space.target
+            setattr(wrapper.module, name, target * space.mask if silent is None else target.view_as(target))
         outputs = wrapper.module_forward(*args, **kwargs)
         self._outputs = outputs.numel()
         if silent is None:

@@ -73,9 +73,8 @@ def _graph_of(ancestor: nn.Module, example_input: Any) -> ClusterGraph | None:
 
 def _cut(ancestor: nn.Module, graph: ClusterGraph, alive: set, memory_format, optimizer) -> None:
     state = optimizer.state if optimizer else {}
-    before, small = {}, {}
-    if optimizer is not None:  # else each old parameter may go as soon as the new one is there
-        before = dict(ancestor.named_parameters())
+    before = dict(ancestor.named_parameters()) if optimizer else {}  # without, each may go once the new one is there
+    small = {}
 
     def carry(old, new, cut) -> None:
         remembered = state.get(old, {})

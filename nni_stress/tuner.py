@@ -59,8 +59,8 @@ class StressTuner(Tuner):
     early_ending
         Spare an offspring's training, or end its recovery, once it cannot survive: because a more efficient one of its generation
         has, or because nothing that recovered before from so far below came back. Of a generation, the smallest train first. The
-        network and what it achieved are recorded all the same. Where trials run side by side, which of them end early depends on which is first, and so does what the
-        search learns; one at a time, the same seed gives the same lineage.
+        network and what it achieved are recorded all the same. Where trials run side by side, which of them end early depends on
+        which is first, and so does what the search learns; one at a time, the same seed gives the same lineage.
     seed
         Seed of the whole evolution; the same seed gives the same survivors.
     search
