@@ -25,30 +25,35 @@ from .synthesis import growth, synthesis
 
 RESULT = Path(__file__).parents[1] / "results" / "bench.json"
 PARTS = {"steps": steps, "gpu": functools.partial(steps, "cuda"), "synthesis": synthesis, "overhead": overhead,
-         "masking": masking, "engines": engines, "thirty-three": thirty_three, "growth": growth, "records": records, "ending": ending}
+         "masking": masking, "engines": engines, "thirty-three": thirty_three, "growth": growth, "records": records}
+BY_SEED = {"ending": ending, "ending-random": functools.partial(ending, "Random")}
+ALL = [*PARTS, *BY_SEED]
 
 
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("parts", nargs="*", metavar="part", help=f"{', '.join(PARTS)}; default: all")
+    parser.add_argument("parts", nargs="*", metavar="part", help=f"{', '.join(ALL)}; default: all")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS, help="of `ending`, ten minutes each; those on record stay")
+    parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS,
+                        help=f"of {' and '.join(BY_SEED)}, ten minutes each; those on record stay")
     options = parser.parse_args(arguments)
-    unknown = [part for part in options.parts if part not in PARTS]
+    unknown = [part for part in options.parts if part not in ALL]
     if unknown:
-        parser.error(f"parts are {', '.join(PARTS)}, but got {unknown[0]!r}")
+        parser.error(f"parts are {', '.join(ALL)}, but got {unknown[0]!r}")
     torch.set_num_threads(options.threads)
     found = read_json(RESULT) if RESULT.exists() else {}
     gpu = torch.cuda.is_available()
     if "gpu" in options.parts and not gpu:
         parser.error("part 'gpu' needs a GPU that PyTorch can use, but there is none")
-    for part in options.parts or [part for part in PARTS if part != "gpu" or gpu]:
-        found[part] = {**found.get(part, {}), **ending(options.seeds)} if part == "ending" else PARTS[part]()
-        found.setdefault("environments", {})[part] = {
-            **environment(), "threads": str(options.threads), **({"gpu": torch.cuda.get_device_name()} if part == "gpu" else {})}
-        write_json(RESULT, found)
-        for name, figures in found[part].items():
-            print(f"{part}: {name}: {figures}", flush=True)
+    for part in options.parts or [part for part in ALL if part != "gpu" or gpu]:
+        known = found.get(part, {}) if part in BY_SEED else {}
+        for figures in BY_SEED[part](options.seeds) if part in BY_SEED else [PARTS[part]()]:
+            found[part] = known = {**known, **figures}
+            found.setdefault("environments", {})[part] = {
+                **environment(), "threads": str(options.threads), **({"gpu": torch.cuda.get_device_name()} if part == "gpu" else {})}
+            write_json(RESULT, found)
+            for name, measured in figures.items():
+                print(f"{part}: {name}: {measured}", flush=True)
 
 
 if __name__ == "__main__":

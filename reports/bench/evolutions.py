@@ -5,7 +5,7 @@ import statistics
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Sequence
+from typing import Iterator, Sequence
 
 import yaml
 
@@ -15,8 +15,9 @@ from reports.significance import hypervolume
 
 _ROOT = Path(__file__).parents[2]
 SEEDS = (1, 2, 3, 4, 5)
+KINDS = "to the end", "ended early"
 _PORTS = (8131, 8132)
-_BRIEF = {"recovery_epochs": {"_type": "choice", "_value": [2, 3]}}
+BRIEF = {"recovery_epochs": {"_type": "choice", "_value": [2, 3]}}
 
 
 def _evolved(folder: Path, port: int, space: dict | None = None, **arguments) -> Lineage:
@@ -53,34 +54,32 @@ def overhead() -> dict:
         share=round(statistics.median(part / sum(one.values()) for part, one in zip(spent, trials)), 3))}
 
 
-def ending(seeds: Sequence[int] = SEEDS) -> dict:
-    """Evolutions with and without early ending, of several seeds: training seconds, and the frontiers they come to."""
+def ending(search: str = "TPE", seeds: Sequence[int] = SEEDS) -> Iterator[dict]:
+    """Evolutions with and without early ending: training seconds, and the frontiers they come to; seed by seed.
+
+    What differs at the end is what the search learned of those that were ended, which never trained. `Random` learns nothing.
+    """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        _evolved(folder / "founder", _PORTS[0], _BRIEF, population_size=1, generations=1, seed=0)
-        ports = list(_PORTS)
+        _evolved(folder / "founder", _PORTS[0], BRIEF, population_size=1, generations=1, seed=0)
 
-        def run(seed: int, early: bool) -> tuple[float, float, float]:
-            port = ports.pop()
-            try:
-                lineage = _evolved(folder / f"{seed}-{early}", port, _BRIEF, population_size=4, generations=4, seed=seed,
-                                   early_ending=early)
-            finally:
-                ports.append(port)
-            return _summary(lineage)
+        def run(seed: int, kind: str, port: int) -> dict:
+            lineage = _evolved(folder / f"{seed} {kind}", port, BRIEF, population_size=4, generations=4, seed=seed, search=search,
+                               early_ending=kind == KINDS[1])
+            return summary(lineage)
 
         with ThreadPoolExecutor(len(_PORTS)) as pool:  # the two that are compared run side by side
-            found = {seed: [pool.submit(run, seed, early) for early in (False, True)] for seed in seeds}
-            found = {seed: [one.result() for one in pair] for seed, pair in found.items()}
-    return {f"seed {seed}": {kind: dict(zip(("training_seconds", "efficiency", "hypervolume"), map(lambda x: round(x, 4), one)))
-                             for kind, one in zip(("to the end", "ended early"), pair)} for seed, pair in found.items()}
+            for seed in seeds:
+                pair = {kind: pool.submit(run, seed, kind, port) for kind, port in zip(KINDS, _PORTS)}
+                yield {f"seed {seed}": {kind: one.result() for kind, one in pair.items()}}
 
 
-def _summary(lineage: Lineage) -> tuple[float, float, float]:
-    """Seconds of training, efficiency of the last survivor, hypervolume of the frontier on validation data."""
+def summary(lineage: Lineage) -> dict:
+    """Seconds of training; efficiency of the last survivor; hypervolume of the frontier on validation data; the survivors."""
     records, rules = lineage.records(), evolution.Rules.of(lineage.read_state())
-    last = evolution.line(evolution.by_generation(records), rules)[-1]
+    line, founder = evolution.line(evolution.by_generation(records), rules), records[0].validation
     seconds = sum(_training(record) for record in records if record.uid != FOUNDER)
-    founder = records[0].validation
-    return seconds, last.efficiency, hypervolume([(record.efficiency, record.validation) for record in records], founder,
-                                                 founder - 5 * rules.tolerance, 100)
+    places = [(record.efficiency, record.validation) for record in records]
+    return dict(training_seconds=round(seconds, 1), efficiency=round(line[-1].efficiency, 4),
+                hypervolume=round(hypervolume(places, founder, founder - 5 * rules.tolerance, 100), 4),
+                survivors={record.uid: [record.synapses, record.validation] for record in line})
