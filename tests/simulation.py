@@ -113,17 +113,22 @@ class SimulatedManager:
             if self._happens(0.02):
                 return "USER_CANCELED"
             self.trained.append(uid)
-            founder = lineage.record(FOUNDER)
-            ancestor = lineage.record(parameters["ancestor"]) if founder else None
-            fidelity, synapses = achieved(parameters, ancestor)
-            lineage.add(Record(uid, parameters["generation"], parameters["ancestor"], parameters["arguments"], fidelity,
-                               fidelity, synapses, 10 * synapses, founder.synapses / synapses if founder else 1.0, None,
-                               {"layer": [synapses]}, {}, parameters["other"]),
-                        lambda path: path.write_bytes(uid.encode()))
+            fidelity = self.offspring(parameters, lineage)
             if not self._happens(0.2):  # metrics come late, or not at all
                 self.tuner.receive_trial_result(7, "", {"default": fidelity, "uid": uid})
             return "SUCCEEDED"
         return "SUCCEEDED"
+
+    def offspring(self, parameters, lineage):
+        """Make the offspring, or the founder, and record it; returns its fidelity."""
+        founder, uid = lineage.record(FOUNDER), parameters["uid"]
+        ancestor = lineage.record(parameters["ancestor"]) if founder else None
+        fidelity, synapses = achieved(parameters, ancestor)
+        lineage.add(Record(uid, parameters["generation"], parameters["ancestor"], parameters["arguments"], fidelity,
+                           fidelity, synapses, 10 * synapses, founder.synapses / synapses if founder else 1.0, None,
+                           {"layer": [synapses]}, {}, parameters["other"]),
+                    lambda path: path.write_bytes(uid.encode()))
+        return fidelity
 
 
 def survivors(tuner):

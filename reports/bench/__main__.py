@@ -1,6 +1,6 @@
 """What speed costs and brings: ratios taken side by side in one run, on this machine.
 
-    make bench                                  # all of it, for some two hours; writes reports/results/bench.json
+    make bench                                  # all of it, for some four hours; writes reports/results/bench.json
     python -m reports.bench synthesis growth    # parts of it
 
 What is compared takes turns, and the median of the turns' ratios counts: whatever else the machine does slows all alike.
@@ -35,7 +35,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("parts", nargs="*", metavar="part", help=f"{', '.join(ALL)}; default: all")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS,
-                        help=f"of {' and '.join(BY_SEED)}, ten minutes each; those on record stay")
+                        help=f"of {' and '.join(BY_SEED)}, a quarter of an hour each; those on record stay")
     options = parser.parse_args(arguments)
     unknown = [part for part in options.parts if part not in ALL]
     if unknown:
