@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 import yaml
 
-from nni_stress import StressTuner, evolution
+from nni_stress import StressTuner
 from nni_stress.files import read_json, write_json
 from nni_stress.generation import make_founder, make_offspring
 from nni_stress.lineage import FOUNDER, Lineage
