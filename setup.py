@@ -24,7 +24,7 @@ setup(
     long_description_content_type="text/markdown",
     python_requires=">=3.10,<3.14",
     packages=find_packages(include=["nni_stress*", "trials*", "reports*"]),
-    package_data={"nni_stress": ["loopback.js", "nnictl.pth", "page.css", "templates/*"]},
+    package_data={"nni_stress": ["loopback.js", "nnictl.pth", "visualization/page.css", "cli/templates/*"]},
     cmdclass={"build_py": BuildWithHook},
     install_requires=[
         "nni>=3.0,<4",

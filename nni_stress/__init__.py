@@ -1,26 +1,26 @@
 """Stress-induced evolutionary synthesis of deep networks for Microsoft NNI.
 
-Importing this package mends NNI 3.0 on today's PyTorch (see :mod:`nni_stress.repairs`). It imports neither torch nor
+Importing this package mends NNI 3.0 on today's PyTorch (see :mod:`nni_stress.nni_compat.patches`). It imports neither torch nor
 NNI's compression until a name that needs them is asked for, so that the tuner starts in time.
 """
 import importlib
 
-from . import repairs
+from .nni_compat import patches
 
-repairs.install()
+patches.install()
 
 _HOMES = {
-    "StressPruner": "pruner",
-    "StressTuner": "tuner",
-    "Arguments": "arguments",
-    "PrunerArguments": "arguments",
-    "Screen": "screening",
-    "Task": "training",
-    "FusedAdam": "training",
-    "run_trial": "generation",
-    "save": "networks",
-    "load": "networks",
-    "export_onnx": "networks",
+    "StressPruner": "pruning.pruner",
+    "StressTuner": "evolution.tuner",
+    "Arguments": "hparams",
+    "PrunerArguments": "hparams",
+    "Screen": "pruning.screening",
+    "Task": "trial.task",
+    "FusedAdam": "trial.task",
+    "run_trial": "trial.run",
+    "save": "graph.serialization",
+    "load": "graph.serialization",
+    "export_onnx": "graph.onnx",
 }
 __all__ = sorted(_HOMES)
 

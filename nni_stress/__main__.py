@@ -28,23 +28,23 @@ def unregister(commands) -> None:
 
 @command
 def init(commands) -> None:
-    from . import starting_files
+    from .cli import init
 
-    _add(commands, "init", "write a stress.yml, a search space and a trial to start from", starting_files)
+    _add(commands, "init", "write a stress.yml, a search space and a trial to start from", init)
 
 
 @command
 def status(commands) -> None:
-    from . import status
+    from .cli import status
 
     _add(commands, "status", "a lineage as it stands, in the terminal and as a page", status)
 
 
 @command
 def export(commands) -> None:
-    from . import exporting
+    from .cli import export
 
-    _add(commands, "export", "write the network of an offspring, with its record and an ONNX file", exporting)
+    _add(commands, "export", "write the network of an offspring, with its record and an ONNX file", export)
 
 
 def _add(commands, name: str, help: str, module) -> None:
@@ -54,7 +54,7 @@ def _add(commands, name: str, help: str, module) -> None:
 
 
 def _registration():
-    from . import registration
+    from .experiment import registration
 
     return registration
 

@@ -29,7 +29,7 @@ def _known() -> list[str]:
 
 
 def contest(words: list[str]) -> Path:
-    from nni_stress.launch import LaunchError
+    from nni_stress.experiment.launch import LaunchError
 
     from .contest import begin
     from .running import run_contest

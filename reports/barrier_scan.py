@@ -11,7 +11,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from nni_stress.lineage import Lineage, Record, uid_of
+from nni_stress.lineage.store import Lineage, Record, uid_of
 
 
 def simulate(lineage: Lineage, population: int, recorded: float) -> list[str]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 import math
 from typing import Mapping, NamedTuple, Sequence
 
-from nni_stress.markup import Element, tag
-from nni_stress.scatter import log_ticks, ticks
+from nni_stress.visualization.markup import Element, tag
+from nni_stress.visualization.scatter import log_ticks, ticks
 
 _WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 900, 430, 66, 210, 14, 46
 _LETTER = 7.6  # width of a letter of a name, at most on average

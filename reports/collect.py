@@ -5,7 +5,7 @@ import math
 from pathlib import Path
 from typing import Any, Mapping, NamedTuple
 
-from nni_stress.files import read_json
+from nni_stress.utils.atomic_files import read_json
 
 from .contest import ABLATIONS, Cell, Contest, cell_path, is_number, read_contest, read_record
 

@@ -16,7 +16,7 @@ from typing import Any, Iterator, Mapping, NamedTuple
 
 import yaml
 
-from nni_stress.files import read_json, refuse_code, write_atomically, write_json
+from nni_stress.utils.atomic_files import read_json, refuse_code, write_atomically, write_json
 
 BUILTIN = ("RandomPruner", "LevelPruner", "L1NormPruner", "L2NormPruner", "FPGMPruner", "TaylorPruner", "SlimPruner",
            "MovementPruner", "LinearPruner", "AGPPruner")

@@ -7,10 +7,10 @@ from pathlib import Path
 import nni
 from nni.tuner import Tuner
 
-from nni_stress.evolution import seed_of
-from nni_stress.listening import refuse_exposed_manager
-from nni_stress.manager import refuse, say
-from nni_stress.search import Lesson, Search
+from nni_stress.utils.seeding import seed_of
+from nni_stress.nni_runtime.loopback import refuse_exposed_manager
+from nni_stress.nni_runtime.manager import refuse, say
+from nni_stress.evolution.search import Lesson, Search
 
 from .contest import ABLATIONS, Cell, Contest, cell_path, pruner_of, read_cell, read_contest, write_cell
 

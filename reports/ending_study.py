@@ -19,9 +19,9 @@ import torch
 import yaml
 
 from nni_stress import StressTuner
-from nni_stress.files import read_json, write_json
-from nni_stress.generation import make_founder, make_offspring
-from nni_stress.lineage import FOUNDER, Lineage
+from nni_stress.utils.atomic_files import read_json, write_json
+from nni_stress.trial.offspring import make_founder, make_offspring
+from nni_stress.lineage.store import FOUNDER, Lineage
 from reports.bench.evolutions import BRIEF, KINDS, summary
 from reports.environment import environment
 from reports.significance import difference

@@ -4,8 +4,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple, Sequence
 
-from nni_stress.evolution import by_generation
-from nni_stress.lineage import Record
+from nni_stress.evolution.selection import by_generation
+from nni_stress.lineage.store import Record
 
 
 class FrontierFacts(NamedTuple):

@@ -9,10 +9,10 @@ import shutil
 import sys
 from pathlib import Path
 
-from nni_stress import evolution
-from nni_stress.files import write_atomically, write_json
-from nni_stress.lineage import Lineage
-from nni_stress.render import generations_table
+from nni_stress.evolution import selection
+from nni_stress.utils.atomic_files import write_atomically, write_json
+from nni_stress.lineage.store import Lineage
+from nni_stress.visualization.text import generations_table
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -31,7 +31,7 @@ def keep(run: Path, folder: Path, founder: Path | None = None) -> None:
     if not (run / "summary.json").exists():
         raise FileNotFoundError(f"{run} must be the folder of a run of `make demo` that ended: it has no summary.json")
     records, state = lineage.records(), lineage.read_state()
-    survivors = evolution.line(evolution.by_generation(records), evolution.Rules.of(state))
+    survivors = selection.line(selection.by_generation(records), selection.Rules.of(state))
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("summary.json", "frontier.png"):
         shutil.copyfile(run / name, folder / name)

@@ -9,8 +9,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Sequence
 
-from nni_stress.files import write_atomically
-from nni_stress.markup import Element, document, tag
+from nni_stress.utils.atomic_files import write_atomically
+from nni_stress.visualization.markup import Element, document, tag
 
 from .charts import Line, Mark, bars_chart, legend, lines_chart
 from .collect import Outcome, Results

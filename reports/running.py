@@ -12,11 +12,12 @@ from typing import Callable
 
 import torch
 
-from nni_stress import cost, latency, launch, networks
-from nni_stress.batches import arguments_of
-from nni_stress.exporting import load_task
-from nni_stress.files import write_json
-from nni_stress.lineage import FOUNDER, Lineage
+from nni_stress.graph import cost, latency, serialization
+from nni_stress.experiment import launch
+from nni_stress.utils.batches import arguments_of
+from nni_stress.trial.task import load_task
+from nni_stress.utils.atomic_files import write_json
+from nni_stress.lineage.store import FOUNDER, Lineage
 from trials import pruners
 from trials.founders import train_founder
 
@@ -71,7 +72,7 @@ def _founder(contest: Contest, folder: Path, file: Path | None) -> Path:
     file = (file or folder / "founder.safetensors").resolve()
     task = load_task(contest.task, contest.task_arguments)
     torch.set_num_threads(contest.concurrency * contest.threads)
-    network = train_founder(task, file) if not file.exists() else networks.load(file, task.network)
+    network = train_founder(task, file) if not file.exists() else serialization.load(file, task.network)
     write_json(folder / "founder.json", dict(
         synapses=cost.synapses(network), macs=cost.macs(network, task.example_input), architecture=cost.architecture(network),
         validation=task.fidelity(network, "validation"), test=task.fidelity(network, "test"), epochs=task.founder_epochs))
@@ -129,10 +130,10 @@ def _evolve(contest: Contest, cell: Cell, folder: Path, founder: Path, port: int
             population_size=contest.trials // generations, generations=generations, target_efficiency=cell.budget,
             tolerance=contest.evolution["tolerance"], seed=cell.seed, folder=str(lineage.folder), **arguments))), work, port, look)
     task = load_task(contest.task, contest.task_arguments)
-    whole, inputs = networks.load(founder, task.network), arguments_of(task.example_input)
+    whole, inputs = serialization.load(founder, task.network), arguments_of(task.example_input)
 
     def share_of_latency(uid: str) -> float:
-        return latency.ratio(networks.load(lineage.network_path(uid), task.network), whole, inputs, 0.2)
+        return latency.ratio(serialization.load(lineage.network_path(uid), task.network), whole, inputs, 0.2)
 
     trials = [dict(trial=number, uid=record.uid, ancestor=record.ancestor, knobs=record.arguments, validation=record.validation,
                    test=record.test, untrained=record.untrained, synapses=record.synapses, macs=record.macs,

@@ -8,7 +8,7 @@ from typing import NamedTuple, Sequence
 import numpy as np
 from scipy import stats
 
-from nni_stress.evolution import unbeaten
+from nni_stress.evolution.selection import unbeaten
 
 LEVEL = 0.02       # a difference is claimed where its corrected p is below this
 _RESAMPLES = 9999

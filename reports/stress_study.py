@@ -20,13 +20,14 @@ import numpy as np
 import torch
 from scipy import stats
 
-from nni_stress import StressPruner, cost, networks
-from nni_stress.arguments import Arguments
-from nni_stress.clusters import ClusterGraph
-from nni_stress.files import read_json, write_json
-from nni_stress.evolution import seed_of
-from nni_stress.generation import stress_and_synthesize
-from nni_stress.training import stress_evaluator, train
+from nni_stress import StressPruner
+from nni_stress.graph import cost, serialization
+from nni_stress.hparams import Arguments
+from nni_stress.graph.cluster_graph import ClusterGraph
+from nni_stress.utils.atomic_files import read_json, write_json
+from nni_stress.utils.seeding import seed_of
+from nni_stress.trial.offspring import stress_and_synthesize
+from nni_stress.trial.training import stress_evaluator, train
 from trials.founders import train_founder
 from trials.lenet5 import make_task
 
@@ -58,7 +59,7 @@ CELLS = [*((140, 8e-3, variant) for variant in VARIANTS), *((44, 8e-3, variant) 
 def run_cell(efficiency: int, learning_rate: float, variant: str, seed: int, founder: Path) -> dict:
     """Evolve one cell and return its record."""
     task = make_task(*TASK)
-    network = networks.load(founder, task.network)
+    network = serialization.load(founder, task.network)
     started, full = time.perf_counter(), cost.synapses(network)
     stressed, recovery = BRIEF if variant.endswith("brief") else EVEN
     if VARIANTS[variant] is None:
@@ -75,7 +76,7 @@ def run_cell(efficiency: int, learning_rate: float, variant: str, seed: int, fou
     train(network, task, recovery, learning_rate, seed_of(seed, "recovery"))
     return dict(variant=variant, efficiency=efficiency, learning_rate=learning_rate, seed=seed, synapses=cost.synapses(network),
                 architecture=cost.architecture(network), synthesized=synthesized, recovered=task.fidelity(network, "test"),
-                founder=task.fidelity(networks.load(founder, task.network), "test"),
+                founder=task.fidelity(serialization.load(founder, task.network), "test"),
                 seconds=round(time.perf_counter() - started, 1))
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 
 from nni_stress import StressTuner
-from nni_stress.files import write_json
+from nni_stress.utils.atomic_files import write_json
 from tests.simulation import SimulatedManager
 
 RESULT = Path(__file__).parent / "results" / "tuner_cost.json"

@@ -8,9 +8,9 @@ import time
 
 import nni
 
-from nni_stress.evolution import seed_of
-from nni_stress.lineage import FOUNDER, Record
-from nni_stress.receiving import receive
+from nni_stress.utils.seeding import seed_of
+from nni_stress.lineage.store import FOUNDER, Record
+from nni_stress.trial.claim import receive
 
 
 def achieved(parameters: dict, ancestor: Record | None) -> tuple[float, int]:

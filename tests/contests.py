@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from nni_stress.files import write_json
+from nni_stress.utils.atomic_files import write_json
 from reports.contest import EVOLUTION, Cell, read_contest, write_cell
 
 FOUNDER = dict(synapses=100_000, macs=1_000_000, validation=0.92, test=0.915, epochs=8, architecture={

@@ -4,10 +4,10 @@ import signal
 
 import nni
 
-from nni_stress import generation
+from nni_stress.trial import offspring
 from trials import lenet5
 
-make_offspring = generation.make_offspring
+make_offspring = offspring.make_offspring
 
 
 def fail_or_make(task, parameters, lineage):
@@ -21,5 +21,5 @@ def fail_or_make(task, parameters, lineage):
 if __name__ == "__main__":
     if nni.get_sequence_id() == 3:  # dies before it has asked for its parameters, which the next trial then gets
         os._exit(3)
-    generation.make_offspring = fail_or_make
+    offspring.make_offspring = fail_or_make
     lenet5.main()

@@ -25,8 +25,8 @@ from pathlib import Path
 import psutil
 import requests
 
-from nni_stress import launch
-from nni_stress.lineage import Lineage
+from nni_stress.experiment import launch
+from nni_stress.lineage.store import Lineage
 from tests.faulty_trial import AFTER, BEFORE
 from tests.simulation import SPACE
 from tests.test_tuner import consistent

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import nni
 
-from nni_stress import receiving
+from nni_stress.trial import claim
 from tests import cheap_trial
 
 BEFORE, AFTER = ("dies before asking",), ("raises", "is killed", "runs out of memory", "loses itself in NaN", "hangs",
@@ -33,7 +33,7 @@ def main() -> None:
     folder, seconds = Path(sys.argv[1]), sys.argv[2]
     if befallen(folder, BEFORE):
         os._exit(3)
-    receive = receiving.receive
+    receive = claim.receive
 
     def receive_and_suffer():
         parameters, lineage = receive()

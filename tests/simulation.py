@@ -4,9 +4,9 @@ What is simulated is NNI's runtime: one first-in-first-out queue of parameters, 
 lineage and the trial's acceptance of parameters are the real ones; the real manager runs in test_experiment and in the
 fault campaign.
 """
-from nni_stress.lineage import FOUNDER, Record
-from nni_stress.manager import Job
-from nni_stress.receiving import accept
+from nni_stress.lineage.store import FOUNDER, Record
+from nni_stress.nni_runtime.manager import Job
+from nni_stress.trial.claim import accept
 from tests.cheap_trial import achieved
 
 SPACE = {"environmental_factor": {"_type": "uniform", "_value": [0.3, 0.7]},

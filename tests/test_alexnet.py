@@ -7,10 +7,10 @@ import pytest
 import torch
 import yaml
 
-from nni_stress import cost, networks
-from nni_stress.generation import make_founder, make_offspring
-from nni_stress.launch import check_config
-from nni_stress.lineage import FOUNDER, Lineage
+from nni_stress.graph import cost, serialization
+from nni_stress.trial.offspring import make_founder, make_offspring
+from nni_stress.experiment.launch import check_config
+from nni_stress.lineage.store import FOUNDER, Lineage
 from tests.folders import write_idx
 from trials.alexnet import make_task
 from trials.founders import train_founder
@@ -46,7 +46,7 @@ def test_a_founder_of_its_own_step_has_small_offspring(tmp_path):
     made = make_offspring(task, trial("g001-00", environmental_factor=0.025, stress_epochs=0.25, recovery_epochs=0.25,
                                       candidates=3, learning_rate=1e-4), lineage)
     assert 38 < made.efficiency < 42 and made.macs < founder.macs
-    offspring = networks.load(lineage.network_path("g001-00"), task.network)
+    offspring = serialization.load(lineage.network_path("g001-00"), task.network)
     assert offspring(torch.zeros(2, 3, 224, 224)).shape == (2, 10)
 
 

@@ -1,7 +1,7 @@
 import pytest
 
-from nni_stress.arguments import Arguments
-from nni_stress.search_space import check_search_space, flat
+from nni_stress.hparams import Arguments
+from nni_stress.evolution.search_space import check_search_space, flat
 
 
 def test_defaults_hold_and_suggestions_override_them():

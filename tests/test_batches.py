@@ -4,8 +4,12 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from nni_stress import Arguments, Task, batches, cost, evolution, generation
-from nni_stress.training import train
+from nni_stress.utils.seeding import seed_of
+from nni_stress import Arguments, Task
+from nni_stress.utils import batches
+from nni_stress.graph import cost
+from nni_stress.trial import offspring
+from nni_stress.trial.training import train
 
 
 class TwoEyes(nn.Module):
@@ -55,7 +59,7 @@ def test_a_network_of_two_inputs_and_a_list_of_targets_evolves(inputs_as, resour
     assert task.fidelity(network, "validation") > untrained
     before = {"parameters": cost.synapses(network), "macs": cost.macs(network, task.example_input)}
     arguments = Arguments(candidates=6, stress_epochs=2, environmental_factor=0.6)
-    small = generation.stress_and_synthesize(network, task, arguments, evolution.seed_of(1), resource)
+    small = offspring.stress_and_synthesize(network, task, arguments, seed_of(1), resource)
     train(small, task, 2, 1e-2, seed=0)
     after = {"parameters": cost.synapses(small), "macs": cost.macs(small, task.example_input)}
     assert 0 < after[resource] <= 0.6 * before[resource]

@@ -6,9 +6,10 @@ import torch
 import torchvision.models
 from nni.compression.speedup import ModelSpeedup
 
-from nni_stress import StressPruner, cost
-from nni_stress.screening import Screen
-from nni_stress.training import train
+from nni_stress import StressPruner
+from nni_stress.graph import cost
+from nni_stress.pruning.screening import Screen
+from nni_stress.trial.training import train
 from tests.test_clusters import Concatenated, Gated, Grouped, Passthrough, Residual
 from tests.test_pruner import evaluator
 from trials.lenet5 import make_task

@@ -7,8 +7,8 @@ from nni.compression.speedup import ModelSpeedup
 from torch import nn
 from torch.nn import functional
 
-from nni_stress import cost
-from nni_stress.clusters import ClusterGraph
+from nni_stress.graph import cost
+from nni_stress.graph.cluster_graph import ClusterGraph
 from trials.models import lenet5
 
 

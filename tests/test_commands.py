@@ -9,8 +9,8 @@ import time
 import psutil
 import pytest
 
-from nni_stress.configuration import check_command
-from nni_stress.errors import LaunchError
+from nni_stress.experiment.validation import check_command
+from nni_stress.exceptions import LaunchError
 
 SLEEP = f"{shlex.quote(sys.executable)} -c 'import time; time.sleep(60)'"
 

@@ -12,9 +12,10 @@ import torch
 import yaml
 from torch import nn
 
-from nni_stress import Task, cost
-from nni_stress.search_space import check_search_space
-from nni_stress.training import train
+from nni_stress import Task
+from nni_stress.graph import cost
+from nni_stress.evolution.search_space import check_search_space
+from nni_stress.trial.training import train
 from reports.collect import collect
 from reports.compare import compare
 from reports.contest import ABLATIONS, BUILTIN, Cell, begin, cell_path, read_cell, read_contest, space_of

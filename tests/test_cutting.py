@@ -9,9 +9,9 @@ from nni.compression.pruning import L1NormPruner, LevelPruner
 from nni.compression.speedup import ModelSpeedup
 from torch import nn
 
-from nni_stress import cutting
-from nni_stress.clusters import ClusterGraph
-from nni_stress.synthesis import synthesize
+from nni_stress.graph import slicing
+from nni_stress.graph.cluster_graph import ClusterGraph
+from nni_stress.graph.synthesis import synthesize
 from tests import test_clusters
 from trials.models import yolov2
 
@@ -50,9 +50,9 @@ def forbid(*_, **__):
 def test_a_cluster_that_one_of_its_layers_keeps_stays_in_all():
     network, images = test_clusters.Residual().eval(), torch.rand(2, 3, 16, 16)
     graph = ClusterGraph(network, images)
-    everything = cutting.survivors(graph, {})
-    assert cutting.survivors(graph, masks_of(network, stem=[1])) == everything, "the shortcut needs it"
-    assert len(everything - cutting.survivors(graph, masks_of(network, stem=[1, 2], two=[2, 3]))) == 1
+    everything = slicing.survivors(graph, {})
+    assert slicing.survivors(graph, masks_of(network, stem=[1])) == everything, "the shortcut needs it"
+    assert len(everything - slicing.survivors(graph, masks_of(network, stem=[1, 2], two=[2, 3]))) == 1
 
 
 @pytest.mark.parametrize("together", [True, False], ids=["together", "each for itself"])
@@ -64,7 +64,7 @@ def test_the_cut_network_is_modelspeedups(name, together, monkeypatch):
     wanted = ModelSpeedup(copy.deepcopy(network), images, copy.deepcopy(masks), logger=logging.getLogger("quiet")).speedup_model()
     wanted.eval()
     before = sum(parameter.numel() for parameter in network.parameters())
-    monkeypatch.setattr("nni_stress.synthesis.ModelSpeedup", forbid)
+    monkeypatch.setattr("nni_stress.graph.synthesis.ModelSpeedup", forbid)
     found = synthesize(network, images, masks)
     assert sum(parameter.numel() for parameter in found.parameters()) < 0.7 * before
     assert found.state_dict().keys() == wanted.state_dict().keys()
@@ -86,7 +86,7 @@ def test_masks_that_ask_for_anything_else_are_left_to_modelspeedup():
     graph = ClusterGraph(network, images)
 
     def understood(masks):
-        return cutting.survivors(graph, masks) is not None
+        return slicing.survivors(graph, masks) is not None
 
     assert understood({}) and understood(masks_of(network, one=[3, 4], stem=[1], two=[1]))
     assert not understood(masks_of(network, one=list(range(24)))), "a layer would die"
@@ -104,8 +104,8 @@ def test_masks_that_ask_for_anything_else_are_left_to_modelspeedup():
 def test_blocks_of_a_grouped_convolution_stay_as_large_as_each_other():
     network, images = test_clusters.Grouped().eval(), torch.rand(2, 3, 16, 16)
     graph = ClusterGraph(network, images)
-    assert cutting.survivors(graph, masks_of(network, two=[0, 8, 16, 24])) is not None
-    assert cutting.survivors(graph, masks_of(network, two=[0, 1, 2, 3])) is None
+    assert slicing.survivors(graph, masks_of(network, two=[0, 8, 16, 24])) is not None
+    assert slicing.survivors(graph, masks_of(network, two=[0, 1, 2, 3])) is None
 
 
 class Tied(nn.Module):

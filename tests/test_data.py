@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from nni_stress import cost
+from nni_stress.graph import cost
 from tests.folders import write_idx
 from trials.data import Batches, accuracy, load_images
 from trials.models import lenet5

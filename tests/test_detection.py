@@ -2,10 +2,11 @@
 import pytest
 import torch
 
-from nni_stress import Task, cost
-from nni_stress.arguments import Arguments
-from nni_stress.generation import stress_and_synthesize
-from nni_stress.training import train
+from nni_stress import Task
+from nni_stress.graph import cost
+from nni_stress.hparams import Arguments
+from nni_stress.trial.offspring import stress_and_synthesize
+from nni_stress.trial.training import train
 from trials.detection import (ClippedAdam, YOLOv2Loss, detect_all, find_anchors, mean_average_precision, pad_targets,
                               precision)
 from trials.models import yolov2

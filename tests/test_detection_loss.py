@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torchvision.ops import box_iou
 
-from nni_stress.screening import Screen
+from nni_stress.pruning.screening import Screen
 from trials.detection import YOLOv2Loss, pad_targets
 from trials.detection.targets import assign
 

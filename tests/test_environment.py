@@ -3,7 +3,7 @@ import itertools
 import pytest
 import torch
 
-from nni_stress.environment import share
+from nni_stress.pruning.functional.allocation import share
 
 
 def chain(sizes, kernel=9, inputs=3, outputs=10):

@@ -2,8 +2,8 @@ import math
 
 import pytest
 
-from nni_stress import evolution
-from nni_stress.lineage import Record, uid_of
+from nni_stress.evolution import selection
+from nni_stress.lineage.store import Record, uid_of
 
 
 def record(generation, slot=0, validation=0.9, synapses=1000, ancestor="g000-00", macs=5000, latency=None):
@@ -12,11 +12,11 @@ def record(generation, slot=0, validation=0.9, synapses=1000, ancestor="g000-00"
 
 
 FOUNDER = record(0)
-RULES = evolution.Rules(generations=5, tolerance=0.02, patience=1)
+RULES = selection.Rules(generations=5, tolerance=0.02, patience=1)
 
 
 def select(*generation, rules=RULES, ancestors=(FOUNDER,)):
-    return [r.uid for r in evolution.select(generation, ancestors, FOUNDER, rules)]
+    return [r.uid for r in selection.select(generation, ancestors, FOUNDER, rules)]
 
 
 def test_the_most_efficient_faithful_offspring_survives():
@@ -29,7 +29,7 @@ def test_several_survive_the_best_first():
 
 
 def test_an_offspring_exactly_at_the_tolerance_is_faithful():
-    assert evolution.faithful(record(1, validation=0.9 - 0.02), FOUNDER, 0.02)
+    assert selection.faithful(record(1, validation=0.9 - 0.02), FOUNDER, 0.02)
 
 
 def test_an_offspring_no_smaller_than_its_ancestor_does_not_survive():
@@ -48,28 +48,28 @@ def test_a_generation_that_does_not_get_beyond_its_best_ancestor_is_weak():
 def test_a_weak_generation_goes_back_to_the_last_good_ancestors_and_patience_ends():
     good, weak = record(1, 0, 0.9, 500), record(2, 0, 0.5, 100, "g001-00")
     generations = [[FOUNDER], [good], [weak]]
-    assert evolution.plan(generations, RULES) == evolution.Plan(["g001-00"], 1, None)
-    end = evolution.plan([*generations, [record(3, 0, 0.5, 300, "g001-00")]], RULES)
+    assert selection.plan(generations, RULES) == selection.Plan(["g001-00"], 1, None)
+    end = selection.plan([*generations, [record(3, 0, 0.5, 300, "g001-00")]], RULES)
     assert end.ancestors == ["g001-00"] and "no gentler environment" in end.end
 
 
 def test_a_good_generation_restores_patience():
     generations = [[FOUNDER], [record(1, 0, 0.5, 400)], [record(2, 0, 0.9, 500)]]
-    assert evolution.plan(generations, RULES) == evolution.Plan(["g002-00"], 0, None)
+    assert selection.plan(generations, RULES) == selection.Plan(["g002-00"], 0, None)
 
 
 def test_it_ends_at_the_target_or_the_last_generation():
     generations = [[FOUNDER], [record(1, 0, 0.9, 100)]]
-    assert "target efficiency reached: 10.0x" == evolution.plan(generations, RULES._replace(target_efficiency=8)).end
-    assert evolution.plan(generations, RULES._replace(target_efficiency=11)).end is None
-    assert "all 1 generations" in evolution.plan(generations, RULES._replace(generations=1)).end
+    assert "target efficiency reached: 10.0x" == selection.plan(generations, RULES._replace(target_efficiency=8)).end
+    assert selection.plan(generations, RULES._replace(target_efficiency=11)).end is None
+    assert "all 1 generations" in selection.plan(generations, RULES._replace(generations=1)).end
 
 
 def test_beyond_the_target_efficiency_only_fidelity_counts():
     rules = RULES._replace(target_efficiency=8)
     ones = [record(1, 0, 0.89, 50), record(1, 1, 0.9, 120), record(1, 2, 0.895, 130), record(1, 3, 0.95, 200)]
     assert select(*ones, rules=rules) == ["g001-01"]
-    fitness = [evolution.fitness(one, FOUNDER, FOUNDER, rules) for one in ones]
+    fitness = [selection.fitness(one, FOUNDER, FOUNDER, rules) for one in ones]
     assert fitness[1] == pytest.approx(math.log(8)) and fitness[0] < fitness[2] < fitness[1]
 
 
@@ -78,7 +78,7 @@ def test_no_environment_leads_beyond_the_target():
     rules = RULES._replace(target_efficiency=10)
 
     def factor(wanted, *ancestors, **changes):
-        return evolution.far_enough(wanted, ancestors, FOUNDER, rules._replace(**changes))
+        return selection.far_enough(wanted, ancestors, FOUNDER, rules._replace(**changes))
 
     assert factor(0.1, ancestor) == pytest.approx(0.2) and factor(0.3, ancestor) == 0.3
     assert factor(0.1, ancestor, other) == pytest.approx(100 / 375)  # of two, a share of their mean
@@ -91,14 +91,14 @@ def test_constraints_that_are_missed_are_pursued_no_faster_than_the_environment_
     ancestor, other = record(1, 0, 0.9, 500, macs=4000), record(1, 1, 0.9, 500, macs=2000)
 
     def shares(*ancestors, **constraints):
-        return evolution.constrained(0.3, ancestors, FOUNDER, RULES._replace(constraints=constraints))
+        return selection.constrained(0.3, ancestors, FOUNDER, RULES._replace(constraints=constraints))
 
     assert FOUNDER.macs == 5000
     assert shares(ancestor) == {} == shares(ancestor, parameters=0.1) == shares(ancestor, latency=0.1)
     assert shares(ancestor, macs=0.4) == {"macs": pytest.approx(0.5)} and shares(ancestor, macs=0.1) == {"macs": 0.3}
     assert shares(ancestor, other, macs=0.3) == {"macs": pytest.approx(0.5)}  # of two, a share of their mean
     assert shares(other, macs=0.5) == {"macs": 1.0}  # what is kept stays kept
-    assert evolution.constrained(0.3, [ancestor], FOUNDER, RULES._replace(resource="latency", constraints={"macs": 0.1})) == {}
+    assert selection.constrained(0.3, [ancestor], FOUNDER, RULES._replace(resource="latency", constraints={"macs": 0.1})) == {}
 
 
 @pytest.mark.parametrize("resource, survivor", [("parameters", "g001-00"), ("macs", "g001-01"), ("latency", "g001-02")])
@@ -107,54 +107,54 @@ def test_any_resource_may_be_the_one_to_save(resource, survivor):
     generation = [record(1, 0, 0.9, 100, macs=4000, latency=0.9), record(1, 1, 0.9, 500, macs=500, latency=0.8),
                   record(1, 2, 0.9, 600, macs=1000, latency=0.2)]
     rules = RULES._replace(resource=resource)
-    assert evolution.select(generation, [founder], founder, rules)[0].uid == survivor
+    assert selection.select(generation, [founder], founder, rules)[0].uid == survivor
     best = next(r for r in generation if r.uid == survivor)
-    assert evolution.efficiency(best, founder, rules) == pytest.approx(dict(parameters=10, macs=10, latency=5)[resource])
+    assert selection.efficiency(best, founder, rules) == pytest.approx(dict(parameters=10, macs=10, latency=5)[resource])
 
 
 def test_constraints_come_before_efficiency_and_end_the_lineage_once_all_hold():
     rules = RULES._replace(constraints={"macs": 0.5, "parameters": 0.4})
     small_but_slow, within = record(1, 0, 0.9, 50, macs=4000), record(1, 1, 0.9, 390, macs=2500)
     assert select(small_but_slow, within, rules=rules) == ["g001-01"]
-    assert evolution.excess(within, FOUNDER, rules) == 0
-    assert evolution.excess(small_but_slow, FOUNDER, rules) == pytest.approx(math.log(0.8 / 0.5))
-    assert evolution.plan([[FOUNDER], [within]], rules).end == "all constraints are kept, at 2.6x"
-    assert evolution.plan([[FOUNDER], [small_but_slow]], rules).end is None
+    assert selection.excess(within, FOUNDER, rules) == 0
+    assert selection.excess(small_but_slow, FOUNDER, rules) == pytest.approx(math.log(0.8 / 0.5))
+    assert selection.plan([[FOUNDER], [within]], rules).end == "all constraints are kept, at 2.6x"
+    assert selection.plan([[FOUNDER], [small_but_slow]], rules).end is None
     with_target = rules._replace(target_efficiency=2)
-    assert evolution.plan([[FOUNDER], [small_but_slow]], with_target).end is None  # the target alone is not enough
-    assert "target" in evolution.plan([[FOUNDER], [within]], with_target).end
+    assert selection.plan([[FOUNDER], [small_but_slow]], with_target).end is None  # the target alone is not enough
+    assert "target" in selection.plan([[FOUNDER], [within]], with_target).end
 
 
 def test_ancestors_are_drawn_by_the_seed_among_the_survivors():
     survivors = ["g001-00", "g001-01", "g001-02"]
-    draws = [evolution.draw_ancestors(survivors, 1, 0, uid_of(2, slot)) for slot in range(60)]
+    draws = [selection.draw_ancestors(survivors, 1, 0, uid_of(2, slot)) for slot in range(60)]
     assert {uid for draw in draws for uid in draw} == set(survivors)
-    assert draws == [evolution.draw_ancestors(survivors, 1, 0, uid_of(2, slot)) for slot in range(60)]
+    assert draws == [selection.draw_ancestors(survivors, 1, 0, uid_of(2, slot)) for slot in range(60)]
     for slot in range(20):
-        pair = evolution.draw_ancestors(survivors, 2, 0, uid_of(2, slot))
+        pair = selection.draw_ancestors(survivors, 2, 0, uid_of(2, slot))
         assert len(set(pair)) == 2 and pair == sorted(pair)
-    assert evolution.draw_ancestors(["g001-00"], 2, 0, "g002-00") == ["g001-00"]
+    assert selection.draw_ancestors(["g001-00"], 2, 0, "g002-00") == ["g001-00"]
 
 
 def test_each_retreat_is_gentler():
-    factors = [evolution.gentler(0.25, n) for n in range(3)]
+    factors = [selection.gentler(0.25, n) for n in range(3)]
     assert factors == pytest.approx([0.25, 0.5, math.sqrt(0.5)])
 
 
 def test_fitness_compares_across_generations():
     """The same step from the same fidelity is worth the same in whatever generation it is made."""
-    early = evolution.fitness(record(1, 0, 0.89, 500), FOUNDER, FOUNDER, RULES)
-    late = evolution.fitness(record(4, 0, 0.88, 50), record(3, 0, 0.89, 100), FOUNDER, RULES)
+    early = selection.fitness(record(1, 0, 0.89, 500), FOUNDER, FOUNDER, RULES)
+    late = selection.fitness(record(4, 0, 0.88, 50), record(3, 0, 0.89, 100), FOUNDER, RULES)
     assert early == pytest.approx(late) == pytest.approx(math.log(2) - 0.5)
 
 
 def test_fitness_counts_the_way_to_the_constraints():
     rules = RULES._replace(constraints={"macs": 0.5})
-    gained = evolution.fitness(record(1, 0, 0.9, 500, macs=4000), FOUNDER, FOUNDER, rules)
+    gained = selection.fitness(record(1, 0, 0.9, 500, macs=4000), FOUNDER, FOUNDER, rules)
     assert gained == pytest.approx(math.log(2) + math.log(5 / 4))
-    assert evolution.fitness(record(1, 0, 0.85, 500), FOUNDER, FOUNDER, RULES._replace(tolerance=0)) < 0
+    assert selection.fitness(record(1, 0, 0.85, 500), FOUNDER, FOUNDER, RULES._replace(tolerance=0)) < 0
 
 
 def test_the_frontier_holds_what_nothing_beats():
     records = [record(1, 0, 0.9, 500), record(1, 1, 0.8, 500), record(2, 0, 0.85, 100), record(2, 1, 0.95, 900)]
-    assert [r.uid for r in evolution.frontier(records)] == ["g002-00", "g001-00", "g002-01"]
+    assert [r.uid for r in selection.frontier(records)] == ["g002-00", "g001-00", "g002-01"]

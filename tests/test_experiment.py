@@ -10,8 +10,9 @@ import psutil
 import pytest
 import yaml
 
-from nni_stress import launch, listening
-from nni_stress.lineage import Lineage
+from nni_stress.experiment import launch
+from nni_stress.nni_runtime import loopback
+from nni_stress.lineage.store import Lineage
 
 ROOT = Path(__file__).parent.parent
 
@@ -149,7 +150,7 @@ def test_a_tuner_that_cannot_start_tells_the_manager(tmp_path, port):
     (tmp_path / "wrong.yml").write_text(yaml.safe_dump(content))
     unguarded = "from nni.tools.nnictl.nnictl import parse_args; parse_args()"
     subprocess.run([sys.executable, "-c", unguarded, "create", "--config", str(tmp_path / "wrong.yml"), "--port", str(port)],
-                   env={**os.environ, "NODE_OPTIONS": f"--require {listening.LOOPBACK}"}, check=True, capture_output=True)
+                   env={**os.environ, "NODE_OPTIONS": f"--require {loopback.LOOPBACK}"}, check=True, capture_output=True)
     id = (tmp_path / "nni" / "_latest").readlink().name
     experiment = launch.Experiment(id, port, tmp_path / "nni" / id)
     try:

@@ -10,9 +10,11 @@ import pytest
 import torch
 from torch import nn
 
-from nni_stress import StressPruner, cost, evolution, networks
-from nni_stress.files import digest, write_json
-from nni_stress.lineage import Lineage, Record, uid_of
+from nni_stress import StressPruner
+from nni_stress.graph import cost, serialization
+from nni_stress.evolution import selection
+from nni_stress.utils.atomic_files import digest, write_json
+from nni_stress.lineage.store import Lineage, Record, uid_of
 from tests.test_starting_files import command
 
 TASK = '''
@@ -54,7 +56,7 @@ def add(lineage, generation, slot, ancestor, validation, clusters, other=None):
     synapses = cost.synapses(small)
     record = Record(uid_of(generation, slot), generation, ancestor, {}, validation, validation, synapses, 10 * synapses,
                     cost.synapses(network()) / synapses, None, cost.architecture(small), {}, other)
-    lineage.add(record, lambda path: networks.save(small, path))
+    lineage.add(record, lambda path: serialization.save(small, path))
 
 
 @pytest.fixture
@@ -67,7 +69,7 @@ def lineage(tmp_path):
     add(found, 2, 0, "g001-01", 0.80, 2)
     add(found, 2, 1, "g001-01", 0.945, 3, other="g001-00")
     add(found, 3, 0, "g002-01", 0.95, 1)
-    found.update_state(**evolution.Rules(4, 0.01)._asdict(), population_size=2)
+    found.update_state(**selection.Rules(4, 0.01)._asdict(), population_size=2)
     for number, closed in enumerate([["g000-00"], ["g001-00", "g001-01"], ["g002-00", "g002-01"], None]):
         found.write_generation(number, dict(offspring=[], suggestions=[], closed=closed))
     (tmp_path / "trial.py").write_text(TASK)
@@ -90,7 +92,7 @@ def test_the_best_survivor_leaves_with_its_record_its_ancestors_and_onnx(lineage
     assert json.loads((target / "record.json").read_text()) == lineage.record("g002-01")._asdict()
     ancestors = json.loads((target / "ancestors.json").read_text())
     assert [one["uid"] for one in ancestors] == ["g000-00", "g001-00", "g001-01", "g002-01"]  # both its ancestors
-    small, images = networks.load(target / "network.safetensors", network).eval(), torch.rand(7, 1, 8, 8)
+    small, images = serialization.load(target / "network.safetensors", network).eval(), torch.rand(7, 1, 8, 8)
     assert small[0].out_channels == 3
     session = onnxruntime.InferenceSession(str(target / "network.onnx"), providers=["CPUExecutionProvider"])
     answer, = session.run(None, {session.get_inputs()[0].name: images.numpy()})
@@ -105,7 +107,7 @@ def test_any_offspring_may_be_named_and_without_onnx_no_task_is_needed(lineage, 
     (tmp_path / "empty").mkdir()
     assert command("export", lineage.folder, "g003-00", "--to", tmp_path / "empty", "--no-onnx") == 0
     assert {path.name for path in (tmp_path / "empty").iterdir()} == {"network.safetensors", "record.json", "ancestors.json"}
-    assert networks.load(tmp_path / "empty" / "network.safetensors", network)[0].out_channels == 1
+    assert serialization.load(tmp_path / "empty" / "network.safetensors", network)[0].out_channels == 1
 
 
 def damage_network(lineage):

@@ -13,8 +13,8 @@ import torch
 from torch import nn
 
 from nni_stress import load
-from nni_stress.files import read_json
-from nni_stress.training import Training, founder_training
+from nni_stress.utils.atomic_files import read_json
+from nni_stress.trial.training import Training, founder_training
 from tests.slow_founder import make_task, tiny
 from trials.founders import existing_founder, train_founder
 

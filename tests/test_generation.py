@@ -5,14 +5,15 @@ import dataclasses
 import pytest
 import torch
 
-from nni_stress import FusedAdam, cost, networks
-from nni_stress.arguments import Arguments
-from nni_stress.evolution import Rules, select
-from nni_stress.files import read_json
-from nni_stress.generation import make_founder, make_offspring, stress_and_synthesize
-from nni_stress.lineage import FOUNDER, Lineage
-from nni_stress.prospects import CHECKS
-from nni_stress.training import Training
+from nni_stress import FusedAdam
+from nni_stress.graph import cost, serialization
+from nni_stress.hparams import Arguments
+from nni_stress.evolution.selection import Rules, select
+from nni_stress.utils.atomic_files import read_json
+from nni_stress.trial.offspring import make_founder, make_offspring, stress_and_synthesize
+from nni_stress.lineage.store import FOUNDER, Lineage
+from nni_stress.evolution.early_stopping import CHECKS
+from nni_stress.trial.training import Training
 from trials.lenet5 import make_task
 from trials.models import lenet5
 
@@ -69,7 +70,7 @@ def test_worth_moves_the_environment_towards_early_or_late_layers(task, lineage)
     """How many clusters of the first and the last hidden layer survive, as their worth changes."""
     kept = {}
     for early, late in ((1.0, 1.0), (100.0, 1.0), (1.0, 100.0)):
-        founder = networks.load(lineage.network_path(FOUNDER), task.network)
+        founder = serialization.load(lineage.network_path(FOUNDER), task.network)
         arguments = Arguments(environmental_factor=0.2, early_worth=early, late_worth=late, temperature=0.0, **QUICK)
         shapes = cost.architecture(stress_and_synthesize(founder, task, arguments, 0))
         kept[early, late] = shapes["conv1"][0], shapes["fc1"][0]
@@ -78,11 +79,11 @@ def test_worth_moves_the_environment_towards_early_or_late_layers(task, lineage)
 
 
 def test_much_redundancy_leaves_every_layer_the_same_share(task, lineage):
-    founder = networks.load(lineage.network_path(FOUNDER), task.network)
+    founder = serialization.load(lineage.network_path(FOUNDER), task.network)
     before, after = cost.architecture(founder), {}
     for redundancy in (0.0, 20.0):
         arguments = Arguments(environmental_factor=0.2, redundancy=redundancy, temperature=0.0, **QUICK)
-        ancestor = networks.load(lineage.network_path(FOUNDER), task.network)
+        ancestor = serialization.load(lineage.network_path(FOUNDER), task.network)
         small = cost.architecture(stress_and_synthesize(ancestor, task, arguments, 0))
         shares = [small[layer][0] / before[layer][0] for layer in ("conv1", "conv2", "fc1")]
         after[redundancy] = max(shares) / min(shares)
@@ -174,7 +175,7 @@ def test_in_bfloat16_offspring_are_as_good_and_their_synapses_float32(task, line
         folder = Lineage(tmp_path / str(type))
         founder = make_founder(other, parameters(FOUNDER), folder, None)
         offspring = make_offspring(other, parameters("g001-00", arguments={**QUICK, "recovery_epochs": 4}), folder)
-        network = networks.load(folder.network_path("g001-00"), task.network)
+        network = serialization.load(folder.network_path("g001-00"), task.network)
         assert {parameter.dtype for parameter in network.parameters()} == {torch.float32}
         made[type] = founder.validation, offspring.validation, weights(network)
     one, other = made.values()

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from nni_stress import genetics
+from nni_stress.pruning.functional import survival as genetics
 
 
 def generator(seed=0):

@@ -7,9 +7,10 @@ import pytest
 import torch
 from nni.compression.utils.evaluator import TorchEvaluator
 
-from nni_stress import FusedAdam, StressPruner, cost, export_onnx, networks
-from nni_stress.generation import make_founder, make_offspring
-from nni_stress.lineage import FOUNDER, Lineage
+from nni_stress import FusedAdam, StressPruner, export_onnx
+from nni_stress.graph import cost, serialization
+from nni_stress.trial.offspring import make_founder, make_offspring
+from nni_stress.lineage.store import FOUNDER, Lineage
 from tests.pipelines import STRESSORS, kept, named, plain_evaluator
 from tests.test_generation import QUICK, parameters
 from tests.test_pruner import config, network
@@ -107,10 +108,10 @@ def test_generations_with_one_parent_and_with_two(task, lineage, tmp_path):
     two = make_offspring(task, parameters("g002-00", ancestor="g001-00", other="g001-01", arguments={
         **QUICK, "environmental_factor": 0.6, "temperature": 0.3, "recovery_epochs": 1.0}), lineage)
     for one in (*ones, two):
-        made = networks.load(lineage.network_path(one.uid), task.network)
+        made = serialization.load(lineage.network_path(one.uid), task.network)
         assert made.conv1.weight.is_cuda and cost.synapses(made) == one.synapses and one.efficiency > 3 and one.validation > 0.5
     assert all(one.latency > 0 for one in ones)
-    made = networks.load(lineage.network_path(two.uid), task.network)
+    made = serialization.load(lineage.network_path(two.uid), task.network)
     export_onnx(made, tmp_path / "small.onnx", task.example_input)
     assert (tmp_path / "small.onnx").stat().st_size > 0
 
@@ -123,6 +124,6 @@ def test_an_environment_of_latency(task, lineage):
 @pytest.mark.parametrize("method", sorted(pruners.SPACES))
 def test_the_pruners_that_we_are_compared_with(task, lineage, method):
     knobs = {name: space["_value"][0] for name, space in pruners.SPACES[method].items()}
-    founder = networks.load(lineage.network_path(FOUNDER), task.network)
+    founder = serialization.load(lineage.network_path(FOUNDER), task.network)
     found = pruners.run(method, task, founder, 4, 0.5, {**knobs, "learning_rate": 0.004}, 0)
     assert found["efficiency"] >= 3.9 and found["latency"] > 0

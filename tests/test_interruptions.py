@@ -3,7 +3,7 @@ import random
 
 import pytest
 
-from nni_stress.lineage import Lineage
+from nni_stress.lineage.store import Lineage
 from tests.faults import DOWN, Campaign
 
 

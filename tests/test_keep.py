@@ -1,8 +1,8 @@
 """What is kept of a run."""
 import pytest
 
-from nni_stress.files import read_json, write_json
-from nni_stress.lineage import FOUNDER, Lineage
+from nni_stress.utils.atomic_files import read_json, write_json
+from nni_stress.lineage.store import FOUNDER, Lineage
 from reports import keep
 from tests.test_prospects import RULES, record
 

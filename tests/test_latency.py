@@ -3,8 +3,9 @@ import pytest
 import torch
 from nni.compression.pruning import L1NormPruner
 
-from nni_stress import StressPruner, cost, latency
-from nni_stress.clusters import ClusterGraph
+from nni_stress import StressPruner
+from nni_stress.graph import cost, latency
+from nni_stress.graph.cluster_graph import ClusterGraph
 from tests.test_budget import EVERY, NETWORKS, make
 from tests.test_clusters import NETWORKS as CASES
 

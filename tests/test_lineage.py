@@ -2,9 +2,9 @@ import fcntl
 
 import pytest
 
-from nni_stress.files import write_atomically, write_json
-from nni_stress.lineage import Lineage, Record
-from nni_stress.lineage_view import LineageView
+from nni_stress.utils.atomic_files import write_atomically, write_json
+from nni_stress.lineage.store import Lineage, Record
+from nni_stress.lineage.read_only import LineageView
 
 RECORD = Record("g001-02", 1, "g000-00", {"temperature": 0.1}, 0.9, 0.88, 10, 20, 4.0, 0.5, {"fc": [2, 5]}, {"recovery": 1.0})
 

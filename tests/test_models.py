@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn import functional
 
 from nni_stress import StressPruner
-from nni_stress.training import train
+from nni_stress.trial.training import train
 from tests.pipelines import kept, named, plain_evaluator
 from tests.test_pruner import config, evaluator, network, same_masks
 from trials.lenet5 import make_task

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 import nni_stress
-from nni_stress import exporting
-from nni_stress.finding import find_lineage
-from nni_stress.lineage import Lineage
+from nni_stress.trial.task import load_task
+from nni_stress.lineage.locate import find_lineage
+from nni_stress.lineage.store import Lineage
 from tests.test_experiment import no_process_is_left
 
 ROOT = Path(__file__).parent.parent
@@ -41,7 +41,7 @@ def test_the_detector_of_the_page_evolves_from_python(tmp_path, port):
     assert all(record.arguments["candidates"] == 8 and record.efficiency > 1.5 for record in offspring)
     assert all(record.architecture["head"][0] == 5 for record in offspring)  # box and score, whatever is cut
     assert max(record.validation for record in offspring) > 0.9
-    task = exporting.load_task(f"{tmp_path / 'boxes.py'}:make_task")
+    task = load_task(f"{tmp_path / 'boxes.py'}:make_task")
     for record in offspring:  # what the records say, the networks do
         network = nni_stress.load(lineage.network_path(record.uid), task.network)
         assert task.fidelity(network, "test") == record.test

@@ -18,11 +18,11 @@ def test_a_built_wheel_works_away_from_the_checkout(tmp_path):
     site = tmp_path / "site"
     zipfile.ZipFile(wheel).extractall(site)
     assert {path.name for path in site.iterdir() if path.is_dir()} >= {"nni_stress", "trials", "reports"}
-    assert not (site / "tests").exists() and all((site / "nni_stress" / name).exists() for name in ("loopback.js", "page.css"))
+    assert not (site / "tests").exists() and all((site / "nni_stress" / name).exists() for name in ("loopback.js", "visualization/page.css"))
     assert "nni_stress" in (site / "nni_stress_nnictl.pth").read_text()  # at the top, where Python's start reads it
     script = ("import nni_stress, trials.models, reports, sys; assert nni_stress.__file__.startswith(sys.argv[1]); "
               "print(sum(p.numel() for p in trials.models.lenet5().parameters())); "
-              "from nni_stress.starting_files import *; write_starting_files(Path('new'))")
+              "from nni_stress.cli.init import *; write_starting_files(Path('new'))")
     done = subprocess.run([sys.executable, "-c", script, str(site)], cwd=tmp_path, capture_output=True, text=True,
                           env={"PYTHONPATH": str(site), "PATH": "/usr/bin:/bin"})
     assert done.stdout == "431080\n", done.stderr
@@ -38,11 +38,12 @@ def test_a_trial_imports_neither_torch_compile_nor_what_nni_makes_evaluators_for
     script = """
 import sys
 import torch
-from nni_stress import cost, receiving
-receiving.begin()
-from nni_stress.generation import stress_and_synthesize
-from nni_stress.arguments import Arguments
-from nni_stress.training import train
+from nni_stress.graph import cost
+from nni_stress.trial import claim
+claim.begin()
+from nni_stress.trial.offspring import stress_and_synthesize
+from nni_stress.hparams import Arguments
+from nni_stress.trial.training import train
 from trials.lenet5 import make_task
 task = make_task()
 network = task.network()

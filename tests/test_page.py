@@ -7,12 +7,12 @@ import subprocess
 
 import pytest
 
-from nni_stress.files import write_json
-from nni_stress.overview import overview
-from nni_stress.page import constraints, page, summary
-from nni_stress.scatter import log_ticks, scatter_facts, ticks
-from nni_stress.table import table_facts
-from nni_stress.tree import Edge, tooltip, tree_facts
+from nni_stress.utils.atomic_files import write_json
+from nni_stress.visualization.snapshot import overview
+from nni_stress.visualization.html_page import constraints, page, summary
+from nni_stress.visualization.scatter import log_ticks, scatter_facts, ticks
+from nni_stress.visualization.table import table_facts
+from nni_stress.visualization.family_tree import Edge, tooltip, tree_facts
 from tests.test_status import evolve
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "google-chrome", "chromium-browser"))), None)

@@ -8,9 +8,10 @@ import torchvision.models
 from torch import nn
 
 import nni_stress
-from nni_stress import StressPruner, parents
-from nni_stress.clusters import ClusterGraph
-from nni_stress.cost import architecture, macs, synapses
+from nni_stress import StressPruner
+from nni_stress.graph import crossover
+from nni_stress.graph.cluster_graph import ClusterGraph
+from nni_stress.graph.cost import architecture, macs, synapses
 from tests.test_clusters import Concatenated, Gated, Grouped, Residual, config_of, group_of
 from tests.test_pruner import evaluator
 from trials.models import lenet5
@@ -64,7 +65,7 @@ def offspring_of(ancestor, origins, images, seed, **arguments):
     pruner = StressPruner(ancestor, [{"op_types": ["Conv2d", "Linear"]}], budget={"parameters": 0.6}, seed=seed,
                           example_input=images, **arguments)
     pruner.compress()
-    return parents.synthesize(pruner, images, origins)
+    return crossover.synthesize(pruner, images, origins)
 
 
 def chosen(founder, images, favoured):
@@ -76,14 +77,14 @@ def chosen(founder, images, favoured):
             weight[[cluster for cluster in range(len(weight)) if not favoured(cluster, layer)]] *= 1e-6
     pruner = StressPruner(ancestor, config_of(graph, 0.5), temperature=0)
     pruner.compress()
-    return parents.synthesize(pruner, images, parents.founding(founder, images))
+    return crossover.synthesize(pruner, images, crossover.founding(founder, images))
 
 
 @pytest.fixture(scope="module", params=NETWORKS)
 def family(request):
     """(factory, founder, images, first parent, its origins, second parent, its origins)"""
     founder, images = founder_of(request.param)
-    origins = parents.founding(founder, images)
+    origins = crossover.founding(founder, images)
     return (NETWORKS[request.param][0], founder, images, *offspring_of(founder, origins, images, seed=1),
             *offspring_of(founder, origins, images, seed=2))
 
@@ -100,7 +101,7 @@ def check_origins(founder, network, origins):
 
 def test_origins_name_the_founders_clusters_through_two_generations(family):
     _, founder, images, first, origins, _, _ = family
-    founding = parents.founding(founder, images)
+    founding = crossover.founding(founder, images)
     assert founding == {name: list(range(len(founder.get_submodule(name).weight))) for name in founding}
     check_origins(founder, first, origins)
     second, origins_of_second = offspring_of(first, origins, images, seed=3)
@@ -111,7 +112,7 @@ def test_origins_name_the_founders_clusters_through_two_generations(family):
 
 def test_a_union_with_itself_computes_what_the_parent_computes(family):
     _, founder, images, first, origins, _, _ = family
-    network, again = parents.union(founder, images, first, origins, first, origins)
+    network, again = crossover.union(founder, images, first, origins, first, origins)
     assert again == origins and repr(network) == repr(first)
     assert torch.allclose(network(images), first(images), atol=1e-6)
 
@@ -119,7 +120,7 @@ def test_a_union_with_itself_computes_what_the_parent_computes(family):
 def test_a_union_has_every_cluster_of_both_and_nothing_is_left_of_the_rest(family):
     factory, founder, images, first, first_origins, second, second_origins = family
     before = copy.deepcopy(first.state_dict())
-    network, origins = parents.union(founder, images, first, first_origins, second, second_origins)
+    network, origins = crossover.union(founder, images, first, first_origins, second, second_origins)
     for layer, indices in origins.items():
         assert len(network.get_submodule(layer).weight) == len(indices)
         assert set(indices) >= set(first_origins[layer]) | set(second_origins[layer])
@@ -133,7 +134,7 @@ def test_a_union_has_every_cluster_of_both_and_nothing_is_left_of_the_rest(famil
 
 def test_a_union_becomes_an_ancestor_like_any_other_and_comes_back_from_disk(family, tmp_path):
     factory, founder, images, first, first_origins, second, second_origins = family
-    network, origins = parents.union(founder, images, first, first_origins, second, second_origins)
+    network, origins = crossover.union(founder, images, first, first_origins, second, second_origins)
     nni_stress.save(network, tmp_path / "union.safetensors")
     again = nni_stress.load(tmp_path / "union.safetensors", factory).eval()
     assert repr(again) == repr(network) and torch.allclose(again(images), network(images), atol=1e-6)
@@ -148,8 +149,8 @@ def test_parents_without_a_common_cluster_compute_in_their_union_what_each_compu
     _, founder, images, *_ = family
     one, one_origins = chosen(founder, images, lambda cluster, layer: cluster % 2 == 0)
     other, other_origins = chosen(founder, images, lambda cluster, layer: cluster % 2 == 1)
-    network, origins = parents.union(founder, images, one, one_origins, other, other_origins)
-    assert origins == parents.founding(founder, images) and architecture(network) == architecture(founder)
+    network, origins = crossover.union(founder, images, one, one_origins, other, other_origins)
+    assert origins == crossover.founding(founder, images) and architecture(network) == architecture(founder)
     last = [module for module in founder.modules() if isinstance(module, nn.Linear)][-1]
     assert torch.allclose(network(images), one(images) + other(images) - last.bias, rtol=1e-4, atol=1e-5)
 
@@ -162,7 +163,7 @@ def test_synapses_of_both_are_their_mean_of_one_its_own_and_of_neither_zero():
         torch.manual_seed(number)
         for parameter in network.parameters():
             parameter.data += torch.rand_like(parameter)
-    network, origins = parents.union(founder, images, one, one_origins, other, other_origins)
+    network, origins = crossover.union(founder, images, one, one_origins, other, other_origins)
     seen = set()
     for row, cluster in enumerate(origins["conv2"]):
         for column, source in enumerate(origins["conv1"]):
@@ -185,7 +186,7 @@ def test_blocks_of_a_grouped_convolution_are_filled_up_from_the_founder():
     other, other_origins = chosen(
         founder, images, lambda cluster, layer: (cluster % 4 < 2) == (layer != "one" or cluster < 4))
     assert one_origins["one"][:4] == [0, 1, 4, 5] and other_origins["one"][:4] == [0, 1, 6, 7]
-    network, origins = parents.union(founder, images, one, one_origins, other, other_origins)
+    network, origins = crossover.union(founder, images, one, one_origins, other, other_origins)
     assert origins["one"] == list(range(16))
     assert torch.allclose(network.one.weight[2:4], founder.one.weight[2:4])
     first_block = len(origins["two"]) // 4
@@ -204,10 +205,10 @@ def test_layers_that_are_not_followed_and_frozen_synapses_stay():
 
     torch.manual_seed(0)
     founder, features = Normed().eval(), torch.rand(4, 6)
-    origins = parents.founding(founder, features)
+    origins = crossover.founding(founder, features)
     (one, one_origins), (other, other_origins) = (offspring_of(founder, origins, features, seed) for seed in (1, 2))
     one.norm.weight.data += 1
-    network, _ = parents.union(founder, features, one, one_origins, other, other_origins)
+    network, _ = crossover.union(founder, features, one, one_origins, other, other_origins)
     assert torch.allclose(network.norm.weight, torch.full((8,), 1.5))
     assert not network.one.weight.requires_grad and network.two.weight.requires_grad
 
@@ -218,9 +219,9 @@ def test_origins_tell_what_remains_also_where_that_is_not_what_the_masks_say():
     pruner = StressPruner(copy.deepcopy(founder), [{"op_names": ["wide", "squeeze"], "sparse_ratio": 0.5}])
     _, masks = pruner.compress()
     kept = {layer: masks[layer]["weight"].flatten(1).any(1).nonzero().flatten().tolist() for layer in masks}
-    offspring, origins = parents.synthesize(pruner, images, parents.founding(founder, images))
+    offspring, origins = crossover.synthesize(pruner, images, crossover.founding(founder, images))
     assert len(kept["wide"]) == 12 and offspring.wide.out_channels == 24
-    assert origins == {**parents.founding(founder, images), "squeeze": kept["squeeze"]}
+    assert origins == {**crossover.founding(founder, images), "squeeze": kept["squeeze"]}
 
 
 def test_origins_come_through_stress_and_a_common_offspring_uses_its_share_of_the_parents_mean():
@@ -232,13 +233,13 @@ def test_origins_come_through_stress_and_a_common_offspring_uses_its_share_of_th
                               strength="taylor", budget={"parameters": share}, example_input=images)
         _, masks = pruner.compress()
         kept = {layer: masks[layer]["weight"].flatten(1).any(1).nonzero().flatten().tolist() for layer in origins}
-        offspring, inherited = parents.synthesize(pruner, images, origins)
+        offspring, inherited = crossover.synthesize(pruner, images, origins)
         assert inherited == {layer: [origins[layer][index] for index in kept[layer]] for layer in origins}
         return offspring, inherited
 
-    founding = parents.founding(founder, images)
+    founding = crossover.founding(founder, images)
     one, other = (stressed(founder, founding, 0.3, seed) for seed in (1, 2))
-    both = parents.union(founder, images, *one, *other)
+    both = crossover.union(founder, images, *one, *other)
     mean = (synapses(one[0]) + synapses(other[0])) / 2
     child, _ = stressed(*both, 0.5 * mean / synapses(both[0]), 3)
     assert 0.48 * mean < synapses(child) <= 0.5 * mean
@@ -256,18 +257,18 @@ def test_layers_that_share_a_weight_keep_all_their_clusters():
 
     torch.manual_seed(0)
     founder, features = Tied().eval(), torch.rand(4, 9)
-    founding = parents.founding(founder, features)
+    founding = crossover.founding(founder, features)
     pruner = StressPruner(copy.deepcopy(founder), [{"op_names": ["three"], "sparse_ratio": 0.5}])
     pruner.compress()
-    offspring, origins = parents.synthesize(pruner, features, founding)
+    offspring, origins = crossover.synthesize(pruner, features, founding)
     assert len(origins["three"]) == 12 and {**origins, "three": founding["three"]} == founding
-    network, _ = parents.union(founder, features, offspring, origins, offspring, origins)
+    network, _ = crossover.union(founder, features, offspring, origins, offspring, origins)
     assert torch.allclose(network(features), offspring(features), atol=1e-6)
 
 
 def test_an_offspring_with_few_synapses_in_its_clusters_has_its_origins_too():
     founder, images = founder_of("lenet5")
-    network, origins = offspring_of(founder, parents.founding(founder, images), images, 1, synapse_sparsity=0.95)
+    network, origins = offspring_of(founder, crossover.founding(founder, images), images, 1, synapse_sparsity=0.95)
     assert {name: len(indices) for name, indices in origins.items()} == \
         {name: shape[0] for name, shape in architecture(network).items()}
     assert all(torch.equal(network.get_submodule(name).bias, founder.get_submodule(name).bias[indices])
@@ -276,14 +277,14 @@ def test_an_offspring_with_few_synapses_in_its_clusters_has_its_origins_too():
 
 def test_parents_of_another_founder_are_refused():
     founder, images = founder_of("residual")
-    origins = parents.founding(founder, images)
+    origins = crossover.founding(founder, images)
     assert group_of(ClusterGraph(founder, images), "stem").layers == ("stem", "two")
     wide = copy.deepcopy(founder)
     wide.head = nn.Linear(17, 5)
 
     def refused(message, network=founder, **changes):
         with pytest.raises(ValueError, match=f"the second parent is not of this founder: {message}") as error:
-            parents.union(founder, images, founder, origins, network, {**origins, **changes})
+            crossover.union(founder, images, founder, origins, network, {**origins, **changes})
         assert "\n" not in str(error.value)
 
     refused("tensors missing .*, not expected", nn.Linear(2, 2))
@@ -295,16 +296,16 @@ def test_parents_of_another_founder_are_refused():
     refused("head should have all its clusters, but has ", head=[0, 1])
     refused("origins of the layers .* expected, but got those of ", another=[0])
     with pytest.raises(ValueError, match="the first parent is not of this founder"):
-        parents.union(founder, images, wide, origins, founder, origins)
+        crossover.union(founder, images, wide, origins, founder, origins)
     grouped, images = founder_of("grouped")
-    origins = parents.founding(grouped, images)
+    origins = crossover.founding(grouped, images)
     with pytest.raises(ValueError, match="should have as many clusters in each block"):
-        parents.union(grouped, images, grouped, origins, grouped, {**origins, "two": list(range(31))})
+        crossover.union(grouped, images, grouped, origins, grouped, {**origins, "two": list(range(31))})
 
 
 def test_origins_of_another_ancestor_are_refused():
     founder, images = founder_of("lenet5")
-    origins = parents.founding(founder, images)
+    origins = crossover.founding(founder, images)
     with pytest.raises(ValueError, match="conv1 should have 3 clusters, but has 20"):
         offspring_of(founder, {**origins, "conv1": [0, 1, 2]}, images, 1)
     with pytest.raises(ValueError, match="conv9 should have 1 clusters, but has no weight"):

@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn import functional
 
 from nni_stress import StressPruner
-from nni_stress.stressed_masks import StressedMasks
+from nni_stress.pruning.stress_masks import StressedMasks
 from tests.pipelines import STRESSORS, alive, kept, loss_of, plain_evaluator, random_batch, training_on
 from tests.test_pruner import config, evaluator, network, same_masks
 from tests.test_repairs import _lightning_evaluator, lightning  # noqa: F401, a fixture

@@ -3,9 +3,9 @@ import random
 
 import pytest
 
-from nni_stress.evolution import Rules, fitness, select
-from nni_stress.lineage import FOUNDER, Record, uid_of
-from nni_stress.prospects import CHECKS, hopeless, prospect, usual
+from nni_stress.evolution.selection import Rules, fitness, select
+from nni_stress.lineage.store import FOUNDER, Record, uid_of
+from nni_stress.evolution.early_stopping import CHECKS, hopeless, prospect, usual
 
 RULES = Rules(generations=9, tolerance=0.01)
 

@@ -7,8 +7,8 @@ import psutil
 import pytest
 import yaml
 
-from nni_stress import launch
-from nni_stress.lineage import Lineage
+from nni_stress.experiment import launch
+from nni_stress.lineage.store import Lineage
 
 from .workers import SSHD, Workers, answers, free_ports, own_network_possible, processes_of, wait_until
 

@@ -19,7 +19,7 @@ from nni.compression.utils import LightningEvaluator
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from nni_stress import repairs
+from nni_stress.nni_compat import patches
 
 HALF_OF_CONVOLUTIONS = [{"op_types": ["Conv2d"], "sparse_ratio": 0.5}]
 
@@ -119,7 +119,7 @@ def test_speedup_keeps_the_mode_of_every_module_and_the_batch_statistics():
 def test_a_module_that_speedup_adds_is_in_its_parents_mode():
     model = nn.Sequential(nn.Linear(2, 2), nn.Sequential(nn.Linear(2, 2))).train()
     model[1].eval()
-    with repairs._modes_kept(model):
+    with patches._modes_kept(model):
         model[0] = nn.Sequential(nn.Linear(2, 2).eval())
         model[1].append(nn.Linear(2, 2))
     assert _modes(model) == {"": True, "0": True, "0.0": True, "1": False, "1.0": False, "1.1": False}
@@ -160,14 +160,14 @@ def _instruction(opname, offset):
 ], ids=["3.11", "far jump", "3.12", "3.13", "3.13 not", "for"])
 def test_each_code_unit_shows_the_instruction_that_is_meant(code, expected):
     instructions = [_instruction(*each) for each in code]
-    assert [each.opname for each in repairs._by_code_unit(instructions, len(expected))] == expected
+    assert [each.opname for each in patches._by_code_unit(instructions, len(expected))] == expected
 
 
 def test_code_units_of_this_python():
     def function(x):
         return [print(x)] if x > 1 else len(x)
 
-    units = repairs._instructions_by_code_unit(function.__code__)
+    units = patches._instructions_by_code_unit(function.__code__)
     assert len(units) == len(function.__code__.co_code) // 2 and None not in units
     for instruction in dis.get_instructions(function):
         if instruction.opname not in ("CACHE", "EXTENDED_ARG", "TO_BOOL"):
@@ -234,11 +234,11 @@ def _mended():
 
 def test_installing_and_mending_again_change_nothing():
     before = _mended()
-    repairs.install()
-    for mend in (repairs._mend_tensor_functions, repairs._mend_purity):
+    patches.install()
+    for mend in (patches._mend_tensor_functions, patches._mend_purity):
         mend(concrete_tracer)
-    repairs._mend_bytecode(concrete_proxy)
-    repairs._mend_several_outputs(model_speedup)
+    patches._mend_bytecode(concrete_proxy)
+    patches._mend_several_outputs(model_speedup)
     assert _mended() == before
 
 
@@ -263,8 +263,8 @@ def test_a_healthy_nni_is_left_alone():
     healthy = types.SimpleNamespace(
         ConcreteTracer=Tracer, Node=torch.fx.Node, node_is_impure_wrapper=purity, ConcreteProxy=Proxy, dis=dis,
         LIGHTNING_INSTALLED=True, pl=types.SimpleNamespace(loops=types.SimpleNamespace(FitLoop=FitLoop)))
-    for mend in (repairs._mend_tensor_functions, repairs._mend_purity, repairs._mend_bytecode,
-                 repairs.evaluator_repairs.mend_lightning_steps):
+    for mend in (patches._mend_tensor_functions, patches._mend_purity, patches._mend_bytecode,
+                 patches.evaluator_repairs.mend_lightning_steps):
         mend(healthy)
     assert len(Tracer.default_autowrap_leaf_function) == 1
     assert healthy.node_is_impure_wrapper is purity
@@ -274,7 +274,7 @@ def test_a_healthy_nni_is_left_alone():
 
 def test_an_nni_unknown_to_us_can_still_be_imported(caplog):
     stranger = types.ModuleType("nni.stranger")
-    repairs._apply(repairs._mend_bytecode, stranger)
+    patches._apply(patches._mend_bytecode, stranger)
     assert "nni.stranger needs _mend_bytecode" in caplog.text
 
 
@@ -284,7 +284,7 @@ def _python(code, *options):
 
 def test_importing_us_imports_nothing_heavy():
     loaded = _python("import sys, nni_stress; print(*sys.modules)").stdout.split()
-    assert "nni_stress.repairs" in loaded
+    assert "nni_stress.nni_compat.patches" in loaded
     assert not {"torch", "nni", "nni.compression", "pytorch_lightning"} & set(loaded)
 
 

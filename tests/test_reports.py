@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from nni_stress.files import read_json, write_json
+from nni_stress.utils.atomic_files import read_json, write_json
 from reports.__main__ import main
 from reports.collect import collect
 from reports.compare import compare

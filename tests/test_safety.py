@@ -15,7 +15,7 @@ import pytest
 import requests
 import yaml
 
-from nni_stress import listening
+from nni_stress.nni_runtime import loopback
 
 from .nnictl import environment, nnictl
 
@@ -23,7 +23,7 @@ CODE = "builtins.open"  # what the hostile data names: it would make a file
 WAITING = "import nni, time\nnni.get_next_parameter()\ntime.sleep(300)\n"
 PROBING = """
 from nni.tuner import Tuner
-from nni_stress.listening import refuse_exposed_manager
+from nni_stress.nni_runtime.loopback import refuse_exposed_manager
 
 class Probe(Tuner):
     def __init__(self, answer):
@@ -204,8 +204,8 @@ def test_every_way_in_which_node_listens_is_kept_on_127_0_0_1(tmp_path, monkeypa
     import nni_node
     folder = tmp_path / 'a "folder"'
     folder.mkdir()
-    monkeypatch.setattr(listening, "LOOPBACK", Path(shutil.copy(listening.LOOPBACK, folder)))
-    with listening.on_loopback():
+    monkeypatch.setattr(loopback, "LOOPBACK", Path(shutil.copy(loopback.LOOPBACK, folder)))
+    with loopback.on_loopback():
         done = subprocess.run([Path(nni_node.__path__[0], "node"), "-e", SERVERS], capture_output=True, text=True,
                               cwd=tmp_path)
     assert sorted(done.stdout.split()) == ["127.0.0.1"] * 6 + ["pipe"], done.stderr
@@ -241,10 +241,10 @@ def test_threads_that_start_managers_do_not_take_the_loopback_from_each_other(mo
     seen = []
 
     def start(seconds):
-        with listening.on_loopback():
+        with loopback.on_loopback():
             time.sleep(seconds)
             seen.append(os.environ["NODE_OPTIONS"])
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(start, [0.2, 0.0, 0.1, 0.0]))
-    assert seen == [f'--no-warnings --require "{listening.LOOPBACK}"'] * 4 and os.environ["NODE_OPTIONS"] == "--no-warnings"
+    assert seen == [f'--no-warnings --require "{loopback.LOOPBACK}"'] * 4 and os.environ["NODE_OPTIONS"] == "--no-warnings"

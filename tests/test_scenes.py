@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tests.folders import write_idx
-from trials.data.detection import box_sizes, load_detection, training_batches
+from trials.data.detection import box_sizes, load_detection
 from trials.data.scenes import CLASSES, Garments, Scenes, draw_scene, load_garments
 
 

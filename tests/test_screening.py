@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from nni_stress import screening
+from nni_stress.pruning import screening
 
 
 def generator(seed=0):

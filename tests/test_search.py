@@ -1,7 +1,7 @@
 import pytest
 
-from nni_stress.search import Lesson, Search
-from nni_stress.search_space import flat
+from nni_stress.evolution.search import Lesson, Search
+from nni_stress.evolution.search_space import flat
 
 SPACE = {
     "environmental_factor": {"_type": "uniform", "_value": [0.3, 0.7]},

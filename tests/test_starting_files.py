@@ -8,10 +8,12 @@ import torch
 import yaml
 
 import nni_stress
-from nni_stress import exporting, launch, starting_files
+from nni_stress.trial.task import load_task
+from nni_stress.cli import init
+from nni_stress.experiment import launch
 from nni_stress.__main__ import main
-from nni_stress.finding import find_lineage
-from nni_stress.lineage import Lineage
+from nni_stress.lineage.locate import find_lineage
+from nni_stress.lineage.store import Lineage
 from tests.test_experiment import no_process_is_left
 
 
@@ -54,7 +56,7 @@ def test_the_starting_experiment_evolves_and_its_best_is_exported(tmp_path, port
     assert command("export", experiment.folder, "g001-01", "--to", target, "--task", made_by) == 0
     assert capsys.readouterr().out.splitlines()[-1] == str(target)
     assert json.loads((target / "record.json").read_text())["synapses"] == offspring[1].synapses
-    task = exporting.load_task(made_by)
+    task = load_task(made_by)
     network = nni_stress.load(target / "network.safetensors", task.network).eval()
     assert task.fidelity(network, "test") == offspring[1].test
     session = onnxruntime.InferenceSession(str(target / "network.onnx"), providers=["CPUExecutionProvider"])
@@ -72,7 +74,7 @@ def test_nothing_is_overwritten_unless_told(tmp_path, capsys):
     assert len(error.splitlines()) == 1 and "already holds trial.py" in error and "--force" in error
     assert list(tmp_path.iterdir()) == [mine] and mine.read_text() == "mine"
     assert command("init", tmp_path, "--force") == 0
-    assert "run_trial" in mine.read_text() and {path.name for path in tmp_path.iterdir()} == set(starting_files.NAMES)
+    assert "run_trial" in mine.read_text() and {path.name for path in tmp_path.iterdir()} == set(init.NAMES)
 
 
 @pytest.mark.parametrize("there, arguments, words", [
@@ -91,7 +93,7 @@ def test_what_cannot_be_written_is_told_in_one_line(there, arguments, words, tmp
 
 
 def test_the_written_search_space_and_arguments_are_sound_and_the_trial_is_short(tmp_path):
-    starting_files.write_starting_files(tmp_path)
+    init.write_starting_files(tmp_path)
     config = launch.check_config(tmp_path / "stress.yml")
     assert config["trialCommand"] == "python3 trial.py" and config["tuner"]["className"] == "nni_stress.StressTuner"
     text = (tmp_path / "trial.py").read_text()

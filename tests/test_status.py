@@ -11,12 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from nni_stress import StressTuner, evolution, status
-from nni_stress.files import write_json
-from nni_stress.finding import find_lineage
-from nni_stress.lineage import FOUNDER, Lineage
-from nni_stress.overview import overview
-from nni_stress.render import status_text
+from nni_stress import StressTuner
+from nni_stress.evolution import selection
+from nni_stress.cli import status
+from nni_stress.utils.atomic_files import write_json
+from nni_stress.lineage.locate import find_lineage
+from nni_stress.lineage.store import FOUNDER, Lineage
+from nni_stress.visualization.snapshot import overview
+from nni_stress.visualization.text import status_text
 from tests.simulation import SimulatedManager
 
 ROOT = Path(__file__).parent.parent
@@ -47,11 +49,11 @@ def content(folder):
 def test_a_whole_evolution(tmp_path):
     lineage = evolve(tmp_path, chance=random.Random(1))
     facts, records, state = overview(tmp_path), lineage.records(), lineage.read_state()
-    rules = evolution.Rules(**{name: state[name] for name in evolution.Rules._fields})
+    rules = selection.Rules(**{name: state[name] for name in selection.Rules._fields})
     assert facts.rules == rules and facts.finished == state["finished"] and not facts.running
     assert [names(generation.survivors) for generation in facts.generations] == [
-        names(best) for best in evolution.survivors(evolution.by_generation(records), rules)]
-    assert names(facts.frontier) == names(evolution.frontier(records)) and facts.founder == records[0]
+        names(best) for best in selection.survivors(selection.by_generation(records), rules)]
+    assert names(facts.frontier) == names(selection.frontier(records)) and facts.founder == records[0]
     assert facts.losses and [loss.uid for loss in facts.losses] == [failure["uid"] for failure in lineage.failures()]
     best = facts.generations[-1].survivors[0]
     assert facts.line[-1] == best and facts.line[0].uid == FOUNDER
@@ -230,7 +232,7 @@ def test_the_command_prints_and_writes_or_says_why_not(tmp_path):
 
 
 def test_it_starts_without_torch_and_without_nni(tmp_path):
-    script = "import sys, nni_stress.status; sys.exit([n for n in ('torch', 'nni', 'numpy') if n in sys.modules] or 0)"
+    script = "import sys, nni_stress.cli.status; sys.exit([n for n in ('torch', 'nni', 'numpy') if n in sys.modules] or 0)"
     subprocess.run([sys.executable, "-c", script], check=True, cwd=ROOT)
 
 

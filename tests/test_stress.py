@@ -3,8 +3,8 @@ import math
 import pytest
 import torch
 
-from nni_stress import stress
-from nni_stress.stress import Schedule
+from nni_stress.pruning.functional import stress
+from nni_stress.pruning.functional.stress import Schedule
 
 
 def generator(seed=0):

@@ -7,7 +7,7 @@ import torchvision.models
 from torch.nn import functional
 
 from nni_stress import FusedAdam, StressPruner
-from nni_stress.networks import memory_format_of
+from nni_stress.graph.serialization import memory_format_of
 from tests.test_clusters import Concatenated, Gated, Grouped, Residual
 from trials.models import lenet5
 

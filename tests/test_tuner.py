@@ -4,8 +4,9 @@ import statistics
 
 import pytest
 
-from nni_stress import StressTuner, evolution
-from nni_stress.lineage import Lineage
+from nni_stress import StressTuner
+from nni_stress.evolution import selection
+from nni_stress.lineage.store import Lineage
 from tests.simulation import SimulatedManager, survivors
 
 
@@ -17,7 +18,7 @@ def make(lineage, **changes):
 def consistent(lineage: Lineage, state: dict, population: int = 4):
     """Every generation was begun, closed, and each of its offspring has a record or a reason; every ancestor survived."""
     records = {record.uid: record for record in lineage.records()}
-    rules = evolution.Rules(**{name: state[name] for name in evolution.Rules._fields})
+    rules = selection.Rules(**{name: state[name] for name in selection.Rules._fields})
     closed, number = [], 0
     while (generation := lineage.generation(number)) is not None:
         assert len(generation["offspring"]) == (population if number else 1)
@@ -26,13 +27,13 @@ def consistent(lineage: Lineage, state: dict, population: int = 4):
             assert (uid in records) != (lineage.failure(uid) is not None), uid
             if uid in records:
                 assert records[uid].arguments == parameters["arguments"] and records[uid].ancestor == parameters["ancestor"]
-        chosen = evolution.survivors(closed, rules) if closed else []
+        chosen = selection.survivors(closed, rules) if closed else []
         allowed = [r.uid for r in next((s for s in reversed(chosen) if s), [])]
         assert all(p["ancestor"] in allowed for p in generation["offspring"] if number)
         assert set(generation["closed"]) == {p["uid"] for p in generation["offspring"]}
         closed.append([records[uid] for uid in generation["closed"] if uid in records])
         number += 1
-    assert state["finished"] and evolution.plan(closed, rules).end == state["finished"]
+    assert state["finished"] and selection.plan(closed, rules).end == state["finished"]
 
 
 def test_an_evolution_runs_to_its_end(tmp_path):
@@ -161,7 +162,7 @@ def test_an_offspring_that_overstays_its_time_is_given_up(tmp_path):
                 return "RUNNING"
             return super()._trial(job)
 
-    from nni_stress.receiving import accept
+    from nni_stress.trial.claim import accept
     def accept_and_hang(parameters, job):
         return accept(parameters, "algorithm", job)
 
@@ -212,7 +213,7 @@ def test_the_last_generation_is_made_right_at_the_target(tmp_path):
     last = lineage.records()[-1]
     assert "target efficiency reached" in lineage.read_state()["finished"] and last.generation < 20
     assert all(record.efficiency < 12.5 for record in lineage.records())
-    assert evolution.line(evolution.by_generation(lineage.records()), tuner._rules)[-1].efficiency >= 12
+    assert selection.line(selection.by_generation(lineage.records()), tuner._rules)[-1].efficiency >= 12
 
 
 def test_two_parents_are_two_survivors(tmp_path):

@@ -5,8 +5,9 @@ import pytest
 import torch
 from torch import nn
 
-from nni_stress import StressPruner, cost
-from nni_stress.clusters import ClusterGraph
+from nni_stress import StressPruner
+from nni_stress.graph import cost
+from nni_stress.graph.cluster_graph import ClusterGraph
 from trials.models import yolov2
 from trials.models.yolov2 import darknets_reorg, reorg
 

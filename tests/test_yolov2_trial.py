@@ -9,10 +9,11 @@ import pytest
 import torch
 import yaml
 
-from nni_stress import evolution, networks
-from nni_stress.generation import make_founder, make_offspring
-from nni_stress.launch import check_config
-from nni_stress.lineage import FOUNDER, Lineage
+from nni_stress.evolution import selection
+from nni_stress.graph import serialization
+from nni_stress.trial.offspring import make_founder, make_offspring
+from nni_stress.experiment.launch import check_config
+from nni_stress.lineage.store import FOUNDER, Lineage
 from tests.folders import write_idx, write_kitti, write_voc
 from tests.test_alexnet import trial
 from tests.test_darknet import BACKBONE, random_convolutions, write
@@ -45,7 +46,7 @@ def evolved(data, tmp_path_factory):
     make_founder(task, trial(FOUNDER), lineage, folder / "founder")
     make_offspring(task, trial("g001-00", environmental_factor=0.03, stress_epochs=1, recovery_epochs=1, candidates=3,
                                learning_rate=1e-3), lineage)
-    lineage.update_state(**evolution.Rules(1, 1.0)._asdict(), population_size=1)
+    lineage.update_state(**selection.Rules(1, 1.0)._asdict(), population_size=1)
     for number, closed in enumerate([[FOUNDER], ["g001-00"]]):
         lineage.write_generation(number, dict(offspring=[], suggestions=[], closed=closed))
     return task, folder / "founder", lineage
@@ -54,15 +55,15 @@ def evolved(data, tmp_path_factory):
 def test_a_founder_of_its_own_step_has_small_offspring(evolved):
     task, file, lineage = evolved
     founder, offspring = lineage.record(FOUNDER), lineage.record("g001-00")
-    assert founder.validation == task.fidelity(networks.load(file, task.network), "validation")
+    assert founder.validation == task.fidelity(serialization.load(file, task.network), "validation")
     assert 33 < offspring.efficiency < 35 and offspring.macs < founder.macs
-    small = networks.load(lineage.network_path("g001-00"), task.network)
+    small = serialization.load(lineage.network_path("g001-00"), task.network)
     assert small(torch.zeros(2, 3, 96, 128)).shape == (2, 5 * (5 + 10), 3, 4)
     inputs, targets = task.screening
     assert inputs.shape == (500, 3, 64, 64)
     with torch.no_grad():
         trained, untrained = (sum(task.loss.terms(network.eval()(inputs), targets)[:3])  # the pixels tell of no class
-                              for network in (networks.load(file, task.network), task.network()))
+                              for network in (serialization.load(file, task.network), task.network()))
     assert trained < 0.8 * untrained
 
 

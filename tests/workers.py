@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import psutil
 
-from nni_stress import listening
+from nni_stress.nni_runtime import loopback
 
 SSHD = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin:/usr/local/sbin")
 
@@ -91,7 +91,7 @@ class Workers:
         home = self._folder / name
         home.mkdir()
         config = home / "sshd_config"
-        config.write_text(CONFIG.format(port=port, keys=self._keys, home=home, loopback=listening.LOOPBACK))
+        config.write_text(CONFIG.format(port=port, keys=self._keys, home=home, loopback=loopback.LOOPBACK))
         return home, config
 
     def _machine(self, port: int) -> dict:

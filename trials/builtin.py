@@ -6,9 +6,10 @@ import argparse
 import nni
 import torch
 
-from nni_stress import networks, receiving
-from nni_stress.evolution import seed_of
-from nni_stress.exporting import load_task
+from nni_stress.graph import serialization
+from nni_stress.trial import claim
+from nni_stress.utils.seeding import seed_of
+from nni_stress.trial.task import load_task
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -16,13 +17,13 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--threads", type=int, default=1, help="threads of this trial; concurrency x threads = cores")
     options = parser.parse_args(arguments)
     torch.set_num_threads(options.threads)
-    receiving.begin()
+    claim.begin()
     from . import pruners  # only now: NNI's compression is imported in seconds, were it not for begin()
 
     parameters = nni.get_next_parameter()
     try:
         task = load_task(parameters["task"], parameters["task_arguments"])
-        founder = networks.load(parameters["founder"], task.network)
+        founder = serialization.load(parameters["founder"], task.network)
         cell = [parameters[name] for name in ("method", "budget", "seed", "trial")]
         found = pruners.run(parameters["pruner"], task, founder, parameters["budget"], parameters["epochs"], parameters["knobs"],
                             seed_of(*cell))

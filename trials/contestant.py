@@ -7,7 +7,7 @@ import json
 import torch
 
 from nni_stress import run_trial
-from nni_stress.exporting import load_task
+from nni_stress.trial.task import load_task
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -8,10 +8,11 @@ import time
 from datetime import datetime, timezone
 from pathlib import Path
 
-from nni_stress import evolution, launch
-from nni_stress.files import write_json
-from nni_stress.lineage import Lineage, Record
-from nni_stress.render import generations_table, offspring_line
+from nni_stress.evolution import selection
+from nni_stress.experiment import launch
+from nni_stress.utils.atomic_files import write_json
+from nni_stress.lineage.store import Lineage, Record
+from nni_stress.visualization.text import generations_table, offspring_line
 from reports.figures import draw_frontier, frontier_facts
 
 
@@ -62,8 +63,8 @@ def run(config_file: Path, runs: Path, seed: int, port: int) -> Path:
 
 def _sum_up(lineage: Lineage, folder: Path, seed: int, seconds: float, experiment: str) -> None:
     records, state = lineage.records(), lineage.read_state()
-    rules = evolution.Rules.of(state)
-    survivors = evolution.line(evolution.by_generation(records), rules)
+    rules = selection.Rules.of(state)
+    survivors = selection.line(selection.by_generation(records), rules)
     founder, survivor = survivors[0], survivors[-1]
     print(f"\nThe evolution ended: {state['finished']}.\n\n{generations_table(records, survivors)}\n")
     draw_frontier(frontier_facts(records, survivors, state["tolerance"]), folder / "frontier.png")

@@ -12,9 +12,10 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from nni_stress import Task, cost, networks
-from nni_stress.files import atomically, write_json
-from nni_stress.training import founder_training
+from nni_stress import Task
+from nni_stress.graph import cost, serialization
+from nni_stress.utils.atomic_files import atomically, write_json
+from nni_stress.trial.training import founder_training
 
 
 def train_founder(task: Task, file: str | Path, seed: int = 0, quiet: bool = False) -> nn.Module:
@@ -58,9 +59,9 @@ def train_founder(task: Task, file: str | Path, seed: int = 0, quiet: bool = Fal
             write_json(file.with_suffix(".json"), dict(**recipe, seconds=round(seconds, 2), synapses=cost.synapses(network),
                                                        validation=task.fidelity(network, "validation"),
                                                        test=task.fidelity(network, "test")))
-            networks.save(network, file)
+            serialization.save(network, file)
         checkpoint.unlink(missing_ok=True)
-    return networks.load(file, task.network).eval()
+    return serialization.load(file, task.network).eval()
 
 
 def add_arguments(parser: argparse.ArgumentParser, name: str, epochs: int) -> None:

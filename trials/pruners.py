@@ -9,12 +9,13 @@ import torch
 from nni.compression import pruning
 from torch import nn
 
-from nni_stress import Task, cost, latency
-from nni_stress.batches import arguments_of
-from nni_stress.clusters import ClusterGraph
-from nni_stress.evolution import seed_of
-from nni_stress.synthesis import synthesize
-from nni_stress.training import stress_evaluator, train
+from nni_stress import Task
+from nni_stress.graph import cost, latency
+from nni_stress.utils.batches import arguments_of
+from nni_stress.graph.cluster_graph import ClusterGraph
+from nni_stress.utils.seeding import seed_of
+from nni_stress.graph.synthesis import synthesize
+from nni_stress.trial.training import stress_evaluator, train
 
 _RATE = {"_type": "loguniform", "_value": [0.001, 0.008]}
 _SCOPE = {"_type": "choice", "_value": ["uniform", "global"]}  # one ratio for every layer, or one ranking of all clusters

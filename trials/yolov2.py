@@ -9,10 +9,11 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-from nni_stress import Task, networks, run_trial
-from nni_stress.exporting import best_survivor
-from nni_stress.finding import find_lineage
-from nni_stress.lineage import FOUNDER, Lineage
+from nni_stress import Task, run_trial
+from nni_stress.graph import serialization
+from nni_stress.evolution.ancestry import best_survivor
+from nni_stress.lineage.locate import find_lineage
+from nni_stress.lineage.store import FOUNDER, Lineage
 from trials import founders
 from trials.data.detection import NAMES, SIZES, Detection, box_sizes, load_detection, plain_batches, training_batches
 from trials.detection import ClippedAdam, YOLOv2Loss, compare, find_anchors, precision
@@ -83,7 +84,7 @@ def compare_survivor(name: str, folder: str, options: argparse.Namespace) -> Non
     survivor = best_survivor(lineage)
     images, size, anchors = load_detector(options.data, options.data_dir, options.size, options.scenes)
     titles = {"founder": FOUNDER, f"{survivor.uid}, {survivor.efficiency:.1f}x": survivor.uid}
-    found = {title: networks.load(lineage.network_path(uid), lambda: yolov2(len(images.classes), anchors=len(anchors)))
+    found = {title: serialization.load(lineage.network_path(uid), lambda: yolov2(len(images.classes), anchors=len(anchors)))
              for title, uid in titles.items()}
     print(compare(found, plain_batches(images.test, _DRAWN, size), anchors, images.classes, folder))
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 
-from nni_stress.files import read_json, write_json
+from nni_stress.utils.atomic_files import read_json, write_json
 
 from ..environment import environment
 from .engines import engines, thirty_three

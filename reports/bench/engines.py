@@ -12,7 +12,9 @@ from typing import Callable, Mapping
 import torch
 from torch import Tensor, nn
 
-from nni_stress import StressPruner, cost, networks
+from nni_stress.graph.onnx import export_onnx
+from nni_stress import StressPruner
+from nni_stress.graph import cost
 from trials.models import alexnet, yolov2
 
 from .measuring import config, turns
@@ -155,7 +157,7 @@ def _onnx_runtime(network: nn.Module, images: Tensor) -> Callable[[], object]:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     with tempfile.TemporaryDirectory() as folder:
-        networks.export_onnx(network, Path(folder) / "network.onnx", images[:1])
+        export_onnx(network, Path(folder) / "network.onnx", images[:1])
         session = onnxruntime.InferenceSession(str(Path(folder) / "network.onnx"), options, providers=["CPUExecutionProvider"])
     name, array = session.get_inputs()[0].name, images.contiguous().numpy()
     return lambda: session.run(None, {name: array})

@@ -9,8 +9,9 @@ from typing import Iterator, Sequence
 
 import yaml
 
-from nni_stress import evolution, launch
-from nni_stress.lineage import FOUNDER, Lineage, Record
+from nni_stress.evolution import selection
+from nni_stress.experiment import launch
+from nni_stress.lineage.store import FOUNDER, Lineage, Record
 from reports.significance import hypervolume
 
 _ROOT = Path(__file__).parents[2]
@@ -76,8 +77,8 @@ def ending(search: str = "TPE", seeds: Sequence[int] = SEEDS) -> Iterator[dict]:
 
 def summary(lineage: Lineage) -> dict:
     """Seconds of training; efficiency of the last survivor; hypervolume of the frontier on validation data; the survivors."""
-    records, rules = lineage.records(), evolution.Rules.of(lineage.read_state())
-    line, founder = evolution.line(evolution.by_generation(records), rules), records[0].validation
+    records, rules = lineage.records(), selection.Rules.of(lineage.read_state())
+    line, founder = selection.line(selection.by_generation(records), rules), records[0].validation
     seconds = sum(_training(record) for record in records if record.uid != FOUNDER)
     places = [(record.efficiency, record.validation) for record in records]
     return dict(training_seconds=round(seconds, 1), efficiency=round(line[-1].efficiency, 4),

@@ -9,10 +9,11 @@ from typing import Callable
 import torch
 from torch import nn
 
-from nni_stress import Task, cost
-from nni_stress.arguments import Arguments
-from nni_stress.generation import stress_and_synthesize
-from nni_stress.training import train
+from nni_stress import Task
+from nni_stress.graph import cost
+from nni_stress.hparams import Arguments
+from nni_stress.trial.offspring import stress_and_synthesize
+from nni_stress.trial.training import train
 from trials import alexnet, lenet5, pruners
 
 from .measuring import turns

@@ -6,9 +6,9 @@ import time
 from pathlib import Path
 
 from nni_stress import StressTuner
-from nni_stress.overview import overview
-from nni_stress.page import page
-from nni_stress.render import status_text
+from nni_stress.visualization.snapshot import overview
+from nni_stress.visualization.html_page import page
+from nni_stress.visualization.text import status_text
 from reports.collect import collect
 from reports.compare import compare
 from reports.page import write_report

@@ -12,7 +12,8 @@ from nni.compression.pruning import L1NormPruner
 from nni.compression.speedup import ModelSpeedup, mask_conflict, model_speedup
 from torch import nn
 
-from nni_stress import StressPruner, cost
+from nni_stress import StressPruner
+from nni_stress.graph import cost
 
 from .measuring import GROWING, NETWORKS, SPARSITY, config, peak_memory, turns
 

@@ -9,7 +9,7 @@ from typing import Callable, Sequence
 import torch
 from torch import Tensor
 
-from nni_stress.files import atomically
+from nni_stress.utils.atomic_files import atomically
 
 _FORM = 1           # of what is made from the files; a change makes it anew
 _WORTH = 2 ** 20    # bytes; what is smaller is decoded in no time

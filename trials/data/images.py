@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from nni_stress.modes import evaluating
+from nni_stress.utils.module_modes import evaluating
 
 from .decoded import decoded
 from .grey import GREY, check_folder, grey_files, held_out, read_grey

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from nni_stress.files import write_atomically
-from nni_stress.modes import evaluating
+from nni_stress.utils.atomic_files import write_atomically
+from nni_stress.utils.module_modes import evaluating
 
 from .average_precision import average_precisions, match, mean_average_precision
 from .decoding import Detections, detect

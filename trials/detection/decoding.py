@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torchvision.ops import batched_nms
 
-from nni_stress.modes import evaluating
+from nni_stress.utils.module_modes import evaluating
 
 from .boxes import corners
 from .predictions import boxes, split
