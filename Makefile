@@ -26,7 +26,7 @@ test-all: install
 
 # Over 200 faults against real experiments; half an hour, more where the machine has other work.
 test-faults: install
-	$(BIN)/python -m tests.faults
+	$(BIN)/python -m tests.faults.campaign
 
 # Every figure of speed, as ratios taken side by side; nothing else may run meanwhile.
 bench: install

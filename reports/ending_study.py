@@ -25,7 +25,7 @@ from nni_stress.lineage.store import FOUNDER, Lineage
 from reports.bench.evolutions import BRIEF, KINDS, summary
 from reports.environment import environment
 from reports.significance import difference
-from tests.simulation import SimulatedManager
+from tests.helpers.simulation import SimulatedManager
 from trials.lenet5 import make_task
 
 RESULT = Path(__file__).parent / "results" / "ending_study.json"

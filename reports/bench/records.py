@@ -13,7 +13,7 @@ from reports.collect import collect
 from reports.compare import compare
 from reports.page import write_report
 from reports.tuner_cost import SPACE, Watched
-from tests.contests import plant
+from tests.helpers.contests import plant
 
 _NUMBERS = (10, 100, 1_000, 10_000)
 _POPULATION = 10

@@ -1,0 +1,73 @@
+"""nnictl finds us by itself once we are installed or registered, and other Python processes do not notice."""
+import shutil
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.helpers.nnictl import BINARIES, environment
+
+ROOT = Path(__file__).parents[2]
+
+
+class Environment:
+    """A virtual environment with all that this one has but the hook, and with an nnictl of its own."""
+
+    def __init__(self, folder):
+        venv.create(folder, with_pip=False, symlinks=True)
+        self.folder, self.python = folder, folder / "bin" / "python"
+        self.site = next(folder.glob("lib/python*/site-packages"))
+        ours = [path for path in sys.path if path.endswith("site-packages")]
+        (self.site / "all.pth").write_text("\n".join([*ours, str(ROOT)]))
+        nnictl = (BINARIES / "nnictl").read_text().splitlines(True)
+        (folder / "bin" / "nnictl").write_text("".join([f"#!{self.python}\n", *nnictl[1:]]))
+        (folder / "bin" / "nnictl").chmod(0o755)
+
+    def run(self, *command):
+        return subprocess.run([self.folder / "bin" / command[0], *map(str, command[1:])], capture_output=True, text=True,
+                              env=environment(PYTHONPATH=None), cwd=self.folder, timeout=60)
+
+
+@pytest.fixture(scope="module")
+def environment_of_its_own(tmp_path_factory):
+    return Environment(tmp_path_factory.mktemp("environment"))
+
+
+def test_register_and_unregister(environment_of_its_own, tmp_path):
+    own, names = environment_of_its_own, tmp_path / "stress.yml"
+    names.write_text(yaml.safe_dump({"tuner": {"name": "Stress"}, "trainingService": {"platform": "local"}}))
+    unguarded = own.run("nnictl", "create", "--config", names)
+    assert unguarded.returncode == 1 and "ValueError: ExperimentConfig" in unguarded.stderr
+
+    done = own.run("python", "-m", "nni_stress", "register")
+    assert done.returncode == 0 and str(own.site) in done.stdout, done.stderr
+    assert (own.folder / "nni" / "registered_algorithms.yml").exists()  # in the environment, not in the user's home
+    assert "nni_stress.tuner.StressTuner" in own.run("nnictl", "algo", "show", "Stress").stdout
+    guarded = own.run("nnictl", "create", "--config", names)
+    assert guarded.stderr == "error: stress.yml: trialConcurrency must be a whole number of at least 1, but got None\n"
+
+    assert own.run("python", "-m", "nni_stress", "unregister").returncode == 0
+    assert not (own.site / "nni_stress_nnictl.pth").exists()
+    assert "not found" in own.run("nnictl", "algo", "show", "Stress").stdout
+    assert "ValueError: ExperimentConfig" in own.run("nnictl", "create", "--config", names).stderr
+
+
+def test_other_processes_do_not_notice(environment_of_its_own):
+    own = environment_of_its_own
+    shutil.copyfile(ROOT / "nni_stress" / "nnictl.pth", own.site / "nni_stress_nnictl.pth")
+    seen = "import sys; print('nni_stress' in sys.modules)"
+    assert own.run("python", "-c", seen).stdout == "False\n"
+    assert own.run("python", "-c", seen, "nnictl").stdout == "True\n"
+
+
+def test_a_hook_that_outlives_the_package_is_silent(environment_of_its_own):
+    own = environment_of_its_own
+    shutil.copyfile(ROOT / "nni_stress" / "nnictl.pth", own.site / "nni_stress_nnictl.pth")
+    (own.site / "all.pth").unlink()
+    done = own.run("python", "-c", "print('alive')", "nnictl")
+    assert done.stdout == "alive\n" and done.stderr == ""
+
+
