@@ -6,13 +6,16 @@ from setuptools.command.build_py import build_py
 ONNX = ["onnx>=1.15", "onnxscript>=0.1", "onnxruntime>=1.16"]
 
 
-
 class BuildWithHook(build_py):
     """Puts the line by which nnictl finds us where Python reads it at its start: beside the package, not in it."""
 
     def run(self):
         super().run()
-        site = self.distribution.get_command_obj("install").install_lib if self.editable_mode else self.build_lib
+        site = (
+            self.distribution.get_command_obj("install").install_lib
+            if self.editable_mode
+            else self.build_lib
+        )
         self.copy_file("nni_stress/nnictl.pth", str(Path(site, "nni_stress_nnictl.pth")))
 
 
@@ -24,7 +27,9 @@ setup(
     long_description_content_type="text/markdown",
     python_requires=">=3.10,<3.14",
     packages=find_packages(include=["nni_stress*", "trials*", "reports*"]),
-    package_data={"nni_stress": ["loopback.js", "nnictl.pth", "visualization/page.css", "cli/templates/*"]},
+    package_data={
+        "nni_stress": ["loopback.js", "nnictl.pth", "visualization/page.css", "cli/templates/*"]
+    },
     cmdclass={"build_py": BuildWithHook},
     install_requires=[
         "nni>=3.0,<4",
@@ -41,7 +46,15 @@ setup(
     ],
     extras_require={
         "onnx": ONNX,
-        "test": ["pytest>=7", "pytorch-lightning>=2", "tensorboard", "transformers>=4.30", "accelerate",
-                 "torchmetrics>=1", "pycocotools>=2.0.8", *ONNX],  # these two: the reference of average precision
+        "test": [
+            "pytest>=7",
+            "pytorch-lightning>=2",
+            "tensorboard",
+            "transformers>=4.30",
+            "accelerate",
+            "torchmetrics>=1",
+            "pycocotools>=2.0.8",
+            *ONNX,
+        ],  # these two: the reference of average precision
     },
 )

@@ -3,6 +3,7 @@
 Importing this package mends NNI 3.0 on today's PyTorch (see :mod:`nni_stress.nni_compat.patches`). It imports neither torch nor
 NNI's compression until a name that needs them is asked for, so that the tuner starts in time.
 """
+
 import importlib
 
 from .nni_compat import patches

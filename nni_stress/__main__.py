@@ -1,4 +1,5 @@
 """python -m nni_stress: what there is to do beside nnictl."""
+
 from __future__ import annotations
 
 import argparse
@@ -16,7 +17,9 @@ def command(add):
 
 @command
 def register(commands) -> None:
-    parser = commands.add_parser("register", help="make this environment's nnictl know us: name: Stress, checks, 127.0.0.1")
+    parser = commands.add_parser(
+        "register", help="make this environment's nnictl know us: name: Stress, checks, 127.0.0.1"
+    )
     parser.set_defaults(run=lambda options: _registration().register())
 
 
@@ -44,7 +47,12 @@ def status(commands) -> None:
 def export(commands) -> None:
     from .cli import export
 
-    _add(commands, "export", "write the network of an offspring, with its record and an ONNX file", export)
+    _add(
+        commands,
+        "export",
+        "write the network of an offspring, with its record and an ONNX file",
+        export,
+    )
 
 
 def _add(commands, name: str, help: str, module) -> None:

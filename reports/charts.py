@@ -1,8 +1,10 @@
 """Charts of a report as SVG: readable in light and dark, by people with any colour vision, by keyboard and screen reader."""
+
 from __future__ import annotations
 
 import math
-from typing import Mapping, NamedTuple, Sequence
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from nni_stress.visualization.markup import Element, tag
 from nni_stress.visualization.scatter import log_ticks, ticks
@@ -36,10 +38,18 @@ def style(number: int) -> str:
     return f"m{1 + (number - 1) % _COLOURS} d{(number - 1) // _COLOURS}" if number else "m0 d0"
 
 
-def lines_chart(title: str, lines: Sequence[Line], across: str, upwards: str, level: tuple[float, str] | None = None) -> Element:
+def lines_chart(
+    title: str,
+    lines: Sequence[Line],
+    across: str,
+    upwards: str,
+    level: tuple[float, str] | None = None,
+) -> Element:
     """Lines over a logarithmic axis, each named at its end."""
     marks = [mark for line in lines for mark in line.marks]
-    heights = [value for m in marks for value in (m.y, m.low, m.high) if value is not None] + ([level[0]] if level else [])
+    heights = [value for m in marks for value in (m.y, m.low, m.high) if value is not None] + (
+        [level[0]] if level else []
+    )
     low, high = _lowest(lines, heights), max(heights)
     low, high = low - 0.06 * (high - low or 0.01), high + 0.06 * (high - low or 0.01)
     left, right = min(m.x for m in marks) / 1.12, max(m.x for m in marks) * 1.12
@@ -48,20 +58,36 @@ def lines_chart(title: str, lines: Sequence[Line], across: str, upwards: str, le
         return _LEFT + (_WIDTH - _LEFT - _RIGHT) * math.log(value / left) / math.log(right / left)
 
     def y(value):
-        return _HEIGHT - _BOTTOM - (_HEIGHT - _TOP - _BOTTOM) * (max(value, low) - low) / (high - low)
+        return (
+            _HEIGHT - _BOTTOM - (_HEIGHT - _TOP - _BOTTOM) * (max(value, low) - low) / (high - low)
+        )
 
-    parts = _axes([(x(v), f"{v:g}x") for v in log_ticks(left, right)],
-                  [(y(v), text) for v, text in ticks(low, high).items()], across, upwards)
+    parts = _axes(
+        [(x(v), f"{v:g}x") for v in log_ticks(left, right)],
+        [(y(v), text) for v, text in ticks(low, high).items()],
+        across,
+        upwards,
+    )
     if level:
-        parts += [tag("line", x1=_LEFT, x2=_WIDTH - _RIGHT, y1=y(level[0]), y2=y(level[0]), class_="level"),
-                  tag("text", level[1], x=_LEFT + 6, y=y(level[0]) - 5, class_="soft")]
+        parts += [
+            tag(
+                "line", x1=_LEFT, x2=_WIDTH - _RIGHT, y1=y(level[0]), y2=y(level[0]), class_="level"
+            ),
+            tag("text", level[1], x=_LEFT + 6, y=y(level[0]) - 5, class_="soft"),
+        ]
     ends = _apart({line.name: y(line.marks[-1].y) for line in lines if line.marks})
     for line in sorted(lines, key=lambda line: -line.number):
         if line.marks:
             parts.append(_line(line, x, y, low, ends[line.name]))
     widest = max(len(name) for name in ends) * _LETTER
-    return tag("svg", tag("title", title), *parts, role="img", class_="chart",
-               viewBox=f"0 0 {max(_WIDTH, _WIDTH - _RIGHT + 18 + widest):.0f} {_HEIGHT}")
+    return tag(
+        "svg",
+        tag("title", title),
+        *parts,
+        role="img",
+        class_="chart",
+        viewBox=f"0 0 {max(_WIDTH, _WIDTH - _RIGHT + 18 + widest):.0f} {_HEIGHT}",
+    )
 
 
 def _lowest(lines: Sequence[Line], heights: list[float]) -> float:
@@ -81,8 +107,10 @@ def _line(line: Line, x, y, low: float, end: float) -> Element:
         inside = [tag("title", mark.words), _shape(line.number, at, height, mark.y < low)]
         shapes.append(tag("a", *inside, href=mark.link) if mark.link else tag("g", *inside))
     last = line.marks[-1]
-    shapes += [tag("line", x1=x(last.x) + 7, x2=_WIDTH - _RIGHT + 14, y1=y(last.y), y2=end, class_="lead"),
-               tag("text", line.name, x=_WIDTH - _RIGHT + 18, y=end + 4, class_="name")]
+    shapes += [
+        tag("line", x1=x(last.x) + 7, x2=_WIDTH - _RIGHT + 14, y1=y(last.y), y2=end, class_="lead"),
+        tag("text", line.name, x=_WIDTH - _RIGHT + 18, y=end + 4, class_="name"),
+    ]
     return tag("g", *shapes, class_=f"line {style(line.number)}")
 
 
@@ -90,16 +118,33 @@ def _shape(number: int, x: float, y: float, below: bool) -> Element:
     """Methods differ in form as well as in colour; what lies below the figure points down."""
     if below:
         return tag("path", d=f"M{x - 6:.1f} {y - 10:.1f}h12l-6 9z", class_="dot")
-    forms = (f"M{x - 6:.1f} {y:.1f}a6 6 0 1 0 12 0a6 6 0 1 0 -12 0z", f"M{x - 5:.1f} {y - 5:.1f}h10v10h-10z",
-             f"M{x:.1f} {y - 6:.1f}l6 10h-12z", f"M{x:.1f} {y - 6:.1f}l6 6l-6 6l-6 -6z",
-             f"M{x - 6:.1f} {y - 4:.1f}h12l-6 10z", f"M{x - 2:.1f} {y - 6:.1f}h4v4h4v4h-4v4h-4v-4h-4v-4h4z")
-    return tag("path", d=forms[(number + (number - 1) // _COLOURS) % len(forms) if number else 0], class_="dot")
+    forms = (
+        f"M{x - 6:.1f} {y:.1f}a6 6 0 1 0 12 0a6 6 0 1 0 -12 0z",
+        f"M{x - 5:.1f} {y - 5:.1f}h10v10h-10z",
+        f"M{x:.1f} {y - 6:.1f}l6 10h-12z",
+        f"M{x:.1f} {y - 6:.1f}l6 6l-6 6l-6 -6z",
+        f"M{x - 6:.1f} {y - 4:.1f}h12l-6 10z",
+        f"M{x - 2:.1f} {y - 6:.1f}h4v4h4v4h-4v4h-4v-4h-4v-4h4z",
+    )
+    return tag(
+        "path",
+        d=forms[(number + (number - 1) // _COLOURS) % len(forms) if number else 0],
+        class_="dot",
+    )
 
 
 def legend(lines: Sequence[Line]) -> Element:
     """The names again, for where the figure is wider than the screen."""
-    keys = [tag("li", tag("svg", _shape(line.number, 8, 8, False), width=16, height=16, aria_hidden="true"), line.name,
-                class_=f"line {style(line.number)}") for line in lines if line.marks]
+    keys = [
+        tag(
+            "li",
+            tag("svg", _shape(line.number, 8, 8, False), width=16, height=16, aria_hidden="true"),
+            line.name,
+            class_=f"line {style(line.number)}",
+        )
+        for line in lines
+        if line.marks
+    ]
     return tag("ul", *keys, class_="legend")
 
 
@@ -114,7 +159,7 @@ def _apart(wanted: Mapping[str, float], least: float = 15.0) -> dict[str, float]
         if excess <= 0:
             break
         found[name] -= excess
-        below = [found[other] for other in order[:order.index(name)]]
+        below = [found[other] for other in order[: order.index(name)]]
         excess = max(0.0, (below[-1] + least - found[name]) if below else 0.0)
     return found
 
@@ -125,8 +170,15 @@ def _axes(columns, rows, across: str, upwards: str) -> list[Element]:
     found += [tag("line", x1=_LEFT, x2=right, y1=y, y2=y, class_="grid") for y, _ in rows]
     found += [tag("text", words, x=x, y=bottom + 17, text_anchor="middle") for x, words in columns]
     found += [tag("text", words, x=_LEFT - 8, y=y + 4, text_anchor="end") for y, words in rows]
-    found += [tag("text", across, x=(_LEFT + right) / 2, y=_HEIGHT - 8, text_anchor="middle"),
-              tag("text", upwards, text_anchor="middle", transform=f"translate(14 {(_TOP + bottom) / 2:.0f}) rotate(-90)")]
+    found += [
+        tag("text", across, x=(_LEFT + right) / 2, y=_HEIGHT - 8, text_anchor="middle"),
+        tag(
+            "text",
+            upwards,
+            text_anchor="middle",
+            transform=f"translate(14 {(_TOP + bottom) / 2:.0f}) rotate(-90)",
+        ),
+    ]
     return found
 
 
@@ -137,8 +189,31 @@ def bars_chart(title: str, bars: Sequence[tuple[str, float, float]]) -> Element:
     parts = []
     for index, (name, whole, kept) in enumerate(bars):
         y = index * row
-        parts += [tag("text", name, x=left - 8, y=y + 17, text_anchor="end"),
-                  tag("rect", x=left, y=y + 4, width=max(1.0, width * whole / most), height=16, class_="whole"),
-                  tag("rect", x=left, y=y + 4, width=max(1.0, width * kept / most), height=16, class_="kept"),
-                  tag("text", f"{kept:g} of {whole:g}", x=left + width * whole / most + 8, y=y + 17)]
-    return tag("svg", tag("title", title), *parts, role="img", viewBox=f"0 0 {left + width + 130} {row * len(bars)}", class_="chart bars")
+        parts += [
+            tag("text", name, x=left - 8, y=y + 17, text_anchor="end"),
+            tag(
+                "rect",
+                x=left,
+                y=y + 4,
+                width=max(1.0, width * whole / most),
+                height=16,
+                class_="whole",
+            ),
+            tag(
+                "rect",
+                x=left,
+                y=y + 4,
+                width=max(1.0, width * kept / most),
+                height=16,
+                class_="kept",
+            ),
+            tag("text", f"{kept:g} of {whole:g}", x=left + width * whole / most + 8, y=y + 17),
+        ]
+    return tag(
+        "svg",
+        tag("title", title),
+        *parts,
+        role="img",
+        viewBox=f"0 0 {left + width + 130} {row * len(bars)}",
+        class_="chart bars",
+    )

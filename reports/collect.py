@@ -1,9 +1,11 @@
 """Reads what a contest recorded. What is damaged, contradictory or missing is named, and never becomes a figure."""
+
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Mapping, NamedTuple
+from typing import Any, NamedTuple
 
 from nni_stress.utils.atomic_files import read_json
 
@@ -96,7 +98,9 @@ def collect(folder: str | Path) -> Results:
     expected = {cell_path(folder, cell) for cell in contest.cells()}
     for path in sorted((folder / "cells").glob("*/*.json")):
         if path not in expected:
-            problems.append(f"{path.relative_to(folder)} is of no cell of this contest, and left out")
+            problems.append(
+                f"{path.relative_to(folder)} is of no cell of this contest, and left out"
+            )
     return Results(folder.resolve().name, folder, contest, founder, outcomes, problems)
 
 
@@ -104,7 +108,9 @@ def _founder(path: Path) -> dict:
     try:
         found = read_json(path)
     except FileNotFoundError:
-        raise FileNotFoundError(f"no founder at {path}: without it there is nothing to compare with") from None
+        raise FileNotFoundError(
+            f"no founder at {path}: without it there is nothing to compare with"
+        ) from None
     except ValueError as error:
         raise ValueError(f"{path} is damaged: {error}") from None
     wanted = ("synapses", "macs", "validation", "test", "architecture")
@@ -124,8 +130,12 @@ def _outcome(folder: Path, cell: Cell, founder: Mapping, contest: Contest) -> Ou
     found, environment = record.get("trials"), record.get("environment", {})
     if not found:
         return None
-    if not isinstance(environment, Mapping) or not all(isinstance(value, str) for value in environment.values()):
-        raise ValueError(f"{where}: environment must be a mapping of texts, but got {environment!r}")
+    if not isinstance(environment, Mapping) or not all(
+        isinstance(value, str) for value in environment.values()
+    ):
+        raise ValueError(
+            f"{where}: environment must be a mapping of texts, but got {environment!r}"
+        )
     if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
         raise ValueError(f"{where}: trials must be a list of mappings")
     numbers = [one.get("trial") for one in found]
@@ -138,8 +148,10 @@ def _outcome(folder: Path, cell: Cell, founder: Mapping, contest: Contest) -> Ou
     if cell.method not in ABLATIONS and len(found) < most:
         return f"{where}: has {len(found)} of {most} trials, and is missing until it has all"
     if sum(trial.epochs for trial in good) > contest.trials * contest.epochs * (1 + 1e-9):
-        raise ValueError(f"{where}: took {sum(trial.epochs for trial in good):g} epochs, but the contest gives each cell "
-                         f"{contest.trials * contest.epochs:g}")
+        raise ValueError(
+            f"{where}: took {sum(trial.epochs for trial in good):g} epochs, but the contest gives each cell "
+            f"{contest.trials * contest.epochs:g}"
+        )
     fitting = [trial for trial in good if trial.efficiency >= LEAST_USE * cell.budget]
     if not fitting:
         return f"{where}: no trial came down to {cell.budget:g}x"
@@ -150,16 +162,39 @@ def _outcome(folder: Path, cell: Cell, founder: Mapping, contest: Contest) -> Ou
 def _trial(data: Mapping, where: str, founder: Mapping) -> Trial:
     for name in ("validation", "test", "synapses", "macs", "efficiency", "epochs"):
         if not is_number(data.get(name)):
-            raise ValueError(f"{where}: {name} of trial {data.get('trial')!r} must be a number, but got {data.get(name)!r}")
-    if data["synapses"] < 1 or not math.isclose(data["efficiency"], founder["synapses"] / data["synapses"], rel_tol=1e-6):
-        raise ValueError(f"{where}: trial {data['trial']} has {data['synapses']} synapses and an efficiency of "
-                         f"{data['efficiency']:g}, but the founder has {founder['synapses']} synapses")
+            raise ValueError(
+                f"{where}: {name} of trial {data.get('trial')!r} must be a number, but got {data.get(name)!r}"
+            )
+    if data["synapses"] < 1 or not math.isclose(
+        data["efficiency"], founder["synapses"] / data["synapses"], rel_tol=1e-6
+    ):
+        raise ValueError(
+            f"{where}: trial {data['trial']} has {data['synapses']} synapses and an efficiency of "
+            f"{data['efficiency']:g}, but the founder has {founder['synapses']} synapses"
+        )
     for name in ("architecture", "seconds", "knobs"):
         if not isinstance(data.get(name), Mapping):
-            raise ValueError(f"{where}: {name} of trial {data['trial']} must be a mapping, but got {data.get(name)!r}")
+            raise ValueError(
+                f"{where}: {name} of trial {data['trial']} must be a mapping, but got {data.get(name)!r}"
+            )
     if not all(map(is_number, data["seconds"].values())):
-        raise ValueError(f"{where}: seconds of trial {data['trial']} must be numbers, but got {dict(data['seconds'])}")
+        raise ValueError(
+            f"{where}: seconds of trial {data['trial']} must be numbers, but got {dict(data['seconds'])}"
+        )
     share = data.get("latency")
-    return Trial(data["trial"], data["validation"], data["test"], data.get("untrained"), data["synapses"], data["macs"],
-                 data["efficiency"], share if is_number(share) else None, data["epochs"], sum(data["seconds"].values()),
-                 data["architecture"], data["knobs"], data.get("uid"), data.get("ancestor"))
+    return Trial(
+        data["trial"],
+        data["validation"],
+        data["test"],
+        data.get("untrained"),
+        data["synapses"],
+        data["macs"],
+        data["efficiency"],
+        share if is_number(share) else None,
+        data["epochs"],
+        sum(data["seconds"].values()),
+        data["architecture"],
+        data["knobs"],
+        data.get("uid"),
+        data.get("ancestor"),
+    )

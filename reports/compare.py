@@ -1,15 +1,27 @@
 """The facts of a comparison, as named tuples; whatever is drawn or printed shows these."""
+
 from __future__ import annotations
 
 import statistics
-from typing import NamedTuple, Sequence
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from .collect import Outcome, Results
 from .contest import ABLATIONS, EVOLUTION, UNSTRUCTURED, Cell, pruner_of
-from .significance import LEVEL, Difference, Interval, corrected, difference, efficiency_at, fidelity_at, hypervolume, interval
+from .significance import (
+    LEVEL,
+    Difference,
+    Interval,
+    corrected,
+    difference,
+    efficiency_at,
+    fidelity_at,
+    hypervolume,
+    interval,
+)
 
 LOSSES = (0.005, 0.01, 0.02)  # of the founder's test fidelity, at which efficiency is asked for
-FLOOR = 0.1                   # loss from which on a network counts for nothing in the hypervolume
+FLOOR = 0.1  # loss from which on a network counts for nothing in the hypervolume
 
 
 class Entry(NamedTuple):
@@ -32,7 +44,8 @@ class Entry(NamedTuple):
 
 class Frontier(NamedTuple):
     """One method over all budgets: efficiency kept at each loss (and whether that is a lower bound), fidelity at each budget
-    by interpolation, hypervolume; each a median with its interval, None where no seed has it."""
+    by interpolation, hypervolume; each a median with its interval, None where no seed has it.
+    """
 
     method: str
     efficiency: dict[float, tuple[Interval, bool] | None]
@@ -64,18 +77,27 @@ def compare(results: Results) -> Comparison:
     raw = {}
     for method in contest.methods:
         for budget in contest.budgets:
-            outcomes = {seed: results.outcomes[cell] for seed in contest.seeds
-                        if (cell := Cell(method, budget, seed)) in results.outcomes}
+            outcomes = {
+                seed: results.outcomes[cell]
+                for seed in contest.seeds
+                if (cell := Cell(method, budget, seed)) in results.outcomes
+            }
             raw[method, budget] = outcomes
-    differences = {key: None if key[0] == EVOLUTION else difference(_tests(raw.get((EVOLUTION, key[1]), {})), _tests(outcomes))
-                   for key, outcomes in raw.items()}
+    differences = {
+        key: None
+        if key[0] == EVOLUTION
+        else difference(_tests(raw.get((EVOLUTION, key[1]), {})), _tests(outcomes))
+        for key, outcomes in raw.items()
+    }
     ps = dict(zip(differences, corrected([one and one.p for one in differences.values()])))
     entries = {}
     for (method, budget), outcomes in raw.items():
         against, p = differences[method, budget], ps[method, budget]
         missing = [seed for seed in contest.seeds if seed not in outcomes]
         test = interval([one.chosen.test for one in outcomes.values()]) if outcomes else None
-        entries[method, budget] = Entry(method, budget, outcomes, missing, test, against, p, _claim(against, p))
+        entries[method, budget] = Entry(
+            method, budget, outcomes, missing, test, against, p, _claim(against, p)
+        )
     frontiers = {method: _frontier(results, method) for method in contest.methods}
     verdict, details = _verdict(results, entries)
     return Comparison(results, entries, frontiers, verdict, details)
@@ -97,26 +119,41 @@ def _frontier(results: Results, method: str) -> Frontier:
     contest, founder = results.contest, results.founder
     per_seed = []
     for seed in contest.seeds:
-        points = [(o.chosen.efficiency, o.chosen.test) for c, o in results.outcomes.items() if (c.method, c.seed) == (method, seed)]
+        points = [
+            (o.chosen.efficiency, o.chosen.test)
+            for c, o in results.outcomes.items()
+            if (c.method, c.seed) == (method, seed)
+        ]
         if points:
             per_seed.append([(1.0, founder["test"]), *points])
     kept = {}
     for loss in LOSSES:
-        found = [one for points in per_seed if (one := efficiency_at(points, founder["test"] - loss))]
+        found = [
+            one for points in per_seed if (one := efficiency_at(points, founder["test"] - loss))
+        ]
         bounds = any(beyond for _, beyond in found)
         kept[loss] = (interval([efficiency for efficiency, _ in found]), bounds) if found else None
     at = {}
     for budget in contest.budgets:
         values = [one for points in per_seed if (one := fidelity_at(points, budget)) is not None]
         at[budget] = interval(values) if values else None
-    areas = [hypervolume(points, founder["test"], founder["test"] - FLOOR, max(contest.budgets)) for points in per_seed]
+    areas = [
+        hypervolume(points, founder["test"], founder["test"] - FLOOR, max(contest.budgets))
+        for points in per_seed
+    ]
     return Frontier(method, kept, at, interval(areas) if areas else None)
 
 
 def rival(entries: dict, budget: float, structured: bool = False) -> Entry | None:
     """Of NNI's own pruners, or of those that make a network small, the one of highest median test fidelity at a budget."""
-    found = [entry for entry in entries.values() if entry.budget == budget and entry.method not in ABLATIONS and entry.test
-             and not (structured and _unstructured(entry))]
+    found = [
+        entry
+        for entry in entries.values()
+        if entry.budget == budget
+        and entry.method not in ABLATIONS
+        and entry.test
+        and not (structured and _unstructured(entry))
+    ]
     return max(found, key=lambda entry: entry.test.median, default=None)
 
 
@@ -132,7 +169,9 @@ def beaten(entries: dict, budgets: Sequence[float]) -> dict[float, float | None]
     """
     largest: list[float | None] = []
     for budget in budgets:
-        rivals = (e.against for e in entries.values() if e.budget == budget and e.method not in ABLATIONS)
+        rivals = (
+            e.against for e in entries.values() if e.budget == budget and e.method not in ABLATIONS
+        )
         pairs = [one for one in rivals if one is not None and one.p is not None]
         largest.append(max((1.0 if one.mean <= 0 else one.p for one in pairs), default=None))
     return dict(zip(budgets, corrected(largest)))
@@ -150,21 +189,33 @@ def _verdict(results: Results, entries: dict) -> tuple[str, list[str]]:
         own, other = entries[EVOLUTION, budget], rival(entries, budget)
         if own.test is None or other is None or other.against is None:
             claims[""].append(f"{budget:g}x")
-            details.append(f"{budget:g}x: not to be said yet, as there are no pairs of records to compare.")
+            details.append(
+                f"{budget:g}x: not to be said yet, as there are no pairs of records to compare."
+            )
             continue
         won = wins[budget] is not None and wins[budget] < LEVEL
         if other.claim == "worse":
-            name = f"{other.method}, whose network keeps its size," if _unstructured(other) else other.method
+            name = (
+                f"{other.method}, whose network keeps its size,"
+                if _unstructured(other)
+                else other.method
+            )
             worse.setdefault(name, []).append(f"{budget:g}x")
         else:
-            claims["better" if won else "no difference" if other.claim else ""].append(f"{budget:g}x")
+            claims["better" if won else "no difference" if other.claim else ""].append(
+                f"{budget:g}x"
+            )
         gains.append(100 * other.against.mean)
-        details.append(f"{budget:g}x: evolution {_points(own.test)}, best of NNI's own {other.method} {_points(other.test)}; "
-                       f"{100 * other.against.mean:+.2f} points over {other.against.pairs} seeds"
-                       f"{_chance(wins[budget] if other.against.mean > 0 else other.p)}{_among_small(entries, budget, other)}.")
+        details.append(
+            f"{budget:g}x: evolution {_points(own.test)}, best of NNI's own {other.method} {_points(other.test)}; "
+            f"{100 * other.against.mean:+.2f} points over {other.against.pairs} seeds"
+            f"{_chance(wins[budget] if other.against.mean > 0 else other.p)}{_among_small(entries, budget, other)}."
+        )
     parts = []
     if claims["better"]:
-        parts.append(f"the evolution beats the best of NNI's own pruners at {_and(claims['better'])}")
+        parts.append(
+            f"the evolution beats the best of NNI's own pruners at {_and(claims['better'])}"
+        )
     if worse:
         losses = _and([f"to {method} at {_and(budgets)}" for method, budgets in worse.items()])
         parts.append(f"{'it ' if parts else 'the evolution '}loses {losses}")
@@ -185,8 +236,10 @@ def _among_small(entries: dict, budget: float, best: Entry) -> str:
     small = rival(entries, budget, structured=True)
     if not _unstructured(best) or small is None or small.against is None:
         return ""
-    return (f"; of those that make the network small, {small.method} {_points(small.test)}; {100 * small.against.mean:+.2f} points"
-            f"{_chance(small.p)}")
+    return (
+        f"; of those that make the network small, {small.method} {_points(small.test)}; {100 * small.against.mean:+.2f} points"
+        f"{_chance(small.p)}"
+    )
 
 
 def _chance(p: float | None) -> str:

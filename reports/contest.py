@@ -8,27 +8,44 @@ The file that describes it, as reports/compare.yml, and the records of its cells
 
 No torch here: NNI's manager waits but seconds for the tuner that reads this.
 """
+
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Iterator, Mapping, NamedTuple
+from typing import Any, NamedTuple
 
 import yaml
 
 from nni_stress.utils.atomic_files import read_json, refuse_code, write_atomically, write_json
 
-BUILTIN = ("RandomPruner", "LevelPruner", "L1NormPruner", "L2NormPruner", "FPGMPruner", "TaylorPruner", "SlimPruner",
-           "MovementPruner", "LinearPruner", "AGPPruner")
-UNSTRUCTURED = ("LevelPruner",)  # removes single synapses: its network keeps its shape, and its latency
+BUILTIN = (
+    "RandomPruner",
+    "LevelPruner",
+    "L1NormPruner",
+    "L2NormPruner",
+    "FPGMPruner",
+    "TaylorPruner",
+    "SlimPruner",
+    "MovementPruner",
+    "LinearPruner",
+    "AGPPruner",
+)
+UNSTRUCTURED = (
+    "LevelPruner",
+)  # removes single synapses: its network keeps its shape, and its latency
 # Our own method and its ablations: what each changes in the search space, and in StressTuner's arguments.
 EVOLUTION = "evolution"
 ABLATIONS: dict[str, tuple[dict, dict]] = {
     EVOLUTION: ({}, {}),
-    "evolution without stress": (dict(stress_peak=0.0), {}),
-    "evolution without sampling": (dict(temperature=0.0, candidates=1), {}),
-    "evolution in a uniform environment": (dict(redundancy=20.0, early_worth=1.0, late_worth=1.0, candidates=1), {}),
-    "evolution by random search": ({}, dict(search="Random")),
+    "evolution without stress": ({"stress_peak": 0.0}, {}),
+    "evolution without sampling": ({"temperature": 0.0, "candidates": 1}, {}),
+    "evolution in a uniform environment": (
+        {"redundancy": 20.0, "early_worth": 1.0, "late_worth": 1.0, "candidates": 1},
+        {},
+    ),
+    "evolution by random search": ({}, {"search": "Random"}),
 }
 # A built-in pruner that spends the steps of its cell on few trials, each as long as a lineage of the evolution.
 LONG = " in long trials"
@@ -121,7 +138,11 @@ def begin(file: Path, folder: Path, task: str | None = None) -> Contest:
                 raise ValueError(f"{folder} holds a contest of another {name}, name another folder")
     folder.mkdir(parents=True, exist_ok=True)
     if task is not None or not target.exists() or not target.samefile(file):
-        text = yaml.safe_dump(content, sort_keys=False) if task is not None else Path(file).read_text(encoding="utf-8")
+        text = (
+            yaml.safe_dump(content, sort_keys=False)
+            if task is not None
+            else Path(file).read_text(encoding="utf-8")
+        )
         write_atomically(target, text.encode("utf-8"))
     return contest
 
@@ -130,23 +151,31 @@ def _checked(data: Mapping) -> Contest:
     unknown = [name for name in data if name not in Contest._fields]
     if unknown:
         raise ValueError(f"unknown field {unknown[0]!r}; known are {', '.join(Contest._fields)}")
-    missing = [name for name in Contest._fields if name not in data and name not in Contest._field_defaults]
+    missing = [
+        name for name in Contest._fields if name not in data and name not in Contest._field_defaults
+    ]
     if missing:
         raise ValueError(f"{missing[0]} is missing")
     _list_of(data, "methods", lambda one: one in METHODS, f"names among {', '.join(METHODS)}")
     _list_of(data, "budgets", lambda one: is_number(one) and one > 1, "numbers above 1")
-    _list_of(data, "seeds", lambda one: type(one) is int and one >= 0, "whole numbers of at least 0")
+    _list_of(
+        data, "seeds", lambda one: type(one) is int and one >= 0, "whole numbers of at least 0"
+    )
     for name in ("trials", "concurrency", "threads"):
         if name in data and (type(data[name]) is not int or data[name] < 1):
             raise ValueError(f"{name} must be a whole number of at least 1, but got {data[name]!r}")
     if not is_number(data["epochs"]) or data["epochs"] <= 0:
         raise ValueError(f"epochs must be a number above 0, but got {data['epochs']!r}")
     if not isinstance(data["task"], str) or ":" not in data["task"]:
-        raise ValueError(f"task must name a function, as trials.lenet5:make_task, but got {data['task']!r}")
+        raise ValueError(
+            f"task must name a function, as trials.lenet5:make_task, but got {data['task']!r}"
+        )
     for name in ("task_arguments", "evolution", "training_service"):
         if not isinstance(data.get(name, {}), Mapping):
             raise ValueError(f"{name} must be a mapping, but got {data[name]!r}")
-    contest = Contest(**{**data, **{name: tuple(data[name]) for name in ("methods", "budgets", "seeds")}})
+    contest = Contest(
+        **{**data, **{name: tuple(data[name]) for name in ("methods", "budgets", "seeds")}}
+    )
     _check_evolution(contest)
     return contest
 
@@ -155,14 +184,22 @@ def _check_evolution(contest: Contest) -> None:
     found = contest.evolution
     if not any(method in ABLATIONS or method.endswith(LONG) for method in contest.methods):
         return
-    if set(found) != {"generations", "tolerance", "stress_epochs", "space"} or not isinstance(found["space"], Mapping):
-        raise ValueError("evolution must be {generations, tolerance, stress_epochs, space}, but got "
-                         f"{', '.join(found) or 'nothing'}")
+    if set(found) != {"generations", "tolerance", "stress_epochs", "space"} or not isinstance(
+        found["space"], Mapping
+    ):
+        raise ValueError(
+            "evolution must be {generations, tolerance, stress_epochs, space}, but got "
+            f"{', '.join(found) or 'nothing'}"
+        )
     generations = found["generations"]
     if type(generations) is not int or generations < 1 or contest.trials % generations:
-        raise ValueError(f"generations must divide the {contest.trials} trials, but got {generations!r}")
+        raise ValueError(
+            f"generations must divide the {contest.trials} trials, but got {generations!r}"
+        )
     if not is_number(found["stress_epochs"]) or not 0 <= found["stress_epochs"] < contest.epochs:
-        raise ValueError(f"stress_epochs must lie in [0, {contest.epochs:g}), the epochs of a trial, but got {found['stress_epochs']!r}")
+        raise ValueError(
+            f"stress_epochs must lie in [0, {contest.epochs:g}), the epochs of a trial, but got {found['stress_epochs']!r}"
+        )
 
 
 def _list_of(data: Mapping, name: str, good, words: str) -> None:
@@ -187,11 +224,16 @@ def space_of(contest: Contest, cell: Cell) -> dict:
     """The search space of an evolution's cell: environments that reach the budget in its generations, about evenly."""
     changes, _ = ABLATIONS[cell.method]
     even = cell.budget ** (-1 / contest.evolution["generations"])
-    fixed = {"stress_epochs": contest.evolution["stress_epochs"],
-             "recovery_epochs": contest.epochs - contest.evolution["stress_epochs"], **changes}
-    return {**contest.evolution["space"],
-            "environmental_factor": {"_type": "uniform", "_value": [0.8 * even, min(1.0, 1.1 * even)]},
-            **{name: {"_type": "choice", "_value": [value]} for name, value in fixed.items()}}
+    fixed = {
+        "stress_epochs": contest.evolution["stress_epochs"],
+        "recovery_epochs": contest.epochs - contest.evolution["stress_epochs"],
+        **changes,
+    }
+    return {
+        **contest.evolution["space"],
+        "environmental_factor": {"_type": "uniform", "_value": [0.8 * even, min(1.0, 1.1 * even)]},
+        **{name: {"_type": "choice", "_value": [value]} for name, value in fixed.items()},
+    }
 
 
 def cell_path(folder: Path, cell: Cell) -> Path:
@@ -219,7 +261,11 @@ def read_record(folder: Path, cell: Cell) -> dict[str, Any]:
         return {}
     except ValueError as error:
         raise ValueError(f"{path} is damaged: {error}") from None
-    if not isinstance(found, dict) or "trials" not in found or [found.get(name) for name in Cell._fields] != list(cell):
+    if (
+        not isinstance(found, dict)
+        or "trials" not in found
+        or [found.get(name) for name in Cell._fields] != list(cell)
+    ):
         raise ValueError(f"{path} must be of {cell.name}, but is of another cell")
     return found
 
@@ -228,4 +274,11 @@ def write_cell(folder: Path, cell: Cell, trials: list[dict]) -> None:
     """Record a cell's trials, and the environment of this run: a contest may go on elsewhere, where seconds are others."""
     path, environment = cell_path(folder, cell), read_json(folder / "environment.json")
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_json(path, {**cell._asdict(), "environment": environment, "trials": sorted(trials, key=lambda trial: trial["trial"])})
+    write_json(
+        path,
+        {
+            **cell._asdict(),
+            "environment": environment,
+            "trials": sorted(trials, key=lambda trial: trial["trial"]),
+        },
+    )

@@ -1,4 +1,5 @@
 """Hands the built-in pruners' trials of a contest to NNI, each cell searched by NNI's TPE. No torch here."""
+
 from __future__ import annotations
 
 import threading
@@ -7,12 +8,21 @@ from pathlib import Path
 import nni
 from nni.tuner import Tuner
 
-from nni_stress.utils.seeding import seed_of
+from nni_stress.evolution.search import Lesson, Search
 from nni_stress.nni_runtime.loopback import refuse_exposed_manager
 from nni_stress.nni_runtime.manager import refuse, say
-from nni_stress.evolution.search import Lesson, Search
+from nni_stress.utils.seeding import seed_of
 
-from .contest import ABLATIONS, Cell, Contest, cell_path, pruner_of, read_cell, read_contest, write_cell
+from .contest import (
+    ABLATIONS,
+    Cell,
+    Contest,
+    cell_path,
+    pruner_of,
+    read_cell,
+    read_contest,
+    write_cell,
+)
 
 
 class ContestTuner(Tuner):
@@ -41,8 +51,13 @@ class ContestTuner(Tuner):
             self._found = {cell: read_cell(self._folder, cell) for cell in self._cells}
         except (TypeError, ValueError, OSError) as error:
             refuse(error)
-        self._search, self._lock = Search("TPE", {"tpe_args": {"n_startup_jobs": 4}}), threading.Lock()
-        self._under_way: dict[int, tuple[Cell, int]] = {}  # {NNI's parameter_id: cell and number of the trial}
+        self._search, self._lock = (
+            Search("TPE", {"tpe_args": {"n_startup_jobs": 4}}),
+            threading.Lock(),
+        )
+        self._under_way: dict[
+            int, tuple[Cell, int]
+        ] = {}  # {NNI's parameter_id: cell and number of the trial}
 
     def update_search_space(self, search_space):
         """Nothing: every method has a search space of its own."""
@@ -51,18 +66,36 @@ class ContestTuner(Tuner):
         with self._lock:
             cell, number = self._next()
             self._under_way[parameter_id] = cell, number
-            lessons = [Lesson(trial["knobs"], trial.get("validation", 0.0)) for trial in self._found[cell]]
-            knobs, = self._search.suggestions(self._spaces[pruner_of(cell.method)], lessons, 1, seed_of(*cell, number, "search"))
+            lessons = [
+                Lesson(trial["knobs"], trial.get("validation", 0.0)) for trial in self._found[cell]
+            ]
+            (knobs,) = self._search.suggestions(
+                self._spaces[pruner_of(cell.method)], lessons, 1, seed_of(*cell, number, "search")
+            )
             contest = self._contest
-            return dict(**cell._asdict(), trial=number, pruner=pruner_of(cell.method), knobs=knobs, task=contest.task,
-                        epochs=contest.share(cell.method)[1], task_arguments=dict(contest.task_arguments), founder=self._founder)
+            return dict(
+                **cell._asdict(),
+                trial=number,
+                pruner=pruner_of(cell.method),
+                knobs=knobs,
+                task=contest.task,
+                epochs=contest.share(cell.method)[1],
+                task_arguments=dict(contest.task_arguments),
+                founder=self._founder,
+            )
 
     def _next(self) -> tuple[Cell, int]:
         busy = [cell for cell, _ in self._under_way.values()]
         open_cells = []
         for cell in self._cells:
-            taken = {trial["trial"] for trial in self._found[cell]} | {n for c, n in self._under_way.values() if c == cell}
-            missing = [number for number in range(self._contest.share(cell.method)[0]) if number not in taken]
+            taken = {trial["trial"] for trial in self._found[cell]} | {
+                n for c, n in self._under_way.values() if c == cell
+            }
+            missing = [
+                number
+                for number in range(self._contest.share(cell.method)[0])
+                if number not in taken
+            ]
             if missing:
                 open_cells.append((cell in busy, cell, missing[0]))
                 if cell not in busy:
@@ -79,7 +112,9 @@ class ContestTuner(Tuner):
             if cell not in self._found:
                 return
             trials = [trial for trial in self._found[cell] if trial["trial"] != value["trial"]]
-            trials.append({key: one for key, one in value.items() if key not in ("default", *Cell._fields)})
+            trials.append(
+                {key: one for key, one in value.items() if key not in ("default", *Cell._fields)}
+            )
             self._found[cell] = trials
             write_cell(self._folder, cell, trials)
             if len(trials) == self._contest.share(cell.method)[0]:

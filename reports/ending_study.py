@@ -6,6 +6,7 @@
 Of every seed one evolution goes to the end, and one ends offspring early: four generations of four, one trial at a time, by the
 real tuner and trial under a simulated manager. What ends early could not have survived; but the search learns a forecast of it.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -19,9 +20,9 @@ import torch
 import yaml
 
 from nni_stress import StressTuner
-from nni_stress.utils.atomic_files import read_json, write_json
-from nni_stress.trial.offspring import make_founder, make_offspring
 from nni_stress.lineage.store import FOUNDER, Lineage
+from nni_stress.trial.offspring import make_founder, make_offspring
+from nni_stress.utils.atomic_files import read_json, write_json
 from reports.bench.evolutions import BRIEF, KINDS, summary
 from reports.environment import environment
 from reports.significance import difference
@@ -53,8 +54,16 @@ def evolve(seed: int, early: bool, founder: Path, generations: int = 4) -> dict:
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
         lineage = Lineage(Path(folder) / "lineage")
-        manager = _InThisProcess(StressTuner(population_size=4, generations=generations, seed=seed, early_ending=early,
-                                             folder=str(lineage.folder)), founder)
+        manager = _InThisProcess(
+            StressTuner(
+                population_size=4,
+                generations=generations,
+                seed=seed,
+                early_ending=early,
+                folder=str(lineage.folder),
+            ),
+            founder,
+        )
         manager.run()
         if manager.error:
             raise RuntimeError(manager.error)
@@ -63,19 +72,30 @@ def evolve(seed: int, early: bool, founder: Path, generations: int = 4) -> dict:
 
 def compared(found: dict) -> dict:
     """How many times as efficient the last survivors are with early ending, the geometric mean, and p of the paired t-test."""
+
     def all_of(figure: str) -> list[dict]:
         return [{seed: pair[kind][figure] for seed, pair in found.items()} for kind in KINDS]
 
     whole, early = all_of("efficiency")
-    gain = difference(*({seed: math.log(value) for seed, value in one.items()} for one in (early, whole)))
+    gain = difference(
+        *({seed: math.log(value) for seed, value in one.items()} for one in (early, whole))
+    )
     seconds = [sum(one.values()) for one in all_of("training_seconds")]
-    return dict(seeds=gain.pairs, saved=round(1 - seconds[1] / seconds[0], 3), efficiency_ratio=round(math.exp(gain.mean), 3),
-                p=round(gain.p, 5), higher=sum(early[seed] > whole[seed] for seed in found),
-                same=sum(early[seed] == whole[seed] for seed in found), lower=sum(early[seed] < whole[seed] for seed in found))
+    return {
+        "seeds": gain.pairs,
+        "saved": round(1 - seconds[1] / seconds[0], 3),
+        "efficiency_ratio": round(math.exp(gain.mean), 3),
+        "p": round(gain.p, 5),
+        "higher": sum(early[seed] > whole[seed] for seed in found),
+        "same": sum(early[seed] == whole[seed] for seed in found),
+        "lower": sum(early[seed] < whole[seed] for seed in found),
+    }
 
 
 def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS)
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--table", action="store_true")
@@ -86,10 +106,20 @@ def main(arguments: list[str] | None = None) -> None:
         founder = Path(folder) / "founder.safetensors"
         if missing:
             pool.submit(evolve, 0, False, founder, 1).result()
-        pairs = {seed: [pool.submit(evolve, seed, kind == KINDS[1], founder) for kind in KINDS] for seed in missing}
+        pairs = {
+            seed: [pool.submit(evolve, seed, kind == KINDS[1], founder) for kind in KINDS]
+            for seed in missing
+        }
         for seed, pair in pairs.items():
             found[str(seed)] = dict(zip(KINDS, (one.result() for one in pair)))
-            write_json(RESULT, dict(compared=compared(found) if len(found) > 1 else None, environment=environment(), seeds=found))
+            write_json(
+                RESULT,
+                {
+                    "compared": compared(found) if len(found) > 1 else None,
+                    "environment": environment(),
+                    "seeds": found,
+                },
+            )
             print(f"seed {seed}: {found[str(seed)]}", flush=True)
     print(compared(found))
 

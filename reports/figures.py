@@ -1,8 +1,10 @@
 """Figures, each drawn from named facts."""
+
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple, Sequence
+from typing import NamedTuple
 
 from nni_stress.evolution.selection import by_generation
 from nni_stress.lineage.store import Record
@@ -16,16 +18,23 @@ class FrontierFacts(NamedTuple):
     tolerated: float  # the test fidelity a tolerance below the founder's
 
 
-def frontier_facts(records: Sequence[Record], survivors: Sequence[Record], tolerance: float) -> FrontierFacts:
+def frontier_facts(
+    records: Sequence[Record], survivors: Sequence[Record], tolerance: float
+) -> FrontierFacts:
     """Gather what the figure shows from a lineage's records and its survivors, the founder first."""
-    points = {number: [(r.efficiency, r.test) for r in generation]
-              for number, generation in enumerate(by_generation(records))}
-    return FrontierFacts(points, [(r.efficiency, r.test) for r in survivors], survivors[0].test - tolerance)
+    points = {
+        number: [(r.efficiency, r.test) for r in generation]
+        for number, generation in enumerate(by_generation(records))
+    }
+    return FrontierFacts(
+        points, [(r.efficiency, r.test) for r in survivors], survivors[0].test - tolerance
+    )
 
 
 def draw_frontier(facts: FrontierFacts, path: str | Path) -> None:
     """Draw fidelity against efficiency to a PNG."""
     import matplotlib
+
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
@@ -34,12 +43,25 @@ def draw_frontier(facts: FrontierFacts, path: str | Path) -> None:
     last = max(facts.points) or 1
     for generation, points in sorted(facts.points.items()):
         label = "founder" if generation == 0 else f"generation {generation}"
-        axes.scatter(*zip(*points), color=colours(0.9 * generation / last), s=50, zorder=3, label=label)
-    axes.plot(*zip(*facts.lineage), color="0.35", linewidth=1.2, zorder=2, label="lineage of the survivor")
-    axes.axhline(facts.tolerated, color="tab:red", linestyle=":", linewidth=1, label="founder less the tolerance")
+        axes.scatter(
+            *zip(*points), color=colours(0.9 * generation / last), s=50, zorder=3, label=label
+        )
+    axes.plot(
+        *zip(*facts.lineage), color="0.35", linewidth=1.2, zorder=2, label="lineage of the survivor"
+    )
+    axes.axhline(
+        facts.tolerated,
+        color="tab:red",
+        linestyle=":",
+        linewidth=1,
+        label="founder less the tolerance",
+    )
     axes.set_xscale("log")
-    ticks = [tick for tick in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
-             if tick <= 1.5 * max(x for points in facts.points.values() for x, _ in points)]
+    ticks = [
+        tick
+        for tick in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
+        if tick <= 1.5 * max(x for points in facts.points.values() for x, _ in points)
+    ]
     axes.set_xticks(ticks, [f"{tick}x" for tick in ticks])
     axes.minorticks_off()
     axes.set_xlabel("architecture efficiency (founder's synapses / offspring's synapses)")

@@ -1,7 +1,8 @@
 """Keeps what an evolution by `make demo` achieved, without its networks:
 
-    python -m reports.keep runs/20261124-050000-seed1 alexnet     # writes reports/results/alexnet
+python -m reports.keep runs/20261124-050000-seed1 alexnet     # writes reports/results/alexnet
 """
+
 from __future__ import annotations
 
 import argparse
@@ -10,8 +11,8 @@ import sys
 from pathlib import Path
 
 from nni_stress.evolution import selection
-from nni_stress.utils.atomic_files import write_atomically, write_json
 from nni_stress.lineage.store import Lineage
+from nni_stress.utils.atomic_files import write_atomically, write_json
 from nni_stress.visualization.text import generations_table
 
 RESULTS = Path(__file__).parent / "results"
@@ -29,7 +30,9 @@ def keep(run: Path, folder: Path, founder: Path | None = None) -> None:
     """
     lineage = Lineage(run / "lineage")
     if not (run / "summary.json").exists():
-        raise FileNotFoundError(f"{run} must be the folder of a run of `make demo` that ended: it has no summary.json")
+        raise FileNotFoundError(
+            f"{run} must be the folder of a run of `make demo` that ended: it has no summary.json"
+        )
     records, state = lineage.records(), lineage.read_state()
     survivors = selection.line(selection.by_generation(records), selection.Rules.of(state))
     folder.mkdir(parents=True, exist_ok=True)
@@ -37,16 +40,25 @@ def keep(run: Path, folder: Path, founder: Path | None = None) -> None:
         shutil.copyfile(run / name, folder / name)
     if founder is not None:
         shutil.copyfile(founder, folder / "founder.json")
-    write_json(folder / "lineage.json", dict(state=state, records=[record._asdict() for record in records]))
+    write_json(
+        folder / "lineage.json",
+        {"state": state, "records": [record._asdict() for record in records]},
+    )
     write_json(folder / "survivor.json", survivors[-1]._asdict())
-    write_atomically(folder / "generations.txt", f"{generations_table(records, survivors)}\n".encode())
+    write_atomically(
+        folder / "generations.txt", f"{generations_table(records, survivors)}\n".encode()
+    )
 
 
 def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("run", type=Path, help="the run's folder")
     parser.add_argument("name", help="what it is kept as, under reports/results")
-    parser.add_argument("--founder", type=Path, help="the .json beside the founder's file, to keep as well")
+    parser.add_argument(
+        "--founder", type=Path, help="the .json beside the founder's file, to keep as well"
+    )
     options = parser.parse_args(arguments)
     try:
         keep(options.run, RESULTS / options.name, options.founder)

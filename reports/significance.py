@@ -1,16 +1,19 @@
 """Statistics of a comparison over seeds. Pure functions over numbers."""
+
 from __future__ import annotations
 
+import itertools
 import math
 import warnings
-from typing import NamedTuple, Sequence
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from scipy import stats
 
 from nni_stress.evolution.selection import unbeaten
 
-LEVEL = 0.02       # a difference is claimed where its corrected p is below this
+LEVEL = 0.02  # a difference is claimed where its corrected p is below this
 _RESAMPLES = 9999
 
 
@@ -40,7 +43,10 @@ def interval(values: Sequence[float]) -> Interval:
     median = float(np.median(found))
     if len(found) < 3 or np.ptp(found) == 0:
         return Interval(median, None, None)
-    for method in ("BCa", "percentile"):  # BCa is not defined where leaving out any one value changes nothing
+    for method in (
+        "BCa",
+        "percentile",
+    ):  # BCa is not defined where leaving out any one value changes nothing
         with np.errstate(all="ignore"):
             bounds = _bootstrap(found, method)
         if all(map(math.isfinite, bounds)):
@@ -51,7 +57,13 @@ def interval(values: Sequence[float]) -> Interval:
 def _bootstrap(values: np.ndarray, method: str) -> tuple[float, float]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        found = stats.bootstrap((values,), np.median, n_resamples=_RESAMPLES, method=method, rng=np.random.default_rng(0))
+        found = stats.bootstrap(
+            (values,),
+            np.median,
+            n_resamples=_RESAMPLES,
+            method=method,
+            rng=np.random.default_rng(0),
+        )
     return float(found.confidence_interval.low), float(found.confidence_interval.high)
 
 
@@ -64,7 +76,9 @@ def difference(ones: dict[int, float], others: dict[int, float]) -> Difference |
     mean, spread = float(gains.mean()), float(gains.std(ddof=1)) if len(gains) > 1 else 0.0
     if len(gains) < 2:
         return Difference(len(gains), mean, None, None)
-    if spread < 1e-12 * max(1.0, abs(mean)):  # no seed differs from another: certain, or nothing at all
+    if spread < 1e-12 * max(
+        1.0, abs(mean)
+    ):  # no seed differs from another: certain, or nothing at all
         return Difference(len(gains), mean, None, 1.0 if mean == 0 else 0.0)
     return Difference(len(gains), mean, mean / spread, float(stats.ttest_1samp(gains, 0).pvalue))
 
@@ -90,10 +104,14 @@ def fidelity_at(points: Sequence[tuple[float, float]], efficiency: float) -> flo
     line = frontier(points)
     if not line or efficiency > line[-1][0] * (1 + 1e-9):
         return None
-    return float(np.interp(math.log(efficiency), [math.log(e) for e, _ in line], [f for _, f in line]))
+    return float(
+        np.interp(math.log(efficiency), [math.log(e) for e, _ in line], [f for _, f in line])
+    )
 
 
-def efficiency_at(points: Sequence[tuple[float, float]], fidelity: float) -> tuple[float, bool] | None:
+def efficiency_at(
+    points: Sequence[tuple[float, float]], fidelity: float
+) -> tuple[float, bool] | None:
     """The highest efficiency at which a frontier keeps a fidelity, and whether it may be higher still.
 
     Interpolated in the logarithm of efficiency; None where no point keeps it.
@@ -103,12 +121,16 @@ def efficiency_at(points: Sequence[tuple[float, float]], fidelity: float) -> tup
         return None
     if line[-1][1] >= fidelity:
         return line[-1][0], True
-    (e0, f0), (e1, f1) = next((a, b) for a, b in zip(line, line[1:]) if a[1] >= fidelity > b[1])
+    (e0, f0), (e1, f1) = next(
+        (a, b) for a, b in itertools.pairwise(line) if a[1] >= fidelity > b[1]
+    )
     share = (f0 - fidelity) / (f0 - f1)
     return math.exp(math.log(e0) + share * math.log(e1 / e0)), False
 
 
-def hypervolume(points: Sequence[tuple[float, float]], fidelity: float, floor: float, efficiency: float) -> float:
+def hypervolume(
+    points: Sequence[tuple[float, float]], fidelity: float, floor: float, efficiency: float
+) -> float:
     """Share of the area between 1x and an efficiency (logarithmic), and a floor and the founder's fidelity, that lies under a
     frontier as stairs: 1 where the founder's fidelity is kept up to that efficiency. Fidelity beyond the founder's does
     not count.

@@ -1,7 +1,8 @@
 """What StressTuner itself costs: 10,000 trials under a simulated manager, and its import.
 
-    python -m reports.tuner_cost        # writes reports/results/tuner_cost.json; two to five minutes
+python -m reports.tuner_cost        # writes reports/results/tuner_cost.json; two to five minutes
 """
+
 from __future__ import annotations
 
 import argparse
@@ -49,8 +50,14 @@ def measure(trials: int) -> list[dict]:
     """Seconds a suggestion, and memory, as the history grows."""
     measured, process = [], psutil.Process()
     with tempfile.TemporaryDirectory() as folder:
-        tuner = StressTuner(population_size=POPULATION, generations=trials // POPULATION, tolerance=1e6, patience=10 ** 6,
-                            seed=0, folder=folder)
+        tuner = StressTuner(
+            population_size=POPULATION,
+            generations=trials // POPULATION,
+            tolerance=1e6,
+            patience=10**6,
+            seed=0,
+            folder=folder,
+        )
         suggest, spent = tuner._search.suggestions, []
 
         def timed(*arguments):
@@ -58,15 +65,20 @@ def measure(trials: int) -> list[dict]:
             found = suggest(*arguments)
             spent.append((len(arguments[1]), (time.perf_counter() - began) / len(found)))
             if len(spent) % 25 == 0:
-                measured.append(dict(trials=spent[-1][0], milliseconds_a_suggestion=round(1000 * spent[-1][1], 2),
-                                     memory_megabytes=round(process.memory_info().rss / 2 ** 20, 1)))
+                measured.append(
+                    {
+                        "trials": spent[-1][0],
+                        "milliseconds_a_suggestion": round(1000 * spent[-1][1], 2),
+                        "memory_megabytes": round(process.memory_info().rss / 2**20, 1),
+                    }
+                )
                 print(measured[-1], flush=True)
             return found
 
         tuner._search.suggestions = timed
         manager = Watched(tuner, concurrency=10)
         manager.space = SPACE
-        manager.run(seconds=10 ** 9)
+        manager.run(seconds=10**9)
         if manager.error:
             raise RuntimeError(manager.error)
     return measured
@@ -74,22 +86,35 @@ def measure(trials: int) -> list[dict]:
 
 def import_seconds() -> float:
     """The median of five starts of Python that import StressTuner, less those that import nothing."""
+
     def start(script):
         began = time.perf_counter()
         subprocess.run([sys.executable, "-c", script], check=True, env={**os.environ})
         return time.perf_counter() - began
 
-    return round(sorted(start("import nni_stress; nni_stress.StressTuner") - start("") for _ in range(5))[2], 2)
+    return round(
+        sorted(start("import nni_stress; nni_stress.StressTuner") - start("") for _ in range(5))[2],
+        2,
+    )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--trials", type=int, default=10_000)
     options = parser.parse_args()
     seconds = import_seconds()
     print(f"import: {seconds} s")
-    write_json(RESULT, dict(import_seconds=seconds, population=POPULATION, hyperparameters=len(SPACE),
-                            history=measure(options.trials)))
+    write_json(
+        RESULT,
+        {
+            "import_seconds": seconds,
+            "population": POPULATION,
+            "hyperparameters": len(SPACE),
+            "history": measure(options.trials),
+        },
+    )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
 """Training of a founder as a step of its own: shown by a progress bar, resumed where it was interrupted, done once."""
+
 from __future__ import annotations
 
 import argparse
@@ -14,8 +15,8 @@ from tqdm import tqdm
 
 from nni_stress import Task
 from nni_stress.graph import cost, serialization
-from nni_stress.utils.atomic_files import atomically, write_json
 from nni_stress.trial.training import founder_training
+from nni_stress.utils.atomic_files import atomically, write_json
 
 
 def train_founder(task: Task, file: str | Path, seed: int = 0, quiet: bool = False) -> nn.Module:
@@ -56,9 +57,16 @@ def train_founder(task: Task, file: str | Path, seed: int = 0, quiet: bool = Fal
             network = task.network()
             recipe, seconds = _train(network, task, checkpoint, seed, quiet)
             network.eval()
-            write_json(file.with_suffix(".json"), dict(**recipe, seconds=round(seconds, 2), synapses=cost.synapses(network),
-                                                       validation=task.fidelity(network, "validation"),
-                                                       test=task.fidelity(network, "test")))
+            write_json(
+                file.with_suffix(".json"),
+                dict(
+                    **recipe,
+                    seconds=round(seconds, 2),
+                    synapses=cost.synapses(network),
+                    validation=task.fidelity(network, "validation"),
+                    test=task.fidelity(network, "test"),
+                ),
+            )
             serialization.save(network, file)
         checkpoint.unlink(missing_ok=True)
     return serialization.load(file, task.network).eval()
@@ -66,27 +74,52 @@ def train_founder(task: Task, file: str | Path, seed: int = 0, quiet: bool = Fal
 
 def add_arguments(parser: argparse.ArgumentParser, name: str, epochs: int) -> None:
     """Let a trial's command line take threads and founder; `name` is the network's, `epochs` how long it trains."""
-    parser.add_argument("--threads", type=int, default=1, help="threads of this trial; concurrency x threads = cores")
-    parser.add_argument("--bfloat16", action="store_true", help="train in bfloat16 where that is safe: twice as fast on "
-                                                                "processors that have it, slower on others")
-    parser.add_argument("--founder", help="file of the founder, which --train-founder makes and trials read; "
-                                          f"default: runs/founders/{name}-DATA-SIZE.safetensors")
+    parser.add_argument(
+        "--threads",
+        type=int,
+        default=1,
+        help="threads of this trial; concurrency x threads = cores",
+    )
+    parser.add_argument(
+        "--bfloat16",
+        action="store_true",
+        help="train in bfloat16 where that is safe: twice as fast on "
+        "processors that have it, slower on others",
+    )
+    parser.add_argument(
+        "--founder",
+        help="file of the founder, which --train-founder makes and trials read; "
+        f"default: runs/founders/{name}-DATA-SIZE.safetensors",
+    )
     parser.add_argument("--founder-epochs", type=int, default=epochs)
     parser.add_argument("--founder-seed", type=int, default=0)
-    parser.add_argument("--train-founder", action="store_true", help="train the founder, or go on with it, and save it")
+    parser.add_argument(
+        "--train-founder",
+        action="store_true",
+        help="train the founder, or go on with it, and save it",
+    )
 
 
 def existing_founder(file: str | Path, command: str) -> None:
     """Raise a FileNotFoundError that names the command which makes the founder, where its file does not exist."""
     if not Path(file).is_file():
-        raise FileNotFoundError(f"no founder at {file}: make it by `{command} --train-founder --founder {file}`")
+        raise FileNotFoundError(
+            f"no founder at {file}: make it by `{command} --train-founder --founder {file}`"
+        )
 
 
-def _train(network: nn.Module, task: Task, checkpoint: Path, seed: int, quiet: bool) -> tuple[dict, float]:
+def _train(
+    network: nn.Module, task: Task, checkpoint: Path, seed: int, quiet: bool
+) -> tuple[dict, float]:
     """Train, and say how and how many seconds it took; what was lost when it was interrupted does not count."""
     training = founder_training(network, task, seed)
-    recipe = dict(seed=seed, epochs=task.founder_epochs, learning_rate=task.founder_learning_rate,
-                  warm_up=task.founder_warm_up, type=str(task.autocast or torch.float32).removeprefix("torch."))
+    recipe = {
+        "seed": seed,
+        "epochs": task.founder_epochs,
+        "learning_rate": task.founder_learning_rate,
+        "warm_up": task.founder_warm_up,
+        "type": str(task.autocast or torch.float32).removeprefix("torch."),
+    }
     began = time.monotonic()
     if checkpoint.exists():
         state, seconds = _read(checkpoint, recipe)
@@ -100,9 +133,18 @@ def _train(network: nn.Module, task: Task, checkpoint: Path, seed: int, quiet: b
                 if not quiet:
                     with torch.random.fork_rng(devices=[]):  # to look on must change nothing
                         fidelity = task.fidelity(network, "validation")
-                    bar.write(f"epoch {training.epoch} of {task.founder_epochs}: validation {fidelity:.4f}")
+                    bar.write(
+                        f"epoch {training.epoch} of {task.founder_epochs}: validation {fidelity:.4f}"
+                    )
                 with atomically(checkpoint) as content:
-                    torch.save(dict(recipe=recipe, training=training.state(), seconds=time.monotonic() - began), content)
+                    torch.save(
+                        {
+                            "recipe": recipe,
+                            "training": training.state(),
+                            "seconds": time.monotonic() - began,
+                        },
+                        content,
+                    )
     return recipe, time.monotonic() - began
 
 
@@ -111,9 +153,13 @@ def _read(checkpoint: Path, recipe: dict) -> tuple[dict, float]:
         content = torch.load(checkpoint, weights_only=True)  # tensors and plain data: runs no code
         found, state, seconds = content["recipe"], content["training"], content["seconds"]
     except (OSError, RuntimeError, EOFError, KeyError, TypeError, pickle.UnpicklingError) as error:
-        raise ValueError(f"{checkpoint} is damaged, remove it: {' '.join(str(error).split())[:200]}") from None
+        raise ValueError(
+            f"{checkpoint} is damaged, remove it: {' '.join(str(error).split())[:200]}"
+        ) from None
     if found != recipe:
-        raise ValueError(f"{checkpoint} is of a training with {_words(found)}, but asked for is {_words(recipe)}")
+        raise ValueError(
+            f"{checkpoint} is of a training with {_words(found)}, but asked for is {_words(recipe)}"
+        )
     return state, seconds
 
 

@@ -1,11 +1,13 @@
 """`python -m nni_stress export`: one network of a lineage, with what it is and where it comes from, for use elsewhere."""
+
 from __future__ import annotations
 
 import argparse
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Iterator
+from typing import TYPE_CHECKING
 
 from ..evolution.ancestry import ancestry, best_survivor
 from ..lineage.locate import find_lineage
@@ -16,15 +18,9 @@ if TYPE_CHECKING:
     from ..trial.task import Task
 
 
-
-
-
-
-
-
-
-
-def export(lineage: Lineage, uid: str | None, target: Path, task: Task | None, onnx: bool = True) -> Record:
+def export(
+    lineage: Lineage, uid: str | None, target: Path, task: Task | None, onnx: bool = True
+) -> Record:
     """Write a network and its record into a new folder, all of it or nothing. The lineage is only read.
 
         <target>/network.safetensors    what nni_stress.load reads
@@ -71,7 +67,9 @@ def _write(lineage, record, ancestors, folder, task, onnx) -> None:
     network = folder / "network.safetensors"
     shutil.copyfile(lineage.network_path(record.uid), network)
     if record.digest not in (None, digest(network)):
-        raise ValueError(f"{lineage.network_path(record.uid)} is damaged: it is not the file that was recorded")
+        raise ValueError(
+            f"{lineage.network_path(record.uid)} is damaged: it is not the file that was recorded"
+        )
     write_json(folder / "record.json", record._asdict())
     write_json(folder / "ancestors.json", [ancestor._asdict() for ancestor in ancestors])
     if task is not None:
@@ -84,18 +82,35 @@ def _write(lineage, record, ancestors, folder, task, onnx) -> None:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("folder", metavar="FOLDER|ID",
-                        help="folder of the lineage or the run, or NNI's id of the experiment")
-    parser.add_argument("uid", nargs="?", help="the network's name, as g003-01; default: the best survivor")
-    parser.add_argument("--to", type=Path, required=True, help="folder to write; must not exist yet, or be empty")
-    parser.add_argument("--task", help="FILE.py:FUNCTION or MODULE:FUNCTION that makes the task, as trial.py:make_task")
-    parser.add_argument("--no-onnx", dest="onnx", action="store_false", help="write no ONNX file; needs no --task then")
+    parser.add_argument(
+        "folder",
+        metavar="FOLDER|ID",
+        help="folder of the lineage or the run, or NNI's id of the experiment",
+    )
+    parser.add_argument(
+        "uid", nargs="?", help="the network's name, as g003-01; default: the best survivor"
+    )
+    parser.add_argument(
+        "--to", type=Path, required=True, help="folder to write; must not exist yet, or be empty"
+    )
+    parser.add_argument(
+        "--task",
+        help="FILE.py:FUNCTION or MODULE:FUNCTION that makes the task, as trial.py:make_task",
+    )
+    parser.add_argument(
+        "--no-onnx",
+        dest="onnx",
+        action="store_false",
+        help="write no ONNX file; needs no --task then",
+    )
 
 
 def run(options: argparse.Namespace) -> Iterator[str]:
     """Export, and say what; a ValueError, an OSError or an ImportError says why not."""
     if options.onnx and options.task is None:
-        raise ValueError("an ONNX file needs --task FILE.py:FUNCTION, which makes the task; or give --no-onnx")
+        raise ValueError(
+            "an ONNX file needs --task FILE.py:FUNCTION, which makes the task; or give --no-onnx"
+        )
     lineage = Lineage(find_lineage(options.folder))
     task = None
     if options.task is not None:
@@ -106,6 +121,8 @@ def run(options: argparse.Namespace) -> Iterator[str]:
         record = export(lineage, options.uid, options.to, task, options.onnx)
     except Exception as error:  # torch's exporter raises all kinds
         raise ValueError(" ".join(str(error).split()) or type(error).__name__) from error
-    yield (f"{record.uid}: {record.synapses:,} synapses, {record.efficiency:.1f}x fewer than the founder, fidelity "
-           f"{record.validation:.4f} (validation), {record.test:.4f} (test)")
+    yield (
+        f"{record.uid}: {record.synapses:,} synapses, {record.efficiency:.1f}x fewer than the founder, fidelity "
+        f"{record.validation:.4f} (validation), {record.test:.4f} (test)"
+    )
     yield str(options.to)

@@ -1,10 +1,11 @@
 """`python -m nni_stress init`: the files of an experiment that runs as it is, for the user's own network to be put in."""
+
 from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Iterator
 
 TEMPLATES = Path(__file__).with_name("templates")
 NAMES = ("stress.yml", "search_space.yml", "trial.py")
@@ -29,7 +30,9 @@ def write_starting_files(folder: Path, force: bool = False) -> list[Path]:
         raise FileExistsError(f"{folder} is not a folder")
     found = [name for name in NAMES if os.path.lexists(folder / name)]
     if found and not force:
-        raise FileExistsError(f"{folder} already holds {', '.join(found)}: name another folder, or replace with --force")
+        raise FileExistsError(
+            f"{folder} already holds {', '.join(found)}: name another folder, or replace with --force"
+        )
     blocked = [name for name in found if (folder / name).is_dir()]
     if blocked:
         raise FileExistsError(f"{folder / blocked[0]} is a folder, where a file is to be written")
@@ -49,7 +52,9 @@ def write_starting_files(folder: Path, force: bool = False) -> list[Path]:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("folder", nargs="?", type=Path, default=Path("."), help="default: this folder")
+    parser.add_argument(
+        "folder", nargs="?", type=Path, default=Path("."), help="default: this folder"
+    )
     parser.add_argument("--force", action="store_true", help="replace files that are there already")
 
 

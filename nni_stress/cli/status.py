@@ -1,11 +1,12 @@
 """`status`: a lineage as it stands, in the terminal and as a page, while the evolution runs and after."""
+
 from __future__ import annotations
 
 import argparse
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Iterator
 
 from ..lineage.locate import find_lineage
 from ..visualization.html_page import page
@@ -17,11 +18,23 @@ CLEAR = "\x1b[H\x1b[2J"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("lineage", nargs="?", metavar="FOLDER|ID",
-                        help="folder of the lineage or the run, or NNI's id of the experiment; by default the newest")
-    parser.add_argument("--html", type=Path, metavar="FILE", help="write a page with the family tree to FILE as well")
-    parser.add_argument("--watch", action="store_true",
-                        help=f"look again every {INTERVAL:g} s until the evolution has ended")
+    parser.add_argument(
+        "lineage",
+        nargs="?",
+        metavar="FOLDER|ID",
+        help="folder of the lineage or the run, or NNI's id of the experiment; by default the newest",
+    )
+    parser.add_argument(
+        "--html",
+        type=Path,
+        metavar="FILE",
+        help="write a page with the family tree to FILE as well",
+    )
+    parser.add_argument(
+        "--watch",
+        action="store_true",
+        help=f"look again every {INTERVAL:g} s until the evolution has ended",
+    )
 
 
 def run(options: argparse.Namespace) -> Iterator[str]:
@@ -32,7 +45,11 @@ def run(options: argparse.Namespace) -> Iterator[str]:
     ValueError, OSError
         If there is no such lineage, or the page cannot be written.
     """
-    folder, shown, clear = find_lineage(options.lineage), None, CLEAR if options.watch and sys.stdout.isatty() else ""
+    folder, shown, clear = (
+        find_lineage(options.lineage),
+        None,
+        CLEAR if options.watch and sys.stdout.isatty() else "",
+    )
     while True:
         facts = overview(folder)
         if facts != shown:

@@ -23,9 +23,13 @@ def best_survivor(lineage: Lineage) -> Record:
             counted = read_json(path)["closed"]
             if counted is None:
                 break
-            generations.append([record for record in map(lineage.record, counted) if record is not None])
+            generations.append(
+                [record for record in map(lineage.record, counted) if record is not None]
+            )
     except (KeyError, TypeError, FileNotFoundError) as error:
-        raise ValueError(f"{path} does not tell which networks survived ({error!r}): name one, as g001-00") from None
+        raise ValueError(
+            f"{path} does not tell which networks survived ({error!r}): name one, as g001-00"
+        ) from None
     if not generations or not generations[0]:
         raise ValueError(f"{lineage.folder}: the founder is not there yet")
     return selection.line(generations, rules)[-1]
@@ -39,6 +43,8 @@ def ancestry(lineage: Lineage, record: Record) -> list[Record]:
         if uid not in found:
             found[uid] = lineage.record(uid)
             if found[uid] is None:
-                raise ValueError(f"{lineage.folder} does not hold {uid}, an ancestor of {record.uid}")
+                raise ValueError(
+                    f"{lineage.folder} does not hold {uid}, an ancestor of {record.uid}"
+                )
             wanted += [one for one in (found[uid].ancestor, found[uid].other) if one is not None]
     return sorted(found.values(), key=lambda one: one.uid)

@@ -5,6 +5,7 @@ one ends, and asks for parameters it never asks for again (microsoft/nni issues 
 our own, requests are kept as credits, the lineage on disk says what became of an offspring, and the manager's list of jobs
 whether the process that took it still lives. Events of NNI's only make the barrier look sooner.
 """
+
 from __future__ import annotations
 
 import fcntl
@@ -14,7 +15,8 @@ import math
 import os
 import threading
 import time
-from typing import Any, Callable
+from collections.abc import Callable
+from typing import Any
 
 from ..lineage.store import Lineage
 from ..nni_runtime.manager import Manager, die_with_manager, in_dispatcher, say
@@ -32,6 +34,7 @@ def guarded(method):
 
     NNI would leave an experiment RUNNING for ever, without a word, after an exception in a callback.
     """
+
     @functools.wraps(method)
     def guard(self, *args, **kwargs):
         with self.barrier.lock:
@@ -42,6 +45,7 @@ def guarded(method):
             except Exception as error:
                 self.barrier.fail(error)
             return []
+
     return guard
 
 
@@ -66,12 +70,23 @@ class Barrier:
         NNI's, and time's; attributes, so that a test may run a thousand generations in a minute.
     """
 
-    def __init__(self, lineage: Lineage, next_generation: Callable[..., list[dict] | str], quorum: float = 1.0,
-                 time_limit: float | None = None, retries: int = 2,
-                 manager: Manager | None = None,
-                 clock: Callable[[], float] = time.monotonic):
+    def __init__(
+        self,
+        lineage: Lineage,
+        next_generation: Callable[..., list[dict] | str],
+        quorum: float = 1.0,
+        time_limit: float | None = None,
+        retries: int = 2,
+        manager: Manager | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ):
         self.lock, self.error = threading.RLock(), None
-        self._lineage, self._next, self._quorum, self._time_limit = lineage, next_generation, quorum, time_limit
+        self._lineage, self._next, self._quorum, self._time_limit = (
+            lineage,
+            next_generation,
+            quorum,
+            time_limit,
+        )
         self._retries, self.manager, self.clock = retries, manager or Manager(), clock
         self._send = None  # st_callback, the only way out that NNI does not confuse
         self._credits: list[int] = []
@@ -93,7 +108,9 @@ class Barrier:
 
     def _be_the_only_one(self) -> None:
         self._lineage.folder.mkdir(parents=True, exist_ok=True)
-        handle = os.open(self._lineage.folder / "tuner.lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
+        handle = os.open(
+            self._lineage.folder / "tuner.lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644
+        )
         self._lock_file = os.fdopen(handle, "w")
         fcntl.flock(self._lock_file, fcntl.LOCK_EX)  # an older tuner may still live for a moment
 
@@ -171,8 +188,11 @@ class Barrier:
         self._under_way = {p["uid"]: p for p in parameters}
         self._tries, self._done = dict.fromkeys(self._under_way, 0), set()
         self._sent, self._taken, self._reported = {}, {}, {}
-        self._lineage.update_state(incarnation=self._incarnation, generation=parameters[0]["generation"], finished=None)
+        self._lineage.update_state(
+            incarnation=self._incarnation, generation=parameters[0]["generation"], finished=None
+        )
         self._todo = [uid for uid in self._under_way if not self._settled(uid)]
+        return None
 
     def _finish(self, reason: str) -> None:
         self._under_way, self._todo = {}, []
@@ -185,21 +205,33 @@ class Barrier:
                 return
             except OSError as error:
                 if wait is None:
-                    raise RuntimeError(f"the evolution has ended ({reason}), but NNI's manager does not: {error}") from None
+                    raise RuntimeError(
+                        f"the evolution has ended ({reason}), but NNI's manager does not: {error}"
+                    ) from None
                 time.sleep(wait)
 
     def _send_what_waits(self) -> None:
         while self._todo and self._credits and self.error is None:
             uid, credit = self._todo.pop(0), self._credits.pop(0)
             self._sent[uid] = self.clock()
-            self._send(credit, {**self._under_way[uid], "incarnation": self._incarnation, "attempt": self._attempt(uid),
-                                "lineage": str(self._lineage.folder.resolve()), "time_limit": self._time_limit})
+            self._send(
+                credit,
+                {
+                    **self._under_way[uid],
+                    "incarnation": self._incarnation,
+                    "attempt": self._attempt(uid),
+                    "lineage": str(self._lineage.folder.resolve()),
+                    "time_limit": self._time_limit,
+                },
+            )
 
     def _attempt(self, uid: str) -> str:
         return f"{self._incarnation}.{self._tries[uid]}"
 
     def _settled(self, uid: str) -> bool:
-        if uid not in self._done and (self._lineage.sound(uid) is not None or self._lineage.failure(uid) is not None):
+        if uid not in self._done and (
+            self._lineage.sound(uid) is not None or self._lineage.failure(uid) is not None
+        ):
             self._done.add(uid)
         return uid in self._done
 
@@ -216,14 +248,17 @@ class Barrier:
             still = [uid for uid in still if not self._settled(uid)]
         done = len(self._under_way) - len(still)
         enough = done >= self._quorum * len(self._under_way) and any(
-            self._lineage.failure(uid) is None for uid in self._done)
+            self._lineage.failure(uid) is None for uid in self._done
+        )
         return self.error is None and (not still or enough)
 
     def _find_the_vanished(self, uids: list[str]) -> None:
         """Of offspring sent and not heard of, find those whose job is gone, or that no job is left to take."""
         claims = {uid: self._lineage.claimant(uid, self._attempt(uid)) for uid in uids}
         found = {uid: self.manager.job(job) for uid, job in claims.items() if job is not None}
-        untaken = {uid for uid in uids if claims[uid] is None and self.clock() - self._sent[uid] > SUBMIT}
+        untaken = {
+            uid for uid in uids if claims[uid] is None and self.clock() - self._sent[uid] > SUBMIT
+        }
         if untaken:
             untaken &= self._without_takers(set(claims.values()))
         if self.manager.stopping():  # it ends its trials one by one, and this process last
@@ -234,13 +269,17 @@ class Barrier:
             if self._settled(uid) or self.clock() - self._reported.get(uid, -math.inf) < VISIBLE:
                 continue
             if self._time_limit is not None and overstayed > self._time_limit:
-                self._lineage.add_failure(uid, f"took longer than the time limit of {self._time_limit:g} s")
+                self._lineage.add_failure(
+                    uid, f"took longer than the time limit of {self._time_limit:g} s"
+                )
             elif job is not None and not job.alive and self.manager.cancelled_by_user(job.id):
                 self._lineage.add_failure(uid, "was stopped by the user")
             elif job is None or not job.alive:
                 self._send_again_or_bury(uid, job.id if job else None, 1, "its process was killed")
         for uid in untaken:
-            self._send_again_or_bury(uid, None, self._retries, "its process ended before it asked for its parameters")
+            self._send_again_or_bury(
+                uid, None, self._retries, "its process ended before it asked for its parameters"
+            )
 
     def _without_takers(self, claimants: set) -> set[str]:
         """Offspring whose parameters have become a job, while no job is left that could yet take them."""
@@ -249,8 +288,13 @@ class Barrier:
         if any(job.alive and job.id not in self._busy for job in jobs):
             return set()
         submitted = [job.parameters for job in jobs if isinstance(job.parameters, dict)]
-        return {p.get("uid") for p in submitted if p.get("uid") in self._under_way
-                and (p.get("incarnation"), p.get("attempt")) == (self._incarnation, self._attempt(p["uid"]))}
+        return {
+            p.get("uid")
+            for p in submitted
+            if p.get("uid") in self._under_way
+            and (p.get("incarnation"), p.get("attempt"))
+            == (self._incarnation, self._attempt(p["uid"]))
+        }
 
     def _send_again_or_bury(self, uid: str, job: str | None, retries: int, otherwise: str) -> None:
         if self._tries[uid] < min(retries, self._retries):
@@ -266,3 +310,4 @@ class Barrier:
             failure = self._lineage.failure(uid)
             if failure and failure["fatal"]:
                 return self.fail(failure["reason"])
+        return None

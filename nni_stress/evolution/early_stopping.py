@@ -1,8 +1,10 @@
 """What may become of an offspring, by what became of others. Pure functions over records; no torch, no NNI."""
+
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from statistics import median
-from typing import Mapping, NamedTuple, Sequence
+from typing import NamedTuple
 
 from ..lineage.store import FOUNDER, Record
 from .selection import Rules, mean_used, select
@@ -40,7 +42,10 @@ def prospect(curve: Sequence[float], others: Sequence[Record], tolerance: float)
     whole = [other.curve for other in _recovered(others) if other.curve[at] < highest]
     shares = [min(1.0, max(0.0, (one[-1] - one[at]) / (highest - one[at]))) for one in whole]
     quickest = (1 + max(shares)) / 2 if len(shares) >= _ENOUGH else 1.0
-    return Prospect(now + (highest - now) * (median(shares) if shares else 0.0), now + (highest - now) * quickest)
+    return Prospect(
+        now + (highest - now) * (median(shares) if shares else 0.0),
+        now + (highest - now) * quickest,
+    )
 
 
 def usual(offspring: Record, others: Sequence[Record]) -> float:
@@ -49,7 +54,11 @@ def usual(offspring: Record, others: Sequence[Record]) -> float:
     The ancestor's, changed as in the median of those that were not ended early.
     """
     known = {other.uid: other.validation for other in others}
-    changes = [other.validation - known[other.ancestor] for other in _recovered(others) if other.ancestor in known]
+    changes = [
+        other.validation - known[other.ancestor]
+        for other in _recovered(others)
+        if other.ancestor in known
+    ]
     return known[offspring.ancestor] + (median(changes) if changes else 0.0)
 
 
@@ -72,15 +81,23 @@ def hopeless(offspring: Record, best: float, others: Sequence[Record], rules: Ru
         The rules of the evolution.
     """
     known = {other.uid: other for other in others}
-    rivals = [other for other in others if other.generation == offspring.generation and other.uid != offspring.uid]
+    rivals = [
+        other
+        for other in others
+        if other.generation == offspring.generation and other.uid != offspring.uid
+    ]
     ancestors = {one.ancestor for one in (offspring, *rivals)}
     if FOUNDER not in known or not ancestors <= set(known):
         return False
     perfect = offspring._replace(validation=best)
-    return perfect not in select([perfect, *rivals], [known[uid] for uid in ancestors], known[FOUNDER], rules)
+    return perfect not in select(
+        [perfect, *rivals], [known[uid] for uid in ancestors], known[FOUNDER], rules
+    )
 
 
-def smallest_first(offspring: Sequence[dict], known: Mapping[str, Record], rules: Rules) -> list[dict]:
+def smallest_first(
+    offspring: Sequence[dict], known: Mapping[str, Record], rules: Rules
+) -> list[dict]:
     """The order in which offspring should train: once one is faithful, those after it hardly can survive.
 
     Parameters
@@ -92,8 +109,13 @@ def smallest_first(offspring: Sequence[dict], known: Mapping[str, Record], rules
     rules
         The rules of the evolution.
     """
+
     def uses(parameters: dict) -> float:
-        ancestors = [known[uid] for uid in (parameters["ancestor"], parameters["other"]) if uid is not None]
-        return parameters["arguments"]["environmental_factor"] * mean_used(ancestors, known[FOUNDER], rules.resource)
+        ancestors = [
+            known[uid] for uid in (parameters["ancestor"], parameters["other"]) if uid is not None
+        ]
+        return parameters["arguments"]["environmental_factor"] * mean_used(
+            ancestors, known[FOUNDER], rules.resource
+        )
 
     return sorted(offspring, key=uses)

@@ -1,17 +1,21 @@
 """Where hyperparameters come from: any of NNI's own tuners, told everything that was learned so far."""
+
 from __future__ import annotations
 
 import importlib
 import inspect
 import logging
 import random
-from typing import Any, Mapping, NamedTuple, Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import nni
 from nni.tools.package_utils.tuner_factory import get_builtin_module_class_name
 from nni.tuner import Tuner
 
-logging.getLogger("nni.tuner").setLevel(logging.WARNING)  # TPE writes a line for every lesson, and there are thousands
+logging.getLogger("nni.tuner").setLevel(
+    logging.WARNING
+)  # TPE writes a line for every lesson, and there are thousands
 
 # Tuners fail late where today's numpy breaks them, once they have learned from something: so much is tried at the start.
 _PROBE = 24
@@ -59,15 +63,21 @@ class Search:
                 suggestions.append(self._one(tuner, number, space))
                 tuner.receive_trial_result(number, suggestions[-1], 0.5 + 0.01 * number)
             if self._told:
-                tuner = self._made(space, 0, [Lesson(s, 0.1 * n) for n, s in enumerate(suggestions)])
+                tuner = self._made(
+                    space, 0, [Lesson(s, 0.1 * n) for n, s in enumerate(suggestions)]
+                )
                 self._one(tuner, 0, space)
         except Exception as error:
-            raise ValueError(f"NNI's tuner {self._name} does not run on this search space: "
-                             f"{type(error).__name__}: {' '.join(str(error).split())}") from None
+            raise ValueError(
+                f"NNI's tuner {self._name} does not run on this search space: "
+                f"{type(error).__name__}: {' '.join(str(error).split())}"
+            ) from None
         finally:
             self._living = None
 
-    def suggestions(self, space: dict, lessons: Sequence[Lesson], number: int, seed: int) -> list[dict]:
+    def suggestions(
+        self, space: dict, lessons: Sequence[Lesson], number: int, seed: int
+    ) -> list[dict]:
         """Suggest hyperparameters for a generation.
 
         Parameters
@@ -87,7 +97,10 @@ class Search:
             As the tuner gives them, nested choices and all.
         """
         if self._told or self._living is None or space != self._space:
-            self._living, self._space = self._made(space, seed, lessons if self._told else ()), space
+            self._living, self._space = (
+                self._made(space, seed, lessons if self._told else ()),
+                space,
+            )
             self._asked = {}
         else:
             self._teach(lessons)
@@ -111,11 +124,18 @@ class Search:
 
     def _made(self, space: dict, seed: int, lessons: Sequence[Lesson] = ()) -> Tuner:
         known = inspect.signature(self._class.__init__).parameters
-        given = {"optimize_mode": "maximize", "seed": seed % 2 ** 32}
+        given = {"optimize_mode": "maximize", "seed": seed % 2**32}
         try:
-            tuner = self._class(**{**{key: value for key, value in given.items() if key in known}, **self._arguments})
+            tuner = self._class(
+                **{
+                    **{key: value for key, value in given.items() if key in known},
+                    **self._arguments,
+                }
+            )
         except Exception as error:
-            raise ValueError(f"NNI's tuner {self._name} refuses its arguments: {' '.join(str(error).split())}") from None
+            raise ValueError(
+                f"NNI's tuner {self._name} refuses its arguments: {' '.join(str(error).split())}"
+            ) from None
         random.seed(seed)  # Evolution shuffles by the global generator
         tuner.update_search_space(space)
         if hasattr(tuner, "dedup"):  # offspring of other ancestors may well try the same again
@@ -132,7 +152,9 @@ class Search:
     def _one(self, tuner: Tuner, name: Any, space: dict, seed: int = 0) -> dict:
         try:
             return _plain(tuner.generate_parameters(name))
-        except nni.NoMoreTrialError:  # a grid is done: once more from its start, for the ancestors of now
+        except (
+            nni.NoMoreTrialError
+        ):  # a grid is done: once more from its start, for the ancestors of now
             self._living = self._made(space, seed)
             return _plain(self._living.generate_parameters(name))
 
@@ -148,15 +170,21 @@ class _Again:
 
 
 def _class_of(name: str) -> type:
-    module, found = get_builtin_module_class_name("tuners", name) if isinstance(name, str) else (None, None)
+    module, found = (
+        get_builtin_module_class_name("tuners", name) if isinstance(name, str) else (None, None)
+    )
     if found is None:
-        raise ValueError(f"tuner must be one of NNI's built-in tuners (TPE, Random, GridSearch, ...), but got {name!r}")
+        raise ValueError(
+            f"tuner must be one of NNI's built-in tuners (TPE, Random, GridSearch, ...), but got {name!r}"
+        )
     try:
         made = getattr(importlib.import_module(module), found)
     except ImportError as error:
         raise ValueError(f"NNI's tuner {name} cannot be imported: {error}") from None
     if not issubclass(made, Tuner):
-        raise ValueError(f"tuner must be one of NNI's tuners, but {name} is an advisor, which runs trials by itself")
+        raise ValueError(
+            f"tuner must be one of NNI's tuners, but {name} is an advisor, which runs trials by itself"
+        )
     return made
 
 

@@ -1,9 +1,11 @@
 """Evolution: fitness, who survives, and when a lineage ends. Pure functions over records; no torch, no NNI."""
+
 from __future__ import annotations
 
 import math
 import random
-from typing import Any, Callable, Mapping, NamedTuple, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from ..lineage.store import Record
 from ..utils.seeding import seed_of
@@ -42,7 +44,7 @@ class Rules(NamedTuple):
     constraints: Mapping[str, float] = {}
 
     @classmethod
-    def of(cls, state: Mapping) -> "Rules":
+    def of(cls, state: Mapping) -> Rules:
         """The rules that a lineage's state names; a KeyError where one is missing."""
         return cls(**{name: state[name] for name in cls._fields})
 
@@ -59,19 +61,23 @@ class Plan(NamedTuple):
     end: str | None
 
 
-
-
 def used(record: Record, founder: Record, resource: str) -> float:
     """Share of the founder's resource that a network uses."""
     if resource == "latency":
         return 1.0 if record.uid == founder.uid else record.latency
-    return record.synapses / founder.synapses if resource == "parameters" else record.macs / founder.macs
+    return (
+        record.synapses / founder.synapses
+        if resource == "parameters"
+        else record.macs / founder.macs
+    )
 
 
 def excess(record: Record, founder: Record, rules: Rules) -> float:
     """By how much a network misses the constraints: summed natural logarithms of used / allowed; 0 where all hold."""
-    return sum(max(0.0, math.log(used(record, founder, resource) / allowed))
-               for resource, allowed in rules.constraints.items())
+    return sum(
+        max(0.0, math.log(used(record, founder, resource) / allowed))
+        for resource, allowed in rules.constraints.items()
+    )
 
 
 def efficiency(record: Record, founder: Record, rules: Rules) -> float:
@@ -92,7 +98,9 @@ def fitness(record: Record, ancestor: Record, founder: Record, rules: Rules) -> 
     else take for weak what was but less efficient.
     """
     reached = record.validation if record.forecast is None else record.forecast
-    gain = math.log(wanted_efficiency(record, founder, rules) / wanted_efficiency(ancestor, founder, rules))
+    gain = math.log(
+        wanted_efficiency(record, founder, rules) / wanted_efficiency(ancestor, founder, rules)
+    )
     nearer = excess(ancestor, founder, rules) - excess(record, founder, rules)
     return gain + nearer - (ancestor.validation - reached) / (rules.tolerance or 0.01)
 
@@ -107,7 +115,9 @@ def rank(record: Record, founder: Record, rules: Rules) -> tuple:
     return -round(excess(record, founder, rules), 9), wanted_efficiency(record, founder, rules)
 
 
-def select(generation: Sequence[Record], ancestors: Sequence[Record], founder: Record, rules: Rules) -> list[Record]:
+def select(
+    generation: Sequence[Record], ancestors: Sequence[Record], founder: Record, rules: Rules
+) -> list[Record]:
     """Who survives of a generation: the best of the faithful, the best first; of equals those of higher fidelity.
 
     An offspring must be better than its ancestor, and the best of them better than the best of all the ancestors.
@@ -117,16 +127,30 @@ def select(generation: Sequence[Record], ancestors: Sequence[Record], founder: R
     def better(one, other):
         return rank(one, founder, rules) > rank(other, founder, rules)
 
-    good = sorted((r for r in generation if faithful(r, founder, rules.tolerance)
-                   and r.ancestor in known and better(r, known[r.ancestor])),
-                  key=lambda r: (*rank(r, founder, rules), r.validation, r.uid), reverse=True)
-    return good[:rules.survivors] if good and all(better(good[0], ancestor) for ancestor in ancestors) else []
+    good = sorted(
+        (
+            r
+            for r in generation
+            if faithful(r, founder, rules.tolerance)
+            and r.ancestor in known
+            and better(r, known[r.ancestor])
+        ),
+        key=lambda r: (*rank(r, founder, rules), r.validation, r.uid),
+        reverse=True,
+    )
+    return (
+        good[: rules.survivors]
+        if good and all(better(good[0], ancestor) for ancestor in ancestors)
+        else []
+    )
 
 
 def by_generation(records: Sequence[Record]) -> list[list[Record]]:
     """Records, grouped by generation, the founder's first."""
     last = max((record.generation for record in records), default=-1)
-    return [[record for record in records if record.generation == number] for number in range(last + 1)]
+    return [
+        [record for record in records if record.generation == number] for number in range(last + 1)
+    ]
 
 
 def survivors(generations: Sequence[Sequence[Record]], rules: Rules) -> list[list[Record]]:
@@ -182,24 +206,32 @@ def draw_ancestors(ancestors: Sequence[str], parents: int, seed: int, uid: str) 
     seed, uid
         The evolution's seed and the offspring's name, which decide the draw.
     """
-    drawn = random.Random(seed_of(seed, uid, "ancestors")).sample(range(len(ancestors)), min(parents, len(ancestors)))
+    drawn = random.Random(seed_of(seed, uid, "ancestors")).sample(
+        range(len(ancestors)), min(parents, len(ancestors))
+    )
     return [ancestors[index] for index in sorted(drawn)]
 
 
 def gentler(environmental_factor: float, gentleness: int) -> float:
     """The environmental factor after `gentleness` retreats: each takes its square root, half the way to 1 in log."""
-    return environmental_factor ** (0.5 ** gentleness)
+    return environmental_factor ** (0.5**gentleness)
 
 
-def far_enough(environmental_factor: float, ancestors: Sequence[Record], founder: Record, rules: Rules) -> float:
+def far_enough(
+    environmental_factor: float, ancestors: Sequence[Record], founder: Record, rules: Rules
+) -> float:
     """The environmental factor, or the larger one that leads right to the target efficiency."""
-    if rules.target_efficiency is None or any(excess(ancestor, founder, rules) for ancestor in ancestors):
+    if rules.target_efficiency is None or any(
+        excess(ancestor, founder, rules) for ancestor in ancestors
+    ):
         return environmental_factor
     uses = mean_used(ancestors, founder, rules.resource)
     return min(1.0, max(environmental_factor, 1 / (rules.target_efficiency * uses)))
 
 
-def constrained(environmental_factor: float, ancestors: Sequence[Record], founder: Record, rules: Rules) -> dict[str, float]:
+def constrained(
+    environmental_factor: float, ancestors: Sequence[Record], founder: Record, rules: Rules
+) -> dict[str, float]:
     """Shares of their ancestors' resources that offspring may use for the sake of the constraints.
 
     Where a constraint is missed its resource is made scarce, though no scarcer than the one that is saved; what is kept
@@ -207,8 +239,13 @@ def constrained(environmental_factor: float, ancestors: Sequence[Record], founde
     """
     if rules.resource == "latency":
         return {}
-    return {resource: min(1.0, max(environmental_factor, allowed / mean_used(ancestors, founder, resource)))
-            for resource, allowed in sorted(rules.constraints.items()) if resource not in (rules.resource, "latency")}
+    return {
+        resource: min(
+            1.0, max(environmental_factor, allowed / mean_used(ancestors, founder, resource))
+        )
+        for resource, allowed in sorted(rules.constraints.items())
+        if resource not in (rules.resource, "latency")
+    }
 
 
 def mean_used(ancestors: Sequence[Record], founder: Record, resource: str) -> float:

@@ -1,11 +1,13 @@
 """StressTuner: NNI's tuner interface over evolution and the generation barrier. Imports no torch."""
+
 from __future__ import annotations
 
 import json
 import os
 from collections import deque
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Mapping
+from typing import Any
 
 from nni.tuner import Tuner
 
@@ -77,31 +79,76 @@ class StressTuner(Tuner):
         If an argument or the search space is wrong. In NNI's own process: one line on stderr, and the process ends.
     """
 
-    def __init__(self, population_size: int = 4, generations: int = 4, tolerance: float = 0.01,
-                 target_efficiency: float | None = None, resource: str = "parameters",
-                 constraints: Mapping[str, float] | None = None, survivors: int = 1, parents: int = 1, patience: int = 2,
-                 quorum: float = 1.0, time_limit: float | None = None, early_ending: bool = False, seed: int = 0,
-                 search: str = "TPE", search_args: dict[str, Any] | None = None, folder: str | None = None, **unknown):
+    def __init__(
+        self,
+        population_size: int = 4,
+        generations: int = 4,
+        tolerance: float = 0.01,
+        target_efficiency: float | None = None,
+        resource: str = "parameters",
+        constraints: Mapping[str, float] | None = None,
+        survivors: int = 1,
+        parents: int = 1,
+        patience: int = 2,
+        quorum: float = 1.0,
+        time_limit: float | None = None,
+        early_ending: bool = False,
+        seed: int = 0,
+        search: str = "TPE",
+        search_args: dict[str, Any] | None = None,
+        folder: str | None = None,
+        **unknown,
+    ):
         super().__init__()
         try:
             refuse_exposed_manager()
-            tuner_arguments.check_arguments(dict(
-                population_size=population_size, generations=generations, tolerance=tolerance,
-                target_efficiency=target_efficiency, resource=resource, constraints=constraints, survivors=survivors,
-                parents=parents, patience=patience, quorum=quorum, time_limit=time_limit, early_ending=early_ending, seed=seed,
-                search=search, search_args=search_args, folder=folder, **unknown))
+            tuner_arguments.check_arguments(
+                dict(
+                    population_size=population_size,
+                    generations=generations,
+                    tolerance=tolerance,
+                    target_efficiency=target_efficiency,
+                    resource=resource,
+                    constraints=constraints,
+                    survivors=survivors,
+                    parents=parents,
+                    patience=patience,
+                    quorum=quorum,
+                    time_limit=time_limit,
+                    early_ending=early_ending,
+                    seed=seed,
+                    search=search,
+                    search_args=search_args,
+                    folder=folder,
+                    **unknown,
+                )
+            )
             if search.lower() == "tpe":  # of a single lesson it cannot make a suggestion
-                search_args = {**(search_args or {}),
-                               "tpe_args": {"n_startup_jobs": max(2, population_size), **(search_args or {}).get("tpe_args", {})}}
+                search_args = {
+                    **(search_args or {}),
+                    "tpe_args": {
+                        "n_startup_jobs": max(2, population_size),
+                        **(search_args or {}).get("tpe_args", {}),
+                    },
+                }
             self._search, self._space = Search(search, search_args), None
             self._lineage = Lineage(_check_folder(folder))
             self._generations: list[list[Record]] = []
-            self._lessons = deque(maxlen=MOST_LESSONS)  # (suggestion as JSON, the most compact, fitness)
+            self._lessons = deque(
+                maxlen=MOST_LESSONS
+            )  # (suggestion as JSON, the most compact, fitness)
             self._seen: set[int] = set()  # generations that this process has had under way
             self._population_size, self._parents, self._seed = population_size, parents, seed
             self._early_ending = early_ending
-            self._rules = selection.Rules(generations, tolerance, target_efficiency, patience, survivors, resource,
-                                          dict(constraints or {}))
+            self._rules = selection.Rules(
+                generations,
+                tolerance,
+                target_efficiency,
+                patience,
+                survivors,
+                resource,
+                dict(constraints or {}),
+            )
             self.barrier = Barrier(self._lineage, self._next_generation, quorum, time_limit)
         except (TypeError, ValueError, OSError) as error:
             refuse(error)
@@ -121,23 +168,40 @@ class StressTuner(Tuner):
             if isinstance(found, str):
                 return found
             counts = found["closed"] if found["closed"] is not None else ended
-            counted = {p["uid"]: p for p in found["offspring"] if counts is None or p["uid"] in counts}
-            if found["closed"] is None and ended is None and not self._ancestors_are_sound(counted.values()):
-                self._generations, self._lessons = [], deque(maxlen=MOST_LESSONS)  # what is missing now is made again first
+            counted = {
+                p["uid"]: p for p in found["offspring"] if counts is None or p["uid"] in counts
+            }
+            if (
+                found["closed"] is None
+                and ended is None
+                and not self._ancestors_are_sound(counted.values())
+            ):
+                self._generations, self._lessons = (
+                    [],
+                    deque(maxlen=MOST_LESSONS),
+                )  # what is missing now is made again first
                 continue
             once = found.get("kept", [])  # those that had a record when the generation closed
-            self._pardon(number, counted if found["closed"] is None else once, found["closed"] is not None)
+            self._pardon(
+                number, counted if found["closed"] is None else once, found["closed"] is not None
+            )
             records = {uid: self._lineage.sound(uid) for uid in counted}
-            if any(record is None and not self._lineage.failure(uid) for uid, record in records.items()):
+            if any(
+                record is None and not self._lineage.failure(uid) for uid, record in records.items()
+            ):
                 return self._in_order(list(counted.values()))
             for uid in once:
                 if records[uid] is None:
-                    raise RuntimeError(f"{uid} was lost after it was recorded, and when it was made again: "
-                                       f"{self._lineage.failure(uid)['reason']}")
+                    raise RuntimeError(
+                        f"{uid} was lost after it was recorded, and when it was made again: "
+                        f"{self._lineage.failure(uid)['reason']}"
+                    )
             self._learn(found, records)
             if found["closed"] is None:
                 kept = [uid for uid, record in records.items() if record is not None]
-                self._lineage.write_generation(number, {**found, "closed": list(counted), "kept": kept})
+                self._lineage.write_generation(
+                    number, {**found, "closed": list(counted), "kept": kept}
+                )
             ended = None
 
     def _in_order(self, offspring: list[dict]) -> list[dict]:
@@ -149,8 +213,13 @@ class StressTuner(Tuner):
         return {record.uid: record for generation in self._generations for record in generation}
 
     def _ancestors_are_sound(self, offspring) -> bool:
-        uids = {uid for parameters in offspring for uid in (parameters["ancestor"], parameters["other"]) if uid is not None}
-        return all([self._lineage.sound(uid, with_network=True) for uid in uids])
+        uids = {
+            uid
+            for parameters in offspring
+            for uid in (parameters["ancestor"], parameters["other"])
+            if uid is not None
+        }
+        return all(self._lineage.sound(uid, with_network=True) for uid in uids)
 
     def _pardon(self, number: int, uids, any_reason: bool) -> None:
         """After a resume, what was lost for a reason that held for all, or with its whole generation, may try again."""
@@ -165,7 +234,11 @@ class StressTuner(Tuner):
     def _begin(self, number: int) -> dict | str:
         """Write down what a generation is to be, or say why there is none."""
         if number == 0:
-            content = dict(space=self._space, suggestions=[None], offspring=[self._parameters(FOUNDER, 0, [], {})])
+            content = {
+                "space": self._space,
+                "suggestions": [None],
+                "offspring": [self._parameters(FOUNDER, 0, [], {})],
+            }
         else:
             plan = selection.plan(self._generations, self._rules)
             if plan.end is not None:
@@ -178,38 +251,65 @@ class StressTuner(Tuner):
         seed = seed_of(self._seed, number, "search")
         known = self._known()
         lessons = [Lesson(json.loads(suggestion), fitness) for suggestion, fitness in self._lessons]
-        suggestions, offspring = self._search.suggestions(self._space, lessons, self._population_size, seed), []
+        suggestions, offspring = (
+            self._search.suggestions(self._space, lessons, self._population_size, seed),
+            [],
+        )
         for slot, suggestion in enumerate(suggestions):
             arguments = flat(suggestion)
             uid = uid_of(number, slot)
             ancestors = selection.draw_ancestors(plan.ancestors, self._parents, self._seed, uid)
             descent = [known[one] for one in ancestors], known[FOUNDER], self._rules
-            factor = selection.gentler(Arguments.from_mapping(arguments).environmental_factor, plan.gentleness)
+            factor = selection.gentler(
+                Arguments.from_mapping(arguments).environmental_factor, plan.gentleness
+            )
             factor = selection.far_enough(factor, *descent)
             if "environmental_factor" in suggestion:
                 suggestion["environmental_factor"] = factor
-            parameters = self._parameters(uid, number, ancestors, {**arguments, "environmental_factor": factor})
+            parameters = self._parameters(
+                uid, number, ancestors, {**arguments, "environmental_factor": factor}
+            )
             offspring.append({**parameters, "constrained": selection.constrained(factor, *descent)})
-        return dict(space=self._space, suggestions=suggestions, offspring=offspring)
+        return {"space": self._space, "suggestions": suggestions, "offspring": offspring}
 
     def _parameters(self, uid: str, generation: int, ancestors: list[str], arguments: dict) -> dict:
         ancestor, other = [*ancestors, None, None][:2]
-        return dict(uid=uid, generation=generation, ancestor=ancestor, other=other, seed=self._seed, arguments=arguments,
-                    resource=self._rules.resource, latency="latency" in self._rules.resources(), origins=self._parents > 1,
-                    early_ending=self._early_ending)
+        return {
+            "uid": uid,
+            "generation": generation,
+            "ancestor": ancestor,
+            "other": other,
+            "seed": self._seed,
+            "arguments": arguments,
+            "resource": self._rules.resource,
+            "latency": "latency" in self._rules.resources(),
+            "origins": self._parents > 1,
+            "early_ending": self._early_ending,
+        }
 
     def _learn(self, found: dict, records: dict[str, Record | None]) -> None:
         """Take note of a generation that has ended."""
-        number, kept = len(self._generations), [record for record in records.values() if record is not None]
+        number, kept = (
+            len(self._generations),
+            [record for record in records.values() if record is not None],
+        )
         if not kept:
-            failures = {failure["reason"] for failure in map(self._lineage.failure, records) if failure}
-            what = "the founder was lost" if number == 0 else f"generation {number} lost all its offspring"
+            failures = {
+                failure["reason"] for failure in map(self._lineage.failure, records) if failure
+            }
+            what = (
+                "the founder was lost"
+                if number == 0
+                else f"generation {number} lost all its offspring"
+            )
             raise RuntimeError(f"{what}: {'; '.join(sorted(failures))}")
         known = self._known()
         for parameters, suggestion in zip(found["offspring"], found["suggestions"]):
             record = records.get(parameters["uid"])
             if number and record is not None:
-                fitness = selection.fitness(record, known[record.ancestor], known[FOUNDER], self._rules)
+                fitness = selection.fitness(
+                    record, known[record.ancestor], known[FOUNDER], self._rules
+                )
                 self._lessons.append((json.dumps(suggestion), fitness))
         # of 10,000 offspring only those are kept in memory that later ones may descend from
         self._generations.append(selection.survivors([*self._generations, kept], self._rules)[-1])
@@ -231,8 +331,12 @@ class StressTuner(Tuner):
                 raise
             say(f"the search space stays as it was: {error}")
         self._space = search_space
-        self._lineage.update_state(population_size=self._population_size, seed=self._seed, search_space=search_space,
-                                   **self._rules._asdict())
+        self._lineage.update_state(
+            population_size=self._population_size,
+            seed=self._seed,
+            search_space=search_space,
+            **self._rules._asdict(),
+        )
 
     @guarded
     def generate_multiple_parameters(self, parameter_id_list, st_callback=None, **kwargs):
@@ -260,5 +364,7 @@ def _check_folder(folder):
     if folder is None:
         return Path(os.environ.get("NNI_CHECKPOINT_DIRECTORY", "."), "lineage")
     if (Path(folder) / "state.json").exists() and os.environ.get("NNI_MODE") != "resume":
-        raise ValueError(f"{folder} already holds a lineage; name another folder, or go on by `nnictl resume`")
+        raise ValueError(
+            f"{folder} already holds a lineage; name another folder, or go on by `nnictl resume`"
+        )
     return Path(folder)

@@ -1,9 +1,10 @@
 """StressTuner's arguments: what they may be. An experiment file's classArgs are checked by this before anything starts."""
+
 from __future__ import annotations
 
 import inspect
 import math
-from typing import Mapping
+from collections.abc import Mapping
 
 from .selection import RESOURCES
 
@@ -23,10 +24,16 @@ def check_arguments(arguments: Mapping, space: Mapping | None = None) -> None:
     from .search import Search
     from .tuner import StressTuner
 
-    known = [name for name in inspect.signature(StressTuner.__init__).parameters if name not in ("self", "unknown")]
-    for name, value in arguments.items():
+    known = [
+        name
+        for name in inspect.signature(StressTuner.__init__).parameters
+        if name not in ("self", "unknown")
+    ]
+    for name, _value in arguments.items():
         if name not in known:
-            raise TypeError(f"unknown argument {name!r} of StressTuner; known are {', '.join(known)}")
+            raise TypeError(
+                f"unknown argument {name!r} of StressTuner; known are {', '.join(known)}"
+            )
     check_values(arguments)
     if not isinstance(arguments.get("folder") or "", str):
         raise ValueError(f"folder must be a path, but got {arguments['folder']!r}")
@@ -40,15 +47,21 @@ def check_values(arguments: Mapping) -> None:
     """Check those of StressTuner's arguments that NNI has no part in, among them the rules of the evolution."""
     for name, value in arguments.items():
         if name in _LEAST_WHOLE and (type(value) is not int or value < _LEAST_WHOLE[name]):
-            raise ValueError(f"{name} must be a whole number of at least {_LEAST_WHOLE[name]}, but got {value!r}")
+            raise ValueError(
+                f"{name} must be a whole number of at least {_LEAST_WHOLE[name]}, but got {value!r}"
+            )
         if name in _LEAST_NUMBER and not (value is None and name in _OPTIONAL):
             _check_number(name, value, _LEAST_NUMBER[name])
     if not isinstance(arguments.get("early_ending", False), bool):
-        raise ValueError(f"early_ending must be true or false, but got {arguments['early_ending']!r}")
+        raise ValueError(
+            f"early_ending must be true or false, but got {arguments['early_ending']!r}"
+        )
     if arguments.get("parents", 1) not in (1, 2) or isinstance(arguments.get("parents", 1), bool):
         raise ValueError(f"parents must be 1 or 2, but got {arguments['parents']!r}")
     if arguments.get("parents", 1) == 2 and arguments.get("survivors", 1) < 2:
-        raise ValueError(f"parents=2 needs at least 2 survivors, but got {arguments.get('survivors', 1)}")
+        raise ValueError(
+            f"parents=2 needs at least 2 survivors, but got {arguments.get('survivors', 1)}"
+        )
     _check_resources(arguments.get("resource", "parameters"), arguments.get("constraints"))
     _check_share("quorum", arguments.get("quorum", 1.0))
 
@@ -57,7 +70,9 @@ def _check_resources(resource, constraints) -> None:
     if resource not in RESOURCES:
         raise ValueError(f"resource must be one of {', '.join(RESOURCES)}, but got {resource!r}")
     if not isinstance(constraints or {}, Mapping):
-        raise ValueError(f"constraints must be {{resource: share of the founder's}}, but got {constraints!r}")
+        raise ValueError(
+            f"constraints must be {{resource: share of the founder's}}, but got {constraints!r}"
+        )
     for name, share in (constraints or {}).items():
         if name not in RESOURCES:
             raise ValueError(f"constraints are on {', '.join(RESOURCES)}, but got {name!r}")

@@ -2,11 +2,13 @@
 
 NNI checks little of it, and says what it finds in tracebacks.
 """
+
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Mapping
+from typing import Any
 
 import yaml
 
@@ -20,16 +22,24 @@ def read_mapping(file: Path) -> dict:
         raise LaunchError(f"no experiment file at {file}")
     data = _read_yaml(file)
     if not isinstance(data, dict):
-        raise LaunchError(f"{file} must hold the fields of an experiment (trialCommand, tuner, ...), but got {short(data)}")
+        raise LaunchError(
+            f"{file} must hold the fields of an experiment (trialCommand, tuner, ...), but got {short(data)}"
+        )
     wrong = [key for key in data if not isinstance(key, str)]
     if wrong:
         raise LaunchError(f"{file} must name its fields by text, but got {wrong[0]!r}")
     fields, tuner = _folded(data), tuner_of(data)
     if fields.get("experimenttype", "hpo") == "hpo" and "trainingserviceplatform" not in fields:
-        names = [_folded(tuner).get(name) for name in ("name", "classname")] if isinstance(tuner, Mapping) else []
+        names = (
+            [_folded(tuner).get(name) for name in ("name", "classname")]
+            if isinstance(tuner, Mapping)
+            else []
+        )
         if not any(isinstance(name, str) for name in names):
-            raise LaunchError(f"{file.name}: tuner must be a mapping with className: nni_stress.StressTuner "
-                              f"(or name: Stress), but got {short(tuner)}")
+            raise LaunchError(
+                f"{file.name}: tuner must be a mapping with className: nni_stress.StressTuner "
+                f"(or name: Stress), but got {short(tuner)}"
+            )
     return data
 
 
@@ -87,21 +97,28 @@ def _check_fields(data: dict) -> None:
     refuse_code(data)
     fields = _folded(data)
     if "trainingserviceplatform" in fields:
-        raise LaunchError("trainingServicePlatform belongs to NNI's old format; expected trainingService: {platform: local}")
+        raise LaunchError(
+            "trainingServicePlatform belongs to NNI's old format; expected trainingService: {platform: local}"
+        )
     _known_only(data, ExperimentConfig, "field")
     _known_only(tuner_of(data), AlgorithmConfig.__base__, "field of tuner")
     service = fields.get("trainingservice")
     for each in service if isinstance(service, list) else [service]:
         if not isinstance(each, Mapping) or not isinstance(each.get("platform"), str):
-            raise LaunchError(f"trainingService must be a mapping such as {{platform: local}}, but got {short(each)}")
+            raise LaunchError(
+                f"trainingService must be a mapping such as {{platform: local}}, but got {short(each)}"
+            )
         try:
             kind = type(training_service_config_factory(each["platform"]))
         except ValueError:
             from nni.experiment.config.training_service import TrainingServiceConfig
+
             known = sorted(str(kind.platform) for kind in TrainingServiceConfig.__subclasses__())
             if each["platform"] in known:  # NNI's own list of services is damaged
                 raise
-            raise LaunchError(f"platform must be one of {', '.join(known)}, but got {each['platform']!r}") from None
+            raise LaunchError(
+                f"platform must be one of {', '.join(known)}, but got {each['platform']!r}"
+            ) from None
         _known_only(each, kind, "field of trainingService")
 
 
@@ -109,7 +126,11 @@ def _known_only(data: Mapping, kind: type, what: str) -> None:
     from nni.experiment.config.utils import camel_case
 
     known = [camel_case(field.name) for field in dataclasses.fields(kind)]
-    unknown = [key for key in data if not _folded({key: None}).keys() & _folded(dict.fromkeys(known)).keys()]
+    unknown = [
+        key
+        for key in data
+        if not _folded({key: None}).keys() & _folded(dict.fromkeys(known)).keys()
+    ]
     if unknown:
         raise LaunchError(f"unknown {what} {unknown[0]!r}; known are {', '.join(known)}")
 

@@ -3,6 +3,7 @@
 The guards go into NNI's modules when these are imported (see :mod:`nni_stress.nni_compat.patches`); other experiments are left as
 they are. That nnictl imports this package at all is the work of a line in the environment's nni_stress_nnictl.pth.
 """
+
 from __future__ import annotations
 
 import inspect
@@ -45,8 +46,6 @@ def guard_messages(module) -> None:
         plain_messages(module)
 
 
-
-
 def _start(start, experiment, args, kwargs):
     from ..nni_runtime import loopback
     from . import config_file, validation
@@ -57,7 +56,9 @@ def _start(start, experiment, args, kwargs):
     call = inspect.signature(start).bind(*args, **kwargs)
     call.apply_defaults()
     with loopback.on_loopback():
-        if experiment._action != "view":  # a search space that was wrong when it was updated must not bar the way back
+        if (
+            experiment._action != "view"
+        ):  # a search space that was wrong when it was updated must not bar the way back
             validation.check(config, with_space=experiment._action != "resume")
         loopback.check_port(call.arguments["port"])
         return start(*args, **kwargs)
@@ -100,7 +101,9 @@ def _update(update, _, args, kwargs):
 
     options, key, value = args
     if key == "searchSpace":
-        profile = requests.get(f"http://127.0.0.1:{options.port}/api/v1/nni/experiment", timeout=20).json()
+        profile = requests.get(
+            f"http://127.0.0.1:{options.port}/api/v1/nni/experiment", timeout=20
+        ).json()
         if is_ours(tuner_of(profile["params"])):
             try:
                 refuse_code(value)
@@ -115,7 +118,9 @@ def _stored_config(get, _, args, kwargs):
 
     config = get(*args, **kwargs)
     if config is None:
-        raise LaunchError(f"no stopped experiment {args[0]!r}; `nnictl experiment list --all` shows which there are")
+        raise LaunchError(
+            f"no stopped experiment {args[0]!r}; `nnictl experiment list --all` shows which there are"
+        )
     return config
 
 

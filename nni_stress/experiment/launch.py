@@ -1,4 +1,5 @@
 """Runs an experiment file through the real nnictl and manager, on 127.0.0.1, and follows it to its end."""
+
 from __future__ import annotations
 
 import os
@@ -7,8 +8,8 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Callable
 
 import requests
 import yaml
@@ -54,12 +55,18 @@ class Experiment:
             except (requests.RequestException, ValueError):
                 missed += 1
                 if self._unreachable():
-                    raise LaunchError(f"NNI could not set up its workers: {self._unreachable()}") from None
+                    raise LaunchError(
+                        f"NNI could not set up its workers: {self._unreachable()}"
+                    ) from None
                 if missed == 30:
-                    raise LaunchError(f"NNI's manager does not answer on port {self.port} any more") from None
+                    raise LaunchError(
+                        f"NNI's manager does not answer on port {self.port} any more"
+                    ) from None
             else:
                 if status == "ERROR":
-                    raise LaunchError(self.reason() or "; ".join(errors) or "the experiment ended in ERROR")
+                    raise LaunchError(
+                        self.reason() or "; ".join(errors) or "the experiment ended in ERROR"
+                    )
                 if status in ("DONE", "STOPPED"):
                     return each_second()
             time.sleep(1)
@@ -91,7 +98,11 @@ class Experiment:
 
 
 def _our_line(text: str) -> str | None:
-    lines = [line.strip().removeprefix(OUR_LINE) for line in text.splitlines() if line.strip().startswith(OUR_LINE)]
+    lines = [
+        line.strip().removeprefix(OUR_LINE)
+        for line in text.splitlines()
+        if line.strip().startswith(OUR_LINE)
+    ]
     return lines[-1] if lines else None
 
 
@@ -128,7 +139,14 @@ def start(config: dict, folder: Path, port: int) -> Experiment:
 
 def resume(experiment: Experiment, port: int) -> Experiment:
     """Go on with a stopped experiment by `nnictl resume`. A LaunchError where nnictl refuses."""
-    output = _nnictl("resume", experiment.id, "--port", str(port), "--experiment_dir", str(experiment.folder.parent))
+    output = _nnictl(
+        "resume",
+        experiment.id,
+        "--port",
+        str(port),
+        "--experiment_dir",
+        str(experiment.folder.parent),
+    )
     if output.returncode or "Experiment ID" not in output.stdout + output.stderr:
         raise LaunchError(_why(output))
     return Experiment(experiment.id, port, experiment.folder)
@@ -145,5 +163,10 @@ def _why(output: subprocess.CompletedProcess) -> str:
 def _nnictl(*arguments: str) -> subprocess.CompletedProcess:
     """Run nnictl under our guards, whether or not this environment's own nnictl has them."""
     nnictl = "import sys, nni_stress; from nni.tools.nnictl.nnictl import parse_args; sys.exit(parse_args())"
-    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
-    return subprocess.run([sys.executable, "-c", nnictl, *arguments], env=environment, capture_output=True, text=True)
+    environment = {
+        **os.environ,
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+    }
+    return subprocess.run(
+        [sys.executable, "-c", nnictl, *arguments], env=environment, capture_output=True, text=True
+    )

@@ -1,4 +1,5 @@
 """Makes this environment's nnictl know us: `name: Stress` in experiment files, and our guards whenever nnictl runs."""
+
 from __future__ import annotations
 
 import os
@@ -24,9 +25,20 @@ def register() -> list[str]:
 
     shutil.copyfile(_LINE, _hook())
     os.chmod(_hook(), 0o644)
-    register_algo_meta(AlgoMeta.load(dict(algoType="tuner", builtinName=NAME, className=CLASS, nniVersion=nni.__version__)))
-    return [f"nnictl checks experiments of ours and keeps them on 127.0.0.1: {_hook()}",
-            f"`name: {NAME}` is our tuner: {get_config_directory() / 'registered_algorithms.yml'}"]
+    register_algo_meta(
+        AlgoMeta.load(
+            {
+                "algoType": "tuner",
+                "builtinName": NAME,
+                "className": CLASS,
+                "nniVersion": nni.__version__,
+            }
+        )
+    )
+    return [
+        f"nnictl checks experiments of ours and keeps them on 127.0.0.1: {_hook()}",
+        f"`name: {NAME}` is our tuner: {get_config_directory() / 'registered_algorithms.yml'}",
+    ]
 
 
 def unregister() -> list[str]:

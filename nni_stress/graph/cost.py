@@ -1,4 +1,5 @@
 """What a network costs: synapses and multiply-accumulates."""
+
 from __future__ import annotations
 
 import inspect
@@ -30,5 +31,8 @@ def macs(network: nn.Module, example_input: torch.Tensor | tuple[torch.Tensor, .
 
 def architecture(network: nn.Module) -> dict[str, list[int]]:
     """Shape of every layer's weight, in order of definition."""
-    return {name: list(module.weight.shape) for name, module in network.named_modules()
-            if isinstance(getattr(module, "weight", None), torch.Tensor)}
+    return {
+        name: list(module.weight.shape)
+        for name, module in network.named_modules()
+        if isinstance(getattr(module, "weight", None), torch.Tensor)
+    }

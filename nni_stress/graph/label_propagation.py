@@ -5,6 +5,7 @@ the cluster it comes from. Layers with weights read labels and write new ones; w
 reorganisations) moves labels; what combines elements one by one (shortcuts, gates) ties their labels. Whatever is not
 understood, or reaches the network's output, freezes the clusters involved: they must stay.
 """
+
 from __future__ import annotations
 
 from typing import Any, NamedTuple
@@ -15,17 +16,92 @@ from torch.fx import Interpreter
 
 _NORMS = (nn.modules.batchnorm._BatchNorm, nn.modules.instancenorm._InstanceNorm)
 # Layers and functions by what they do to labels, named as torch names them (in lower case, without _ and 1d, 2d, 3d).
-_PASS = set("""relu relu6 leakyrelu elu selu celu gelu silu mish sigmoid tanh hardswish hardsigmoid hardtanh softplus logsigmoid
-    dropout alphadropout featuredropout identity contiguous clone detach float abs neg exp sqrt clamp clip to
-    stochasticdepth""".split())
-_MOVE = set("""view reshape permute transpose flatten unflatten cat concat stack chunk split getitem squeeze unsqueeze expand
-    repeat pixelshuffle pixelunshuffle flip movedim swapaxes t unbind narrow select""".split())
-_SHAPE = set("view reshape unflatten expand".split())  # of these, the numbers written out in the program matter
-_POOL = set("""maxpool avgpool adaptiveavgpool adaptivemaxpool lppool interpolate upsample upsamplingnearest
-    upsamplingbilinear zeropad reflectionpad replicationpad constantpad pad""".split())
-_REDUCE = set("mean sum amax amin".split())
-_TIE = set("add iadd sub isub mul imul div truediv maximum minimum".split())
-_PLAIN = set("size dim getattr len int bool assert floordiv numel".split())
+_PASS = {
+    "relu",
+    "relu6",
+    "leakyrelu",
+    "elu",
+    "selu",
+    "celu",
+    "gelu",
+    "silu",
+    "mish",
+    "sigmoid",
+    "tanh",
+    "hardswish",
+    "hardsigmoid",
+    "hardtanh",
+    "softplus",
+    "logsigmoid",
+    "dropout",
+    "alphadropout",
+    "featuredropout",
+    "identity",
+    "contiguous",
+    "clone",
+    "detach",
+    "float",
+    "abs",
+    "neg",
+    "exp",
+    "sqrt",
+    "clamp",
+    "clip",
+    "to",
+    "stochasticdepth",
+}
+_MOVE = {
+    "view",
+    "reshape",
+    "permute",
+    "transpose",
+    "flatten",
+    "unflatten",
+    "cat",
+    "concat",
+    "stack",
+    "chunk",
+    "split",
+    "getitem",
+    "squeeze",
+    "unsqueeze",
+    "expand",
+    "repeat",
+    "pixelshuffle",
+    "pixelunshuffle",
+    "flip",
+    "movedim",
+    "swapaxes",
+    "t",
+    "unbind",
+    "narrow",
+    "select",
+}
+_SHAPE = {
+    "view",
+    "reshape",
+    "unflatten",
+    "expand",
+}  # of these, the numbers written out in the program matter
+_POOL = {
+    "maxpool",
+    "avgpool",
+    "adaptiveavgpool",
+    "adaptivemaxpool",
+    "lppool",
+    "interpolate",
+    "upsample",
+    "upsamplingnearest",
+    "upsamplingbilinear",
+    "zeropad",
+    "reflectionpad",
+    "replicationpad",
+    "constantpad",
+    "pad",
+}
+_REDUCE = {"mean", "sum", "amax", "amin"}
+_TIE = {"add", "iadd", "sub", "isub", "mul", "imul", "div", "truediv", "maximum", "minimum"}
+_PLAIN = {"size", "dim", "getattr", "len", "int", "bool", "assert", "floordiv", "numel"}
 FIXED = 0  # label of what belongs to no cluster
 
 
@@ -38,11 +114,18 @@ class Layer(NamedTuple):
 
 
 def depthwise(module) -> bool:
-    return getattr(module, "groups", 1) > 1 and module.groups == module.in_channels == module.out_channels
+    return (
+        getattr(module, "groups", 1) > 1
+        and module.groups == module.in_channels == module.out_channels
+    )
 
 
 def _name_of(function: Any) -> str:
-    name = function if isinstance(function, str) else getattr(function, "__name__", type(function).__name__)
+    name = (
+        function
+        if isinstance(function, str)
+        else getattr(function, "__name__", type(function).__name__)
+    )
     return name.lower().replace("_", "").removesuffix("1d").removesuffix("2d").removesuffix("3d")
 
 
@@ -61,7 +144,9 @@ class Labels(Interpreter):
         self._freeze(self.run(*(_unlabelled(x) for x in inputs)))
 
     def run_node(self, node):
-        self._node = node  # its arguments tell numbers written out in the program from those it computed
+        self._node = (
+            node  # its arguments tell numbers written out in the program from those it computed
+        )
         return super().run_node(node)
 
     def get_attr(self, target, args, kwargs):
@@ -105,7 +190,9 @@ class Labels(Interpreter):
             return self._layer(target, module, args[0])
         if isinstance(module, _NORMS):
             ids = self._channels(args[0], 1)
-            self._tie_all(self.norms.setdefault(target, (module, ids))[1], ids)  # called again: it has one set of weights
+            self._tie_all(
+                self.norms.setdefault(target, (module, ids))[1], ids
+            )  # called again: it has one set of weights
             return args[0]
         return self._apply(name, module, args, kwargs)
 
@@ -120,10 +207,14 @@ class Labels(Interpreter):
             positions += known.positions
         if depthwise(module):
             self._tie_all(outputs, inputs)
-        for other in self.layers.values():  # NNI makes each layer small by itself, which parts weights that two layers share
+        for other in (
+            self.layers.values()
+        ):  # NNI makes each layer small by itself, which parts weights that two layers share
             if other.module is not module and other.module.weight is module.weight:
                 self._freeze([outputs, inputs, other.outputs, other.inputs])
-        self.layers[name] = Layer(module, outputs, inputs, positions, known.shape if known else labels.shape)
+        self.layers[name] = Layer(
+            module, outputs, inputs, positions, known.shape if known else labels.shape
+        )
         view = [1] * len(shape)
         view[dim] = -1
         return outputs.view(view).expand(shape).clone()
@@ -142,8 +233,10 @@ class Labels(Interpreter):
         if name in _PASS:
             return args[0]
         if name in _TIE:
-            operands = [value if value.is_floating_point() else torch.zeros_like(value, dtype=torch.float32)
-                        for value in _tensors((args, kwargs))]  # a mask, as from a comparison, belongs to no cluster
+            operands = [
+                value if value.is_floating_point() else torch.zeros_like(value, dtype=torch.float32)
+                for value in _tensors((args, kwargs))
+            ]  # a mask, as from a comparison, belongs to no cluster
             return self._tied(operands) if len(operands) > 1 else operands[0]
         output = function(*args, **kwargs)
         if name in _PLAIN and not _tensors(output):
@@ -152,11 +245,25 @@ class Labels(Interpreter):
             if not self._counts_alike(name, values, output, kwargs):
                 self._freeze(values)
             return output
-        if (name in _POOL or name in _REDUCE) and isinstance(output, torch.Tensor) and len(values) == 1 and values[0].dim() > 2:
+        if (
+            (name in _POOL or name in _REDUCE)
+            and isinstance(output, torch.Tensor)
+            and len(values) == 1
+            and values[0].dim() > 2
+        ):
             channels = values[0].movedim(1, 0).flatten(1)
-            if (channels == channels[:, :1]).all() and output.dim() > 1 and output.shape[1] == values[0].shape[1] \
-                    and not (name in _REDUCE and _reduces_channels(values[0].dim(), args, kwargs)):
-                return channels[:, 0].view(1, -1, *[1] * (output.dim() - 2)).expand(output.shape).clone()
+            if (
+                (channels == channels[:, :1]).all()
+                and output.dim() > 1
+                and output.shape[1] == values[0].shape[1]
+                and not (name in _REDUCE and _reduces_channels(values[0].dim(), args, kwargs))
+            ):
+                return (
+                    channels[:, 0]
+                    .view(1, -1, *[1] * (output.dim() - 2))
+                    .expand(output.shape)
+                    .clone()
+                )
         self._freeze(values)
         return _unlabelled(output)
 
@@ -173,26 +280,41 @@ class Labels(Interpreter):
             return not any(_varies(output, dim) for dim in range(output.dim()))
         sizes = self._node.args[1:]
         sizes = sizes[0] if len(sizes) == 1 and isinstance(sizes[0], (tuple, list)) else sizes
-        return not any(isinstance(size, int) and size > 0 and _varies(output, dim) for dim, size in enumerate(sizes))
+        return not any(
+            isinstance(size, int) and size > 0 and _varies(output, dim)
+            for dim, size in enumerate(sizes)
+        )
 
     def _tied(self, values):
         one, other = torch.broadcast_tensors(*values[:2])
-        if any(value.numel() == 1 and value.item() == FIXED for value in values[:2]):  # a single factor suits any number
+        if any(
+            value.numel() == 1 and value.item() == FIXED for value in values[:2]
+        ):  # a single factor suits any number
             return torch.maximum(one, other)
-        pairs = (one.long() * len(self._parents) + other.long()).unique()  # as one number each: far faster to sort
+        pairs = (
+            one.long() * len(self._parents) + other.long()
+        ).unique()  # as one number each: far faster to sort
         for pair in pairs.tolist():
             self._tie(*divmod(pair, len(self._parents)))
         return torch.where(one == FIXED, other, one)
 
 
 def _tensors(values: Any) -> list[torch.Tensor]:
-    return [leaf for leaf in torch.utils._pytree.tree_leaves(values) if isinstance(leaf, torch.Tensor)]
+    return [
+        leaf for leaf in torch.utils._pytree.tree_leaves(values) if isinstance(leaf, torch.Tensor)
+    ]
 
 
 def _unlabelled(values: Any) -> Any:
     """The same with every number of a network's own (weights, inputs) replaced by the label of no cluster."""
-    return torch.utils._pytree.tree_map(lambda x: torch.zeros_like(x, dtype=torch.float32) if isinstance(x, torch.Tensor)
-                                        and x.is_floating_point() else x, values)
+    return torch.utils._pytree.tree_map(
+        lambda x: (
+            torch.zeros_like(x, dtype=torch.float32)
+            if isinstance(x, torch.Tensor) and x.is_floating_point()
+            else x
+        ),
+        values,
+    )
 
 
 def _varies(labels: torch.Tensor, dim: int) -> bool:

@@ -1,12 +1,14 @@
 """Measured latency: of a network beside another, and of layers of any size."""
+
 from __future__ import annotations
 
 import copy
 import statistics
 import time
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from itertools import product
-from typing import Any, Callable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,7 +21,9 @@ from .label_propagation import depthwise
 
 
 @torch.inference_mode()
-def ratio(network: nn.Module, reference: nn.Module, inputs: Sequence[Any], seconds: float = 1.0) -> float:
+def ratio(
+    network: nn.Module, reference: nn.Module, inputs: Sequence[Any], seconds: float = 1.0
+) -> float:
     """Latency of a network as a share of a reference's.
 
     The two take turns, and the median of the turns' ratios counts: whatever else the machine does slows both alike.
@@ -69,16 +73,24 @@ def layer_latency(graph: ClusterGraph, network: nn.Module) -> Callable[[Sequence
         Of the list of survivors of each group, or of arrays of them for as many networks at once.
     """
     full = graph.channels([group.clusters for group in graph.groups])
-    least = graph.channels([group.blocks if not group.frozen else group.clusters for group in graph.groups])
-    tables = {name: _table(network.get_submodule(name), shape, least[name], full[name])
-              for name, shape in graph.input_shapes().items()}
+    least = graph.channels(
+        [group.blocks if not group.frozen else group.clusters for group in graph.groups]
+    )
+    tables = {
+        name: _table(network.get_submodule(name), shape, least[name], full[name])
+        for name, shape in graph.input_shapes().items()
+    }
 
     @lru_cache(None)
     def seconds(name: str, channels: tuple[int, int]) -> float:
         return float(tables[name](channels))
 
-    summed = np.vectorize(lambda *keep: sum(seconds(name, channels) for name, channels in graph.channels(keep).items()),
-                          otypes=[float])
+    summed = np.vectorize(
+        lambda *keep: sum(
+            seconds(name, channels) for name, channels in graph.channels(keep).items()
+        ),
+        otypes=[float],
+    )
     return lambda keep: summed(*keep)[()]
 
 
@@ -86,8 +98,10 @@ def _table(module, shape, least, full):
     """Latency of a layer over its numbers of inputs and outputs."""
     tied = depthwise(module)  # as many inputs as outputs
     step = getattr(module, "groups", 1) if not tied else 1
-    axes = [sorted({high, *(max(low, high * eighths // 8 // step * step) for eighths in (0, 1, 2, 4))})
-            for low, high in zip(least, full)]
+    axes = [
+        sorted({high, *(max(low, high * eighths // 8 // step * step) for eighths in (0, 1, 2, 4))})
+        for low, high in zip(least, full)
+    ]
     times = np.zeros([len(axis) for axis in axes])
     for (i, inputs), (o, outputs) in product(*map(enumerate, axes)):
         times[i, o] = np.nan if tied and i != o else _of_layer(module, shape, inputs, outputs)

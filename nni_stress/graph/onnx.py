@@ -18,8 +18,13 @@ from ..utils.batches import arguments_of
 from ..utils.module_modes import evaluating
 
 
-def export_onnx(network: nn.Module, path: str | Path, example_input: Any, dynamic_batch: bool = True,
-                tolerance: float = 1e-4) -> None:
+def export_onnx(
+    network: nn.Module,
+    path: str | Path,
+    example_input: Any,
+    dynamic_batch: bool = True,
+    tolerance: float = 1e-4,
+) -> None:
     """Write the network as one ONNX file, in evaluation mode, once ONNX Runtime has been seen to agree with it.
 
     Needs the packages onnxscript and onnxruntime (``pip install nni-stress[onnx]``).
@@ -48,30 +53,52 @@ def export_onnx(network: nn.Module, path: str | Path, example_input: Any, dynami
         import onnxruntime
         import onnxscript  # noqa: F401  torch's exporter needs it
     except ImportError as error:
-        raise ImportError(f"export_onnx needs onnxscript and onnxruntime, but {error.name} is missing: "
-                          f"pip install nni-stress[onnx]") from None
+        raise ImportError(
+            f"export_onnx needs onnxscript and onnxruntime, but {error.name} is missing: "
+            f"pip install nni-stress[onnx]"
+        ) from None
     inputs = arguments_of(example_input)
-    seen = tuple(torch.cat([x, x]) for x in inputs) if dynamic_batch and len(inputs[0]) == 1 else inputs
+    seen = (
+        tuple(torch.cat([x, x]) for x in inputs)
+        if dynamic_batch and len(inputs[0]) == 1
+        else inputs
+    )
     shapes = tuple({0: torch.export.Dim("batch")} for _ in inputs) if dynamic_batch else None
     with evaluating(network), torch.no_grad(), tempfile.TemporaryDirectory() as folder, _unheard():
         file = Path(folder) / "network.onnx"
-        torch.onnx.export(network, seen, str(file), dynamo=True, dynamic_shapes=shapes, external_data=False, verbose=False)
-        expected = [x for x in torch.utils._pytree.tree_leaves(network(*inputs)) if isinstance(x, torch.Tensor)]
+        torch.onnx.export(
+            network,
+            seen,
+            str(file),
+            dynamo=True,
+            dynamic_shapes=shapes,
+            external_data=False,
+            verbose=False,
+        )
+        expected = [
+            x
+            for x in torch.utils._pytree.tree_leaves(network(*inputs))
+            if isinstance(x, torch.Tensor)
+        ]
         session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
         names = [entry.name for entry in session.get_inputs()]
-        found = session.run(None, {name: x.detach().cpu().numpy() for name, x in zip(names, inputs)})
+        found = session.run(
+            None, {name: x.detach().cpu().numpy() for name, x in zip(names, inputs)}
+        )
         for one, other in zip(expected, map(torch.from_numpy, found), strict=True):
             one = one.detach().cpu()
             worst = (one - other).abs().max() if one.shape == other.shape else math.inf
             if not worst <= tolerance * one.abs().max().clamp(min=1e-6):
-                raise ValueError(f"ONNX Runtime disagrees with the network: an output of largest magnitude "
-                                 f"{float(one.abs().max()):g} differs by {float(worst):g}")
+                raise ValueError(
+                    f"ONNX Runtime disagrees with the network: an output of largest magnitude "
+                    f"{float(one.abs().max()):g} differs by {float(worst):g}"
+                )
         write_atomically(Path(path), file.read_bytes())
 
 
 @contextmanager
 def _unheard():
-    """torch's exporter warns about its own insides, and speaks of optional packages."""
+    """Torch's exporter warns about its own insides, and speaks of optional packages."""
     loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
     levels = [logger.level for logger in loggers]
     try:

@@ -1,10 +1,12 @@
 """From an ancestor and its masks to the physically small offspring, its optimizer along with it."""
+
 from __future__ import annotations
 
 import copy
 import logging
+from collections.abc import Callable
 from contextlib import contextmanager, redirect_stdout
-from typing import Any, Callable
+from typing import Any
 
 import torch
 from nni.compression.speedup import ModelSpeedup
@@ -16,8 +18,13 @@ from .cluster_graph import ClusterGraph
 from .serialization import laid_out_as, memory_format_of
 
 
-def synthesize(ancestor: nn.Module, example_input: Any, masks: dict, optimizer: torch.optim.Optimizer | None = None,
-               graph: ClusterGraph | None = None) -> nn.Module:
+def synthesize(
+    ancestor: nn.Module,
+    example_input: Any,
+    masks: dict,
+    optimizer: torch.optim.Optimizer | None = None,
+    graph: ClusterGraph | None = None,
+) -> nn.Module:
     """Make the ancestor physically small.
 
     Where masks take whole clusters of a network whose structure is understood, it is cut tensor by tensor; elsewhere by NNI's
@@ -54,7 +61,9 @@ def synthesize(ancestor: nn.Module, example_input: Any, masks: dict, optimizer: 
         _cut(ancestor, graph, alive, memory_format, optimizer)
         return ancestor
     with _quiet() as logger:
-        speedup = ModelSpeedup(ancestor, example_input, copy.deepcopy(masks), logger=logger)  # it changes them
+        speedup = ModelSpeedup(
+            ancestor, example_input, copy.deepcopy(masks), logger=logger
+        )  # it changes them
         if optimizer is None:
             return speedup.speedup_model().to(memory_format=memory_format)
         before, carrier = dict(ancestor.named_parameters()), _Carrier(optimizer)
@@ -73,18 +82,28 @@ def _graph_of(ancestor: nn.Module, example_input: Any) -> ClusterGraph | None:
 
 def _cut(ancestor: nn.Module, graph: ClusterGraph, alive: set, memory_format, optimizer) -> None:
     state = optimizer.state if optimizer else {}
-    before = dict(ancestor.named_parameters()) if optimizer else {}  # without, each may go once the new one is there
+    before = (
+        dict(ancestor.named_parameters()) if optimizer else {}
+    )  # without, each may go once the new one is there
     small = {}
 
     def carry(old, new, cut) -> None:
         remembered = state.get(old, {})
         if all(not _is_array(value) or value.shape == old.shape for value in remembered.values()):
-            small[id(new)] = {kind: cut(value) if _is_array(value) else value for kind, value in remembered.items()}
+            small[id(new)] = {
+                kind: cut(value) if _is_array(value) else value
+                for kind, value in remembered.items()
+            }
 
     slicing.cut(ancestor, graph, alive, carry)
     ancestor.to(memory_format=memory_format)
     if optimizer is not None:
-        repoint(optimizer, before, dict(ancestor.named_parameters()), lambda parameter: small.get(id(parameter), {}))
+        repoint(
+            optimizer,
+            before,
+            dict(ancestor.named_parameters()),
+            lambda parameter: small.get(id(parameter), {}),
+        )
 
 
 class _Carrier:
@@ -98,17 +117,25 @@ class _Carrier:
 
     def _carrying(self, function):
         def replace(module, masks):
-            remembered = {name: self._optimizer.state.get(parameter, {})
-                          for name, parameter in module.named_parameters(recurse=False)}
+            remembered = {
+                name: self._optimizer.state.get(parameter, {})
+                for name, parameter in module.named_parameters(recurse=False)
+            }
             kinds = {kind for state in remembered.values() for kind in state}
             small = {kind: self._cut(function, module, masks, remembered, kind) for kind in kinds}
             replaced = function(module, masks)
             for name, state in remembered.items():
                 parameter = getattr(module, name)
-                if all(not _is_array(value) or value.shape == parameter.shape for value in state.values()):
+                if all(
+                    not _is_array(value) or value.shape == parameter.shape
+                    for value in state.values()
+                ):
                     self._small[id(getattr(replaced, name))] = {
-                        kind: small[kind][name] if _is_array(value) else value for kind, value in state.items()}
+                        kind: small[kind][name] if _is_array(value) else value
+                        for kind, value in state.items()
+                    }
             return replaced
+
         return replace
 
     @staticmethod
@@ -119,15 +146,19 @@ class _Carrier:
             value = remembered[name].get(kind)
             if _is_array(value) and value.shape == parameter.shape:
                 parameter.data = value.detach().clone()
-        return {name: value.detach().clone() for name, value in
-                function(stand_in, masks).named_parameters(recurse=False)}
+        return {
+            name: value.detach().clone()
+            for name, value in function(stand_in, masks).named_parameters(recurse=False)
+        }
 
     def small(self, parameter) -> dict:
         """What is remembered of a parameter of the offspring."""
         return self._small.get(id(parameter), {})
 
 
-def repoint(optimizer: torch.optim.Optimizer, before: dict, after: dict, state: Callable | None = None) -> None:
+def repoint(
+    optimizer: torch.optim.Optimizer, before: dict, after: dict, state: Callable | None = None
+) -> None:
     """Let an optimizer train other parameters in place of those of the same name.
 
     Parameters
@@ -149,7 +180,9 @@ def repoint(optimizer: torch.optim.Optimizer, before: dict, after: dict, state: 
                 remembered = optimizer.state.pop(one)
                 remembered = state(other) if state else remembered
                 if remembered:
-                    optimizer.state[other] = {kind: laid_out_as(other, value) for kind, value in remembered.items()}
+                    optimizer.state[other] = {
+                        kind: laid_out_as(other, value) for kind, value in remembered.items()
+                    }
 
 
 def _is_array(value) -> bool:

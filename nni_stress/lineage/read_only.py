@@ -1,4 +1,5 @@
 """Looking at a lineage without changing anything of it, while others work on it or after. No torch here."""
+
 from __future__ import annotations
 
 import fcntl
@@ -27,7 +28,9 @@ class LineageView(Lineage):
         """Parameters of a generation's offspring by name, and which of them counted once it closed (None: not yet)."""
         found = self.generation(number) or {"offspring": [], "closed": None}
         try:
-            planned = {check_uid(parameters["uid"]): parameters for parameters in found["offspring"]}
+            planned = {
+                check_uid(parameters["uid"]): parameters for parameters in found["offspring"]
+            }
             for parameters in planned.values():
                 for ancestor in filter(None, (parameters["ancestor"], parameters["other"])):
                     check_uid(ancestor)
@@ -46,7 +49,10 @@ class LineageView(Lineage):
 
     def taker(self, uid: str, incarnation: int) -> str | None:
         """NNI's id of the trial job that last took an offspring from this incarnation of the tuner; None where none has."""
-        suffixes = (path.suffix[1:] for path in (self.folder / "attempts").glob(f"{check_uid(uid)}.{incarnation}.*"))
+        suffixes = (
+            path.suffix[1:]
+            for path in (self.folder / "attempts").glob(f"{check_uid(uid)}.{incarnation}.*")
+        )
         tries = [int(suffix) for suffix in suffixes if suffix.isdecimal()]
         return self.claimant(uid, f"{incarnation}.{max(tries)}") if tries else None
 

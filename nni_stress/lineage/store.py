@@ -10,19 +10,24 @@
 
 An offspring appears whole or not at all, and the first process to finish it wins. No torch here: the tuner reads this.
 """
+
 from __future__ import annotations
 
 import itertools
 import os
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Callable, NamedTuple
+from typing import Any, NamedTuple
 
 from ..utils.atomic_files import beside, digest, read_json, sync, write_json
 
 _UID = re.compile(r"g\d{3,6}-\d{2,6}\Z")
-ABSENT = (FileNotFoundError, NotADirectoryError)  # asked for by reading: another process may move what was there just now
+ABSENT = (
+    FileNotFoundError,
+    NotADirectoryError,
+)  # asked for by reading: another process may move what was there just now
 
 
 def uid_of(generation: int, slot: int) -> str:
@@ -59,7 +64,9 @@ class Record(NamedTuple):
     latency: float | None = None  # share of the founder's, measured beside it, where it matters
     digest: str | None = None  # of the network's file
     curve: list = []  # validation fidelity before the recovery, and at checks evenly spread over it; fewer: ended early
-    forecast: float | None = None  # validation fidelity that was likely, had the recovery not been ended early
+    forecast: float | None = (
+        None  # validation fidelity that was likely, had the recovery not been ended early
+    )
 
 
 class Lineage:
@@ -80,7 +87,12 @@ class Lineage:
     def last_incarnation(self) -> int:
         """How often a tuner has begun to work on this lineage, less one."""
         attempts = (path.name.split(".")[1] for path in (self.folder / "attempts").glob("g*.*.*"))
-        return max([(self.read_state() or {}).get("incarnation", -1), *(int(n) for n in attempts if n.isdigit())])
+        return max(
+            [
+                (self.read_state() or {}).get("incarnation", -1),
+                *(int(n) for n in attempts if n.isdigit()),
+            ]
+        )
 
     def _read(self, path: Path, keys: set) -> dict | None:
         """A mapping with these keys, or None; what is there and is none is set aside."""
@@ -111,7 +123,9 @@ class Lineage:
         """The search space of the latest generation."""
         numbers = range(len(list((self.folder / "generations").glob("g*.json"))), -1, -1)
         spaces = ((self.generation(number) or {}).get("space") for number in numbers)
-        return next((space for space in spaces if space), (self.read_state() or {}).get("search_space"))
+        return next(
+            (space for space in spaces if space), (self.read_state() or {}).get("search_space")
+        )
 
     # Offspring
 
@@ -168,7 +182,11 @@ class Lineage:
 
     def _names(self) -> list[str]:
         home = self.folder / "offspring"
-        return sorted(path.name for path in home.iterdir() if _UID.match(path.name)) if home.is_dir() else []
+        return (
+            sorted(path.name for path in home.iterdir() if _UID.match(path.name))
+            if home.is_dir()
+            else []
+        )
 
     def sound(self, uid: str, with_network: bool = False) -> Record | None:
         """The record of an offspring, or None; what is damaged is set aside, and can be made again.
@@ -199,7 +217,9 @@ class Lineage:
         """Move what is damaged out of the way, and lose nothing of it."""
         home = self.folder / "aside"
         home.mkdir(exist_ok=True)
-        target = next(t for t in (home / f"{path.name}.{n}" for n in itertools.count()) if not t.exists())
+        target = next(
+            t for t in (home / f"{path.name}.{n}" for n in itertools.count()) if not t.exists()
+        )
         os.rename(path, target)
 
     # Offspring that were lost
@@ -209,7 +229,7 @@ class Lineage:
 
     def add_failure(self, uid: str, reason: str, fatal: bool = False) -> None:
         """Note why an offspring was lost; `fatal` where every other would be lost for the same reason."""
-        write_json(self._failure_path(uid), dict(uid=uid, reason=reason, fatal=fatal))
+        write_json(self._failure_path(uid), {"uid": uid, "reason": reason, "fatal": fatal})
 
     def failure(self, uid: str) -> dict | None:
         """Why an offspring was lost; None where it was not. A damaged file is set aside: its offspring is made again."""
@@ -218,7 +238,11 @@ class Lineage:
 
     def failures(self) -> list[dict]:
         """All failures, by generation and place."""
-        names = [path.stem for path in sorted((self.folder / "failures").glob("g*.json")) if _UID.match(path.stem)]
+        names = [
+            path.stem
+            for path in sorted((self.folder / "failures").glob("g*.json"))
+            if _UID.match(path.stem)
+        ]
         return [failure for failure in map(self.failure, names) if failure is not None]
 
     def pardon(self, uid: str) -> None:
@@ -252,7 +276,9 @@ class Lineage:
 
     def claims_of(self, job: str) -> list[str]:
         """The attempts that a trial job has taken."""
-        return [path.name for path in (self.folder / "attempts").glob("g*") if path.read_text() == job]
+        return [
+            path.name for path in (self.folder / "attempts").glob("g*") if path.read_text() == job
+        ]
 
     def claimant(self, uid: str, attempt: str) -> str | None:
         """NNI's id of the trial job that took an attempt; None where none has."""
@@ -275,12 +301,25 @@ def _check(record: Record, uid: str) -> None:
         raise ValueError(f"generation must be that of {uid}, but got {record.generation!r}")
     if not isinstance(record.curve, list):
         raise ValueError(f"curve must be a list, but got {record.curve!r}")
-    values = [(name, getattr(record, name)) for name in ("validation", "test", "synapses", "macs", "efficiency", "untrained",
-                                                         "latency", "forecast")]
+    values = [
+        (name, getattr(record, name))
+        for name in (
+            "validation",
+            "test",
+            "synapses",
+            "macs",
+            "efficiency",
+            "untrained",
+            "latency",
+            "forecast",
+        )
+    ]
     for name, value in [*values, *(("curve", value) for value in record.curve)]:
         if name in ("untrained", "latency", "forecast") and value is None:
             continue
         if type(value) not in (int, float) or not -1e100 < value < 1e100:  # NaN is not, either
             raise ValueError(f"{name} must be a finite number, but got {value!r}")
-        if name in ("synapses", "macs", "efficiency", "latency") and value < 1e-12:  # they divide, and have logarithms
+        if (
+            name in ("synapses", "macs", "efficiency", "latency") and value < 1e-12
+        ):  # they divide, and have logarithms
             raise ValueError(f"{name} must be above 0, but got {value!r}")

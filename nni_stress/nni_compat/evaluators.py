@@ -1,4 +1,5 @@
 """Mends of NNI 3.0's evaluators on today's Lightning and transformers, each guarded by what it finds broken."""
+
 import functools
 import inspect
 
@@ -9,17 +10,29 @@ def mend_lightning_steps(evaluator):
         return
     for loop in vars(evaluator.pl.loops).values():
         steps = getattr(loop, "max_steps", None)
-        if getattr(loop, "__name__", "").endswith("FitLoop") and isinstance(steps, property) and steps.fset is None:
-            loop.max_steps = steps.setter(lambda self, value: setattr(self.epoch_loop, "max_steps", value))
+        if (
+            getattr(loop, "__name__", "").endswith("FitLoop")
+            and isinstance(steps, property)
+            and steps.fset is None
+        ):
+            loop.max_steps = steps.setter(
+                lambda self, value: setattr(self.epoch_loop, "max_steps", value)
+            )
 
 
 def mend_transformers(evaluator):
     """Let TransformersEvaluator find the optimizer, and take its part in the loss, where transformers has moved on."""
     if not evaluator.TRANSFORMERS_INSTALLED:
         return
-    kind, trainer_class, callback = evaluator.TransformersEvaluator, evaluator.HFTrainer, evaluator.PatchCallback
+    kind, trainer_class, callback = (
+        evaluator.TransformersEvaluator,
+        evaluator.HFTrainer,
+        evaluator.PatchCallback,
+    )
     if list(inspect.signature(trainer_class.get_optimizer_cls_and_kwargs).parameters) != ["args"]:
-        kind._init_optimizer_helpers = _with_default_optimizer(kind._init_optimizer_helpers, evaluator)
+        kind._init_optimizer_helpers = _with_default_optimizer(
+            kind._init_optimizer_helpers, evaluator
+        )
     if "num_items_in_batch" in inspect.signature(trainer_class.compute_loss).parameters:
         kind.patch_loss = _with_items_in_batch(kind.patch_loss)
     kind.patch_optimizer_step = _with_late_optimizer(kind.patch_optimizer_step, callback)
@@ -27,6 +40,7 @@ def mend_transformers(evaluator):
 
 def _with_default_optimizer(initialize, evaluator):
     """NNI replaces the function that chooses the optimizer by one that takes the arguments of old: hand it the optimizer."""
+
     @functools.wraps(initialize)
     def init_optimizer_helpers(self, pure_model):
         trainer = self.traced_trainer
@@ -50,18 +64,23 @@ def _with_default_optimizer(initialize, evaluator):
 
 def _with_items_in_batch(patch_loss):
     """Trainers tell the loss how many items a batch has, which NNI's patch of the loss does not take."""
+
     @functools.wraps(patch_loss)
     def patched(self, patch):
         patch_loss(self, patch)
         compute_loss = self.trainer.compute_loss
-        self.trainer.compute_loss = lambda model, inputs, return_outputs=False, **_: compute_loss(model, inputs, return_outputs)
+        self.trainer.compute_loss = lambda model, inputs, return_outputs=False, **_: compute_loss(
+            model, inputs, return_outputs
+        )
 
     return patched
 
 
 def _with_late_optimizer(patch_optimizer_step, callback):
     """NNI takes a trainer's DeepSpeed engine where the trainer has a name for one, though there is none, or else asks the
-    callback handler, which today's trainers tell nothing: they keep the optimizer themselves."""
+    callback handler, which today's trainers tell nothing: they keep the optimizer themselves.
+    """
+
     @functools.wraps(patch_optimizer_step)
     def patched(self, before_step_tasks, after_step_tasks):
         patch_optimizer_step(self, before_step_tasks, after_step_tasks)

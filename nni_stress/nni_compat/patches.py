@@ -3,6 +3,7 @@
 NNI's last release is from 2023. Each mend looks for the defect it knows, not for a version, and leaves a healthy NNI as
 it is. Nothing is imported for this: a mend runs right after NNI's own module is imported, or at once if it already is.
 """
+
 import contextlib
 import dis
 import functools
@@ -27,10 +28,19 @@ def install():
 
 def _quiet_import_warnings():
     """Keep from our users what NNI's import says about NNI's own code."""
-    warnings.filterwarnings("ignore", r"`torch\.utils\._pytree\._register_pytree_node` is deprecated",
-                            FutureWarning, r"nni\.compression\.")
-    warnings.filterwarnings("ignore", r"<class 'torch\.fx\.immutable_collections\.immutable_(dict|list)'> is already "
-                            "registered as pytree node", UserWarning, r"torch\.utils\._pytree")
+    warnings.filterwarnings(
+        "ignore",
+        r"`torch\.utils\._pytree\._register_pytree_node` is deprecated",
+        FutureWarning,
+        r"nni\.compression\.",
+    )
+    warnings.filterwarnings(
+        "ignore",
+        r"<class 'torch\.fx\.immutable_collections\.immutable_(dict|list)'> is already "
+        "registered as pytree node",
+        UserWarning,
+        r"torch\.utils\._pytree",
+    )
     warnings.filterwarnings("ignore", "pkg_resources is deprecated as an API", module=r"nni\.")
 
 
@@ -44,7 +54,9 @@ def _apply(mend, module):
     try:
         mend(module)
     except Exception as error:  # an NNI unknown to us may work unmended: do not let its import fail
-        _log.warning("nni_stress cannot tell whether %s needs %s: %r", module.__name__, mend.__name__, error)
+        _log.warning(
+            "nni_stress cannot tell whether %s needs %s: %r", module.__name__, mend.__name__, error
+        )
 
 
 def _mend_tensor_functions(concrete_tracer):
@@ -57,7 +69,10 @@ def _mend_tensor_functions(concrete_tracer):
     if "_TensorBase" not in tracer.trace.__code__.co_consts:
         return
     for function in list(tracer.default_autowrap_leaf_function):
-        if function.__qualname__.startswith("TensorBase.") and getattr(function, "__module__", "") is None:
+        if (
+            function.__qualname__.startswith("TensorBase.")
+            and getattr(function, "__module__", "") is None
+        ):
             del tracer.default_autowrap_leaf_function[function]
 
 
@@ -68,9 +83,11 @@ def _mend_purity(concrete_tracer):
     try:
         inspect.signature(purity, follow_wrapped=False).bind(*given)
     except TypeError:
+
         @functools.wraps(purity)
         def is_impure(node, *ignored, **also_ignored):
             return purity(node)
+
         concrete_tracer.node_is_impure_wrapper = is_impure
 
 
@@ -95,7 +112,11 @@ def _mend_type_parameters(concrete_tracer):
         return
 
     def wraps(wrapped):
-        names = [name for name in functools.WRAPPER_ASSIGNMENTS if wrapped is not type or name != "__type_params__"]
+        names = [
+            name
+            for name in functools.WRAPPER_ASSIGNMENTS
+            if wrapped is not type or name != "__type_params__"
+        ]
         return functools.wraps(wrapped, names)
 
     concrete_tracer.functools = types.SimpleNamespace(**{**vars(functools), "wraps": wraps})
@@ -106,14 +127,19 @@ def _mend_bytecode(concrete_proxy):
     if _sees_branches(concrete_proxy.ConcreteProxy):
         return
     concrete_proxy.ConcreteProxy.jump_opcodes = tuple(
-        code for name, code in dis.opmap.items() if "JUMP" in name and ("IF_TRUE" in name or "IF_FALSE" in name))
-    concrete_proxy.dis = types.SimpleNamespace(**{**vars(dis), "get_instructions": _instructions_by_code_unit})
+        code
+        for name, code in dis.opmap.items()
+        if "JUMP" in name and ("IF_TRUE" in name or "IF_FALSE" in name)
+    )
+    concrete_proxy.dis = types.SimpleNamespace(
+        **{**vars(dis), "get_instructions": _instructions_by_code_unit}
+    )
 
 
 def _sees_branches(proxy_class):
     def branch(value):
         len(())  # where calls have caches, what follows them is miscounted
-        return True if value else False
+        return bool(value)
 
     try:
         return branch(proxy_class(None, True, object()))
@@ -168,12 +194,15 @@ def _modes_kept(model):
         yield
     finally:
         for name, module in model.named_modules(remove_duplicate=False):
-            module.training = modes.setdefault(name, modes.get(name.rpartition(".")[0]))  # a new one is as its parent
+            module.training = modes.setdefault(
+                name, modes.get(name.rpartition(".")[0])
+            )  # a new one is as its parent
 
 
 def _mend_several_outputs(model_speedup):
     """Let modules whose outputs share computation (LSTM, GRU) pass speedup: NNI goes back through it once for each output,
-    but lets torch free it after the first."""
+    but lets torch free it after the first.
+    """
     speedup_class = model_speedup.ModelSpeedup
     backward = speedup_class.indirect_backward
     if "retain_graph" in str(backward.__code__.co_consts):
@@ -190,7 +219,7 @@ def _mend_several_outputs(model_speedup):
 
 
 def _mend_patience(module) -> None:
-    """nnictl gives its manager three seconds to answer, which a machine with other work to do may not: give it fifteen."""
+    """Nnictl gives its manager three seconds to answer, which a machine with other work to do may not: give it fifteen."""
     check = module._check_rest_server
     if inspect.signature(check).parameters["retry"].default < 15:
         module._check_rest_server = functools.partial(check, retry=15)
@@ -206,8 +235,14 @@ def _mend_layouts(sparse_gen):
     def contiguous(rule):
         @functools.wraps(rule)
         def generate(metrics, target_spaces):
-            return rule({module: {target: metric.contiguous() for target, metric in targets.items()}
-                         for module, targets in metrics.items()}, target_spaces)
+            return rule(
+                {
+                    module: {target: metric.contiguous() for target, metric in targets.items()}
+                    for module, targets in metrics.items()
+                },
+                target_spaces,
+            )
+
         return generate
 
     try:

@@ -1,4 +1,5 @@
 """Mends of NNI's ModelSpeedup."""
+
 import functools
 import types
 
@@ -16,7 +17,11 @@ def mend_single_values(model_speedup):
 
     @functools.wraps(check)
     def tensor_propagate_check(self, tensor):
-        single = tensor.numel() == self.batch_size and tensor.dim() and tensor.shape[0] == self.batch_size
+        single = (
+            tensor.numel() == self.batch_size
+            and tensor.dim()
+            and tensor.shape[0] == self.batch_size
+        )
         return check(self, tensor) or bool(single and not isinstance(tensor, torch.nn.Parameter))
 
     speedup_class.tensor_propagate_check = tensor_propagate_check
@@ -30,20 +35,31 @@ def mend_counting(model_speedup):
 
     @functools.wraps(model_speedup.sparsity_stats)
     def sparsity_stats(mask):
-        return "".join(f"{name}: {1 - int(torch.count_nonzero(values)) / values.numel(): .4f} "
-                       for name, values in mask.items() if isinstance(values, torch.Tensor))
+        return "".join(
+            f"{name}: {1 - int(torch.count_nonzero(values)) / values.numel(): .4f} "
+            for name, values in mask.items()
+            if isinstance(values, torch.Tensor)
+        )
 
     model_speedup.sparsity_stats = sparsity_stats
 
 
 def mend_detection(mask_conflict):
     """Find out along which dimension masks prune in one pass over each, where NNI makes five, in integers of eight bytes."""
-    torch, logger, detect = mask_conflict.torch, mask_conflict._logger, mask_conflict.detect_mask_prune_dim
+    torch, logger, detect = (
+        mask_conflict.torch,
+        mask_conflict._logger,
+        mask_conflict.detect_mask_prune_dim,
+    )
 
     @functools.wraps(detect)
     def detect_mask_prune_dim(graph_module, masks):
-        weights = [masks[name]["weight"] for name in masks if "weight" in masks[name]
-                   and isinstance(graph_module.get_submodule(name), torch.nn.Conv2d)]
+        weights = [
+            masks[name]["weight"]
+            for name in masks
+            if "weight" in masks[name]
+            and isinstance(graph_module.get_submodule(name), torch.nn.Conv2d)
+        ]
         if not weights:
             return detect(graph_module, masks)
         kept, slices = [0, 0], [sum(mask.shape[dim] for mask in weights) for dim in (0, 1)]

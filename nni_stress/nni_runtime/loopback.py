@@ -1,4 +1,5 @@
 """Where NNI's manager listens: it has no login, and by itself it binds every interface. Ours listens on 127.0.0.1."""
+
 from __future__ import annotations
 
 import contextlib
@@ -7,22 +8,26 @@ import ipaddress
 import os
 import socket
 import threading
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Iterator
 from urllib.parse import urlsplit
 
 from ..exceptions import LaunchError
 
 LOOPBACK = Path(__file__).parents[1] / "loopback.js"
 VARIABLE = "NNI_STRESS_LISTEN"
-_starting = threading.RLock()  # the environment is the whole process's; and NNI makes its own files with no care for others
+_starting = (
+    threading.RLock()
+)  # the environment is the whole process's; and NNI makes its own files with no care for others
 
 
 def everywhere() -> bool:
     """Whether the user said, in so many words, that the manager may listen on every interface."""
     value = os.environ.get(VARIABLE, "")
     if value not in ("", "everywhere"):
-        raise LaunchError(f"{VARIABLE} must be 'everywhere', or not set for 127.0.0.1 only, but got {value!r}")
+        raise LaunchError(
+            f"{VARIABLE} must be 'everywhere', or not set for 127.0.0.1 only, but got {value!r}"
+        )
     return value == "everywhere"
 
 
@@ -31,11 +36,17 @@ def check_port(port: int) -> None:
     if not 1 <= port <= 65535:
         raise LaunchError(f"port must lie in [1, 65535], but got {port}")
     with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as node does: closed connections do not count
+        probe.setsockopt(
+            socket.SOL_SOCKET, socket.SO_REUSEADDR, 1
+        )  # as node does: closed connections do not count
         try:
             probe.bind(("" if everywhere() else "127.0.0.1", port))
         except OSError as error:
-            reason = "is in use" if error.errno == errno.EADDRINUSE else f"cannot be used ({error.strerror})"
+            reason = (
+                "is in use"
+                if error.errno == errno.EADDRINUSE
+                else f"cannot be used ({error.strerror})"
+            )
             raise LaunchError(f"port {port} {reason}; name another") from None
 
 
@@ -66,11 +77,15 @@ def refuse_exposed_manager() -> None:
     channel = os.environ.get("NNI_TUNER_COMMAND_CHANNEL")
     if channel is None or everywhere():
         return
-    exposed = [each for each in _listening_of_manager(urlsplit(channel).port) if not _is_loopback(each.ip)]
+    exposed = [
+        each for each in _listening_of_manager(urlsplit(channel).port) if not _is_loopback(each.ip)
+    ]
     if exposed:
-        raise ValueError("NNI's manager, which has no login, must listen on 127.0.0.1 only, but it listens on "
-                         f"{exposed[0].ip} port {exposed[0].port}; run `python -m nni_stress register` once "
-                         f"(in a script of your own: import nni_stress), or set {VARIABLE}=everywhere")
+        raise ValueError(
+            "NNI's manager, which has no login, must listen on 127.0.0.1 only, but it listens on "
+            f"{exposed[0].ip} port {exposed[0].port}; run `python -m nni_stress register` once "
+            f"(in a script of your own: import nni_stress), or set {VARIABLE}=everywhere"
+        )
 
 
 def _listening_of_manager(port: int) -> list:
@@ -79,14 +94,23 @@ def _listening_of_manager(port: int) -> list:
 
     for process in psutil.Process().parents():  # the manager runs its tuner through a shell
         try:
-            connections = process.net_connections if hasattr(process, "net_connections") else process.connections
-            listening = [each.laddr for each in connections("tcp") if each.status == psutil.CONN_LISTEN]
+            connections = (
+                process.net_connections
+                if hasattr(process, "net_connections")
+                else process.connections
+            )
+            listening = [
+                each.laddr for each in connections("tcp") if each.status == psutil.CONN_LISTEN
+            ]
         except psutil.Error:
             continue
         if port in [address.port for address in listening]:
             return listening
-    return [each.laddr for each in psutil.net_connections("tcp")  # no such ancestor is seen: whoever listens there
-            if each.status == psutil.CONN_LISTEN and each.laddr.port == port]
+    return [
+        each.laddr
+        for each in psutil.net_connections("tcp")  # no such ancestor is seen: whoever listens there
+        if each.status == psutil.CONN_LISTEN and each.laddr.port == port
+    ]
 
 
 def _is_loopback(address: str) -> bool:

@@ -1,4 +1,5 @@
 """NNI's manager, as the tuner it runs sees it. Without a manager (in tests, in a shell) there are no jobs."""
+
 from __future__ import annotations
 
 import contextlib
@@ -21,7 +22,9 @@ def in_dispatcher() -> bool:
 
 def say(reason: Any) -> None:
     """Put a line where it can be found: NNI's manager shows "Dispatcher stream error" for every error of a tuner."""
-    print(f"{OUR_LINE}{reason}", file=sys.stderr, flush=True)  # ends in the experiment's log/nnictl_stderr.log
+    print(
+        f"{OUR_LINE}{reason}", file=sys.stderr, flush=True
+    )  # ends in the experiment's log/nnictl_stderr.log
 
 
 def refuse(error: Exception) -> None:
@@ -39,7 +42,7 @@ def refuse(error: Exception) -> None:
 
 
 def die_with_manager() -> None:
-    """kill -9 of the manager leaves its tuner alive, to meddle with a manager resumed on the same port."""
+    """Kill -9 of the manager leaves its tuner alive, to meddle with a manager resumed on the same port."""
     import psutil
 
     shell = psutil.Process(os.getppid())  # the manager runs the tuner through a shell
@@ -66,7 +69,9 @@ class Manager:
 
     def __init__(self):
         channel = os.environ.get("NNI_TUNER_COMMAND_CHANNEL")
-        self._api = channel and channel.replace("ws:", "http:", 1).rsplit("/tuner", 1)[0] + "/api/v1/nni"
+        self._api = (
+            channel and channel.replace("ws:", "http:", 1).rsplit("/tuner", 1)[0] + "/api/v1/nni"
+        )
 
     def _ask(self, method: str, path: str, **arguments):
         import requests
@@ -86,23 +91,34 @@ class Manager:
 
         try:
             found = self._ask("GET", f"trial-jobs/{id}").json() if self._api and id else None
-        except requests.HTTPError:  # the manager knows no other answer, whether there is no such job or it is in trouble
+        except (
+            requests.HTTPError
+        ):  # the manager knows no other answer, whether there is no such job or it is in trouble
             return next((job for job in self.jobs() if job.id == id), None)
         return found and Job(found["trialJobId"], found["status"], _submitted(found))
 
     def cancelled_by_user(self, id: str) -> bool:
         """Whether the user ended a job. Its status does not say: a job that a signal ended is USER_CANCELED, too."""
-        database = Path(os.environ.get("NNI_LOG_DIRECTORY", "/nonexistent")).parent / "db" / "nni.sqlite"
-        query = "select count(*) from TrialJobEvent where trialJobId = ? and event = 'USER_TO_CANCEL'"
+        database = (
+            Path(os.environ.get("NNI_LOG_DIRECTORY", "/nonexistent")).parent / "db" / "nni.sqlite"
+        )
+        query = (
+            "select count(*) from TrialJobEvent where trialJobId = ? and event = 'USER_TO_CANCEL'"
+        )
         try:
-            with contextlib.closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=5)) as events:
+            with contextlib.closing(
+                sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=5)
+            ) as events:
                 return events.execute(query, (id,)).fetchone()[0] > 0
         except sqlite3.Error:
             return False
 
     def stopping(self) -> bool:
         """Whether the experiment is being stopped: it then cancels its trials, which says nothing about them."""
-        return bool(self._api) and self._ask("GET", "check-status").json()["status"] in ("STOPPING", "STOPPED")
+        return bool(self._api) and self._ask("GET", "check-status").json()["status"] in (
+            "STOPPING",
+            "STOPPED",
+        )
 
     def cancel(self, id: str) -> None:
         """End a trial job."""
@@ -112,8 +128,12 @@ class Manager:
     def end_experiment(self) -> None:
         """Make the manager stop at the trials it has: NNI knows no other way for a tuner to end an experiment well."""
         if self._api:
-            self._ask("PUT", "experiment", params={"update_type": "MAX_TRIAL_NUM"},
-                      json={"params": {"maxTrialNumber": len(self.jobs())}})
+            self._ask(
+                "PUT",
+                "experiment",
+                params={"update_type": "MAX_TRIAL_NUM"},
+                json={"params": {"maxTrialNumber": len(self.jobs())}},
+            )
 
     def last_words(self, job: str | None) -> str | None:
         """The last line on stderr of a trial job; of the last that ended, where it is not known which."""
@@ -126,7 +146,11 @@ class Manager:
             lines = self._ask("GET", f"trial-file/{job}/stderr").text.strip().splitlines()
         except requests.HTTPError:  # it has none
             return None
-        return f"{lines[-1]} (stderr of trial {job})" if lines and lines != ["stderr is empty."] else None  # NNI's words
+        return (
+            f"{lines[-1]} (stderr of trial {job})"
+            if lines and lines != ["stderr is empty."]
+            else None
+        )  # NNI's words
 
 
 def _submitted(job: dict) -> Any:

@@ -10,5 +10,8 @@ def plain_messages(module=None) -> None:
     """From now on this process reads NNI's messages as plain data: by keys like ``__symbol__`` NNI would run code."""
     if module is None:
         import nni.common.serializer as module
-    plain = dict(loads=lambda text, **ignored: json.loads(text), load=lambda file, **ignored: json.load(file))
+    plain = {
+        "loads": lambda text, **ignored: json.loads(text),
+        "load": lambda file, **ignored: json.load(file),
+    }
     module.json_tricks = types.SimpleNamespace(**{**vars(module.json_tricks), **plain})

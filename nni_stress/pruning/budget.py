@@ -1,10 +1,12 @@
 """A budget for the whole network, shared out over the layers of a pruner as NNI's own sparse ratios."""
+
 from __future__ import annotations
 
 import copy
 import logging
 import math
-from typing import Any, Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
+from typing import Any
 
 import torch
 from nni.compression.pruning.tools import generate_sparsity
@@ -36,7 +38,9 @@ def _bare(network: torch.nn.Module) -> torch.nn.Module:
 def _shares(budget: Any) -> dict[str, float]:
     """The budget, checked."""
     if not isinstance(budget, Mapping) or not budget or not set(budget) <= set(RESOURCES):
-        raise ValueError(f"budget must be {{resource: share}} with resources of {', '.join(RESOURCES)}, but got {budget!r}")
+        raise ValueError(
+            f"budget must be {{resource: share}} with resources of {', '.join(RESOURCES)}, but got {budget!r}"
+        )
     for resource, part in budget.items():
         if isinstance(part, bool) or not isinstance(part, (int, float)) or not 0 < part <= 1:
             raise ValueError(f"a budget must be a share in (0, 1], but got {part!r} of {resource}")
@@ -47,7 +51,9 @@ def _shares(budget: Any) -> dict[str, float]:
 
 def _worth_at(depth: float, early: float, late: float) -> float:
     """Worth at a depth in [0, 1]: `early` at 0, 1 in the middle, `late` at 1, in equal proportions between."""
-    return math.exp(math.log(early) * max(0.0, 1 - 2 * depth) + math.log(late) * max(0.0, 2 * depth - 1))
+    return math.exp(
+        math.log(early) * max(0.0, 1 - 2 * depth) + math.log(late) * max(0.0, 2 * depth - 1)
+    )
 
 
 class Resources:
@@ -79,8 +85,16 @@ class Resources:
         If the budget is no such shares, or the network cannot be followed.
     """
 
-    def __init__(self, network: torch.nn.Module, example_input: Any, budget: Mapping[str, float], floor: int = 1,
-                 multiple: int = 1, worth: tuple[float, float] = (1.0, 1.0), redundancy: float = 1.0):
+    def __init__(
+        self,
+        network: torch.nn.Module,
+        example_input: Any,
+        budget: Mapping[str, float],
+        floor: int = 1,
+        multiple: int = 1,
+        worth: tuple[float, float] = (1.0, 1.0),
+        redundancy: float = 1.0,
+    ):
         shares = _shares(budget)
         if example_input is None:
             raise ValueError("a budget needs example_input, to follow the network, but got none")
@@ -90,10 +104,14 @@ class Resources:
         if len(shares) > 1:
             self.cost, self.budget = self._together(shares), 1.0
         else:
-            (resource, self._part), = shares.items()
+            ((resource, self._part),) = shares.items()
             if resource == "latency":
                 self._ancestor = _bare(network)
-            self.cost = layer_latency(self.graph, self._ancestor) if self._ancestor else getattr(self.graph, resource)
+            self.cost = (
+                layer_latency(self.graph, self._ancestor)
+                if self._ancestor
+                else getattr(self.graph, resource)
+            )
             self.budget = self._part * self.cost(self.sizes)
         self._floor, self._multiple = floor, multiple
         self._worth, self._redundancy = worth, redundancy
@@ -102,7 +120,9 @@ class Resources:
         """One cost of several resources: at most 1 where each keeps to its share."""
         costs = {resource: getattr(self.graph, resource) for resource in shares}
         parts = [(cost, shares[resource] * cost(self.sizes)) for resource, cost in costs.items()]
-        return lambda keep: sum((cost(keep) / allowed) ** NORM for cost, allowed in parts) ** (1 / NORM)
+        return lambda keep: (
+            sum((cost(keep) / allowed) ** NORM for cost, allowed in parts) ** (1 / NORM)
+        )
 
     def open_to(self, target_spaces: dict) -> None:
         """Take note of which groups may lose clusters: those all of whose layers the pruner's config names."""
@@ -114,14 +134,21 @@ class Resources:
             self.frozen.append(group.frozen or not all(followed) or not spaces)
             self.blocks.append(group.blocks)
             self._members.append(list(group.layers))
-        self.floors = [size if frozen else min(size, -(-max(self._floor, blocks) // blocks) * blocks)
-                       for size, frozen, blocks in zip(self.sizes, self.frozen, self.blocks)]
+        self.floors = [
+            size if frozen else min(size, -(-max(self._floor, blocks) // blocks) * blocks)
+            for size, frozen, blocks in zip(self.sizes, self.frozen, self.blocks)
+        ]
         order = list(self.graph.input_shapes())  # as the network calls its layers
-        first = {index: min(order.index(layer) for layer in members)
-                 for index, (members, frozen) in enumerate(zip(self._members, self.frozen)) if not frozen}
+        first = {
+            index: min(order.index(layer) for layer in members)
+            for index, (members, frozen) in enumerate(zip(self._members, self.frozen))
+            if not frozen
+        }
         ranked = sorted(first, key=first.get)
         depths = {index: rank / max(len(ranked) - 1, 1) for rank, index in enumerate(ranked)}
-        self._worths = [_worth_at(depths.get(index, 0.5), *self._worth) for index in range(len(self.sizes))]
+        self._worths = [
+            _worth_at(depths.get(index, 0.5), *self._worth) for index in range(len(self.sizes))
+        ]
         self.set_keep(self.sizes)  # from now on NNI's rules know which layers go together
 
     def share_out(self, strengths: dict, measured: Container[str] = ()) -> list[int]:
@@ -140,27 +167,46 @@ class Resources:
         list
             How many clusters each group keeps.
         """
-        means = [float(strengths[layer]["weight"].mean()) for members, frozen in zip(self._members, self.frozen)
-                 if not frozen for layer in members if layer in measured]
+        means = [
+            float(strengths[layer]["weight"].mean())
+            for members, frozen in zip(self._members, self.frozen)
+            if not frozen
+            for layer in members
+            if layer in measured
+        ]
         typical = sum(means) / len(means) if means else 1.0
         importance = []
-        for size, frozen, members, worth in zip(self.sizes, self.frozen, self._members, self._worths):
+        for size, frozen, members, worth in zip(
+            self.sizes, self.frozen, self._members, self._worths
+        ):
             total = torch.zeros(size)
             for layer in () if frozen else members:
                 strength = strengths[layer]["weight"].detach().flatten().float().cpu()
                 if layer not in measured:
                     strength = typical * strength / strength.mean().clamp(min=1e-30)
-                total += strength ** 2
+                total += strength**2
             importance.append(worth * total)
-        found = self._share(importance) if self._ancestor is None else self._share_by_the_clock(importance)
+        found = (
+            self._share(importance)
+            if self._ancestor is None
+            else self._share_by_the_clock(importance)
+        )
         if found.obstacle:
             _log.warning("the budget is missed: %s", found.obstacle)
         self.set_keep(found.keep)
         return found.keep
 
     def _share(self, importance) -> Share:
-        return share(importance, self.cost, self.budget, floor=self._floor, multiple=self._multiple, frozen=self.frozen,
-                     blocks=self.blocks, redundancy=self._redundancy)
+        return share(
+            importance,
+            self.cost,
+            self.budget,
+            floor=self._floor,
+            multiple=self._multiple,
+            frozen=self.frozen,
+            blocks=self.blocks,
+            redundancy=self._redundancy,
+        )
 
     def _share_by_the_clock(self, importance) -> Share:
         """Correct the budget of the layers' latency until a network of that shape takes the time it may take.
@@ -180,10 +226,15 @@ class Resources:
             if (1 - TOLERANCE) * target <= used <= target:
                 break
             self.budget *= (1 - TOLERANCE / 2) * target / used
-        self.budget, missed = budget, f"{best.cost:.3f} of the latency is the nearest to {self._part:g} that was measured"
+        self.budget, missed = (
+            budget,
+            f"{best.cost:.3f} of the latency is the nearest to {self._part:g} that was measured",
+        )
         if target > self._part:
             missed += f"; the least the layers can keep takes {least:.3f}"
-        return best._replace(obstacle=missed if abs(best.cost / self._part - 1) > TOLERANCE else None)
+        return best._replace(
+            obstacle=missed if abs(best.cost / self._part - 1) > TOLERANCE else None
+        )
 
     def _latency(self, keep) -> float:
         return ratio(self.graph.resized(self._ancestor, keep), self._ancestor, self._inputs)
@@ -191,7 +242,8 @@ class Resources:
     def set_keep(self, keep: list[int]) -> None:
         """Make NNI's rules keep these numbers of clusters, in layers that go together the same ones."""
         for index, (count, size, frozen, blocks, members) in enumerate(
-                zip(keep, self.sizes, self.frozen, self.blocks, self._members)):
+            zip(keep, self.sizes, self.frozen, self.blocks, self._members)
+        ):
             if frozen:
                 continue
             per, kept = size // blocks, count // blocks
@@ -200,10 +252,16 @@ class Resources:
             together = f"cluster group {index}" if len(members) > 1 or blocks > 1 else None
             for layer in members:
                 space = self._spaces[layer]["weight"]
-                space._setting = {**space._setting, "sparse_ratio": ratio, "dependency_group_id": together,
-                                  "internal_metric_block": blocks}
+                space._setting = {
+                    **space._setting,
+                    "sparse_ratio": ratio,
+                    "dependency_group_id": together,
+                    "internal_metric_block": blocks,
+                }
 
-    def screen(self, keep: list[int], number: int, draw, show, judge: screening.Screen, generator) -> dict:
+    def screen(
+        self, keep: list[int], number: int, draw, show, judge: screening.Screen, generator
+    ) -> dict:
         """Draw candidates around an architecture, judge each through masks alone, and keep to the best.
 
         Parameters
@@ -224,9 +282,13 @@ class Resources:
         dict
             The scores of the best candidate.
         """
-        multiples = [max(blocks, self._multiple if size >= self._multiple else 1)
-                     for blocks, size in zip(self.blocks, self.sizes)]
-        options = screening.candidates(keep, self.sizes, self.floors, multiples, self.cost, self.budget, number, generator)
+        multiples = [
+            max(blocks, self._multiple if size >= self._multiple else 1)
+            for blocks, size in zip(self.blocks, self.sizes)
+        ]
+        options = screening.candidates(
+            keep, self.sizes, self.floors, multiples, self.cost, self.budget, number, generator
+        )
         scores = [draw() for _ in options]
 
         def loss(option: int, examples: int) -> float:

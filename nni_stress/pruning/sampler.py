@@ -1,9 +1,9 @@
 """Draws an offspring's masks over the target spaces of an NNI pruner: genetics under NNI's own rules."""
+
 from __future__ import annotations
 
 from collections import defaultdict
 from contextlib import contextmanager
-from typing import Dict
 
 import torch
 from nni.compression.base.target_space import PruningTargetSpace, TargetType
@@ -12,18 +12,24 @@ from nni.compression.pruning.tools import generate_sparsity, norm_metrics
 from ..hparams import PrunerArguments
 from .functional import survival
 
-Masks = Dict[str, Dict[str, torch.Tensor]]
+Masks = dict[str, dict[str, torch.Tensor]]
 
 
 def is_active(space: PruningTargetSpace) -> bool:
     """As NNI's ``is_active_target``, which copies all settings deeply each time: too slow for every step of a training."""
-    return space._setting.get("sparse_ratio") is not None or space._setting.get("sparse_threshold") is not None
+    return (
+        space._setting.get("sparse_ratio") is not None
+        or space._setting.get("sparse_threshold") is not None
+    )
 
 
 def active_targets(spaces: dict) -> Masks:
     """{module: {target: its tensor}} of what is to lose clusters. NNI's ``active_sparse_targets_filter`` copies the network."""
-    return {module: {name: space.target.detach() for name, space in targets.items() if is_active(space)}
-            for module, targets in spaces.items() if any(map(is_active, targets.values()))}
+    return {
+        module: {name: space.target.detach() for name, space in targets.items() if is_active(space)}
+        for module, targets in spaces.items()
+        if any(map(is_active, targets.values()))
+    }
 
 
 def group_of(space: PruningTargetSpace) -> str | None:
@@ -61,9 +67,15 @@ class Sampler:
 
     def strengths(self, taylor: Masks) -> Masks:
         """Strength of each cluster: as gathered while training, where it was; elsewhere a norm of the weights."""
-        metrics = norm_metrics(p=2 if self._arguments.strength == "l2" else 1, target_spaces=self._spaces,
-                               data=active_targets(self._spaces))
-        for module_name, strengths in taylor.items():  # frozen layers have none, and go by magnitude
+        metrics = norm_metrics(
+            p=2 if self._arguments.strength == "l2" else 1,
+            target_spaces=self._spaces,
+            data=active_targets(self._spaces),
+        )
+        for (
+            module_name,
+            strengths,
+        ) in taylor.items():  # frozen layers have none, and go by magnitude
             metrics[module_name] = {**metrics[module_name], **strengths}
         return metrics
 
@@ -79,8 +91,10 @@ class Sampler:
         for module_name, strengths in found.items():
             for target_name, strength in strengths.items():
                 if not torch.isfinite(strength).all():
-                    raise ValueError(f"{module_name}.{target_name} must be finite to be drawn from, but holds NaN or "
-                                     f"infinite values")
+                    raise ValueError(
+                        f"{module_name}.{target_name} must be finite to be drawn from, but holds NaN or "
+                        f"infinite values"
+                    )
         return found
 
     def together(self, strengths: Masks) -> Masks:
@@ -103,9 +117,13 @@ class Sampler:
         for module_name, target_name, space in self.targets():
             if target_name in strengths.get(module_name, {}):
                 key = drawn_as(module_name, target_name, space)
-                if key not in drawn:  # one draw for layers that go together: NNI's mean would take the noise out
+                if (
+                    key not in drawn
+                ):  # one draw for layers that go together: NNI's mean would take the noise out
                     drawn[key] = self._score(space, together[module_name][target_name])
-                scores[module_name][target_name] = drawn[key].where(alive[module_name][target_name] > 0, -torch.inf)
+                scores[module_name][target_name] = drawn[key].where(
+                    alive[module_name][target_name] > 0, -torch.inf
+                )
         return scores
 
     def _score(self, space: PruningTargetSpace, strength: torch.Tensor) -> torch.Tensor:
@@ -113,17 +131,28 @@ class Sampler:
         tau = self._arguments.temperature
         if self._arguments.sampling == "bernoulli":
             factor = 1.0 if space.sparse_ratio is None else 1 - space.sparse_ratio
-            drawn = survival.bernoulli_survival(survival.survival_probability(strength, tau, factor), self._generator)
+            drawn = survival.bernoulli_survival(
+                survival.survival_probability(strength, tau, factor), self._generator
+            )
             return torch.where(drawn > 0, 1.0, strength / strength.max().clamp(min=1e-30) * 0.25)
         if tau == 0:
             return strength.clone()
-        return survival.perturbed_strength(strength, tau, survival.gumbel_noise(strength.shape, self._generator))
+        return survival.perturbed_strength(
+            strength, tau, survival.gumbel_noise(strength.shape, self._generator)
+        )
 
     def masks(self, scores: Masks, inherited: Masks) -> Masks:
         """Masks by NNI's rules over the scores drawn."""
         if self._arguments.sampling == "bernoulli":
-            free = dict(sparse_threshold=0.5, sparse_ratio=None, global_group_id=None, dependency_group_id=None)
-            with self._settings([(space, free) for _, _, space in self.targets() if is_active(space)]):
+            free = {
+                "sparse_threshold": 0.5,
+                "sparse_ratio": None,
+                "global_group_id": None,
+                "dependency_group_id": None,
+            }
+            with self._settings(
+                [(space, free) for _, _, space in self.targets() if is_active(space)]
+            ):
                 masks = generate_sparsity(scores, self._spaces)
         else:
             masks = generate_sparsity(scores, self._spaces)
@@ -150,9 +179,14 @@ class Sampler:
             for target_name, score in targets.items():
                 if masks[module_name][target_name].any():
                     continue
-                all_but_one = dict(sparse_ratio=(score.numel() - 0.5) / score.numel(), sparse_threshold=None,
-                                   global_group_id=None, dependency_group_id=None, max_sparse_ratio=None,
-                                   min_sparse_ratio=None)
+                all_but_one = {
+                    "sparse_ratio": (score.numel() - 0.5) / score.numel(),
+                    "sparse_threshold": None,
+                    "global_group_id": None,
+                    "dependency_group_id": None,
+                    "max_sparse_ratio": None,
+                    "min_sparse_ratio": None,
+                }
                 with self._settings([(self._spaces[module_name][target_name], all_but_one)]):
                     alone = generate_sparsity(scores, {module_name: self._spaces[module_name]})
                 masks[module_name].update(alone[module_name])
@@ -160,13 +194,24 @@ class Sampler:
     def _thin_out(self, masks: Masks, inherited: Masks):
         """Inside the surviving clusters, draw which synapses survive, to the exact share of each target."""
         for module_name, target_name, space in self.targets():
-            if not is_active(space) or space.type is not TargetType.PARAMETER or space._scaler is None:
+            if (
+                not is_active(space)
+                or space.type is not TargetType.PARAMETER
+                or space._scaler is None
+            ):
                 continue
-            alive = masks[module_name][target_name].expand(space.shape) * inherited[module_name][target_name]
+            alive = (
+                masks[module_name][target_name].expand(space.shape)
+                * inherited[module_name][target_name]
+            )
             score = space.target.detach().abs()
             if self._arguments.temperature:
                 noise = survival.gumbel_noise(score.shape, self._generator)
                 score = survival.perturbed_strength(score, self._arguments.temperature, noise)
             score = score.where(alive > 0, torch.inf).flatten()
-            removed = score.topk(int(int(alive.count_nonzero()) * self._arguments.synapse_sparsity), largest=False).indices
-            masks[module_name][target_name] = alive.flatten().scatter(0, removed, 0.0).view(space.shape)
+            removed = score.topk(
+                int(int(alive.count_nonzero()) * self._arguments.synapse_sparsity), largest=False
+            ).indices
+            masks[module_name][target_name] = (
+                alive.flatten().scatter(0, removed, 0.0).view(space.shape)
+            )

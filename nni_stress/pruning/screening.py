@@ -1,8 +1,10 @@
 """Screening: many candidate offspring are judged untrained, and the best is synthesized."""
+
 from __future__ import annotations
 
 import math
-from typing import Any, Callable, Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,8 +17,16 @@ from ..utils.module_modes import evaluating
 SPREAD, LEAST_USE = 0.5, 0.97
 
 
-def candidates(keep: Sequence[int], sizes: Sequence[int], floors: Sequence[int], multiples: Sequence[int],
-               cost: Callable[[Sequence], Any], budget: float, number: int, generator: torch.Generator) -> list[list[int]]:
+def candidates(
+    keep: Sequence[int],
+    sizes: Sequence[int],
+    floors: Sequence[int],
+    multiples: Sequence[int],
+    cost: Callable[[Sequence], Any],
+    budget: float,
+    number: int,
+    generator: torch.Generator,
+) -> list[list[int]]:
     """Draw architectures around one: how many clusters each group keeps, at nearly the same cost.
 
     Parameters
@@ -43,7 +53,12 @@ def candidates(keep: Sequence[int], sizes: Sequence[int], floors: Sequence[int],
     for _ in range(100):
         if len(found) >= number:
             break
-        noise = torch.randn(number, len(sizes), generator=generator, dtype=torch.float64).mul_(SPREAD).exp_().numpy()
+        noise = (
+            torch.randn(number, len(sizes), generator=generator, dtype=torch.float64)
+            .mul_(SPREAD)
+            .exp_()
+            .numpy()
+        )
         drawn = np.clip(np.rint(keep * noise / multiples).astype(int) * multiples, floors, sizes)
         costs = cost(list(drawn.T))
         fitting = drawn[(LEAST_USE * budget <= costs) & (costs <= budget)]
@@ -77,9 +92,9 @@ def fittest(count: int, judge: Callable[[int, int], float], examples: int, round
     for left in reversed(range(rounds)):
         if len(living) == 1:
             break
-        losses = {c: judge(c, max(1, examples // 4 ** left)) for c in living}
+        losses = {c: judge(c, max(1, examples // 4**left)) for c in living}
         living.sort(key=lambda c: (losses[c] if math.isfinite(losses[c]) else math.inf, c))
-        living = living[:max(1, len(living) // 4)]
+        living = living[: max(1, len(living) // 4)]
     return living[0]
 
 
@@ -106,8 +121,15 @@ class Screen:
         """Loss of the network on the first `examples`; batch norm statistics are re-estimated on them, and restored."""
         inputs = tuple(one[:examples] for one in arguments_of(self.inputs))
         targets = first(self.targets, examples, self.examples)
-        norms = [m for m in network.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm) and m.track_running_stats]
-        before = [(norm.momentum, {k: v.clone() for k, v in norm.named_buffers(recurse=False)}) for norm in norms]
+        norms = [
+            m
+            for m in network.modules()
+            if isinstance(m, nn.modules.batchnorm._BatchNorm) and m.track_running_stats
+        ]
+        before = [
+            (norm.momentum, {k: v.clone() for k, v in norm.named_buffers(recurse=False)})
+            for norm in norms
+        ]
         try:
             with evaluating(network):
                 for norm in norms:

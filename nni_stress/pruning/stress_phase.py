@@ -1,10 +1,12 @@
 """The stress phase: carries the state of stress over the targets of a pruner, from step to step of its training."""
+
 from __future__ import annotations
 
 import functools
 import re
+from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any, Mapping
+from typing import Any
 
 import torch
 from nni.compression.base.target_space import TargetType
@@ -31,23 +33,38 @@ class StressPhase:
         Where times are in epochs.
     """
 
-    def __init__(self, arguments: PrunerArguments, overrides: Mapping[str, Mapping[str, Any]], steps_per_epoch: int | None):
+    def __init__(
+        self,
+        arguments: PrunerArguments,
+        overrides: Mapping[str, Mapping[str, Any]],
+        steps_per_epoch: int | None,
+    ):
         self._arguments, self._steps_per_epoch = arguments, steps_per_epoch
         self._overrides = []
         if not isinstance(overrides, Mapping):
-            raise TypeError(f"stress_overrides must be {{pattern: {{setting: value}}}}, but got {overrides!r}")
+            raise TypeError(
+                f"stress_overrides must be {{pattern: {{setting: value}}}}, but got {overrides!r}"
+            )
         for pattern, settings in overrides.items():
             if not isinstance(settings, Mapping):
-                raise TypeError(f"stress_overrides of {pattern!r} must be {{setting: value}}, but got {settings!r}")
+                raise TypeError(
+                    f"stress_overrides of {pattern!r} must be {{setting: value}}, but got {settings!r}"
+                )
             wrong = [name for name in settings if not name.startswith("stress")]
             if wrong:
-                raise ValueError(f"stress_overrides of {pattern!r}: only stress settings may differ between layers, "
-                                 f"but got {wrong[0]!r}")
+                raise ValueError(
+                    f"stress_overrides of {pattern!r}: only stress settings may differ between layers, "
+                    f"but got {wrong[0]!r}"
+                )
             try:
                 compiled = re.compile(pattern)
             except re.error as error:
-                raise ValueError(f"stress_overrides: {pattern!r} is no regular expression: {error}") from None
-            self._overrides.append((compiled, PrunerArguments.from_mapping({**asdict(arguments), **settings})))
+                raise ValueError(
+                    f"stress_overrides: {pattern!r} is no regular expression: {error}"
+                ) from None
+            self._overrides.append(
+                (compiled, PrunerArguments.from_mapping({**asdict(arguments), **settings}))
+            )
         self.step = 0
         self.unsettle()
         self.taylor_strength: dict = {}  # {module: {target: root mean square of (gradient x weight) of each cluster}}
@@ -56,8 +73,10 @@ class StressPhase:
         """Raise ValueError if a pattern of the overrides matches none of the modules."""
         for pattern, _ in self._overrides:
             if not any(pattern.fullmatch(module) for module in modules):
-                raise ValueError(f"stress_overrides must match modules of the config list, but {pattern.pattern!r} "
-                                 f"matches none of {', '.join(sorted(modules))}")
+                raise ValueError(
+                    f"stress_overrides must match modules of the config list, but {pattern.pattern!r} "
+                    f"matches none of {', '.join(sorted(modules))}"
+                )
 
     def begin(self, pruner, sampler: Sampler, total_steps: int) -> None:
         """Start a phase of `total_steps` optimizer steps over the pruner's targets."""
@@ -65,7 +84,9 @@ class StressPhase:
         self.step, self._levels = 0, {}
         self.unsettle()
         self.taylor_strength, self._counts = {}, {}
-        self._schedules = {module: self._schedule(self._settings(module)) for module, _, _ in sampler.targets()}
+        self._schedules = {
+            module: self._schedule(self._settings(module)) for module, _, _ in sampler.targets()
+        }
         free = {module: {} for module in self._schedules}
         for module, target, space in sampler.targets():
             if space.type is TargetType.PARAMETER and space.target is not None:
@@ -77,13 +98,22 @@ class StressPhase:
         self.settled, self._ranks = None, {}
 
     def _settings(self, module_name: str) -> PrunerArguments:
-        found = [settings for pattern, settings in self._overrides if pattern.fullmatch(module_name)]
+        found = [
+            settings for pattern, settings in self._overrides if pattern.fullmatch(module_name)
+        ]
         return found[-1] if found else self._arguments
 
     def _schedule(self, settings: PrunerArguments) -> stress.Schedule:
-        unit = {"share": self._total, "steps": 1, "epochs": self._steps_per_epoch}[settings.stress_unit]
-        return stress.Schedule(settings.stress_peak, settings.stress_onset * unit, settings.stress_ramp * unit,
-                               settings.stress_plateau * unit, settings.stress_shape)
+        unit = {"share": self._total, "steps": 1, "epochs": self._steps_per_epoch}[
+            settings.stress_unit
+        ]
+        return stress.Schedule(
+            settings.stress_peak,
+            settings.stress_onset * unit,
+            settings.stress_ramp * unit,
+            settings.stress_plateau * unit,
+            settings.stress_shape,
+        )
 
     def before_step(self) -> None:
         """Gather Taylor importance (Molchanov et al., arXiv 1906.10771) from the gradients of the step to come."""
@@ -93,16 +123,22 @@ class StressPhase:
             if not is_active(space) or space.target.grad is None:
                 continue
             effect, active = space.target.grad * space.target.detach(), space.mask
-            if space._scaler is not None:  # a cluster counts as one: the summed effect of its synapses
+            if (
+                space._scaler is not None
+            ):  # a cluster counts as one: the summed effect of its synapses
                 effect = space._scaler.shrink(effect, lambda t: t.sum(-1), keepdim=True)
                 active = space._scaler.shrink(active, lambda t: t.amax(-1), keepdim=True)
             means = self.taylor_strength.setdefault(module, {})
             counts = self._counts.setdefault(module, {})
             if target not in means:
                 means[target], counts[target] = torch.zeros_like(effect), torch.zeros_like(effect)
-            counts[target] += active > 0  # a silent cluster shows no effect, which says nothing of its importance
-            gain = torch.where(active > 0, 1 / counts[target].clamp(min=1, max=max(1, MEMORY * self._total)), 0.0)
-            means[target].copy_((means[target] ** 2).lerp(effect ** 2, gain).sqrt())
+            counts[target] += (
+                active > 0
+            )  # a silent cluster shows no effect, which says nothing of its importance
+            gain = torch.where(
+                active > 0, 1 / counts[target].clamp(min=1, max=max(1, MEMORY * self._total)), 0.0
+            )
+            means[target].copy_((means[target] ** 2).lerp(effect**2, gain).sqrt())
 
     def after_step(self) -> None:
         """Count an optimizer step, and let every synapse feel the stress of the next."""
@@ -111,12 +147,17 @@ class StressPhase:
             return
         masks, decays, drawn, silence = {}, {}, {}, set()
         # taken only if asked for
-        together = functools.cache(lambda: self._sampler.together(self._sampler.strengths(self.taylor_strength)))
+        together = functools.cache(
+            lambda: self._sampler.together(self._sampler.strengths(self.taylor_strength))
+        )
         for module, target, space in self._sampler.targets():
             if not is_active(space) or space.type is not TargetType.PARAMETER:
                 continue
             settings = self._settings(module)
-            level, before = stress.stress_level(self.step, self._schedules[module]), self._levels.get(module, 0.0)
+            level, before = (
+                stress.stress_level(self.step, self._schedules[module]),
+                self._levels.get(module, 0.0),
+            )
             self._levels[module] = level
             if level == before and (level == 0 or settings.stressor == "attenuate"):
                 continue  # nothing has changed, and nothing is computed
@@ -127,7 +168,9 @@ class StressPhase:
                 else:
                     drawn[key] = self._factor(settings, together()[module][target], level)
             kind = decays if settings.stressor == "weaken" and level else masks
-            kind.setdefault(module, {})[target] = self._expand(space, drawn[key]) if level > 0 else self._unstressed(space)
+            kind.setdefault(module, {})[target] = (
+                self._expand(space, drawn[key]) if level > 0 else self._unstressed(space)
+            )
             if level == 0 or settings.stressor in ("silence", "nested_silence"):
                 silence.add(module)
         if not masks and not decays:
@@ -164,7 +207,7 @@ class StressPhase:
         Taken again at the end, strengths would favour whatever the silence had made rare, and the adaptation were lost.
         """
         self._onset = self.step
-        self.settled = keep, scores = self._pruner.draw_offspring(strengths)
+        self.settled = _keep, scores = self._pruner.draw_offspring(strengths)
         coming = self._sampler.masks(scores, self._pruner._inherited)
         for module, target, space in self._sampler.targets():
             if target not in scores.get(module, {}):
@@ -173,8 +216,13 @@ class StressPhase:
             if space._scaler is not None:
                 mask = space._scaler.shrink(mask.float(), lambda t: t.amax(-1), keepdim=True)
             order = score.flatten().argsort(descending=True)
-            rank = torch.empty_like(order).scatter_(0, order, torch.arange(len(order), device=order.device))
-            self._ranks[drawn_as(module, target, space)] = rank.view_as(score), max(1, int(mask.sum()))
+            rank = torch.empty_like(order).scatter_(
+                0, order, torch.arange(len(order), device=order.device)
+            )
+            self._ranks[drawn_as(module, target, space)] = (
+                rank.view_as(score),
+                max(1, int(mask.sum())),
+            )
 
     @staticmethod
     def _unstressed(space):
@@ -184,7 +232,9 @@ class StressPhase:
     def _expand(space, factor):
         """A factor of each cluster as one of each synapse; where clusters are no blocks, without memory for the synapses."""
         shape = space.shape
-        if space._scaler is not None and any(one not in (1, all_) for one, all_ in zip(factor.shape, shape)):
+        if space._scaler is not None and any(
+            one not in (1, all_) for one, all_ in zip(factor.shape, shape)
+        ):
             factor = space._scaler.expand(factor, shape, keepdim=True, full_expand=False)
         return factor.to(space.mask.dtype).expand(shape)
 
@@ -200,6 +250,10 @@ class StressPhase:
                 for dimension in sorted(set(range(felt.dim())) - kept, reverse=True):
                     alike = felt.stride(dimension) == 0  # a factor is most often one for a cluster
                     felt = felt.select(dimension, 0) if alike else felt.amax(dimension)
-                if space._scaler is not None and list(felt.shape) != space.shape:  # as NNI's rules align shapes
+                if (
+                    space._scaler is not None and list(felt.shape) != space.shape
+                ):  # as NNI's rules align shapes
                     felt = space._scaler.expand(felt, space.shape)
-                factors.setdefault(module, {})[target] = felt.to(space.mask.dtype).expand(space.shape)
+                factors.setdefault(module, {})[target] = felt.to(space.mask.dtype).expand(
+                    space.shape
+                )

@@ -1,4 +1,5 @@
 """The trial's side of the generation barrier: taking an offspring, and not outliving what it was taken for."""
+
 from __future__ import annotations
 
 import ctypes
@@ -7,8 +8,9 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Iterator
+from typing import Any
 
 from ..lineage.store import Lineage, check_uid
 from ..nni_runtime.serializer import plain_messages
@@ -54,16 +56,22 @@ def begin() -> None:
 
     _die_with_parent()
     if nni.trial.trial_env_vars.NNI_PLATFORM is None:
-        raise SystemExit("this is a trial: NNI runs it. Start the evolution by `nnictl create --config stress.yml`")
+        raise SystemExit(
+            "this is a trial: NNI runs it. Start the evolution by `nnictl create --config stress.yml`"
+        )
     plain_messages()
     with _without_frameworks():
-        import nni.compression  # noqa: F401
+        import nni.compression
 
 
 @contextmanager
 def _without_frameworks() -> Iterator[None]:
     """Hide frameworks that NNI makes evaluators for, where this process has not imported them: they take seconds."""
-    hidden = [name for name in ("pytorch_lightning", "transformers", "deepspeed") if name not in sys.modules]
+    hidden = [
+        name
+        for name in ("pytorch_lightning", "transformers", "deepspeed")
+        if name not in sys.modules
+    ]
     sys.modules.update(dict.fromkeys(hidden))
     try:
         yield
@@ -94,7 +102,9 @@ def accept(parameters: Any, source: str, job: str) -> Lineage | None:
         return None
     lineage = Lineage(parameters["lineage"])
     if not lineage.folder.is_dir():
-        raise SystemExit(f"the lineage's folder {lineage.folder} is not there: it must be the same on every machine")
+        raise SystemExit(
+            f"the lineage's folder {lineage.folder} is not there: it must be the same on every machine"
+        )
     uid = check_uid(parameters["uid"])
     if _outdated(parameters) or lineage.sound(uid) is not None or lineage.failure(uid) is not None:
         return None

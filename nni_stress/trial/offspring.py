@@ -1,4 +1,5 @@
 """What one trial does: ancestor -> stress -> synthesis -> recovery -> record, for any task."""
+
 from __future__ import annotations
 
 import math
@@ -24,39 +25,59 @@ from .timing import Stopwatch
 from .training import Training, founder_training, stress_evaluator
 
 
-def stress_and_synthesize(ancestor: nn.Module, task: Task, arguments: Arguments, seed: int,
-                          resource: str = "parameters") -> nn.Module:
+def stress_and_synthesize(
+    ancestor: nn.Module, task: Task, arguments: Arguments, seed: int, resource: str = "parameters"
+) -> nn.Module:
     """Train the ancestor under stress, draw the offspring's clusters, and build the physically small offspring.
 
     The environmental factor is a share of the `resource` that the ancestor uses.
     """
     budget = {resource: arguments.environmental_factor}
-    return _compressed(ancestor, task, arguments, seed, budget, Stopwatch()).synthesize(task.example_input)
+    return _compressed(ancestor, task, arguments, seed, budget, Stopwatch()).synthesize(
+        task.example_input
+    )
 
 
-def _compressed(ancestor: nn.Module, task: Task, arguments: Arguments, seed: int, budget: dict, watch: Stopwatch):
-    from ..pruning.pruner import StressPruner  # seconds to import; the founder's trial needs none of it
+def _compressed(
+    ancestor: nn.Module, task: Task, arguments: Arguments, seed: int, budget: dict, watch: Stopwatch
+):
+    from ..pruning.pruner import (
+        StressPruner,
+    )  # seconds to import; the founder's trial needs none of it
 
     torch.manual_seed(seed)
-    evaluator, steps = stress_evaluator(ancestor, task, arguments.stress_epochs, arguments.learning_rate, seed,
-                                        lambda: watch("stress"))
+    evaluator, steps = stress_evaluator(
+        ancestor,
+        task,
+        arguments.stress_epochs,
+        arguments.learning_rate,
+        seed,
+        lambda: watch("stress"),
+    )
     if arguments.candidates > 1 and task.screening is None:
-        raise ValueError(f"candidates={arguments.candidates} needs Task.screening, a batch to judge them on, but got none")
+        raise ValueError(
+            f"candidates={arguments.candidates} needs Task.screening, a batch to judge them on, but got none"
+        )
     screen = Screen(*task.screening, task.loss) if arguments.candidates > 1 else None
-    pruner = StressPruner(ancestor, [task.clusters], evaluator, steps or None, seed=seed, budget=budget,
-                          example_input=task.example_input, candidates=int(arguments.candidates), screen=screen,
-                          floor=int(arguments.floor), multiple=int(arguments.multiple),
-                          worth=(arguments.early_worth, arguments.late_worth), redundancy=arguments.redundancy,
-                          **arguments.for_pruner())
+    pruner = StressPruner(
+        ancestor,
+        [task.clusters],
+        evaluator,
+        steps or None,
+        seed=seed,
+        budget=budget,
+        example_input=task.example_input,
+        candidates=int(arguments.candidates),
+        screen=screen,
+        floor=int(arguments.floor),
+        multiple=int(arguments.multiple),
+        worth=(arguments.early_worth, arguments.late_worth),
+        redundancy=arguments.redundancy,
+        **arguments.for_pruner(),
+    )
     pruner.compress()
     ancestor.eval()
     return pruner
-
-
-
-
-
-
 
 
 def make_founder(task: Task, parameters: dict, lineage: Lineage, file: str | Path | None) -> Record:
@@ -79,9 +100,17 @@ def make_founder(task: Task, parameters: dict, lineage: Lineage, file: str | Pat
     origins = None
     if parameters["origins"]:
         from ..graph import crossover  # seconds to import, as all that follows networks
+
         origins = crossover.founding(network, task.example_input)
     record = _described(network, task, parameters, lineage)
-    return _add(record._replace(validation=task.fidelity(network, "validation")), network, task, lineage, watch, origins)
+    return _add(
+        record._replace(validation=task.fidelity(network, "validation")),
+        network,
+        task,
+        lineage,
+        watch,
+        origins,
+    )
 
 
 def make_offspring(task: Task, parameters: dict, lineage: Lineage) -> Record:
@@ -91,19 +120,36 @@ def make_offspring(task: Task, parameters: dict, lineage: Lineage) -> Record:
     watch = Stopwatch()
     task = watch.evaluating(task)
     arguments = Arguments.from_mapping(parameters["arguments"])
-    seed, peers = seed_of(parameters["seed"], parameters["uid"]), lineage if parameters.get("early_ending") else None
+    seed, peers = (
+        seed_of(parameters["seed"], parameters["uid"]),
+        lineage if parameters.get("early_ending") else None,
+    )
     with _fatal():
         ancestor, origins = _load(parameters["ancestor"], task, lineage, parameters["origins"])
         other = parameters["other"] and _load(parameters["other"], task, lineage, True)
-    budget = {parameters["resource"]: arguments.environmental_factor, **parameters.get("constrained", {})}
+    budget = {
+        parameters["resource"]: arguments.environmental_factor,
+        **parameters.get("constrained", {}),
+    }
     with watch("synthesis"):
         if other:
             founder, _ = _load(FOUNDER, task, lineage, False)
             one, (two, others) = ancestor, other
-            ancestor, origins = crossover.union(founder, task.example_input, one, origins, two, others)
-            budget = {resource: min(1.0, share * sum(_used(network, ancestor, task, resource) for network in (one, two)) / 2)
-                      for resource, share in budget.items()}
-        forecast = peers and superseded(_expected(ancestor, task, parameters, lineage, budget), peers)
+            ancestor, origins = crossover.union(
+                founder, task.example_input, one, origins, two, others
+            )
+            budget = {
+                resource: min(
+                    1.0,
+                    share
+                    * sum(_used(network, ancestor, task, resource) for network in (one, two))
+                    / 2,
+                )
+                for resource, share in budget.items()
+            }
+        forecast = peers and superseded(
+            _expected(ancestor, task, parameters, lineage, budget), peers
+        )
         if forecast is not None:  # nothing is trained that cannot survive
             arguments = replace(arguments, stress_epochs=0.0, strength="magnitude", candidates=1)
         pruner = _compressed(ancestor, task, arguments, seed_of(seed, "stress"), budget, watch)
@@ -115,29 +161,49 @@ def make_offspring(task: Task, parameters: dict, lineage: Lineage) -> Record:
     if forecast is not None:
         return _add(spare(record, network, task, forecast), network, task, lineage, watch, origins)
     with watch("recovery"):
-        training = Training(network, task, arguments.recovery_epochs, arguments.learning_rate, seed_of(seed, "recovery"))
+        training = Training(
+            network,
+            task,
+            arguments.recovery_epochs,
+            arguments.learning_rate,
+            seed_of(seed, "recovery"),
+        )
         record = recover(record, network, task, training, peers)
     return _add(record, network, task, lineage, watch, origins)
 
 
 def _load(uid: str, task: Task, lineage: Lineage, with_origins: bool):
     path = lineage.network_path(uid)
-    return serialization.load(path, task.network), read_json(path.with_name("origins.json")) if with_origins else None
+    return serialization.load(path, task.network), read_json(
+        path.with_name("origins.json")
+    ) if with_origins else None
 
 
 def _used(network: nn.Module, whole: nn.Module, task: Task, resource: str) -> float:
     """Share of the resource of a whole that a network uses."""
     if resource == "latency":
         from ..graph import latency
+
         return latency.ratio(network, whole, arguments_of(task.example_input))
-    used = cost.synapses if resource == "parameters" else lambda it: cost.macs(it, task.example_input)
+    used = (
+        cost.synapses if resource == "parameters" else lambda it: cost.macs(it, task.example_input)
+    )
     return used(network) / used(whole)
 
 
-def _expected(ancestor: nn.Module, task: Task, parameters: dict, lineage: Lineage, budget: dict) -> Record:
+def _expected(
+    ancestor: nn.Module, task: Task, parameters: dict, lineage: Lineage, budget: dict
+) -> Record:
     """What an offspring will be at its most efficient, with no view to its latency."""
-    record, share = _described(ancestor, task, {**parameters, "latency": False}, lineage), SLACK * budget[parameters["resource"]]
-    return record._replace(synapses=record.synapses * share, macs=record.macs * share, efficiency=record.efficiency / share)
+    record, share = (
+        _described(ancestor, task, {**parameters, "latency": False}, lineage),
+        SLACK * budget[parameters["resource"]],
+    )
+    return record._replace(
+        synapses=record.synapses * share,
+        macs=record.macs * share,
+        efficiency=record.efficiency / share,
+    )
 
 
 def _described(network: nn.Module, task: Task, parameters: dict, lineage: Lineage) -> Record:
@@ -146,16 +212,35 @@ def _described(network: nn.Module, task: Task, parameters: dict, lineage: Lineag
     if parameters["latency"] and founder:
         share = _used(network, _load(FOUNDER, task, lineage, False)[0], task, "latency")
     return Record(
-        **{name: parameters[name] for name in ("uid", "generation", "ancestor", "other", "arguments")},
-        validation=math.nan, test=math.nan, synapses=synapses, macs=cost.macs(network, task.example_input),
-        efficiency=founder.synapses / synapses if founder else 1.0, untrained=None, architecture=cost.architecture(network),
-        seconds={}, latency=share)
+        **{
+            name: parameters[name]
+            for name in ("uid", "generation", "ancestor", "other", "arguments")
+        },
+        validation=math.nan,
+        test=math.nan,
+        synapses=synapses,
+        macs=cost.macs(network, task.example_input),
+        efficiency=founder.synapses / synapses if founder else 1.0,
+        untrained=None,
+        architecture=cost.architecture(network),
+        seconds={},
+        latency=share,
+    )
 
 
-def _add(record: Record, network: nn.Module, task: Task, lineage: Lineage, watch: Stopwatch, origins: dict | None) -> Record:
+def _add(
+    record: Record,
+    network: nn.Module,
+    task: Task,
+    lineage: Lineage,
+    watch: Stopwatch,
+    origins: dict | None,
+) -> Record:
     record = record._replace(test=task.fidelity(network, "test"))
     if not (math.isfinite(record.validation) and math.isfinite(record.test)):
-        raise FloatingPointError(f"fidelity must be finite, but got {record.validation} (validation) and {record.test} (test)")
+        raise FloatingPointError(
+            f"fidelity must be finite, but got {record.validation} (validation) and {record.test} (test)"
+        )
 
     def save(path: Path) -> None:
         serialization.save(network, path)

@@ -1,4 +1,5 @@
 """The recovery of an offspring: trained and looked at from time to time, and ended, or spared, where it cannot survive."""
+
 from __future__ import annotations
 
 import math
@@ -13,7 +14,9 @@ from .task import Task
 from .training import Training
 
 
-def recover(record: Record, network: nn.Module, task: Task, training: Training, lineage: Lineage | None) -> Record:
+def recover(
+    record: Record, network: nn.Module, task: Task, training: Training, lineage: Lineage | None
+) -> Record:
     """Train an offspring, and complete its record by what it achieves.
 
     Parameters
@@ -33,7 +36,10 @@ def recover(record: Record, network: nn.Module, task: Task, training: Training, 
     while forecast is None:
         now = task.fidelity(network, "validation")
         nni.report_intermediate_result(now)
-        while len(curve) <= early_stopping.CHECKS and len(curve) * training.steps <= training.step * early_stopping.CHECKS:
+        while (
+            len(curve) <= early_stopping.CHECKS
+            and len(curve) * training.steps <= training.step * early_stopping.CHECKS
+        ):
             curve.append(now)
         if training.step == training.steps:
             break
@@ -72,7 +78,11 @@ def superseded(expected: Record, lineage: Lineage) -> float | None:
     if state is None:
         return None
     rules = Rules.of(state)
-    if rules.resource == "latency" or rules.constraints or not early_stopping.hopeless(expected, math.inf, others, rules):
+    if (
+        rules.resource == "latency"
+        or rules.constraints
+        or not early_stopping.hopeless(expected, math.inf, others, rules)
+    ):
         return None
     return early_stopping.usual(expected, others)
 

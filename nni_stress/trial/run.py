@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
-from typing import Callable
 
 import nni
 
@@ -30,11 +30,21 @@ def run_trial(make_task: Callable[[], Task], founder: str | Path | None = None) 
     try:
         with _fatal():
             task = make_task()
-        record = (make_founder(task, parameters, lineage, founder) if uid == FOUNDER
-                  else make_offspring(task, parameters, lineage))
+        record = (
+            make_founder(task, parameters, lineage, founder)
+            if uid == FOUNDER
+            else make_offspring(task, parameters, lineage)
+        )
     except Exception as error:
         logging.getLogger(__name__).exception("offspring %s was lost", uid)
         lineage.add_failure(uid, _one_line(error), fatal=isinstance(error, InputError))
         raise SystemExit(1) from None
-    nni.report_final_result({"default": record.validation, "uid": uid, "efficiency": record.efficiency,
-                             "synapses": record.synapses, "macs": record.macs})
+    nni.report_final_result(
+        {
+            "default": record.validation,
+            "uid": uid,
+            "efficiency": record.efficiency,
+            "synapses": record.synapses,
+            "macs": record.macs,
+        }
+    )

@@ -7,9 +7,10 @@ import importlib.util
 import inspect
 import os
 import sys
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Callable, Iterable, Mapping
+from typing import Any
 
 import torch
 from torch import nn
@@ -92,7 +93,9 @@ def load_task(name: str, arguments: Mapping[str, Any] | None = None) -> Task:
     try:
         task = getattr(_import(source), function)(**(arguments or {}))
     except (Exception, SystemExit) as error:  # the user's own code, which may end in any way
-        raise ValueError(f"{name} cannot be used: {type(error).__name__}: {' '.join(str(error).split())}") from error
+        raise ValueError(
+            f"{name} cannot be used: {type(error).__name__}: {' '.join(str(error).split())}"
+        ) from error
     if not isinstance(task, Task):
         raise ValueError(f"{name} must make an nni_stress.Task, but made {type(task).__name__}")
     return task

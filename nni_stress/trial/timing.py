@@ -1,4 +1,5 @@
 """Where the seconds of a trial go."""
+
 from __future__ import annotations
 
 import time
@@ -29,6 +30,7 @@ class Stopwatch:
 
     def evaluating(self, task: Task) -> Task:
         """The task, its judgements of fidelity counted as evaluation."""
+
         def fidelity(network, split):
             with self("evaluation"):
                 return task.fidelity(network, split)
@@ -38,5 +40,10 @@ class Stopwatch:
     def seconds(self) -> dict[str, float]:
         """Seconds of every phase, and of all else since this process began, the overhead."""
         whole = time.time() - psutil.Process().create_time()
-        return {phase: round(value, 3) for phase, value in
-                {**self._seconds, "overhead": whole - sum(self._seconds.values())}.items()}
+        return {
+            phase: round(value, 3)
+            for phase, value in {
+                **self._seconds,
+                "overhead": whole - sum(self._seconds.values()),
+            }.items()
+        }

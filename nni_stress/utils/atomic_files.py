@@ -1,4 +1,5 @@
 """Files that are either whole or not there, and hold plain data."""
+
 from __future__ import annotations
 
 import hashlib
@@ -6,9 +7,10 @@ import json
 import math
 import os
 import secrets
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, Iterator
+from typing import Any, BinaryIO
 
 
 def refuse_code(data: Any) -> None:
@@ -16,7 +18,9 @@ def refuse_code(data: Any) -> None:
     if isinstance(data, dict):
         for key, value in data.items():
             if isinstance(key, str) and key.startswith("__"):
-                raise ValueError(f"plain data expected, but got the key {key!r}, by which NNI runs code")
+                raise ValueError(
+                    f"plain data expected, but got the key {key!r}, by which NNI runs code"
+                )
             refuse_code(value)
     elif isinstance(data, (list, tuple)):
         for value in data:

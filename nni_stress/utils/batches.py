@@ -1,7 +1,9 @@
 """Batches of any structure: a network may take several inputs, and targets may be lists of mappings, as of detectors."""
+
 from __future__ import annotations
 
-from typing import Any, Mapping
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 
@@ -37,9 +39,15 @@ def first(targets: Any, examples: int, of: int) -> Any:
         return {name: first(value, examples, of) for name, value in targets.items()}
     if not isinstance(targets, (torch.Tensor, tuple, list)):
         return targets  # one thing for all examples
-    several = not isinstance(targets, torch.Tensor) and len(targets) and all(isinstance(x, torch.Tensor) for x in targets)
+    several = (
+        not isinstance(targets, torch.Tensor)
+        and len(targets)
+        and all(isinstance(x, torch.Tensor) for x in targets)
+    )
     if len(targets) == of or not several:
         if len(targets) != of:
-            raise ValueError(f"screening needs as many targets as inputs, but got {len(targets)} and {of}")
+            raise ValueError(
+                f"screening needs as many targets as inputs, but got {len(targets)} and {of}"
+            )
         return targets[:examples]
     return tuple(first(value, examples, of) for value in targets)

@@ -1,4 +1,5 @@
 """Training and evaluation mode, module by module."""
+
 from __future__ import annotations
 
 from contextlib import contextmanager

@@ -1,4 +1,5 @@
 """The family tree of a lineage: a column for each generation, a line from each offspring to its ancestors."""
+
 from __future__ import annotations
 
 from typing import NamedTuple
@@ -44,6 +45,7 @@ def tree_facts(facts: Overview) -> TreeFacts:
     best, survivors = {record.uid for record in facts.line}, facts.survivors
     nodes: dict[str, Node] = {}
     for column, generation in enumerate(facts.generations):
+
         def place(child):
             return nodes[child.ancestor].height if child.ancestor in nodes else 0.0, child.uid
 
@@ -55,7 +57,13 @@ def tree_facts(facts: Overview) -> TreeFacts:
     for node in nodes.values():
         uid, ancestor, other = node.child.uid, node.child.ancestor, node.child.other
         if ancestor in nodes:
-            kind = "best" if {uid, ancestor} <= best else "survivor" if node.kind == "survivor" else "plain"
+            kind = (
+                "best"
+                if {uid, ancestor} <= best
+                else "survivor"
+                if node.kind == "survivor"
+                else "plain"
+            )
             edges.append(Edge(ancestor, uid, kind))
         if other in nodes:
             edges.append(Edge(other, uid, "other"))
@@ -73,15 +81,39 @@ def draw_tree(tree: TreeFacts) -> Element:
     """The tree as SVG."""
     step = min(max(_WIDTH / max(len(tree.titles), 1), _LEAST), _MOST)
     width, height = step * len(tree.titles), _TOP + _ROW * tree.rows + 8
-    spot = {uid: (step * node.column + 16, _TOP + _ROW * node.height) for uid, node in tree.nodes.items()}
+    spot = {
+        uid: (step * node.column + 16, _TOP + _ROW * node.height)
+        for uid, node in tree.nodes.items()
+    }
     order = ("plain", "other", "survivor", "best")
-    lines = [_curve(spot[edge.ancestor], len(_label(tree.nodes[edge.ancestor])), spot[edge.uid], edge.kind)
-             for edge in sorted(tree.edges, key=lambda edge: order.index(edge.kind))]
-    heads = [tag("text", tag("tspan", title, class_="head"), tag("tspan", remark, x=step * column + 8, dy=14),
-                 x=step * column + 8, y=16) for column, (title, remark) in enumerate(tree.titles)]
-    return tag("svg", tag("title", "Family tree of the lineage"), *heads, *lines,
-               *(_node(node, spot[uid], len(tree.titles)) for uid, node in tree.nodes.items()),
-               class_="tree", role="img", width=width, height=height, viewBox=f"0 0 {width:.0f} {height:.0f}")
+    lines = [
+        _curve(
+            spot[edge.ancestor], len(_label(tree.nodes[edge.ancestor])), spot[edge.uid], edge.kind
+        )
+        for edge in sorted(tree.edges, key=lambda edge: order.index(edge.kind))
+    ]
+    heads = [
+        tag(
+            "text",
+            tag("tspan", title, class_="head"),
+            tag("tspan", remark, x=step * column + 8, dy=14),
+            x=step * column + 8,
+            y=16,
+        )
+        for column, (title, remark) in enumerate(tree.titles)
+    ]
+    return tag(
+        "svg",
+        tag("title", "Family tree of the lineage"),
+        *heads,
+        *lines,
+        *(_node(node, spot[uid], len(tree.titles)) for uid, node in tree.nodes.items()),
+        class_="tree",
+        role="img",
+        width=width,
+        height=height,
+        viewBox=f"0 0 {width:.0f} {height:.0f}",
+    )
 
 
 def _label(node: Node) -> str:
@@ -89,7 +121,10 @@ def _label(node: Node) -> str:
 
 
 def _curve(ancestor, letters: int, end, kind: str) -> Element:
-    start, y = ancestor[0] + 2 * _RADIUS + 4 + 7.4 * letters, ancestor[1]  # behind the ancestor's label
+    start, y = (
+        ancestor[0] + 2 * _RADIUS + 4 + 7.4 * letters,
+        ancestor[1],
+    )  # behind the ancestor's label
     middle = (start + end[0]) / 2
     path = f"M{start:.1f} {y:.1f}C{middle:.1f} {y:.1f} {middle:.1f} {end[1]:.1f} {end[0]:.1f} {end[1]:.1f}"
     return tag("path", d=path, class_=f"edge {kind}")
@@ -101,13 +136,22 @@ def _node(node: Node, spot, columns: int) -> Element:
     parts = [tag("title", tooltip(node.child))]
     if record:
         fill = colour(node.child.generation, columns - 1)
-        parts.append(tag("circle", cx=x, cy=y, r=r + 2 if node.kind == "survivor" else r - 1, fill=fill))
+        parts.append(
+            tag("circle", cx=x, cy=y, r=r + 2 if node.kind == "survivor" else r - 1, fill=fill)
+        )
     elif node.kind == "lost":
         parts.append(tag("path", d=f"M{x - 4} {y - 4}l8 8m0 -8l-8 8"))
     else:
         parts.append(tag("circle", cx=x, cy=y, r=r - 1, fill="#fff"))
     parts.append(tag("text", _label(node), x=x + r + 6, y=y + 4))
-    names = " ".join(["node", node.kind, *(["best"] if node.best else []), *([] if node.child.counts else ["late"])])
+    names = " ".join(
+        [
+            "node",
+            node.kind,
+            *(["best"] if node.best else []),
+            *([] if node.child.counts else ["late"]),
+        ]
+    )
     return tag("a", *parts, href=f"#{node.child.uid}", class_=names, id=f"node-{node.child.uid}")
 
 
@@ -115,8 +159,12 @@ def tooltip(child: Offspring) -> str:
     """All that is known of an offspring, for the pointer that rests on it."""
     lines = [f"{child.uid}: {child.state}" + (f" ({child.note})" if child.note else "")]
     if child.record:
-        lines += [f"efficiency {times(child.record.efficiency)}, {child.record.synapses:,} synapses",
-                  f"fidelity {child.record.validation:.4f} (test {child.record.test:.4f})"]
+        lines += [
+            f"efficiency {times(child.record.efficiency)}, {child.record.synapses:,} synapses",
+            f"fidelity {child.record.validation:.4f} (test {child.record.test:.4f})",
+        ]
     if child.ancestor:
         lines.append(f"from {child.ancestor}" + (f" and {child.other}" if child.other else ""))
-    return "\n".join([*lines, *(f"{name} {rounded(value)}" for name, value in sorted(child.arguments.items()))])
+    return "\n".join(
+        [*lines, *(f"{name} {rounded(value)}" for name, value in sorted(child.arguments.items()))]
+    )

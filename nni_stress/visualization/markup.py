@@ -1,4 +1,5 @@
 """HTML and SVG, built as a tree, so that no text from a record can become markup."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -9,8 +10,14 @@ Element = ElementTree.Element
 
 def tag(name: str, /, *children: Any, **attributes: Any) -> Element:
     """An element of these children and texts, None being left out; `class_` and `text_anchor` name class and text-anchor."""
-    element = Element(name, {key.strip("_").replace("_", "-"): _text(value) for key, value in attributes.items()
-                             if value is not None})
+    element = Element(
+        name,
+        {
+            key.strip("_").replace("_", "-"): _text(value)
+            for key, value in attributes.items()
+            if value is not None
+        },
+    )
     for child in children:
         if isinstance(child, Element):
             element.append(child)
@@ -24,9 +31,13 @@ def tag(name: str, /, *children: Any, **attributes: Any) -> Element:
 def _text(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.1f}"  # coordinates; numbers that are to be read come as texts
-    return "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in str(value))
+    return "".join(
+        c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in str(value)
+    )
 
 
 def document(root: Element) -> str:
     """A whole HTML document."""
-    return "<!doctype html>\n" + ElementTree.tostring(root, encoding="unicode", method="html") + "\n"
+    return (
+        "<!doctype html>\n" + ElementTree.tostring(root, encoding="unicode", method="html") + "\n"
+    )

@@ -1,8 +1,10 @@
 """A lineage as it stands: facts gathered from its folder, without changing anything there. No torch here."""
+
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Mapping, NamedTuple
+from typing import NamedTuple
 
 from ..evolution import selection
 from ..evolution.tuner_arguments import check_values
@@ -85,15 +87,27 @@ def overview(folder: str | Path) -> Overview:
     records = _records(lineage, rules)
     losses = {loss["uid"]: str(loss["reason"]) for loss in lineage.failures()}
     numbers = {*lineage.numbers(), *(record.generation for record in records.values())}
-    generations = [_generation(lineage, state, number, records, losses) for number in sorted(numbers)]
+    generations = [
+        _generation(lineage, state, number, records, losses) for number in sorted(numbers)
+    ]
     generations = _with_survivors(generations, records.get(FOUNDER), rules)
     finished = None if state.get("finished") is None else str(state["finished"])
     aside = lineage.folder / "aside"
     return Overview(
-        lineage.folder, rules, state.get("population_size"), state.get("generation"), finished,
-        finished is None and lineage.is_under_way(), generations, records.get(FOUNDER), _line(generations, records),
-        selection.frontier(list(records.values())), [Loss(uid, losses[uid]) for uid in sorted(losses)],
-        sorted(path.name for path in aside.iterdir()) if aside.is_dir() else [], sorted(lineage.damaged))
+        lineage.folder,
+        rules,
+        state.get("population_size"),
+        state.get("generation"),
+        finished,
+        finished is None and lineage.is_under_way(),
+        generations,
+        records.get(FOUNDER),
+        _line(generations, records),
+        selection.frontier(list(records.values())),
+        [Loss(uid, losses[uid]) for uid in sorted(losses)],
+        sorted(path.name for path in aside.iterdir()) if aside.is_dir() else [],
+        sorted(lineage.damaged),
+    )
 
 
 def _state(lineage: LineageView) -> tuple[dict, selection.Rules]:
@@ -102,7 +116,9 @@ def _state(lineage: LineageView) -> tuple[dict, selection.Rules]:
         raise ValueError(f"{path} is {'damaged' if lineage.damaged else 'missing'}")
     missing = [name for name in selection.Rules._fields if name not in state]
     if missing:
-        raise ValueError(f"{path} must name the rules of an evolution, but lacks {', '.join(missing)}")
+        raise ValueError(
+            f"{path} must name the rules of an evolution, but lacks {', '.join(missing)}"
+        )
     rules = selection.Rules.of(state)
     try:
         check_values(rules._asdict())
@@ -118,22 +134,46 @@ def _records(lineage: LineageView, rules: selection.Rules) -> dict[str, Record]:
     """Sound records by name, their efficiency in the evolution's resource."""
     found = {record.uid: record for record in lineage.records()}
     if "latency" in rules.resources():
-        for uid in [uid for uid, record in found.items() if record.latency is None and uid != FOUNDER]:
-            lineage.set_aside(lineage.folder / "offspring" / found.pop(uid).uid)  # nothing moves: it is noted as damaged
+        for uid in [
+            uid for uid, record in found.items() if record.latency is None and uid != FOUNDER
+        ]:
+            lineage.set_aside(
+                lineage.folder / "offspring" / found.pop(uid).uid
+            )  # nothing moves: it is noted as damaged
     founder = found.get(FOUNDER)
-    return {uid: record if founder is None else record._replace(efficiency=selection.efficiency(record, founder, rules))
-            for uid, record in found.items()}
+    return {
+        uid: record
+        if founder is None
+        else record._replace(efficiency=selection.efficiency(record, founder, rules))
+        for uid, record in found.items()
+    }
 
 
-def _generation(lineage: LineageView, state: Mapping, number: int, records: Mapping, losses: Mapping) -> Generation:
+def _generation(
+    lineage: LineageView, state: Mapping, number: int, records: Mapping, losses: Mapping
+) -> Generation:
     planned, closed = lineage.planned(number)
-    over = closed is not None or state.get("finished") is not None or number < state.get("generation", 0)
+    over = (
+        closed is not None
+        or state.get("finished") is not None
+        or number < state.get("generation", 0)
+    )
     names = {*planned, *(uid for uid, record in records.items() if record.generation == number)}
     offspring = []
     for uid in sorted(names):
         record, counts = records.get(uid), closed is None or uid in closed
         made = record._asdict() if record else planned[uid]
-        child = Offspring(uid, number, made["ancestor"], made["other"], made["arguments"], "waiting", "", record, counts)
+        child = Offspring(
+            uid,
+            number,
+            made["ancestor"],
+            made["other"],
+            made["arguments"],
+            "waiting",
+            "",
+            record,
+            counts,
+        )
         if record:
             child = child._replace(state="recorded", note="" if counts else "too late to count")
         elif uid in losses:
@@ -146,19 +186,34 @@ def _generation(lineage: LineageView, state: Mapping, number: int, records: Mapp
     return Generation(number, offspring, over, [])
 
 
-def _with_survivors(generations: list[Generation], founder: Record | None, rules: selection.Rules) -> list[Generation]:
+def _with_survivors(
+    generations: list[Generation], founder: Record | None, rules: selection.Rules
+) -> list[Generation]:
     """Survivors are chosen as the tuner chooses them: among what counts, of generations that have closed."""
     closed = [generation for generation in generations if generation.closed]
-    counted = [[child.record for child in generation.offspring if child.record and child.counts] for generation in closed]
+    counted = [
+        [child.record for child in generation.offspring if child.record and child.counts]
+        for generation in closed
+    ]
     if founder is None or not counted or counted[0] != [founder]:
         return generations
-    chosen = {generation.number: best for generation, best in zip(closed, selection.survivors(counted, rules))}
-    return [generation._replace(survivors=chosen.get(generation.number, [])) for generation in generations]
+    chosen = {
+        generation.number: best
+        for generation, best in zip(closed, selection.survivors(counted, rules))
+    }
+    return [
+        generation._replace(survivors=chosen.get(generation.number, []))
+        for generation in generations
+    ]
 
 
 def _line(generations: list[Generation], records: Mapping[str, Record]) -> list[Record]:
     """The best survivor of the last generation that had one, after its ancestors, the founder first."""
     line = [generation.survivors[0] for generation in generations if generation.survivors][-1:]
-    while line and (ancestor := records.get(line[0].ancestor)) and ancestor.generation < line[0].generation:
+    while (
+        line
+        and (ancestor := records.get(line[0].ancestor))
+        and ancestor.generation < line[0].generation
+    ):
         line.insert(0, ancestor)
     return line

@@ -1,7 +1,9 @@
 """The hyperparameters of all offspring, and what came of them."""
+
 from __future__ import annotations
 
-from typing import Iterable, NamedTuple
+from collections.abc import Iterable
+from typing import NamedTuple
 
 from .markup import Element, tag
 from .snapshot import Offspring, Overview
@@ -40,32 +42,57 @@ def table_facts(facts: Overview) -> TableFacts:
         mark = "best" if child.uid in best else "survivor" if child.uid in survivors else ""
         return Row(child, mark, _achieved(child), [_value(child, name) for name in varying])
 
-    return TableFacts(varying, {generation.number: [row(child) for child in generation.offspring]
-                                for generation in facts.generations},
-                      {name: values.pop() for name, values in found.items() if name not in varying})
+    return TableFacts(
+        varying,
+        {
+            generation.number: [row(child) for child in generation.offspring]
+            for generation in facts.generations
+        },
+        {name: values.pop() for name, values in found.items() if name not in varying},
+    )
 
 
 def _value(child: Offspring, name: str) -> str:
     value = child.arguments.get(name, "")
-    return f"{value:#.3g}" if isinstance(value, float) else plain(value)  # with its zeros, so that columns align
+    return (
+        f"{value:#.3g}" if isinstance(value, float) else plain(value)
+    )  # with its zeros, so that columns align
 
 
 def _achieved(child: Offspring) -> list[str]:
     record = child.record
     if record is None:
         return []
-    return [" + ".join(filter(None, (child.ancestor, child.other))), times(record.efficiency),
-            f"{record.validation:.4f}", f"{record.test:.4f}", "" if record.untrained is None else f"{record.untrained:.4f}"]
+    return [
+        " + ".join(filter(None, (child.ancestor, child.other))),
+        times(record.efficiency),
+        f"{record.validation:.4f}",
+        f"{record.test:.4f}",
+        "" if record.untrained is None else f"{record.untrained:.4f}",
+    ]
 
 
 def draw_table(facts: TableFacts) -> Element:
     """The table as HTML, one group of rows for each generation."""
     names = ["offspring", *_COLUMNS, *(name.replace("_", " ") for name in facts.varying)]
-    kinds = [_kind(column) for column in zip(*(row.values for rows in facts.rows.values() for row in rows))]
-    groups = [tag("tbody", tag("tr", tag("th", f"generation {number}" if number else "founder", colspan=len(names))),
-                  *(_row(row, kinds) for row in rows)) for number, rows in facts.rows.items()]
-    heads = (tag("th", name, scope="col", class_=kind)
-             for name, kind in zip(names, [None] * (1 + len(_COLUMNS)) + kinds))
+    kinds = [
+        _kind(column)
+        for column in zip(*(row.values for rows in facts.rows.values() for row in rows))
+    ]
+    groups = [
+        tag(
+            "tbody",
+            tag(
+                "tr", tag("th", f"generation {number}" if number else "founder", colspan=len(names))
+            ),
+            *(_row(row, kinds) for row in rows),
+        )
+        for number, rows in facts.rows.items()
+    ]
+    heads = (
+        tag("th", name, scope="col", class_=kind)
+        for name, kind in zip(names, [None] * (1 + len(_COLUMNS)) + kinds)
+    )
     return tag("table", tag("thead", tag("tr", *heads)), *groups)
 
 
@@ -76,9 +103,18 @@ def _row(row: Row, kinds: list[str | None]) -> Element:
     if not achieved:
         words = f"{child.state}: {child.note}" if child.note else child.state
         achieved = [tag("td", words, class_=f"reason {child.state}", colspan=len(_COLUMNS))]
-    classes = " ".join(filter(None, ("survivor" if row.mark else "", row.mark, "" if child.counts else "late")))
-    return tag("tr", name, *achieved, *(tag("td", value, class_=kind) for value, kind in zip(row.values, kinds)),
-               id=child.uid, title=child.note or None, class_=classes or None)
+    classes = " ".join(
+        filter(None, ("survivor" if row.mark else "", row.mark, "" if child.counts else "late"))
+    )
+    return tag(
+        "tr",
+        name,
+        *achieved,
+        *(tag("td", value, class_=kind) for value, kind in zip(row.values, kinds)),
+        id=child.uid,
+        title=child.note or None,
+        class_=classes or None,
+    )
 
 
 def _kind(column: Iterable[str]) -> str | None:

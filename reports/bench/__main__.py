@@ -5,6 +5,7 @@
 
 What is compared takes turns, and the median of the turns' ratios counts: whatever else the machine does slows all alike.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -24,18 +25,34 @@ from .steps import steps
 from .synthesis import growth, synthesis
 
 RESULT = Path(__file__).parents[1] / "results" / "bench.json"
-PARTS = {"steps": steps, "gpu": functools.partial(steps, "cuda"), "synthesis": synthesis, "overhead": overhead,
-         "masking": masking, "engines": engines, "thirty-three": thirty_three, "growth": growth, "records": records}
+PARTS = {
+    "steps": steps,
+    "gpu": functools.partial(steps, "cuda"),
+    "synthesis": synthesis,
+    "overhead": overhead,
+    "masking": masking,
+    "engines": engines,
+    "thirty-three": thirty_three,
+    "growth": growth,
+    "records": records,
+}
 BY_SEED = {"ending": ending, "ending-random": functools.partial(ending, "Random")}
 ALL = [*PARTS, *BY_SEED]
 
 
 def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("parts", nargs="*", metavar="part", help=f"{', '.join(ALL)}; default: all")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS,
-                        help=f"of {' and '.join(BY_SEED)}, a quarter of an hour each; those on record stay")
+    parser.add_argument(
+        "--seeds",
+        type=int,
+        nargs="+",
+        default=SEEDS,
+        help=f"of {' and '.join(BY_SEED)}, a quarter of an hour each; those on record stay",
+    )
     options = parser.parse_args(arguments)
     unknown = [part for part in options.parts if part not in ALL]
     if unknown:
@@ -50,7 +67,10 @@ def main(arguments: list[str] | None = None) -> None:
         for figures in BY_SEED[part](options.seeds) if part in BY_SEED else [PARTS[part]()]:
             found[part] = known = {**known, **figures}
             found.setdefault("environments", {})[part] = {
-                **environment(), "threads": str(options.threads), **({"gpu": torch.cuda.get_device_name()} if part == "gpu" else {})}
+                **environment(),
+                "threads": str(options.threads),
+                **({"gpu": torch.cuda.get_device_name()} if part == "gpu" else {}),
+            }
             write_json(RESULT, found)
             for name, measured in figures.items():
                 print(f"{part}: {name}: {measured}", flush=True)

@@ -1,4 +1,5 @@
 """What is measured, and how: networks, variants that take turns, memory at its peak."""
+
 from __future__ import annotations
 
 import functools
@@ -6,8 +7,8 @@ import gc
 import multiprocessing
 import statistics
 import threading
+from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
-from typing import Callable, Mapping
 
 import psutil
 import torch
@@ -23,7 +24,10 @@ NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
     "YOLOv2 128": (lambda: yolov2(10), (8, 3, 128, 128)),
 }
 GROWING: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
-    **{f"YOLOv2, width {width:g}": (functools.partial(yolov2, 10, width), (1, 3, 128, 128)) for width in (0.25, 0.5, 1.0, 1.5)},
+    **{
+        f"YOLOv2, width {width:g}": (functools.partial(yolov2, 10, width), (1, 3, 128, 128))
+        for width in (0.25, 0.5, 1.0, 1.5)
+    },
     "ResNet-18": (lambda: models.resnet18(num_classes=10), (1, 3, 64, 64)),
     "ResNet-34": (lambda: models.resnet34(num_classes=10), (1, 3, 64, 64)),
 }
@@ -33,21 +37,29 @@ SPARSITY = 0.5
 
 def config(network: nn.Module, **more) -> list[dict]:
     """All layers but the last."""
-    last = [name for name, module in network.named_modules() if isinstance(module, (nn.Conv2d, nn.Linear))][-1]
+    last = [
+        name
+        for name, module in network.named_modules()
+        if isinstance(module, (nn.Conv2d, nn.Linear))
+    ][-1]
     return [{**PRUNABLE, "exclude_op_names": [last], **more}]
 
 
 def turns(variants: Mapping[str, Callable[[], float]], number: int) -> dict[str, dict]:
     """Let variants take turns; each returns its seconds. Of each the median, and its median ratio to the first."""
     found: dict[str, list[float]] = {name: [] for name in variants}
-    for turn in range(number):
+    for _turn in range(number):
         for name, run in variants.items():
             gc.collect()
             found[name].append(run())
     first = found[next(iter(variants))]
-    return {name: dict(seconds=round(statistics.median(taken), 5),
-                       ratio=round(statistics.median(one / other for one, other in zip(taken, first)), 3))
-            for name, taken in found.items()}
+    return {
+        name: {
+            "seconds": round(statistics.median(taken), 5),
+            "ratio": round(statistics.median(one / other for one, other in zip(taken, first)), 3),
+        }
+        for name, taken in found.items()
+    }
 
 
 def peak_memory(prepare: Callable[..., Callable[[], object]], name: str, *arguments) -> float:
@@ -70,7 +82,12 @@ def _peak(prepare, name, *arguments) -> float:
     network, run = prepare(name, *arguments)
     size = sum(parameter.numel() * parameter.element_size() for parameter in network.parameters())
     del network
-    process, before, over, peak = psutil.Process(), psutil.Process().memory_info().rss, threading.Event(), [0]
+    process, before, over, peak = (
+        psutil.Process(),
+        psutil.Process().memory_info().rss,
+        threading.Event(),
+        [0],
+    )
 
     def watch() -> None:
         while not over.wait(0.002):

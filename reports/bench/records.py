@@ -1,4 +1,5 @@
 """How tuner and reports grow with what is on record."""
+
 from __future__ import annotations
 
 import tempfile
@@ -6,8 +7,8 @@ import time
 from pathlib import Path
 
 from nni_stress import StressTuner
-from nni_stress.visualization.snapshot import overview
 from nni_stress.visualization.html_page import page
+from nni_stress.visualization.snapshot import overview
 from nni_stress.visualization.text import status_text
 from reports.collect import collect
 from reports.compare import compare
@@ -21,18 +22,37 @@ _POPULATION = 10
 
 def records() -> dict:
     """Milliseconds for each record: of the tuner with its barrier and lineage, of `status --html`, of a contest's report."""
-    return {f"{number:,} records": dict(zip(("tuner_ms", "status_ms", "contest_report_ms"), (
-        round(1000 * seconds / number, 2) for seconds in (*_lineage(number), _contest(number))))) for number in _NUMBERS}
+    return {
+        f"{number:,} records": dict(
+            zip(
+                ("tuner_ms", "status_ms", "contest_report_ms"),
+                (
+                    round(1000 * seconds / number, 2)
+                    for seconds in (*_lineage(number), _contest(number))
+                ),
+            )
+        )
+        for number in _NUMBERS
+    }
 
 
 def _lineage(number: int) -> tuple[float, float]:
     """Seconds to evolve so many offspring under a simulated manager, trials taking no time, and to show them."""
     with tempfile.TemporaryDirectory() as folder:
         began = time.perf_counter()
-        manager = Watched(StressTuner(population_size=_POPULATION, generations=number // _POPULATION, tolerance=1e6,
-                                      patience=10 ** 6, seed=0, folder=folder), concurrency=10)
+        manager = Watched(
+            StressTuner(
+                population_size=_POPULATION,
+                generations=number // _POPULATION,
+                tolerance=1e6,
+                patience=10**6,
+                seed=0,
+                folder=folder,
+            ),
+            concurrency=10,
+        )
         manager.space = SPACE
-        manager.run(seconds=10 ** 9)
+        manager.run(seconds=10**9)
         if manager.error:
             raise RuntimeError(manager.error)
         evolved = time.perf_counter()

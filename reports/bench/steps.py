@@ -1,9 +1,10 @@
 """What stress costs a training step."""
+
 from __future__ import annotations
 
 import copy
 import time
-from typing import Callable
+from collections.abc import Callable
 
 import nni
 import torch
@@ -18,7 +19,9 @@ from .measuring import NETWORKS, SPARSITY, config, turns
 
 def steps(device: str = "cpu") -> dict:
     """A step of plain training, under the wrappers of NNI's L1NormPruner, and under stress."""
-    return {name: _steps(*NETWORKS[name], device, 8 if device == "cpu" else 100) for name in NETWORKS}
+    return {
+        name: _steps(*NETWORKS[name], device, 8 if device == "cpu" else 100) for name in NETWORKS
+    }
 
 
 def _steps(make: Callable[[], nn.Module], shape: tuple[int, ...], device: str, number: int) -> dict:
@@ -40,23 +43,35 @@ def _steps(make: Callable[[], nn.Module], shape: tuple[int, ...], device: str, n
         network, taken = make().to(device), []
 
         def training(model, optimizer, training_step, lr_schedulers, max_steps, max_epochs):
-            train(model, optimizer, 1)  # after the first nested silence draws what is coming, after the last it is synthesized
+            train(
+                model, optimizer, 1
+            )  # after the first nested silence draws what is coming, after the last it is synthesized
             taken.append(train(model, optimizer, max_steps - 2))
             train(model, optimizer, 1)
 
         def run() -> float:
             mine = copy.deepcopy(network)
-            evaluator = TorchEvaluator(training, nni.trace(FusedAdam)(mine.parameters(), lr=1e-5), lambda b, m: m(b).mean())
-            StressPruner(mine, config(mine, sparse_ratio=SPARSITY), evaluator, number + 2, **settings).compress()
+            evaluator = TorchEvaluator(
+                training, nni.trace(FusedAdam)(mine.parameters(), lr=1e-5), lambda b, m: m(b).mean()
+            )
+            StressPruner(
+                mine, config(mine, sparse_ratio=SPARSITY), evaluator, number + 2, **settings
+            ).compress()
             return taken[-1]
 
         return run
 
     for one in ours:
         train(one, ours[one], 2)
-    return turns({"plain": lambda: train(plain, ours[plain], number), "L1NormPruner": lambda: train(wrapped, ours[wrapped], number),
-                  "nested silence": stressed(stressor="nested_silence", stress_onset=0.0),
-                  "level unchanged": stressed(stressor="attenuate", stress_onset=0.0, stress_ramp=0.0)}, 5)
+    return turns(
+        {
+            "plain": lambda: train(plain, ours[plain], number),
+            "L1NormPruner": lambda: train(wrapped, ours[wrapped], number),
+            "nested silence": stressed(stressor="nested_silence", stress_onset=0.0),
+            "level unchanged": stressed(stressor="attenuate", stress_onset=0.0, stress_ramp=0.0),
+        },
+        5,
+    )
 
 
 def _now(device: str) -> float:

@@ -1,11 +1,12 @@
 """How long it takes to make a network physically small, and how that grows with the network."""
+
 from __future__ import annotations
 
 import contextlib
 import importlib.util
 import signal
 import time
-from typing import Callable
+from collections.abc import Callable
 
 import torch
 from nni.compression.pruning import L1NormPruner
@@ -28,8 +29,13 @@ def synthesis() -> dict:
 @contextlib.contextmanager
 def as_nni_has_it():
     """NNI's own code in place of our faster mends; those without which it does not run at all stay."""
-    mended = [(module, name, getattr(module, name)) for module, name in
-              ((model_speedup, "sparsity_stats"), (mask_conflict, "detect_mask_prune_dim"))]
+    mended = [
+        (module, name, getattr(module, name))
+        for module, name in (
+            (model_speedup, "sparsity_stats"),
+            (mask_conflict, "detect_mask_prune_dim"),
+        )
+    ]
     for module, name, function in mended:
         setattr(module, name, function.__wrapped__)
     try:
@@ -42,6 +48,7 @@ def as_nni_has_it():
 @contextlib.contextmanager
 def _at_most(seconds: int):
     """Raise TimeoutError in what takes longer."""
+
     def late(*_):
         raise TimeoutError(f"not done after {seconds} s")
 
@@ -69,7 +76,13 @@ def _ours(network: nn.Module, inputs: torch.Tensor) -> None:
 
 
 def _ours_of_a_budget(network: nn.Module, inputs: torch.Tensor) -> None:
-    pruner = StressPruner(network, config(network), temperature=0.0, budget={"parameters": SPARSITY}, example_input=inputs)
+    pruner = StressPruner(
+        network,
+        config(network),
+        temperature=0.0,
+        budget={"parameters": SPARSITY},
+        example_input=inputs,
+    )
     pruner.compress()
     pruner.synthesize(inputs)
 
@@ -77,12 +90,21 @@ def _ours_of_a_budget(network: nn.Module, inputs: torch.Tensor) -> None:
 def _torch_prunings(network: nn.Module, inputs: torch.Tensor) -> None:
     import torch_pruning
 
-    last = [module for module in network.modules() if isinstance(module, (nn.Conv2d, nn.Linear))][-1]
-    torch_pruning.pruner.MagnitudePruner(network, inputs, importance=torch_pruning.importance.MagnitudeImportance(p=1),
-                                         pruning_ratio=SPARSITY, ignored_layers=[last]).step()
+    last = [module for module in network.modules() if isinstance(module, (nn.Conv2d, nn.Linear))][
+        -1
+    ]
+    torch_pruning.pruner.MagnitudePruner(
+        network,
+        inputs,
+        importance=torch_pruning.importance.MagnitudeImportance(p=1),
+        pruning_ratio=SPARSITY,
+        ignored_layers=[last],
+    ).step()
 
 
-def _prepared(name: str, synthesize: Callable[[nn.Module, torch.Tensor], None]) -> tuple[nn.Module, Callable[[], None]]:
+def _prepared(
+    name: str, synthesize: Callable[[nn.Module, torch.Tensor], None]
+) -> tuple[nn.Module, Callable[[], None]]:
     make, shape = {**NETWORKS, **GROWING}[name]
     network, inputs = make().eval(), torch.rand(1, *shape[1:])
     with torch.no_grad():
@@ -101,9 +123,16 @@ def _timed(name: str, synthesize: Callable[[nn.Module, torch.Tensor], None]) -> 
 
 
 def _synthesis(name: str) -> dict:
-    variants = {"L1NormPruner and ModelSpeedup": _nnis, "StressPruner": _ours, "StressPruner, shared budget": _ours_of_a_budget}
+    variants = {
+        "L1NormPruner and ModelSpeedup": _nnis,
+        "StressPruner": _ours,
+        "StressPruner, shared budget": _ours_of_a_budget,
+    }
     late = {}
-    memory = {f"{variant}, memory": dict(networks=peak_memory(_prepared, name, run)) for variant, run in variants.items()}
+    memory = {
+        f"{variant}, memory": {"networks": peak_memory(_prepared, name, run)}
+        for variant, run in variants.items()
+    }
     if importlib.util.find_spec("torch_pruning"):
         try:
             with _at_most(_PATIENCE):
@@ -111,7 +140,11 @@ def _synthesis(name: str) -> dict:
             variants["Torch-Pruning"] = _torch_prunings
         except TimeoutError as error:
             late["Torch-Pruning"] = str(error)
-    return {**turns({variant: _timed(name, run) for variant, run in variants.items()}, 3), **late, **memory}
+    return {
+        **turns({variant: _timed(name, run) for variant, run in variants.items()}, 3),
+        **late,
+        **memory,
+    }
 
 
 def growth() -> dict:
@@ -122,5 +155,9 @@ def growth() -> dict:
 def _growth(name: str) -> dict:
     run = _timed(name, _ours_of_a_budget)
     millions, seconds = cost.synapses(GROWING[name][0]()) / 1e6, min(run() for _ in range(3))
-    return dict(million_parameters=round(millions, 2), seconds=round(seconds, 2), seconds_a_million=round(seconds / millions, 3),
-                networks=peak_memory(_prepared, name, _ours_of_a_budget))
+    return {
+        "million_parameters": round(millions, 2),
+        "seconds": round(seconds, 2),
+        "seconds_a_million": round(seconds / millions, 3),
+        "networks": peak_memory(_prepared, name, _ours_of_a_budget),
+    }

@@ -6,6 +6,7 @@
 After its faults every experiment must reach DONE with a complete, consistent lineage; whatever an experiment in ERROR
 names as its reason, in one line, it must get over by `nnictl resume`. Nothing recorded may be lost, no process left.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -34,10 +35,23 @@ from tests.unit.evolution.test_tuner import consistent
 ROOT = Path(__file__).parents[2]
 POPULATION, GENERATIONS, PER_EXPERIMENT, PATIENCE = 3, 4, 6, 120
 TRIAL = tuple(f"trial {mishap}" for mishap in (*BEFORE, *AFTER))
-RUNNING = ("trial killed from outside", "shell of a trial killed", "trial cancelled by the user", "trial added by the user",
-           "wrong search space", "new search space", "hostile parameters")
+RUNNING = (
+    "trial killed from outside",
+    "shell of a trial killed",
+    "trial cancelled by the user",
+    "trial added by the user",
+    "wrong search space",
+    "new search space",
+    "hostile parameters",
+)
 DOWN = ("stop and resume", "kill -9 of the manager", "kill -9 of the tuner", "power loss")
-DAMAGE = ("damaged record", "damaged network", "damaged state", "damaged generation", "lost offspring")
+DAMAGE = (
+    "damaged record",
+    "damaged network",
+    "damaged state",
+    "damaged generation",
+    "lost offspring",
+)
 NONE = "none there"  # what a fault that found nothing to befall has done
 KINDS = (*TRIAL, *RUNNING, *DOWN, *DAMAGE, "full disk")
 
@@ -51,20 +65,39 @@ class Campaign:
         self.lineage, self.sabotage = Lineage(folder / "disk" / "lineage"), folder / "sabotage"
         self.sabotage.mkdir(parents=True)
         (folder / "disk").mkdir()
-        self.disk = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(folder / "disk")],
-                                   capture_output=True).returncode == 0
+        self.disk = (
+            subprocess.run(
+                ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(folder / "disk")],
+                capture_output=True,
+            ).returncode
+            == 0
+        )
         self.kept: dict[str, str] = {}
         command = f"{Path(sys.executable).name} -m tests.faults.faulty_trial {self.sabotage} 0.4"
         if "shell of a trial killed" in kinds:  # where Python does not take the shell's place
             (folder / "trial.sh").write_text(f"{command}\nexit $?\n")
             command = f"sh {folder / 'trial.sh'}"
-        self.config = dict(
-            experimentName=f"faults {seed}", searchSpace=SPACE, trialConcurrency=2, trialCodeDirectory=str(ROOT),
-            trialCommand=command,
-            tuner=dict(className="nni_stress.StressTuner", codeDirectory=str(ROOT), classArgs=dict(
-                population_size=POPULATION, generations=GENERATIONS, tolerance=0.9, seed=seed, survivors=2, time_limit=8,
-                folder=str(self.lineage.folder))),
-            trainingService=dict(platform="local"))
+        self.config = {
+            "experimentName": f"faults {seed}",
+            "searchSpace": SPACE,
+            "trialConcurrency": 2,
+            "trialCodeDirectory": str(ROOT),
+            "trialCommand": command,
+            "tuner": {
+                "className": "nni_stress.StressTuner",
+                "codeDirectory": str(ROOT),
+                "classArgs": {
+                    "population_size": POPULATION,
+                    "generations": GENERATIONS,
+                    "tolerance": 0.9,
+                    "seed": seed,
+                    "survivors": 2,
+                    "time_limit": 8,
+                    "folder": str(self.lineage.folder),
+                },
+            },
+            "trainingService": {"platform": "local"},
+        }
 
     def run(self) -> dict:
         started = time.time()
@@ -74,11 +107,23 @@ class Campaign:
                 self._wait_a_moment()
                 self._remember()
                 done = self._inflict_once_possible(kind)
-                self.faults.append(dict(kind=kind, done=done, generation=(self.lineage.read_state() or {}).get("generation")))
+                self.faults.append(
+                    {
+                        "kind": kind,
+                        "done": done,
+                        "generation": (self.lineage.read_state() or {}).get("generation"),
+                    }
+                )
             self._to_the_end()
             self._check()
             outcome = "DONE"
-        except (AssertionError, launch.LaunchError, requests.RequestException, OSError, ValueError) as error:
+        except (
+            AssertionError,
+            launch.LaunchError,
+            requests.RequestException,
+            OSError,
+            ValueError,
+        ) as error:
             outcome = f"FAILED: {type(error).__name__}: {error}"
         finally:
             self._stop()
@@ -86,13 +131,23 @@ class Campaign:
         if self.disk:
             shutil.copytree(self.folder / "disk", self.folder / "copy")
             for _ in range(40):  # what has just ended may hold it for a moment
-                if subprocess.run(["umount", str(self.folder / "disk")], capture_output=True).returncode == 0:
+                if (
+                    subprocess.run(
+                        ["umount", str(self.folder / "disk")], capture_output=True
+                    ).returncode
+                    == 0
+                ):
                     break
                 time.sleep(0.5)
             (self.folder / "disk").rmdir()
             (self.folder / "copy").rename(self.folder / "disk")
-        return dict(kinds=self.kinds, faults=self.faults, reasons=self.reasons, outcome=outcome,
-                    seconds=round(time.time() - started, 1))
+        return {
+            "kinds": self.kinds,
+            "faults": self.faults,
+            "reasons": self.reasons,
+            "outcome": outcome,
+            "seconds": round(time.time() - started, 1),
+        }
 
     # The way through an experiment
 
@@ -140,20 +195,30 @@ class Campaign:
             time.sleep(0.5)
 
     def _remember(self) -> None:
-        self.kept.update({path.parent.name: path.read_text() for path in
-                          (self.lineage.folder / "offspring").glob("g*/record.json")})
+        self.kept.update(
+            {
+                path.parent.name: path.read_text()
+                for path in (self.lineage.folder / "offspring").glob("g*/record.json")
+            }
+        )
 
     def _check(self) -> None:
         consistent(self.lineage, self.lineage.read_state(), POPULATION)
         for uid, text in self.kept.items():
-            copies = [self.lineage.folder / "offspring" / uid, *(self.lineage.folder / "aside").glob(f"{uid}.*")]
+            copies = [
+                self.lineage.folder / "offspring" / uid,
+                *(self.lineage.folder / "aside").glob(f"{uid}.*"),
+            ]
             texts = [copy / "record.json" for copy in copies if (copy / "record.json").exists()]
             assert any(path.read_text() == text for path in texts), f"the record of {uid} was lost"
 
     def _left_behind(self) -> list[str]:
         for _ in range(40):
-            left = [" ".join(p.info["cmdline"])[:120] for p in psutil.process_iter(["cmdline"])
-                    if any(str(self.folder) in argument for argument in p.info["cmdline"] or [])]
+            left = [
+                " ".join(p.info["cmdline"])[:120]
+                for p in psutil.process_iter(["cmdline"])
+                if any(str(self.folder) in argument for argument in p.info["cmdline"] or [])
+            ]
             if not left:
                 return []
             time.sleep(0.5)
@@ -164,7 +229,11 @@ class Campaign:
     def _inflict_once_possible(self, kind: str) -> str:
         """Wait for what the fault befalls: a living trial, a recorded offspring."""
         deadline = time.time() + 15
-        while (done := self._inflict(kind)) == NONE and time.time() < deadline and self._status() not in ("DONE", "ERROR"):
+        while (
+            (done := self._inflict(kind)) == NONE
+            and time.time() < deadline
+            and self._status() not in ("DONE", "ERROR")
+        ):
             time.sleep(0.2)
         return done
 
@@ -200,31 +269,46 @@ class Campaign:
 
     def _api(self, method: str, path: str, **arguments) -> str:
         try:
-            answer = requests.request(method, f"http://127.0.0.1:{self.port}/api/v1/nni/{path}", timeout=20, **arguments)
+            answer = requests.request(
+                method, f"http://127.0.0.1:{self.port}/api/v1/nni/{path}", timeout=20, **arguments
+            )
             return str(answer.status_code)
         except requests.RequestException as error:
             return type(error).__name__
 
     def _jobs(self) -> list[dict]:
         try:
-            return requests.get(f"http://127.0.0.1:{self.port}/api/v1/nni/trial-jobs", timeout=20).json()
+            return requests.get(
+                f"http://127.0.0.1:{self.port}/api/v1/nni/trial-jobs", timeout=20
+            ).json()
         except (requests.RequestException, ValueError):
             return []
 
     def _trial_cancelled_by_the_user(self) -> str:
-        living = [job["trialJobId"] for job in self._jobs() if job["status"] in ("WAITING", "RUNNING")]
+        living = [
+            job["trialJobId"] for job in self._jobs() if job["status"] in ("WAITING", "RUNNING")
+        ]
         return self._api("DELETE", f"trial-jobs/{self.chance.choice(living)}") if living else NONE
 
     def _trial_added_by_the_user(self) -> str:
         taken = [job["hyperParameters"][0] for job in self._jobs() if job.get("hyperParameters")]
-        parameters = json.loads(self.chance.choice(taken))["parameters"] if taken else {"temperature": 0.5}
+        parameters = (
+            json.loads(self.chance.choice(taken))["parameters"] if taken else {"temperature": 0.5}
+        )
         return self._api("POST", "trial-jobs", json=parameters)
 
     def _hostile_parameters(self) -> str:
-        return self._api("POST", "trial-jobs", json={"__nni_obj__": "x", "uid": "../../x", "lineage": "/"})
+        return self._api(
+            "POST", "trial-jobs", json={"__nni_obj__": "x", "uid": "../../x", "lineage": "/"}
+        )
 
     def _search_space(self, space) -> str:
-        return self._api("PUT", "experiment", params={"update_type": "SEARCH_SPACE"}, json={"params": {"searchSpace": space}})
+        return self._api(
+            "PUT",
+            "experiment",
+            params={"update_type": "SEARCH_SPACE"},
+            json={"params": {"searchSpace": space}},
+        )
 
     def _wrong_search_space(self) -> str:
         return self._search_space({"environmental_factr": {"_type": "uniform", "_value": [0, 9]}})
@@ -254,7 +338,10 @@ class Campaign:
     def _power_loss(self) -> str:
         for process in self._processes(""):
             _kill(process)
-        for path, content in ((self.lineage.folder / ".state.json.x7", b'{"incarn'), (self.lineage.folder / "attempts" / "g001-00.9", b"")):
+        for path, content in (
+            (self.lineage.folder / ".state.json.x7", b'{"incarn'),
+            (self.lineage.folder / "attempts" / "g001-00.9", b""),
+        ):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
         half = self.lineage.folder / "offspring" / ".g001-00.half"
@@ -272,7 +359,9 @@ class Campaign:
         if kind == "damaged state":
             path = self.lineage.folder / "state.json"
         elif kind == "damaged generation":
-            path = self.chance.choice(sorted((self.lineage.folder / "generations").glob("g*")) or [None])
+            path = self.chance.choice(
+                sorted((self.lineage.folder / "generations").glob("g*")) or [None]
+            )
         else:
             home = self.chance.choice(homes)
             path = home / ("record.json" if kind == "damaged record" else "network.safetensors")
@@ -283,7 +372,7 @@ class Campaign:
         if path is not None and path.exists():
             content = bytearray(path.read_bytes())
             if self.chance.random() < 0.5:
-                del content[len(content) // 2:]
+                del content[len(content) // 2 :]
             else:
                 content[self.chance.randrange(len(content))] ^= 0xFF
             path.write_bytes(content)
@@ -293,7 +382,10 @@ class Campaign:
     def _full_disk(self) -> str:
         if not self.disk:
             return "not possible here: no right to mount a small disk"
-        with open(self.folder / "disk" / "filler", "wb", buffering=0) as file, contextlib.suppress(OSError):
+        with (
+            open(self.folder / "disk" / "filler", "wb", buffering=0) as file,
+            contextlib.suppress(OSError),
+        ):
             while True:
                 file.write(b"x" * 4096)
         deadline = time.time() + 25
@@ -328,23 +420,39 @@ def main() -> None:
     chance, kinds = random.Random(options.seed), []
     while len(kinds) < options.faults:
         kinds += chance.sample(list(options.kinds), len(options.kinds))
-    plans = [kinds[i:i + PER_EXPERIMENT] for i in range(0, options.faults, PER_EXPERIMENT)]
+    plans = [kinds[i : i + PER_EXPERIMENT] for i in range(0, options.faults, PER_EXPERIMENT)]
 
     def one(index: int) -> dict:
-        return Campaign(options.folder.resolve() / f"{index:03d}", options.seed * 1000 + index, plans[index],
-                        options.port + 10 * index).run()
+        return Campaign(
+            options.folder.resolve() / f"{index:03d}",
+            options.seed * 1000 + index,
+            plans[index],
+            options.port + 10 * index,
+        ).run()
 
     results = []
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         for index, result in enumerate(pool.map(one, range(len(plans)))):
             results.append(result)
-            print(f"experiment {index:3d}  {result['seconds']:6.1f} s  {result['outcome']}  {', '.join(result['kinds'])}", flush=True)
+            print(
+                f"experiment {index:3d}  {result['seconds']:6.1f} s  {result['outcome']}  {', '.join(result['kinds'])}",
+                flush=True,
+            )
             for reason in result["reasons"]:
                 print(f"      ERROR, got over: {reason}", flush=True)
-    counts = collections.Counter(fault["kind"] for result in results for fault in result["faults"]
-                                 if not fault["done"].startswith((NONE, "not possible")))
-    (options.folder / "faults.json").write_text(json.dumps(dict(counts=counts, experiments=results), indent=1))
-    print("\n".join(f"{counts[kind]:5d}  {kind}" for kind in KINDS), f"\n{sum(counts.values()):5d}  faults")
+    counts = collections.Counter(
+        fault["kind"]
+        for result in results
+        for fault in result["faults"]
+        if not fault["done"].startswith((NONE, "not possible"))
+    )
+    (options.folder / "faults.json").write_text(
+        json.dumps({"counts": counts, "experiments": results}, indent=1)
+    )
+    print(
+        "\n".join(f"{counts[kind]:5d}  {kind}" for kind in KINDS),
+        f"\n{sum(counts.values()):5d}  faults",
+    )
     sys.exit(any(result["outcome"] != "DONE" for result in results))
 
 

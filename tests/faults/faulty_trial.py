@@ -1,7 +1,8 @@
 """The cheap trial, to which things happen: each file in a folder is one mishap, and befalls the first trial to take it.
 
-    python3 -m tests.faults.faulty_trial FOLDER SECONDS
+python3 -m tests.faults.faulty_trial FOLDER SECONDS
 """
+
 import os
 import signal
 import sys
@@ -13,8 +14,17 @@ import nni
 from nni_stress.trial import claim
 from tests.helpers import cheap_trial
 
-BEFORE, AFTER = ("dies before asking",), ("raises", "is killed", "runs out of memory", "loses itself in NaN", "hangs",
-                                          "reports nonsense")
+BEFORE, AFTER = (
+    ("dies before asking",),
+    (
+        "raises",
+        "is killed",
+        "runs out of memory",
+        "loses itself in NaN",
+        "hangs",
+        "reports nonsense",
+    ),
+)
 
 
 def befallen(folder: Path, kinds: tuple) -> str | None:
@@ -44,7 +54,11 @@ def main() -> None:
             time.sleep(10_000)
         if mishap == "reports nonsense":
             nni.report_final_result(float("nan"))
-        reasons = {"raises": "made to fail", "runs out of memory": "out of memory", "loses itself in NaN": "the loss became nan"}
+        reasons = {
+            "raises": "made to fail",
+            "runs out of memory": "out of memory",
+            "loses itself in NaN": "the loss became nan",
+        }
         if mishap in reasons:
             lineage.add_failure(parameters["uid"], reasons[mishap])
             raise SystemExit(1)

@@ -1,4 +1,5 @@
 """The real nnictl, interrupted: the lineage goes on where it was, and comes to the same survivors."""
+
 import random
 
 import pytest
@@ -8,7 +9,9 @@ from tests.faults.campaign import DOWN, Campaign
 
 
 def records(folder):
-    return [record._replace(seconds={}) for record in Lineage(folder / "disk" / "lineage").records()]
+    return [
+        record._replace(seconds={}) for record in Lineage(folder / "disk" / "lineage").records()
+    ]
 
 
 @pytest.mark.slow

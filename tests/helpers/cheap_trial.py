@@ -1,16 +1,17 @@
 """A trial without torch: an offspring in a second, whose fidelity follows from its name and hyperparameters.
 
-    python3 -m tests.helpers.cheap_trial [seconds]
+python3 -m tests.helpers.cheap_trial [seconds]
 """
+
 import random
 import sys
 import time
 
 import nni
 
-from nni_stress.utils.seeding import seed_of
 from nni_stress.lineage.store import FOUNDER, Record
 from nni_stress.trial.claim import receive
+from nni_stress.utils.seeding import seed_of
 
 
 def achieved(parameters: dict, ancestor: Record | None) -> tuple[float, int]:
@@ -18,8 +19,14 @@ def achieved(parameters: dict, ancestor: Record | None) -> tuple[float, int]:
     if ancestor is None:
         return 0.95, 100_000
     factor = parameters["arguments"]["environmental_factor"]
-    chance = random.Random(seed_of(parameters["seed"], parameters["uid"], repr(sorted(parameters["arguments"].items()))))
-    return ancestor.validation - 0.004 / factor + 0.01 * chance.random(), round(ancestor.synapses * factor)
+    chance = random.Random(
+        seed_of(
+            parameters["seed"], parameters["uid"], repr(sorted(parameters["arguments"].items()))
+        )
+    )
+    return ancestor.validation - 0.004 / factor + 0.01 * chance.random(), round(
+        ancestor.synapses * factor
+    )
 
 
 def main() -> None:
@@ -30,10 +37,23 @@ def main() -> None:
     fidelity, synapses = achieved(parameters, ancestor)
     founder = lineage.record(FOUNDER)
     record = lineage.add(
-        Record(uid, parameters["generation"], parameters["ancestor"], parameters["arguments"], fidelity, fidelity, synapses,
-               10 * synapses, founder.synapses / synapses if founder else 1.0, None, {"layer": [synapses]}, {"recovery": 0.0},
-               parameters["other"]),
-        lambda path: path.write_bytes(b"network of " + uid.encode()))
+        Record(
+            uid,
+            parameters["generation"],
+            parameters["ancestor"],
+            parameters["arguments"],
+            fidelity,
+            fidelity,
+            synapses,
+            10 * synapses,
+            founder.synapses / synapses if founder else 1.0,
+            None,
+            {"layer": [synapses]},
+            {"recovery": 0.0},
+            parameters["other"],
+        ),
+        lambda path: path.write_bytes(b"network of " + uid.encode()),
+    )
     nni.report_final_result({"default": record.validation, "uid": uid})
 
 

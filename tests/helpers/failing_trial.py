@@ -1,4 +1,5 @@
 """A trial of LeNet-5's evolution, some of whose offspring are made to fail, each in another way."""
+
 import os
 import signal
 
@@ -19,7 +20,9 @@ def fail_or_make(task, parameters, lineage):
 
 
 if __name__ == "__main__":
-    if nni.get_sequence_id() == 3:  # dies before it has asked for its parameters, which the next trial then gets
+    if (
+        nni.get_sequence_id() == 3
+    ):  # dies before it has asked for its parameters, which the next trial then gets
         os._exit(3)
     offspring.make_offspring = fail_or_make
     lenet5.main()

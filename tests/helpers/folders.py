@@ -1,4 +1,5 @@
 """Small data sets in the formats of the real ones, of random pixels."""
+
 import gzip
 import hashlib
 import pickle
@@ -13,11 +14,18 @@ def write_idx(folder, compress, images=24, wrong=0):
     for part, number in (("train", images), ("t10k", 6)):
         pixels = random.integers(0, 256, (number, 28, 28), np.uint8)
         labels = random.integers(0, 10, number, np.uint8)
-        for stem, data in ((f"{part}-images-idx3-ubyte", pixels), (f"{part}-labels-idx1-ubyte", labels)):
-            header = bytes([0, 0, 8, data.ndim]) + b"".join(int(n + wrong).to_bytes(4, "big") for n in data.shape)
+        for stem, data in (
+            (f"{part}-images-idx3-ubyte", pixels),
+            (f"{part}-labels-idx1-ubyte", labels),
+        ):
+            header = bytes([0, 0, 8, data.ndim]) + b"".join(
+                int(n + wrong).to_bytes(4, "big") for n in data.shape
+            )
             content = header + data.tobytes()
             folder.mkdir(parents=True, exist_ok=True)
-            (folder / (stem + ".gz" * compress)).write_bytes(gzip.compress(content) if compress else content)
+            (folder / (stem + ".gz" * compress)).write_bytes(
+                gzip.compress(content) if compress else content
+            )
 
 
 def write_cifar10(folder, images=12):
@@ -26,8 +34,11 @@ def write_cifar10(folder, images=12):
     home.mkdir(parents=True)
     for name in (*(f"data_batch_{n}" for n in range(1, 6)), "test_batch", "batches.meta"):
         pixels = np.repeat(np.arange(images, dtype=np.uint8)[:, None], 3072, 1)
-        content = pickle.dumps({"label_names": [f"class{n}" for n in range(10)]} if name == "batches.meta"
-                               else {"data": pixels, "labels": [n % 10 for n in range(images)]})
+        content = pickle.dumps(
+            {"label_names": [f"class{n}" for n in range(10)]}
+            if name == "batches.meta"
+            else {"data": pixels, "labels": [n % 10 for n in range(images)]}
+        )
         (home / name).write_bytes(content)
         sums[name] = hashlib.md5(content).hexdigest()
     return sums
@@ -57,7 +68,9 @@ def write_image_folder(folder, parts=("train", "test"), classes=("cat", "dog"), 
             for image in range(images):
                 pixels = random.integers(0, 60, (*random.integers(70, 120, 2), 3), np.uint8)
                 pixels[..., number % 3] += 150
-                Image.fromarray(pixels).save(folder / part / name / f"{image}.{'png' if image % 2 else 'jpg'}")
+                Image.fromarray(pixels).save(
+                    folder / part / name / f"{image}.{'png' if image % 2 else 'jpg'}"
+                )
 
 
 def write_voc(folder, year="2007", parts=("trainval", "test"), images=13, objects=None):
@@ -70,12 +83,22 @@ def write_voc(folder, year="2007", parts=("trainval", "test"), images=13, object
         (home / "ImageSets" / "Main" / f"{part}.txt").write_text("\n".join(stems) + "\n")
         for number, stem in enumerate(stems):
             Image.new("RGB", (100, 80), (number, 0, 255)).save(home / "JPEGImages" / f"{stem}.jpg")
-            found = objects if objects is not None else [] if number % 3 == 0 else [
-                ("dog", 11, 21, 60, 70, 0), ("person", 1, 1, 20, 30, 1)]
-            (home / "Annotations" / f"{stem}.xml").write_text("<annotation><segmented>0</segmented>" + "".join(
-                f"<object><name>{name}</name><difficult>{hard}</difficult><bndbox><xmin>{left}</xmin><ymin>{top}</ymin>"
-                f"<xmax>{right}</xmax><ymax>{bottom}</ymax></bndbox></object>"
-                for name, left, top, right, bottom, hard in found) + "</annotation>")
+            found = (
+                objects
+                if objects is not None
+                else []
+                if number % 3 == 0
+                else [("dog", 11, 21, 60, 70, 0), ("person", 1, 1, 20, 30, 1)]
+            )
+            (home / "Annotations" / f"{stem}.xml").write_text(
+                "<annotation><segmented>0</segmented>"
+                + "".join(
+                    f"<object><name>{name}</name><difficult>{hard}</difficult><bndbox><xmin>{left}</xmin><ymin>{top}</ymin>"
+                    f"<xmax>{right}</xmax><ymax>{bottom}</ymax></bndbox></object>"
+                    for name, left, top, right, bottom, hard in found
+                )
+                + "</annotation>"
+            )
 
 
 def write_kitti(folder, images=30):
@@ -88,4 +111,5 @@ def write_kitti(folder, images=30):
         (home / "label_2" / f"{number:06}.txt").write_text(
             "Car 0.00 0 1.5 20.0 10.0 60.0 50.0 1.5 1.6 3.7 1.0 1.6 9.0 1.6\n"
             "Van 0.00 1 1.5 100.0 10.0 120.0 20.0 1.5 1.6 3.7 1.0 1.6 9.0 1.6\n"
-            "DontCare -1 -1 -10 150.0 5.0 160.0 15.0 -1 -1 -1 -1000 -1000 -1000 -10\n")
+            "DontCare -1 -1 -10 150.0 5.0 160.0 15.0 -1 -1 -1 -1000 -1000 -1000 -10\n"
+        )

@@ -1,4 +1,5 @@
 """Transformers for the contract. NNI's tracer reads the source of a network, so they live in a file."""
+
 import torch
 from torch import nn
 from torch.nn import functional
@@ -25,7 +26,10 @@ class TorchTransformer(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.encoder, self.head = nn.TransformerEncoderLayer(12, 3, 24, batch_first=True), nn.Linear(12, 4)
+        self.encoder, self.head = (
+            nn.TransformerEncoderLayer(12, 3, 24, batch_first=True),
+            nn.Linear(12, 4),
+        )
 
     def forward(self, words):
         return self.head(torch.relu(self.encoder(words)).mean(1))

@@ -1,4 +1,5 @@
 """The environment's own nnictl, as a user types it."""
+
 import os
 import subprocess
 import sys
@@ -14,5 +15,10 @@ def environment(**changes):
 
 
 def nnictl(*arguments, timeout=60, **changes):
-    return subprocess.run([str(BINARIES / "nnictl"), *map(str, arguments)], env=environment(**changes), timeout=timeout,
-                          capture_output=True, text=True)
+    return subprocess.run(
+        [str(BINARIES / "nnictl"), *map(str, arguments)],
+        env=environment(**changes),
+        timeout=timeout,
+        capture_output=True,
+        text=True,
+    )

@@ -1,4 +1,5 @@
 """What the tests of StressPruner among NNI's parts have in common."""
+
 import nni
 import torch
 from nni.compression.utils.evaluator import TorchEvaluator
@@ -12,11 +13,20 @@ def kept(masks, name):
 
 
 def alive(masks):
-    return {name: targets["weight"].flatten(1).any(1) for name, targets in masks.items() if targets.get("weight") is not None}
+    return {
+        name: targets["weight"].flatten(1).any(1)
+        for name, targets in masks.items()
+        if targets.get("weight") is not None
+    }
 
 
 def named(masks):
-    return {(m, t): mask for m, targets in masks.items() for t, mask in targets.items() if mask is not None}
+    return {
+        (m, t): mask
+        for m, targets in masks.items()
+        for t, mask in targets.items()
+        if mask is not None
+    }
 
 
 def random_batch():
@@ -30,7 +40,10 @@ def loss_of(batch, model):
 
 def training_on(draw):
     """A training function for one optimizer or several."""
-    def training(wrapped, optimizers, training_step, lr_schedulers=None, max_steps=None, max_epochs=None):
+
+    def training(
+        wrapped, optimizers, training_step, lr_schedulers=None, max_steps=None, max_epochs=None
+    ):
         several = optimizers if isinstance(optimizers, list) else [optimizers]
         for _ in range(max_steps):
             for optimizer in several:
@@ -38,8 +51,11 @@ def training_on(draw):
             training_step(draw(), wrapped).backward()
             for optimizer in several:
                 optimizer.step()
+
     return training
 
 
 def plain_evaluator(model, lr=0.01, draw=random_batch):
-    return TorchEvaluator(training_on(draw), nni.trace(torch.optim.SGD)(model.parameters(), lr=lr), loss_of)
+    return TorchEvaluator(
+        training_on(draw), nni.trace(torch.optim.SGD)(model.parameters(), lr=lr), loss_of
+    )

@@ -4,13 +4,16 @@ What is simulated is NNI's runtime: one first-in-first-out queue of parameters, 
 lineage and the trial's acceptance of parameters are the real ones; the real manager runs in test_experiment and in the
 fault campaign.
 """
+
 from nni_stress.lineage.store import FOUNDER, Record
 from nni_stress.nni_runtime.manager import Job
 from nni_stress.trial.claim import accept
 from tests.helpers.cheap_trial import achieved
 
-SPACE = {"environmental_factor": {"_type": "uniform", "_value": [0.3, 0.7]},
-         "temperature": {"_type": "uniform", "_value": [0.0, 1.0]}}
+SPACE = {
+    "environmental_factor": {"_type": "uniform", "_value": [0.3, 0.7]},
+    "temperature": {"_type": "uniform", "_value": [0.0, 1.0]},
+}
 
 
 class SimulatedManager:
@@ -124,10 +127,24 @@ class SimulatedManager:
         founder, uid = lineage.record(FOUNDER), parameters["uid"]
         ancestor = lineage.record(parameters["ancestor"]) if founder else None
         fidelity, synapses = achieved(parameters, ancestor)
-        lineage.add(Record(uid, parameters["generation"], parameters["ancestor"], parameters["arguments"], fidelity,
-                           fidelity, synapses, 10 * synapses, founder.synapses / synapses if founder else 1.0, None,
-                           {"layer": [synapses]}, {}, parameters["other"]),
-                    lambda path: path.write_bytes(uid.encode()))
+        lineage.add(
+            Record(
+                uid,
+                parameters["generation"],
+                parameters["ancestor"],
+                parameters["arguments"],
+                fidelity,
+                fidelity,
+                synapses,
+                10 * synapses,
+                founder.synapses / synapses if founder else 1.0,
+                None,
+                {"layer": [synapses]},
+                {},
+                parameters["other"],
+            ),
+            lambda path: path.write_bytes(uid.encode()),
+        )
         return fidelity
 
 

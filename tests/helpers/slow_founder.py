@@ -1,4 +1,5 @@
 """Trains a tiny founder, slowly enough to be killed on the way: `python -m tests.helpers.slow_founder FILE SECONDS_A_STEP`."""
+
 import sys
 import time
 
@@ -28,14 +29,25 @@ def make_task(pause=0.0, epochs=6, network=tiny, learning_rate=0.05):
         def __iter__(self):
             for indices in torch.randperm(40, generator=self.generator).view(5, 8):
                 time.sleep(pause)
-                yield inputs[indices] + 0.1 * torch.randn(8, 6, generator=self.generator), labels[indices]
+                yield (
+                    inputs[indices] + 0.1 * torch.randn(8, 6, generator=self.generator),
+                    labels[indices],
+                )
 
     def fidelity(model, split):
         torch.rand(1)  # a judge that draws, too, must not matter
         return float((model(inputs).argmax(1) == labels).float().mean())
 
-    return Task(network, inputs[:4], Batches, functional.cross_entropy, fidelity, epochs, learning_rate,
-                founder_warm_up=0.3)
+    return Task(
+        network,
+        inputs[:4],
+        Batches,
+        functional.cross_entropy,
+        fidelity,
+        epochs,
+        learning_rate,
+        founder_warm_up=0.3,
+    )
 
 
 if __name__ == "__main__":

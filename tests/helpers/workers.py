@@ -1,4 +1,5 @@
 """Workers for tests: real sshds on 127.0.0.1, each with a home folder of its own, and a network of its own if wanted."""
+
 import contextlib
 import getpass
 import os
@@ -44,12 +45,15 @@ class Workers:
         self._folder, self._keys, self._to_end = folder, folder / "keys", contextlib.ExitStack()
         self._keys.mkdir()
         for name in ("host_key", "user_key"):
-            subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(self._keys / name)], check=True)
+            subprocess.run(
+                ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(self._keys / name)],
+                check=True,
+            )
         self._to_end.enter_context(_privilege_separation())
 
     def start(self, name: str) -> Worker:
         """A worker beside the manager, on one network with it."""
-        port, = free_ports(1)
+        (port,) = free_ports(1)
         home, config = self._prepare(name, port)
         with open(home / "sshd.log", "w") as log:
             sshd = self._run([SSHD, "-D", "-e", "-f", str(config)], stderr=log)
@@ -59,10 +63,13 @@ class Workers:
 
     def start_elsewhere(self, name: str) -> Worker:
         """A worker in a network of its own, as another machine is: its 127.0.0.1 is not the manager's."""
-        port, = free_ports(1)
+        (port,) = free_ports(1)
         home, config = self._prepare(name, port)
-        network = self._run(["unshare", "--net", "sh", "-c", "ip link set lo up && echo up && exec sleep 600"],
-                            stdout=subprocess.PIPE, text=True)
+        network = self._run(
+            ["unshare", "--net", "sh", "-c", "ip link set lo up && echo up && exec sleep 600"],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
         assert network.stdout.readline() == "up\n"
         door = self._to_end.enter_context(socket.create_server(("127.0.0.1", port)))
         enter = ["nsenter", "--net", "--target", str(network.pid), SSHD, "-i", "-f", str(config)]
@@ -79,10 +86,27 @@ class Workers:
     def tunnel(self, worker: Worker, port: int) -> None:
         """What docs/many-machines.md tells to do: the worker's port leads to the manager's."""
         machine = worker.machine
-        self._run(["ssh", "-N", "-R", f"{port}:127.0.0.1:{port}", "-p", str(machine["port"]),
-                   "-i", str(self._keys / "user_key"), "-o", "ExitOnForwardFailure=yes",
-                   "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR",
-                   f"{machine['user']}@{machine['host']}"])
+        self._run(
+            [
+                "ssh",
+                "-N",
+                "-R",
+                f"{port}:127.0.0.1:{port}",
+                "-p",
+                str(machine["port"]),
+                "-i",
+                str(self._keys / "user_key"),
+                "-o",
+                "ExitOnForwardFailure=yes",
+                "-o",
+                "StrictHostKeyChecking=no",
+                "-o",
+                "UserKnownHostsFile=/dev/null",
+                "-o",
+                "LogLevel=ERROR",
+                f"{machine['user']}@{machine['host']}",
+            ]
+        )
 
     def end(self) -> None:
         self._to_end.close()
@@ -91,12 +115,19 @@ class Workers:
         home = self._folder / name
         home.mkdir()
         config = home / "sshd_config"
-        config.write_text(CONFIG.format(port=port, keys=self._keys, home=home, loopback=loopback.LOOPBACK))
+        config.write_text(
+            CONFIG.format(port=port, keys=self._keys, home=home, loopback=loopback.LOOPBACK)
+        )
         return home, config
 
     def _machine(self, port: int) -> dict:
-        return dict(host="127.0.0.1", port=port, user=getpass.getuser(), sshKeyFile="keys/user_key",
-                    pythonPath=str(Path(sys.executable).parent))
+        return {
+            "host": "127.0.0.1",
+            "port": port,
+            "user": getpass.getuser(),
+            "sshKeyFile": "keys/user_key",
+            "pythonPath": str(Path(sys.executable).parent),
+        }
 
     def _run(self, command: list[str], **options) -> subprocess.Popen:
         process = subprocess.Popen(command, **options)
@@ -119,7 +150,11 @@ def _privilege_separation():
 
 def own_network_possible() -> bool:
     tools = all(shutil.which(tool) for tool in ("unshare", "nsenter", "ip"))
-    return tools and os.geteuid() == 0 and subprocess.run(["unshare", "--net", "true"], capture_output=True).returncode == 0
+    return (
+        tools
+        and os.geteuid() == 0
+        and subprocess.run(["unshare", "--net", "true"], capture_output=True).returncode == 0
+    )
 
 
 def answers(port: int) -> bool:

@@ -1,4 +1,5 @@
 """AlexNet: what it costs, and its trial, from the founder's own step to an evolution by nnictl."""
+
 import subprocess
 import sys
 from pathlib import Path
@@ -7,10 +8,10 @@ import pytest
 import torch
 import yaml
 
-from nni_stress.graph import cost, serialization
-from nni_stress.trial.offspring import make_founder, make_offspring
 from nni_stress.experiment.launch import check_config
+from nni_stress.graph import cost, serialization
 from nni_stress.lineage.store import FOUNDER, Lineage
+from nni_stress.trial.offspring import make_founder, make_offspring
 from tests.helpers.folders import write_idx
 from trials.alexnet import make_task
 from trials.founders import train_founder
@@ -23,15 +24,30 @@ def test_alexnet_costs_what_is_published():
     network = alexnet(10)
     assert cost.synapses(network) == 57_044_810
     assert round(cost.macs(network, torch.zeros(1, 3, 224, 224)) / 1e9, 2) == 0.71
-    by_hand = (64 * 3 * 121 * 15 ** 2 + 192 * 64 * 25 * 7 ** 2 + (384 * 192 + 256 * 384 + 256 * 256) * 9 * 3 ** 2
-               + 256 * 36 * 4096 + 4096 * 4096 + 4096 * 10)
+    by_hand = (
+        64 * 3 * 121 * 15**2
+        + 192 * 64 * 25 * 7**2
+        + (384 * 192 + 256 * 384 + 256 * 256) * 9 * 3**2
+        + 256 * 36 * 4096
+        + 4096 * 4096
+        + 4096 * 10
+    )
     assert cost.macs(network, torch.zeros(2, 3, 64, 64)) == by_hand
     assert cost.synapses(alexnet(1000)) == 61_100_840
 
 
 def trial(uid, **arguments):
-    return dict(uid=uid, generation=int(uid[1:4]), ancestor=None if uid == FOUNDER else FOUNDER, other=None, seed=0,
-                resource="parameters", latency=False, origins=False, arguments=arguments)
+    return {
+        "uid": uid,
+        "generation": int(uid[1:4]),
+        "ancestor": None if uid == FOUNDER else FOUNDER,
+        "other": None,
+        "seed": 0,
+        "resource": "parameters",
+        "latency": False,
+        "origins": False,
+        "arguments": arguments,
+    }
 
 
 def test_a_founder_of_its_own_step_has_small_offspring(tmp_path):
@@ -42,23 +58,51 @@ def test_a_founder_of_its_own_step_has_small_offspring(tmp_path):
     file, lineage = tmp_path / "founder", Lineage(tmp_path / "lineage")
     trained = train_founder(task, file, quiet=True)
     founder = make_founder(task, trial(FOUNDER), lineage, file)
-    assert founder.synapses == 57_044_810 and founder.validation == task.fidelity(trained, "validation")
-    made = make_offspring(task, trial("g001-00", environmental_factor=0.025, stress_epochs=0.25, recovery_epochs=0.25,
-                                      candidates=3, learning_rate=1e-4), lineage)
+    assert founder.synapses == 57_044_810 and founder.validation == task.fidelity(
+        trained, "validation"
+    )
+    made = make_offspring(
+        task,
+        trial(
+            "g001-00",
+            environmental_factor=0.025,
+            stress_epochs=0.25,
+            recovery_epochs=0.25,
+            candidates=3,
+            learning_rate=1e-4,
+        ),
+        lineage,
+    )
     assert 38 < made.efficiency < 42 and made.macs < founder.macs
     offspring = serialization.load(lineage.network_path("g001-00"), task.network)
     assert offspring(torch.zeros(2, 3, 224, 224)).shape == (2, 10)
 
 
 def run(*arguments, folder=ROOT):
-    return subprocess.run([sys.executable, "-m", "trials.alexnet", *map(str, arguments)], cwd=folder, capture_output=True,
-                          text=True, timeout=300)
+    return subprocess.run(
+        [sys.executable, "-m", "trials.alexnet", *map(str, arguments)],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
 
 
 def test_the_founders_step_says_what_is_wrong_in_one_line(tmp_path):
-    done = run("--train-founder", "--founder", tmp_path / "founder", "--data", "cifar10", "--data-dir", tmp_path)
+    done = run(
+        "--train-founder",
+        "--founder",
+        tmp_path / "founder",
+        "--data",
+        "cifar10",
+        "--data-dir",
+        tmp_path,
+    )
     assert done.returncode == 1
-    assert done.stderr == f"error: no cifar10 data in {tmp_path}: not found, or a file of another MD5 sum\n"
+    assert (
+        done.stderr
+        == f"error: no cifar10 data in {tmp_path}: not found, or a file of another MD5 sum\n"
+    )
 
 
 def test_the_experiment_file_is_sound():
@@ -72,23 +116,47 @@ def test_an_evolution_of_alexnet_through_nnictl(tmp_path, port):
     write_idx(tmp_path / "data", True, images=96)
     config = yaml.safe_load((ROOT / "trials" / "alexnet.yml").read_text())
     options = f"--data-dir {tmp_path / 'data'} --batch-size 11 --founder-epochs 1 --founder {tmp_path / 'founder'}"
-    config.update(trialCommand=f"python3 -m trials.alexnet {options}", trialCodeDirectory=str(ROOT),
-                  searchSpaceFile="space.yml")
+    config.update(
+        trialCommand=f"python3 -m trials.alexnet {options}",
+        trialCodeDirectory=str(ROOT),
+        searchSpaceFile="space.yml",
+    )
     config["tuner"]["codeDirectory"] = str(ROOT)
     config["tuner"]["classArgs"].update(population_size=2, generations=1, tolerance=1.0)
-    (tmp_path / "space.yml").write_text(yaml.safe_dump({
-        "environmental_factor": {"_type": "uniform", "_value": [0.05, 0.1]},
-        "stress_epochs": {"_type": "choice", "_value": [0.25]}, "recovery_epochs": {"_type": "choice", "_value": [0.25]},
-        "learning_rate": {"_type": "choice", "_value": [0.0001]}}))
+    (tmp_path / "space.yml").write_text(
+        yaml.safe_dump(
+            {
+                "environmental_factor": {"_type": "uniform", "_value": [0.05, 0.1]},
+                "stress_epochs": {"_type": "choice", "_value": [0.25]},
+                "recovery_epochs": {"_type": "choice", "_value": [0.25]},
+                "learning_rate": {"_type": "choice", "_value": [0.0001]},
+            }
+        )
+    )
     (tmp_path / "alexnet.yml").write_text(yaml.safe_dump(config))
 
     def evolve():
-        command = ["--config", tmp_path / "alexnet.yml", "--runs", tmp_path / "runs", "--port", port]
-        return subprocess.run([sys.executable, "-m", "trials.demo", *map(str, command)], cwd=ROOT, capture_output=True,
-                              text=True, timeout=600)
+        command = [
+            "--config",
+            tmp_path / "alexnet.yml",
+            "--runs",
+            tmp_path / "runs",
+            "--port",
+            port,
+        ]
+        return subprocess.run(
+            [sys.executable, "-m", "trials.demo", *map(str, command)],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=600,
+        )
 
     without = evolve()
-    assert without.returncode == 1 and f"error: no founder at {tmp_path / 'founder'}: make it by `" in without.stderr
+    assert (
+        without.returncode == 1
+        and f"error: no founder at {tmp_path / 'founder'}: make it by `" in without.stderr
+    )
     founder = run("--train-founder", *options.split())
     assert founder.returncode == 0 and "epoch 1 of 1: validation" in founder.stdout + founder.stderr
     written = (tmp_path / "founder").stat().st_mtime_ns

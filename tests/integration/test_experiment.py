@@ -1,4 +1,5 @@
 """The real nnictl, manager, tuner and trials, end to end."""
+
 import json
 import os
 import subprocess
@@ -11,37 +12,64 @@ import pytest
 import yaml
 
 from nni_stress.experiment import launch
-from nni_stress.nni_runtime import loopback
 from nni_stress.lineage.store import Lineage
+from nni_stress.nni_runtime import loopback
 
 ROOT = Path(__file__).parents[2]
 
 
 def write_config(folder, trial="trials.lenet5", population=3, generations=2, **changes):
     config = yaml.safe_load((ROOT / "stress.yml").read_text())
-    config.update(trialCommand=f"python3 -m {trial} --founder-epochs 3", trialCodeDirectory=str(ROOT),
-                  searchSpaceFile="space.yml", **changes)
+    config.update(
+        trialCommand=f"python3 -m {trial} --founder-epochs 3",
+        trialCodeDirectory=str(ROOT),
+        searchSpaceFile="space.yml",
+        **changes,
+    )
     config["tuner"]["codeDirectory"] = str(ROOT)
-    config["tuner"]["classArgs"].update(population_size=population, generations=generations, tolerance=0.1)
-    space = {"environmental_factor": {"_type": "uniform", "_value": [0.3, 0.6]},
-             "temperature": {"_type": "uniform", "_value": [0.05, 0.3]},
-             "stress_epochs": {"_type": "choice", "_value": [0.5]},
-             "recovery_epochs": {"_type": "choice", "_value": [1]}}
+    config["tuner"]["classArgs"].update(
+        population_size=population, generations=generations, tolerance=0.1
+    )
+    space = {
+        "environmental_factor": {"_type": "uniform", "_value": [0.3, 0.6]},
+        "temperature": {"_type": "uniform", "_value": [0.05, 0.3]},
+        "stress_epochs": {"_type": "choice", "_value": [0.5]},
+        "recovery_epochs": {"_type": "choice", "_value": [1]},
+    }
     (folder / "space.yml").write_text(yaml.safe_dump(space))
     (folder / "stress.yml").write_text(yaml.safe_dump(config))
     return folder / "stress.yml"
 
 
 def demo(config, folder, port, *arguments):
-    return subprocess.run([sys.executable, "-m", "trials.demo", "--config", str(config), "--runs", str(folder / "runs"),
-                           "--port", str(port), *arguments], cwd=ROOT, capture_output=True, text=True, timeout=400)
+    return subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "trials.demo",
+            "--config",
+            str(config),
+            "--runs",
+            str(folder / "runs"),
+            "--port",
+            str(port),
+            *arguments,
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=400,
+    )
 
 
 def no_process_is_left(folder):
     deadline = time.time() + 20
     while time.time() < deadline:
-        left = [p.info["cmdline"] for p in psutil.process_iter(["cmdline"])
-                if any(str(folder) in argument for argument in p.info["cmdline"] or [])]
+        left = [
+            p.info["cmdline"]
+            for p in psutil.process_iter(["cmdline"])
+            if any(str(folder) in argument for argument in p.info["cmdline"] or [])
+        ]
         if not left:
             return True
         time.sleep(0.5)
@@ -57,7 +85,7 @@ def lineage_of(run):
 def test_an_evolution_survives_its_failures_and_its_seed_decides_it(tmp_path, port):
     config = write_config(tmp_path, "tests.helpers.failing_trial")
     runs = []
-    for again in range(2):
+    for _again in range(2):
         done = demo(config, tmp_path, port, "--seed", "5")
         assert done.returncode == 0, done.stdout + done.stderr
         runs.append(Path(done.stdout.splitlines()[-1]))
@@ -78,12 +106,18 @@ def test_an_evolution_survives_its_failures_and_its_seed_decides_it(tmp_path, po
     assert lineage_of(runs[0]) == lineage_of(runs[1])
 
 
-def test_the_manager_listens_on_127_0_0_1_only_and_nnis_own_view_of_the_trials_is_sound(tmp_path, port):
+def test_the_manager_listens_on_127_0_0_1_only_and_nnis_own_view_of_the_trials_is_sound(
+    tmp_path, port
+):
     config = launch.check_config(write_config(tmp_path, generations=1, population=2))
     experiment = launch.start(config, tmp_path / "run", port)
     try:
         experiment.follow(lambda: None)
-        listening = {c.laddr for c in psutil.net_connections("tcp") if c.status == "LISTEN" and c.laddr.port == port}
+        listening = {
+            c.laddr
+            for c in psutil.net_connections("tcp")
+            if c.status == "LISTEN" and c.laddr.port == port
+        }
         jobs = experiment._get("trial-jobs")
     finally:
         experiment.stop()
@@ -95,12 +129,24 @@ def test_the_manager_listens_on_127_0_0_1_only_and_nnis_own_view_of_the_trials_i
     assert no_process_is_left(tmp_path)
 
 
-@pytest.mark.parametrize("change, words", [
-    (dict(trialCommand="python3 -m trials.lenet5 --data mnist --data-dir /nowhere"), "data folder /nowhere does not exist"),
-    (dict(trialCommand="python3 -m trials.lenet5 --founder {folder}/founder"), "founder is damaged or not a network file"),
-    (dict(trialCommand="python3 -m trials.no_such_task"), "No module named trials.no_such_task"),
-    (dict(trialCommand="python3 -m trials.lenet5 --dat digits"), "error: "),
-])
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (
+            {"trialCommand": "python3 -m trials.lenet5 --data mnist --data-dir /nowhere"},
+            "data folder /nowhere does not exist",
+        ),
+        (
+            {"trialCommand": "python3 -m trials.lenet5 --founder {folder}/founder"},
+            "founder is damaged or not a network file",
+        ),
+        (
+            {"trialCommand": "python3 -m trials.no_such_task"},
+            "No module named trials.no_such_task",
+        ),
+        ({"trialCommand": "python3 -m trials.lenet5 --dat digits"}, "error: "),
+    ],
+)
 def test_what_every_trial_would_fail_for_ends_in_one_line(change, words, tmp_path, port):
     (tmp_path / "founder").write_bytes(b"garbage")
     config = write_config(tmp_path)
@@ -109,19 +155,34 @@ def test_what_every_trial_would_fail_for_ends_in_one_line(change, words, tmp_pat
     config.write_text(yaml.safe_dump(content))
     done = demo(config, tmp_path, port)
     assert done.returncode == 1
-    assert len(done.stderr.splitlines()) == 1 and done.stderr.startswith("error: ") and words in done.stderr
+    assert (
+        len(done.stderr.splitlines()) == 1
+        and done.stderr.startswith("error: ")
+        and words in done.stderr
+    )
     assert no_process_is_left(tmp_path)
 
 
-@pytest.mark.parametrize("change, space, words", [
-    ({}, {"stress_pek": {"_type": "uniform", "_value": [0, 1]}}, "unknown stress parameter 'stress_pek'"),
-    ({}, {"stress_peak": {"_type": "uniform", "_value": [0, 3]}}, "stress_peak must lie in [0, 1], but got 3"),
-    ({}, {"__symbol__": "path:os.system"}, "by which NNI runs code"),
-    ({"populaton_size": 3}, {}, "unknown argument 'populaton_size' of StressTuner"),
-    ({"generations": 0}, {}, "generations must be a whole number of at least 1, but got 0"),
-    ({"tolerance": "1%"}, {}, "tolerance must be a number of at least 0, but got '1%'"),
-    ({"search_args": {"tpe_args": {"gama": 1}}}, {}, "NNI's tuner TPE refuses its arguments: "),
-])
+@pytest.mark.parametrize(
+    ("change", "space", "words"),
+    [
+        (
+            {},
+            {"stress_pek": {"_type": "uniform", "_value": [0, 1]}},
+            "unknown stress parameter 'stress_pek'",
+        ),
+        (
+            {},
+            {"stress_peak": {"_type": "uniform", "_value": [0, 3]}},
+            "stress_peak must lie in [0, 1], but got 3",
+        ),
+        ({}, {"__symbol__": "path:os.system"}, "by which NNI runs code"),
+        ({"populaton_size": 3}, {}, "unknown argument 'populaton_size' of StressTuner"),
+        ({"generations": 0}, {}, "generations must be a whole number of at least 1, but got 0"),
+        ({"tolerance": "1%"}, {}, "tolerance must be a number of at least 0, but got '1%'"),
+        ({"search_args": {"tpe_args": {"gama": 1}}}, {}, "NNI's tuner TPE refuses its arguments: "),
+    ],
+)
 def test_a_wrong_experiment_file_starts_nothing(change, space, words, tmp_path, port):
     config = write_config(tmp_path)
     content = yaml.safe_load(config.read_text())
@@ -131,11 +192,16 @@ def test_a_wrong_experiment_file_starts_nothing(change, space, words, tmp_path, 
         (tmp_path / "space.yml").write_text(yaml.safe_dump(space))
     done = demo(config, tmp_path, port)
     assert done.returncode == 1 and not (tmp_path / "runs").exists()
-    assert len(done.stderr.splitlines()) == 1 and done.stderr.startswith("error: ") and words in done.stderr
+    assert (
+        len(done.stderr.splitlines()) == 1
+        and done.stderr.startswith("error: ")
+        and words in done.stderr
+    )
 
 
 def test_a_port_in_use_is_named(tmp_path, port):
     import socket
+
     with socket.socket() as other:
         other.bind(("127.0.0.1", port))
         other.listen()
@@ -145,16 +211,34 @@ def test_a_port_in_use_is_named(tmp_path, port):
 
 def test_a_tuner_that_cannot_start_tells_the_manager(tmp_path, port):
     """Started past our guards, nothing is checked before the tuner runs: it refuses, and the experiment is in ERROR."""
-    content = {**launch.check_config(write_config(tmp_path)), "experimentWorkingDirectory": str(tmp_path / "nni")}
+    content = {
+        **launch.check_config(write_config(tmp_path)),
+        "experimentWorkingDirectory": str(tmp_path / "nni"),
+    }
     content["tuner"]["classArgs"]["patience"] = -1
     (tmp_path / "wrong.yml").write_text(yaml.safe_dump(content))
     unguarded = "from nni.tools.nnictl.nnictl import parse_args; parse_args()"
-    subprocess.run([sys.executable, "-c", unguarded, "create", "--config", str(tmp_path / "wrong.yml"), "--port", str(port)],
-                   env={**os.environ, "NODE_OPTIONS": f"--require {loopback.LOOPBACK}"}, check=True, capture_output=True)
+    subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            unguarded,
+            "create",
+            "--config",
+            str(tmp_path / "wrong.yml"),
+            "--port",
+            str(port),
+        ],
+        env={**os.environ, "NODE_OPTIONS": f"--require {loopback.LOOPBACK}"},
+        check=True,
+        capture_output=True,
+    )
     id = (tmp_path / "nni" / "_latest").readlink().name
     experiment = launch.Experiment(id, port, tmp_path / "nni" / id)
     try:
-        with pytest.raises(launch.LaunchError, match="patience must be a whole number of at least 0, but got -1"):
+        with pytest.raises(
+            launch.LaunchError, match="patience must be a whole number of at least 0, but got -1"
+        ):
             experiment.follow(lambda: None)
     finally:
         experiment.stop()
@@ -162,5 +246,11 @@ def test_a_tuner_that_cannot_start_tells_the_manager(tmp_path, port):
 
 def test_a_trial_run_by_hand_says_what_it_is():
     environment = {k: v for k, v in os.environ.items() if not k.startswith("NNI_")}
-    done = subprocess.run([sys.executable, "-m", "trials.lenet5"], cwd=ROOT, capture_output=True, text=True, env=environment)
+    done = subprocess.run(
+        [sys.executable, "-m", "trials.lenet5"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        env=environment,
+    )
     assert done.returncode == 1 and "this is a trial: NNI runs it" in done.stderr

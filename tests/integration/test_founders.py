@@ -1,4 +1,5 @@
 """Founders are trained once, and a killed training ends as one that was not."""
+
 import copy
 import dataclasses
 import os
@@ -13,8 +14,8 @@ import torch
 from torch import nn
 
 from nni_stress import load
-from nni_stress.utils.atomic_files import read_json
 from nni_stress.trial.training import Training, founder_training
+from nni_stress.utils.atomic_files import read_json
 from tests.helpers.slow_founder import make_task, tiny
 from trials.founders import existing_founder, train_founder
 
@@ -26,8 +27,13 @@ def weights(network):
 
 
 def start(file, pause):
-    return subprocess.Popen([sys.executable, "-m", "tests.helpers.slow_founder", str(file), str(pause)], cwd=ROOT,
-                            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        [sys.executable, "-m", "tests.helpers.slow_founder", str(file), str(pause)],
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
 
 
 def wait_for(path, seconds=60):
@@ -63,16 +69,24 @@ def test_a_training_that_is_killed_goes_on_to_the_very_same_founder(tmp_path):
 
 def test_a_founder_is_trained_once_and_its_seed_decides_it(tmp_path):
     task = make_task()
-    one, other, third = (train_founder(task, tmp_path / name, seed, quiet)
-                         for name, seed, quiet in (("a", 1, True), ("b", 1, False), ("c", 2, True)))
-    assert torch.equal(weights(one), weights(other)) and not torch.equal(weights(one), weights(third))
+    one, other, third = (
+        train_founder(task, tmp_path / name, seed, quiet)
+        for name, seed, quiet in (("a", 1, True), ("b", 1, False), ("c", 2, True))
+    )
+    assert torch.equal(weights(one), weights(other)) and not torch.equal(
+        weights(one), weights(third)
+    )
     assert task.fidelity(one, "test") > 0.7
     written = (tmp_path / "a").stat().st_mtime_ns
     told = read_json(tmp_path / "a.json")
-    assert (told["seed"], told["epochs"], told["synapses"]) == (1, 6, 123) and 0 < told["seconds"] < 60
+    assert (told["seed"], told["epochs"], told["synapses"]) == (1, 6, 123) and 0 < told[
+        "seconds"
+    ] < 60
     assert told["test"] == task.fidelity(one, "test")
     again = train_founder(task, tmp_path / "a", seed=2, quiet=True)
-    assert torch.equal(weights(one), weights(again)) and (tmp_path / "a").stat().st_mtime_ns == written
+    assert (
+        torch.equal(weights(one), weights(again)) and (tmp_path / "a").stat().st_mtime_ns == written
+    )
 
 
 @pytest.mark.parametrize("split", [1, 2, 3])
@@ -96,7 +110,7 @@ def test_a_state_between_epochs_is_all_that_the_rest_depends_on(split):
     assert resumed.step == resumed.steps == 20
 
 
-@pytest.mark.parametrize("share, rising", [(0.3, 9), (0.0, 0)])
+@pytest.mark.parametrize(("share", "rising"), [(0.3, 9), (0.0, 0)])
 def test_a_founders_learning_rate_rises_before_it_falls(share, rising):
     rates = []
 
@@ -105,9 +119,18 @@ def test_a_founders_learning_rate_rises_before_it_falls(share, rising):
             rates.append(self.param_groups[0]["lr"])
             return super().step(closure)
 
-    list(founder_training(tiny(), dataclasses.replace(make_task(), optimizer=Watched, founder_warm_up=share), seed=0))
+    list(
+        founder_training(
+            tiny(),
+            dataclasses.replace(make_task(), optimizer=Watched, founder_warm_up=share),
+            seed=0,
+        )
+    )
     assert len(rates) == 30 and rates[rising] == max(rates) == 0.05 and 0 < rates[-1] < 0.001
-    assert sorted(rates[:rising]) == rates[:rising] and sorted(rates[rising:], reverse=True) == rates[rising:]
+    assert (
+        sorted(rates[:rising]) == rates[:rising]
+        and sorted(rates[rising:], reverse=True) == rates[rising:]
+    )
     assert not rising or rates[0] == pytest.approx(0.05 / (rising + 1))
 
 
@@ -125,16 +148,20 @@ def test_a_checkpoint_of_another_training_or_none_is_refused(tmp_path):
     task = make_task()
     with pytest.raises(Stop):
         train_founder(dataclasses.replace(task, fidelity=fidelity), file, seed=1)
-    with pytest.raises(ValueError, match="is of a training with seed 1, epochs 6, learning_rate 0.05, .* is seed 2"):
+    with pytest.raises(
+        ValueError, match="is of a training with seed 1, epochs 6, learning_rate 0.05, .* is seed 2"
+    ):
         train_founder(task, file, seed=2, quiet=True)
     with pytest.raises(ValueError, match="epochs 6, .* but asked for is seed 1, epochs 7"):
         train_founder(make_task(epochs=7), file, seed=1, quiet=True)
     with pytest.raises(ValueError, match="type float32, but asked for is .*, type bfloat16"):
         train_founder(dataclasses.replace(task, autocast=torch.bfloat16), file, seed=1, quiet=True)
     with pytest.raises(ValueError, match="is of another network"):
-        train_founder(make_task(network=lambda: nn.Sequential(nn.Linear(6, 3))), file, seed=1, quiet=True)
+        train_founder(
+            make_task(network=lambda: nn.Sequential(nn.Linear(6, 3))), file, seed=1, quiet=True
+        )
     whole = checkpoint.read_bytes()
-    for content in (whole[:len(whole) // 2], b"garbage", b""):
+    for content in (whole[: len(whole) // 2], b"garbage", b""):
         checkpoint.write_bytes(content)
         with pytest.raises(ValueError, match="founder.checkpoint is damaged, remove it") as error:
             train_founder(task, file, seed=1, quiet=True)
@@ -144,7 +171,9 @@ def test_a_checkpoint_of_another_training_or_none_is_refused(tmp_path):
 
 def test_a_trial_is_told_how_its_founder_is_made(tmp_path):
     file = tmp_path / "founder"
-    with pytest.raises(FileNotFoundError, match="make it by `python -m trials.alexnet --train-founder --founder "):
+    with pytest.raises(
+        FileNotFoundError, match="make it by `python -m trials.alexnet --train-founder --founder "
+    ):
         existing_founder(file, "python -m trials.alexnet")
     file.touch()
     existing_founder(file, "python -m trials.alexnet")

@@ -1,4 +1,5 @@
 """On a GPU: the same offspring as on the CPU, whole generations, and no step at which stress waits for the device."""
+
 import copy
 from dataclasses import replace
 
@@ -9,11 +10,11 @@ from nni.compression.utils.evaluator import TorchEvaluator
 
 from nni_stress import FusedAdam, StressPruner, export_onnx
 from nni_stress.graph import cost, serialization
-from nni_stress.trial.offspring import make_founder, make_offspring
 from nni_stress.lineage.store import FOUNDER, Lineage
+from nni_stress.trial.offspring import make_founder, make_offspring
 from tests.helpers.pipelines import STRESSORS, kept, named, plain_evaluator
-from tests.unit.trial.test_offspring import QUICK, parameters
 from tests.unit.pruning.test_pruner import config, network
+from tests.unit.trial.test_offspring import QUICK, parameters
 from trials import pruners
 from trials.lenet5 import make_task
 
@@ -40,9 +41,14 @@ class Moved:
 @pytest.fixture(scope="module")
 def task():
     task = make_task("digits", None, 32, 4)
-    return replace(task, network=lambda: task.network().cuda(), example_input=task.example_input.cuda(),
-                   loader=lambda generator: Moved(task.loader(generator)), screening=moved(task.screening),
-                   fidelity=lambda network, split: task.fidelity(copy.deepcopy(network).cpu(), split))
+    return replace(
+        task,
+        network=lambda: task.network().cuda(),
+        example_input=task.example_input.cuda(),
+        loader=lambda generator: Moved(task.loader(generator)),
+        screening=moved(task.screening),
+        fidelity=lambda network, split: task.fidelity(copy.deepcopy(network).cpu(), split),
+    )
 
 
 @pytest.fixture(scope="module")
@@ -56,33 +62,65 @@ def lineage(task, tmp_path_factory):
 @pytest.mark.parametrize("stressor", STRESSORS)
 def test_it_trains_and_prunes(stressor, strength):
     model = network().cuda()
-    pruner = StressPruner(model, config(), plain_evaluator(model), 4, stress_peak=1.0, stressor=stressor, strength=strength,
-                          temperature=0.3)
+    pruner = StressPruner(
+        model,
+        config(),
+        plain_evaluator(model),
+        4,
+        stress_peak=1.0,
+        stressor=stressor,
+        strength=strength,
+        temperature=0.3,
+    )
     _, masks = pruner.compress()
     assert kept(masks, "conv2") == 25 and masks["conv2"]["weight"].is_cuda
     small = pruner.synthesize(torch.rand(2, 1, 28, 28, device="cuda"))
-    assert small.conv2.weight.is_cuda and small.conv2.out_channels == 25 and small.fc1.out_features == 250
+    assert (
+        small.conv2.weight.is_cuda
+        and small.conv2.out_channels == 25
+        and small.fc1.out_features == 250
+    )
 
 
-@pytest.mark.parametrize("arguments", [dict(), dict(sampling="bernoulli"), dict(synapse_sparsity=0.5), dict(encoding="synapse")])
+@pytest.mark.parametrize(
+    "arguments",
+    [{}, {"sampling": "bernoulli"}, {"synapse_sparsity": 0.5}, {"encoding": "synapse"}],
+)
 def test_a_seed_means_the_same_on_every_device(arguments):
     def offspring(device):
         torch.manual_seed(0)
-        return named(StressPruner(network().to(device), config(), temperature=0.3, seed=3, **arguments).compress()[1])
+        return named(
+            StressPruner(
+                network().to(device), config(), temperature=0.3, seed=3, **arguments
+            ).compress()[1]
+        )
 
     here, there = offspring("cpu"), offspring("cuda")
-    assert here.keys() == there.keys() and all(torch.equal(here[key], there[key].cpu()) for key in here)
+    assert here.keys() == there.keys() and all(
+        torch.equal(here[key], there[key].cpu()) for key in here
+    )
 
 
-@pytest.mark.parametrize("settings", [
-    dict(stressor="nested_silence"), dict(stressor="silence"), dict(stressor="attenuate"), dict(stressor="weaken"),
-    dict(stressor="attenuate", stress_ramp=0.0), dict(stressor="nested_silence", strength="taylor"), dict(stressor="silence", strength="l2")])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"stressor": "nested_silence"},
+        {"stressor": "silence"},
+        {"stressor": "attenuate"},
+        {"stressor": "weaken"},
+        {"stressor": "attenuate", "stress_ramp": 0.0},
+        {"stressor": "nested_silence", "strength": "taylor"},
+        {"stressor": "silence", "strength": "l2"},
+    ],
+)
 def test_stress_never_waits_for_the_device(settings):
     """Only when nested silence sets in, after the first step here, the offspring is drawn, which needs the strengths."""
     model = network().cuda()
     batch = moved((torch.rand(4, 1, 28, 28), torch.randint(10, (4,))))
 
-    def training(wrapped, optimizer, training_step, lr_schedulers=None, max_steps=None, max_epochs=None):
+    def training(
+        wrapped, optimizer, training_step, lr_schedulers=None, max_steps=None, max_epochs=None
+    ):
         for step in range(max_steps):
             torch.cuda.set_sync_debug_mode("error" if 2 <= step < max_steps - 1 else "default")
             try:
@@ -92,24 +130,68 @@ def test_stress_never_waits_for_the_device(settings):
             finally:
                 torch.cuda.set_sync_debug_mode("default")
 
-    evaluator = TorchEvaluator(training, nni.trace(FusedAdam)(model.parameters(), lr=0.01),
-                               lambda batch, model: torch.nn.functional.cross_entropy(model(batch[0]), batch[1]))
-    _, masks = StressPruner(model, config(), evaluator, 12, stress_peak=1.0, stress_onset=0.0, temperature=0.3,
-                            **settings).compress()
+    evaluator = TorchEvaluator(
+        training,
+        nni.trace(FusedAdam)(model.parameters(), lr=0.01),
+        lambda batch, model: torch.nn.functional.cross_entropy(model(batch[0]), batch[1]),
+    )
+    _, masks = StressPruner(
+        model,
+        config(),
+        evaluator,
+        12,
+        stress_peak=1.0,
+        stress_onset=0.0,
+        temperature=0.3,
+        **settings,
+    ).compress()
     assert kept(masks, "conv2") == 25
 
 
 def test_generations_with_one_parent_and_with_two(task, lineage, tmp_path):
     founder = lineage.record(FOUNDER)
     assert founder.validation > 0.8
-    ones = [make_offspring(task, parameters(uid, latency=True, arguments={
-        **QUICK, "environmental_factor": 0.3, "temperature": 0.3, "candidates": 30, "recovery_epochs": 1.0}), lineage)
-        for uid in ("g001-00", "g001-01")]
-    two = make_offspring(task, parameters("g002-00", ancestor="g001-00", other="g001-01", arguments={
-        **QUICK, "environmental_factor": 0.6, "temperature": 0.3, "recovery_epochs": 1.0}), lineage)
+    ones = [
+        make_offspring(
+            task,
+            parameters(
+                uid,
+                latency=True,
+                arguments={
+                    **QUICK,
+                    "environmental_factor": 0.3,
+                    "temperature": 0.3,
+                    "candidates": 30,
+                    "recovery_epochs": 1.0,
+                },
+            ),
+            lineage,
+        )
+        for uid in ("g001-00", "g001-01")
+    ]
+    two = make_offspring(
+        task,
+        parameters(
+            "g002-00",
+            ancestor="g001-00",
+            other="g001-01",
+            arguments={
+                **QUICK,
+                "environmental_factor": 0.6,
+                "temperature": 0.3,
+                "recovery_epochs": 1.0,
+            },
+        ),
+        lineage,
+    )
     for one in (*ones, two):
         made = serialization.load(lineage.network_path(one.uid), task.network)
-        assert made.conv1.weight.is_cuda and cost.synapses(made) == one.synapses and one.efficiency > 3 and one.validation > 0.5
+        assert (
+            made.conv1.weight.is_cuda
+            and cost.synapses(made) == one.synapses
+            and one.efficiency > 3
+            and one.validation > 0.5
+        )
     assert all(one.latency > 0 for one in ones)
     made = serialization.load(lineage.network_path(two.uid), task.network)
     export_onnx(made, tmp_path / "small.onnx", task.example_input)
@@ -117,7 +199,11 @@ def test_generations_with_one_parent_and_with_two(task, lineage, tmp_path):
 
 
 def test_an_environment_of_latency(task, lineage):
-    made = make_offspring(task, parameters("g001-20", resource="latency", arguments={**QUICK, "environmental_factor": 0.9}), lineage)
+    made = make_offspring(
+        task,
+        parameters("g001-20", resource="latency", arguments={**QUICK, "environmental_factor": 0.9}),
+        lineage,
+    )
     assert made.synapses < lineage.record(FOUNDER).synapses
 
 

@@ -1,4 +1,5 @@
 """nnictl finds us by itself once we are installed or registered, and other Python processes do not notice."""
+
 import shutil
 import subprocess
 import sys
@@ -27,8 +28,14 @@ class Environment:
         (folder / "bin" / "nnictl").chmod(0o755)
 
     def run(self, *command):
-        return subprocess.run([self.folder / "bin" / command[0], *map(str, command[1:])], capture_output=True, text=True,
-                              env=environment(PYTHONPATH=None), cwd=self.folder, timeout=60)
+        return subprocess.run(
+            [self.folder / "bin" / command[0], *map(str, command[1:])],
+            capture_output=True,
+            text=True,
+            env=environment(PYTHONPATH=None),
+            cwd=self.folder,
+            timeout=60,
+        )
 
 
 @pytest.fixture(scope="module")
@@ -38,16 +45,23 @@ def environment_of_its_own(tmp_path_factory):
 
 def test_register_and_unregister(environment_of_its_own, tmp_path):
     own, names = environment_of_its_own, tmp_path / "stress.yml"
-    names.write_text(yaml.safe_dump({"tuner": {"name": "Stress"}, "trainingService": {"platform": "local"}}))
+    names.write_text(
+        yaml.safe_dump({"tuner": {"name": "Stress"}, "trainingService": {"platform": "local"}})
+    )
     unguarded = own.run("nnictl", "create", "--config", names)
     assert unguarded.returncode == 1 and "ValueError: ExperimentConfig" in unguarded.stderr
 
     done = own.run("python", "-m", "nni_stress", "register")
     assert done.returncode == 0 and str(own.site) in done.stdout, done.stderr
-    assert (own.folder / "nni" / "registered_algorithms.yml").exists()  # in the environment, not in the user's home
+    assert (
+        own.folder / "nni" / "registered_algorithms.yml"
+    ).exists()  # in the environment, not in the user's home
     assert "nni_stress.tuner.StressTuner" in own.run("nnictl", "algo", "show", "Stress").stdout
     guarded = own.run("nnictl", "create", "--config", names)
-    assert guarded.stderr == "error: stress.yml: trialConcurrency must be a whole number of at least 1, but got None\n"
+    assert (
+        guarded.stderr
+        == "error: stress.yml: trialConcurrency must be a whole number of at least 1, but got None\n"
+    )
 
     assert own.run("python", "-m", "nni_stress", "unregister").returncode == 0
     assert not (own.site / "nni_stress_nnictl.pth").exists()
@@ -69,5 +83,3 @@ def test_a_hook_that_outlives_the_package_is_silent(environment_of_its_own):
     (own.site / "all.pth").unlink()
     done = own.run("python", "-c", "print('alive')", "nnictl")
     assert done.stdout == "alive\n" and done.stderr == ""
-
-

@@ -1,4 +1,5 @@
 """Nothing of an experiment is reached from another machine, and no data runs code."""
+
 import json
 import os
 import shutil
@@ -16,7 +17,6 @@ import requests
 import yaml
 
 from nni_stress.nni_runtime import loopback
-
 from tests.helpers.nnictl import environment, nnictl
 
 CODE = "builtins.open"  # what the hostile data names: it would make a file
@@ -41,8 +41,12 @@ class Probe(Tuner):
 
 def another_address():
     """An address of this machine by which others reach it."""
-    found = [each.address for each_interface in psutil.net_if_addrs().values() for each in each_interface
-             if each.family == socket.AF_INET and not each.address.startswith("127.")]
+    found = [
+        each.address
+        for each_interface in psutil.net_if_addrs().values()
+        for each in each_interface
+        if each.family == socket.AF_INET and not each.address.startswith("127.")
+    ]
     return found[0] if found else pytest.skip("this machine has no address but 127.0.0.1")
 
 
@@ -53,12 +57,20 @@ def reaches(address, port):
 
 
 def config_of(folder, **changes):
-    (folder / "space.yml").write_text(yaml.safe_dump({"stress_peak": {"_type": "uniform", "_value": [0, 1]}}))
+    (folder / "space.yml").write_text(
+        yaml.safe_dump({"stress_peak": {"_type": "uniform", "_value": [0, 1]}})
+    )
     (folder / "trial.py").write_text(WAITING)
     (folder / "probing.py").write_text(PROBING)
-    config = {"searchSpaceFile": "space.yml", "trialCommand": "python3 trial.py", "trialConcurrency": 1,
-              "tuner": {"className": "nni_stress.StressTuner"}, "trainingService": {"platform": "local"},
-              "experimentWorkingDirectory": str(folder / "nni"), **changes}
+    config = {
+        "searchSpaceFile": "space.yml",
+        "trialCommand": "python3 trial.py",
+        "trialConcurrency": 1,
+        "tuner": {"className": "nni_stress.StressTuner"},
+        "trainingService": {"platform": "local"},
+        "experimentWorkingDirectory": str(folder / "nni"),
+        **changes,
+    }
     (folder / "stress.yml").write_text(yaml.safe_dump(config))
     return folder / "stress.yml"
 
@@ -78,22 +90,43 @@ class Running:
             if found:
                 return found
             time.sleep(0.3)
-        raise AssertionError(f"waited in vain; {(self.folder / 'log' / 'nnictl_stderr.log').read_text()}")
+        raise AssertionError(
+            f"waited in vain; {(self.folder / 'log' / 'nnictl_stderr.log').read_text()}"
+        )
 
     def running_trial(self):
-        return next((job["trialJobId"] for job in requests.get(f"{self.api}/trial-jobs", timeout=20).json()
-                     if job["status"] == "RUNNING"), None)
+        return next(
+            (
+                job["trialJobId"]
+                for job in requests.get(f"{self.api}/trial-jobs", timeout=20).json()
+                if job["status"] == "RUNNING"
+            ),
+            None,
+        )
 
     def status(self):
         return requests.get(f"{self.api}/check-status", timeout=20).json()["status"]
 
     def listening(self):
         """Addresses on which the manager and all below it listen."""
-        manager = next(each.pid for each in psutil.net_connections("tcp")
-                       if each.status == psutil.CONN_LISTEN and each.laddr.port == self.port)
-        family = {manager, *(child.pid for child in psutil.Process(manager).children(recursive=True))}
-        return {tuple(each.laddr) for each in psutil.net_connections("inet") if each.pid in family
-                and (each.status == psutil.CONN_LISTEN or each.type == socket.SOCK_DGRAM and not each.raddr)}
+        manager = next(
+            each.pid
+            for each in psutil.net_connections("tcp")
+            if each.status == psutil.CONN_LISTEN and each.laddr.port == self.port
+        )
+        family = {
+            manager,
+            *(child.pid for child in psutil.Process(manager).children(recursive=True)),
+        }
+        return {
+            tuple(each.laddr)
+            for each in psutil.net_connections("inet")
+            if each.pid in family
+            and (
+                each.status == psutil.CONN_LISTEN
+                or (each.type == socket.SOCK_DGRAM and not each.raddr)
+            )
+        }
 
 
 @pytest.fixture
@@ -101,7 +134,12 @@ def experiment(port, tmp_path):
     started = []
 
     def start(*command, **variables):
-        done = nnictl(*(command or ("create", "--config", tmp_path / "stress.yml")), "--port", port, **variables)
+        done = nnictl(
+            *(command or ("create", "--config", tmp_path / "stress.yml")),
+            "--port",
+            port,
+            **variables,
+        )
         assert done.returncode == 0, done.stdout + done.stderr
         started.append(Running(port, tmp_path))
         return started[-1]
@@ -111,13 +149,17 @@ def experiment(port, tmp_path):
         nnictl("stop", id)
 
 
-def test_every_port_of_an_experiment_refuses_whoever_comes_from_another_address(experiment, port, tmp_path):
+def test_every_port_of_an_experiment_refuses_whoever_comes_from_another_address(
+    experiment, port, tmp_path
+):
     """After create, resume and view; TensorBoard, which the web page starts, would listen everywhere by itself, too."""
     pytest.importorskip("tensorboard")
     config_of(tmp_path)
     running = experiment()
     trial = running.until(running.running_trial)
-    requests.post(f"{running.api}/tensorboard", json={"trials": trial}, timeout=20).raise_for_status()
+    requests.post(
+        f"{running.api}/tensorboard", json={"trials": trial}, timeout=20
+    ).raise_for_status()
     running.until(lambda: len(running.listening()) == 2)
     other, found = another_address(), running.listening()
     assert {ip for ip, _ in found} == {"127.0.0.1"} and port in [each for _, each in found]
@@ -135,15 +177,32 @@ def test_the_user_may_say_that_everyone_may_come(experiment, port, tmp_path):
     assert reaches(another_address(), port) and running.until(running.running_trial)
 
 
-@pytest.mark.parametrize("listen, words", [
-    (None, ["must listen on 127.0.0.1 only, but it listens on", "port {port};", "python -m nni_stress register",
-            "NNI_STRESS_LISTEN=everywhere"]),
-    ("everywhere", ["reached by nobody unwanted"])])
+@pytest.mark.parametrize(
+    ("listen", "words"),
+    [
+        (
+            None,
+            [
+                "must listen on 127.0.0.1 only, but it listens on",
+                "port {port};",
+                "python -m nni_stress register",
+                "NNI_STRESS_LISTEN=everywhere",
+            ],
+        ),
+        ("everywhere", ["reached by nobody unwanted"]),
+    ],
+)
 def test_a_tuner_sees_that_its_manager_is_exposed(listen, words, experiment, port, tmp_path):
     """Other people's tuners are none of our business: nnictl starts them as NNI always did, on every interface."""
-    tuner = dict(className="probing.Probe", codeDirectory=".", classArgs={"answer": str(tmp_path / "answer")})
+    tuner = {
+        "className": "probing.Probe",
+        "codeDirectory": ".",
+        "classArgs": {"answer": str(tmp_path / "answer")},
+    }
     config_of(tmp_path, tuner=tuner)
-    experiment(NNI_STRESS_LISTEN=listen).until(lambda: (tmp_path / "answer").exists() and (tmp_path / "answer").read_text())
+    experiment(NNI_STRESS_LISTEN=listen).until(
+        lambda: (tmp_path / "answer").exists() and (tmp_path / "answer").read_text()
+    )
     assert reaches(another_address(), port)
     answer = (tmp_path / "answer").read_text()
     assert not [word for word in words if word.format(port=port) not in answer], answer
@@ -153,10 +212,17 @@ def test_a_message_that_names_code_runs_none(experiment, tmp_path):
     config_of(tmp_path)
     running = experiment()
     running.until(running.running_trial)
-    hostile = {"stress_peak": {"__symbol__": f"path:{CODE}", "__args__": [str(tmp_path / "owned"), "w"]}}
+    hostile = {
+        "stress_peak": {"__symbol__": f"path:{CODE}", "__args__": [str(tmp_path / "owned"), "w"]}
+    }
     profile = requests.get(f"{running.api}/experiment", timeout=20).json()
     profile["params"]["searchSpace"] = hostile
-    requests.put(f"{running.api}/experiment", params={"update_type": "SEARCH_SPACE"}, json=profile, timeout=20)
+    requests.put(
+        f"{running.api}/experiment",
+        params={"update_type": "SEARCH_SPACE"},
+        json=profile,
+        timeout=20,
+    )
     refusal = "nni-stress: the search space stays as it was: plain data expected, but got the key '__symbol__'"
     running.until(lambda: refusal in (running.folder / "log" / "nnictl_stderr.log").read_text())
     assert running.status() != "ERROR" and not (tmp_path / "owned").exists()
@@ -165,13 +231,20 @@ def test_a_message_that_names_code_runs_none(experiment, tmp_path):
 def test_nnictl_does_not_pass_a_wrong_search_space_on(experiment, tmp_path):
     config_of(tmp_path)
     running = experiment()
-    (tmp_path / "wrong.json").write_text(json.dumps({"stress_pek": {"_type": "uniform", "_value": [0, 1]}}))
+    (tmp_path / "wrong.json").write_text(
+        json.dumps({"stress_pek": {"_type": "uniform", "_value": [0, 1]}})
+    )
     done = nnictl("update", "searchspace", running.id, "--filename", tmp_path / "wrong.json")
     assert done.returncode == 1 and "error: unknown stress parameter 'stress_pek'" in done.stderr
     assert "stress_pek" not in requests.get(f"{running.api}/experiment", timeout=20).text
-    (tmp_path / "right.json").write_text(json.dumps({"stress_peak": {"_type": "uniform", "_value": [0, 1]}}))
+    (tmp_path / "right.json").write_text(
+        json.dumps({"stress_peak": {"_type": "uniform", "_value": [0, 1]}})
+    )
     done = nnictl("update", "searchspace", running.id, "--filename", tmp_path / "right.json")
-    assert done.returncode == 0 and "stress_peak" in requests.get(f"{running.api}/experiment", timeout=20).text
+    assert (
+        done.returncode == 0
+        and "stress_peak" in requests.get(f"{running.api}/experiment", timeout=20).text
+    )
 
 
 def test_a_stored_experiment_that_names_code_runs_none(experiment, tmp_path, port):
@@ -179,9 +252,14 @@ def test_a_stored_experiment_that_names_code_runs_none(experiment, tmp_path, por
     running = experiment()
     assert nnictl("stop", running.id).returncode == 0
     with sqlite3.connect(running.folder / "db" / "nni.sqlite") as store:
-        (text,) = store.execute("select params from ExperimentProfile order by revision desc").fetchone()
+        (text,) = store.execute(
+            "select params from ExperimentProfile order by revision desc"
+        ).fetchone()
         config = json.loads(text)
-        config["searchSpace"] = {"__symbol__": f"path:{CODE}", "__args__": [str(tmp_path / "owned"), "w"]}
+        config["searchSpace"] = {
+            "__symbol__": f"path:{CODE}",
+            "__args__": [str(tmp_path / "owned"), "w"],
+        }
         store.execute("update ExperimentProfile set params = ?", (json.dumps(config),))
     done = nnictl("resume", running.id, "--experiment_dir", tmp_path / "nni", "--port", port)
     assert done.returncode == 1 and not (tmp_path / "owned").exists()
@@ -202,12 +280,17 @@ for (const where of [[0], [], [() => 0], [{port: 0}], ['0', '0.0.0.0'], [{port: 
 
 def test_every_way_in_which_node_listens_is_kept_on_127_0_0_1(tmp_path, monkeypatch):
     import nni_node
+
     folder = tmp_path / 'a "folder"'
     folder.mkdir()
     monkeypatch.setattr(loopback, "LOOPBACK", Path(shutil.copy(loopback.LOOPBACK, folder)))
     with loopback.on_loopback():
-        done = subprocess.run([Path(nni_node.__path__[0], "node"), "-e", SERVERS], capture_output=True, text=True,
-                              cwd=tmp_path)
+        done = subprocess.run(
+            [Path(nni_node.__path__[0], "node"), "-e", SERVERS],
+            capture_output=True,
+            text=True,
+            cwd=tmp_path,
+        )
     assert sorted(done.stdout.split()) == ["127.0.0.1"] * 6 + ["pipe"], done.stderr
 
 
@@ -225,13 +308,25 @@ experiment.stop()
 """
 
 
-@pytest.mark.parametrize("seed, code, output, words", [
-    (1, 0, "127.0.0.1", ""), (-1, 1, "", "LaunchError: seed must be a whole number of at least 0, but got -1")])
-def test_a_python_script_is_checked_and_kept_on_127_0_0_1_as_nnictl_is(seed, code, output, words, tmp_path, port):
+@pytest.mark.parametrize(
+    ("seed", "code", "output", "words"),
+    [
+        (1, 0, "127.0.0.1", ""),
+        (-1, 1, "", "LaunchError: seed must be a whole number of at least 0, but got -1"),
+    ],
+)
+def test_a_python_script_is_checked_and_kept_on_127_0_0_1_as_nnictl_is(
+    seed, code, output, words, tmp_path, port
+):
     script = tmp_path / "script.py"
     script.write_text(SCRIPT)
-    done = subprocess.run([sys.executable, script, config_of(tmp_path), str(port), str(seed)], timeout=60,
-                          capture_output=True, text=True, env=environment())
+    done = subprocess.run(
+        [sys.executable, script, config_of(tmp_path), str(port), str(seed)],
+        timeout=60,
+        capture_output=True,
+        text=True,
+        env=environment(),
+    )
     assert done.returncode == code and words in done.stderr, done.stderr
     assert output in done.stdout.splitlines() or not output
 
@@ -247,4 +342,7 @@ def test_threads_that_start_managers_do_not_take_the_loopback_from_each_other(mo
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(start, [0.2, 0.0, 0.1, 0.0]))
-    assert seen == [f'--no-warnings --require "{loopback.LOOPBACK}"'] * 4 and os.environ["NODE_OPTIONS"] == "--no-warnings"
+    assert (
+        seen == [f'--no-warnings --require "{loopback.LOOPBACK}"'] * 4
+        and os.environ["NODE_OPTIONS"] == "--no-warnings"
+    )

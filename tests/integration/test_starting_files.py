@@ -1,4 +1,5 @@
 """What `init` writes runs: through the real nnictl, manager, tuner and trials."""
+
 import json
 import sys
 from pathlib import Path
@@ -8,12 +9,12 @@ import torch
 import yaml
 
 import nni_stress
-from nni_stress.trial.task import load_task
+from nni_stress.__main__ import main
 from nni_stress.cli import init
 from nni_stress.experiment import launch
-from nni_stress.__main__ import main
 from nni_stress.lineage.locate import find_lineage
 from nni_stress.lineage.store import Lineage
+from nni_stress.trial.task import load_task
 from tests.integration.test_experiment import no_process_is_left
 
 
@@ -32,11 +33,16 @@ def make_short(folder):
     config["tuner"]["classArgs"].update(population_size=2, generations=1, tolerance=0.05)
     (folder / "stress.yml").write_text(yaml.safe_dump(config))
     space = yaml.safe_load((folder / "search_space.yml").read_text())
-    space.update(stress_epochs={"_type": "choice", "_value": [0.5]}, recovery_epochs={"_type": "choice", "_value": [1]})
+    space.update(
+        stress_epochs={"_type": "choice", "_value": [0.5]},
+        recovery_epochs={"_type": "choice", "_value": [1]},
+    )
     (folder / "search_space.yml").write_text(yaml.safe_dump(space))
 
 
-def test_the_starting_experiment_evolves_and_its_best_is_exported(tmp_path, port, capsys, monkeypatch):
+def test_the_starting_experiment_evolves_and_its_best_is_exported(
+    tmp_path, port, capsys, monkeypatch
+):
     onnxruntime = pytest.importorskip("onnxruntime")
     folder = tmp_path / "my experiment"
     assert command("init", folder) == 0
@@ -48,8 +54,13 @@ def test_the_starting_experiment_evolves_and_its_best_is_exported(tmp_path, port
         experiment.follow(lambda: None)
     finally:
         experiment.stop()
-    founder, *offspring = Lineage(find_lineage(experiment.folder)).records()  # NNI's own folder of the experiment
-    assert founder.validation > 0.9 and [record.uid for record in offspring] == ["g001-00", "g001-01"]
+    founder, *offspring = Lineage(
+        find_lineage(experiment.folder)
+    ).records()  # NNI's own folder of the experiment
+    assert founder.validation > 0.9 and [record.uid for record in offspring] == [
+        "g001-00",
+        "g001-01",
+    ]
     assert all(record.efficiency > 1.5 for record in offspring)
 
     target, made_by = tmp_path / "exported", f"{folder / 'trial.py'}:make_task"
@@ -59,9 +70,11 @@ def test_the_starting_experiment_evolves_and_its_best_is_exported(tmp_path, port
     task = load_task(made_by)
     network = nni_stress.load(target / "network.safetensors", task.network).eval()
     assert task.fidelity(network, "test") == offspring[1].test
-    session = onnxruntime.InferenceSession(str(target / "network.onnx"), providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(
+        str(target / "network.onnx"), providers=["CPUExecutionProvider"]
+    )
     images = task.screening[0][:5]
-    answer, = session.run(None, {session.get_inputs()[0].name: images.numpy()})
+    (answer,) = session.run(None, {session.get_inputs()[0].name: images.numpy()})
     assert torch.allclose(torch.from_numpy(answer), network(images), atol=1e-4)
     assert no_process_is_left(tmp_path)
 
@@ -74,14 +87,21 @@ def test_nothing_is_overwritten_unless_told(tmp_path, capsys):
     assert len(error.splitlines()) == 1 and "already holds trial.py" in error and "--force" in error
     assert list(tmp_path.iterdir()) == [mine] and mine.read_text() == "mine"
     assert command("init", tmp_path, "--force") == 0
-    assert "run_trial" in mine.read_text() and {path.name for path in tmp_path.iterdir()} == set(init.NAMES)
+    assert "run_trial" in mine.read_text() and {path.name for path in tmp_path.iterdir()} == set(
+        init.NAMES
+    )
 
 
-@pytest.mark.parametrize("there, arguments, words", [
-    ("file", ["file"], "file is not a folder"),
-    ("a/trial.py/b", ["a", "--force"], "trial.py is a folder, where a file is to be written"),
-])
-def test_what_cannot_be_written_is_told_in_one_line(there, arguments, words, tmp_path, capsys, monkeypatch):
+@pytest.mark.parametrize(
+    ("there", "arguments", "words"),
+    [
+        ("file", ["file"], "file is not a folder"),
+        ("a/trial.py/b", ["a", "--force"], "trial.py is a folder, where a file is to be written"),
+    ],
+)
+def test_what_cannot_be_written_is_told_in_one_line(
+    there, arguments, words, tmp_path, capsys, monkeypatch
+):
     monkeypatch.chdir(tmp_path)
     Path(there).parent.mkdir(parents=True, exist_ok=True)
     Path(there).write_text("mine")
@@ -95,6 +115,9 @@ def test_what_cannot_be_written_is_told_in_one_line(there, arguments, words, tmp
 def test_the_written_search_space_and_arguments_are_sound_and_the_trial_is_short(tmp_path):
     init.write_starting_files(tmp_path)
     config = launch.check_config(tmp_path / "stress.yml")
-    assert config["trialCommand"] == "python3 trial.py" and config["tuner"]["className"] == "nni_stress.StressTuner"
+    assert (
+        config["trialCommand"] == "python3 trial.py"
+        and config["tuner"]["className"] == "nni_stress.StressTuner"
+    )
     text = (tmp_path / "trial.py").read_text()
     assert "trials" not in text and len(text.splitlines()) < 60

@@ -1,4 +1,5 @@
 """YOLOv2's trial, from the founder's own step to an evolution by nnictl and a comparison of what came of it."""
+
 import subprocess
 import sys
 from dataclasses import replace
@@ -10,10 +11,10 @@ import torch
 import yaml
 
 from nni_stress.evolution import selection
-from nni_stress.graph import serialization
-from nni_stress.trial.offspring import make_founder, make_offspring
 from nni_stress.experiment.launch import check_config
+from nni_stress.graph import serialization
 from nni_stress.lineage.store import FOUNDER, Lineage
+from nni_stress.trial.offspring import make_founder, make_offspring
 from tests.helpers.folders import write_idx, write_kitti, write_voc
 from tests.integration.test_alexnet import trial
 from tests.unit.trials.test_darknet import BACKBONE, random_convolutions, write
@@ -24,7 +25,7 @@ from trials.models import yolov2
 from trials.yolov2 import main, make_task, started, training_sizes
 
 ROOT = Path(__file__).parents[2]
-SMALL = dict(size=64, width=0.125, batch_size=8, founder_epochs=5, scenes=64)
+SMALL = {"size": 64, "width": 0.125, "batch_size": 8, "founder_epochs": 5, "scenes": 64}
 OPTIONS = [f"--{name.replace('_', '-')}={value}" for name, value in SMALL.items()]
 
 
@@ -44,11 +45,21 @@ def evolved(data, tmp_path_factory):
     lineage = Lineage(folder / "lineage")
     train_founder(task, folder / "founder", quiet=True)
     make_founder(task, trial(FOUNDER), lineage, folder / "founder")
-    make_offspring(task, trial("g001-00", environmental_factor=0.03, stress_epochs=1, recovery_epochs=1, candidates=3,
-                               learning_rate=1e-3), lineage)
+    make_offspring(
+        task,
+        trial(
+            "g001-00",
+            environmental_factor=0.03,
+            stress_epochs=1,
+            recovery_epochs=1,
+            candidates=3,
+            learning_rate=1e-3,
+        ),
+        lineage,
+    )
     lineage.update_state(**selection.Rules(1, 1.0)._asdict(), population_size=1)
     for number, closed in enumerate([[FOUNDER], ["g001-00"]]):
-        lineage.write_generation(number, dict(offspring=[], suggestions=[], closed=closed))
+        lineage.write_generation(number, {"offspring": [], "suggestions": [], "closed": closed})
     return task, folder / "founder", lineage
 
 
@@ -62,15 +73,29 @@ def test_a_founder_of_its_own_step_has_small_offspring(evolved):
     inputs, targets = task.screening
     assert inputs.shape == (500, 3, 64, 64)
     with torch.no_grad():
-        trained, untrained = (sum(task.loss.terms(network.eval()(inputs), targets)[:3])  # the pixels tell of no class
-                              for network in (serialization.load(file, task.network), task.network()))
+        trained, untrained = (
+            sum(task.loss.terms(network.eval()(inputs), targets)[:3])  # the pixels tell of no class
+            for network in (serialization.load(file, task.network), task.network())
+        )
     assert trained < 0.8 * untrained
 
 
-def test_founder_and_survivor_are_compared_in_a_picture_and_a_table(evolved, data, tmp_path, capsys):
+def test_founder_and_survivor_are_compared_in_a_picture_and_a_table(
+    evolved, data, tmp_path, capsys
+):
     _, _, lineage = evolved
     before = {path: path.read_bytes() for path in lineage.folder.rglob("*") if path.is_file()}
-    main([*OPTIONS, "--data-dir", data, "--compare", str(lineage.folder.parent), "--to", str(tmp_path / "new" / "compared")])
+    main(
+        [
+            *OPTIONS,
+            "--data-dir",
+            data,
+            "--compare",
+            str(lineage.folder.parent),
+            "--to",
+            str(tmp_path / "new" / "compared"),
+        ]
+    )
     table = (tmp_path / "new" / "compared" / "precision.txt").read_text()
     assert table == capsys.readouterr().out
     head, *rows, mean = table.splitlines()
@@ -78,7 +103,9 @@ def test_founder_and_survivor_are_compared_in_a_picture_and_a_table(evolved, dat
     assert head.split() == ["class", "founder", "g001-00,", f"{survivor.efficiency:.1f}x"]
     assert [row.split()[0] for row in rows] == [name.split()[0] for name in CLASSES]
     assert mean.split() == ["mean", f"{lineage.record(FOUNDER).test:.3f}", f"{survivor.test:.3f}"]
-    height, width, _ = matplotlib.image.imread(tmp_path / "new" / "compared" / "detections.png").shape
+    height, width, _ = matplotlib.image.imread(
+        tmp_path / "new" / "compared" / "detections.png"
+    ).shape
     assert 2.7 < height / width < 3.3  # six rows, two columns
     assert all(path.read_bytes() == content for path, content in before.items())
 
@@ -94,7 +121,10 @@ def test_all_trials_have_the_same_anchors(evolved, data):
 def test_several_scales_are_multiples_of_32_around_the_size(data):
     assert training_sizes(416) == tuple(range(320, 609, 32)) and training_sizes(64) == (64, 96)
     task = make_task("scenes", data, multi_scale=True, **{**SMALL, "scenes": 640, "batch_size": 2})
-    sizes = {images.shape[-1] for (images, _), _ in zip(task.loader(torch.Generator().manual_seed(0)), range(100))}
+    sizes = {
+        images.shape[-1]
+        for (images, _), _ in zip(task.loader(torch.Generator().manual_seed(0)), range(100))
+    }
     assert sizes == {64, 96} and task.example_input.shape[-1] == 64
 
 
@@ -111,15 +141,20 @@ def test_difficult_objects_are_neither_trained_on_nor_screened(tmp_path):
 
 def test_a_founder_starts_from_darknets_weights_as_far_as_they_suit(evolved, tmp_path, capsys):
     convolutions = random_convolutions()
-    for name, part in (("other.weights", convolutions), ("backbone.weights", convolutions[:BACKBONE])):
+    for name, part in (
+        ("other.weights", convolutions),
+        ("backbone.weights", convolutions[:BACKBONE]),
+    ):
         write(tmp_path / name, part)
         task = make_narrow(evolved)
         network = started(task, str(tmp_path / name)).network()
         assert torch.equal(network.fine[0][0].weight, torch.from_numpy(convolutions[0][4]).float())
-        assert torch.equal(network.coarse[5][0].weight, torch.from_numpy(convolutions[17][4]).float())
+        assert torch.equal(
+            network.coarse[5][0].weight, torch.from_numpy(convolutions[17][4]).float()
+        )
         assert f"starts from the backbone of {tmp_path / name}" in capsys.readouterr().out
     whole = (tmp_path / "other.weights").read_bytes()
-    (tmp_path / "other.weights").write_bytes(whole[:len(whole) // 2])
+    (tmp_path / "other.weights").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(ValueError, match="is too short: the network has"):
         started(make_narrow(evolved), str(tmp_path / "other.weights")).network()
 
@@ -129,27 +164,45 @@ def make_narrow(evolved):
     return replace(evolved[0], network=lambda: yolov2(10, 0.0625))
 
 
-@pytest.mark.parametrize("words, arguments", [
-    ("voc needs a data folder, but none was named", ["--data=voc"]),
-    ("data folder /nowhere does not exist", ["--data=kitti", "--data-dir=/nowhere"]),
-    ("the size of scenes must be a multiple of 32, but got 100", ["--size=100"]),
-    ("scenes need at least one scene and one garment, but got -1 and ", ["--scenes=-1"]),
-    ("batch_size must lie between 1 and the 4 examples, but got 8", ["--scenes=4"]),
-    ("width must be positive, but got -1.0", ["--width=-1"]),
-    ("no weights file at /nowhere", ["--weights=/nowhere"])])
+@pytest.mark.parametrize(
+    ("words", "arguments"),
+    [
+        ("voc needs a data folder, but none was named", ["--data=voc"]),
+        ("data folder /nowhere does not exist", ["--data=kitti", "--data-dir=/nowhere"]),
+        ("the size of scenes must be a multiple of 32, but got 100", ["--size=100"]),
+        ("scenes need at least one scene and one garment, but got -1 and ", ["--scenes=-1"]),
+        ("batch_size must lie between 1 and the 4 examples, but got 8", ["--scenes=4"]),
+        ("width must be positive, but got -1.0", ["--width=-1"]),
+        ("no weights file at /nowhere", ["--weights=/nowhere"]),
+    ],
+)
 def test_the_founders_step_says_what_is_wrong_in_one_line(words, arguments, data, tmp_path):
     folder = [] if any("--data" in argument for argument in arguments) else ["--data-dir", data]
     with pytest.raises(SystemExit, match=f"^error: {words}") as error:
-        main(["--train-founder", "--founder", str(tmp_path / "founder"), *OPTIONS, *folder, *arguments])
+        main(
+            [
+                "--train-founder",
+                "--founder",
+                str(tmp_path / "founder"),
+                *OPTIONS,
+                *folder,
+                *arguments,
+            ]
+        )
     assert "\n" not in str(error.value) and not (tmp_path / "founder").exists()
 
 
 def test_data_of_too_few_images_or_shapes_are_refused(tmp_path):
     write_kitti(tmp_path, images=10)
-    with pytest.raises(ValueError, match="kitti has 8 images to train with, too few to hold some out for validation"):
+    with pytest.raises(
+        ValueError,
+        match="kitti has 8 images to train with, too few to hold some out for validation",
+    ):
         make_task("kitti", str(tmp_path), 64)
     write_kitti(tmp_path / "more")
-    with pytest.raises(ValueError, match="5 anchors need at least as many different boxes, but got 1"):
+    with pytest.raises(
+        ValueError, match="5 anchors need at least as many different boxes, but got 1"
+    ):
         make_task("kitti", str(tmp_path / "more"), 64)
 
 
@@ -171,23 +224,45 @@ def test_the_experiment_file_is_sound():
 def test_an_evolution_of_yolov2_through_nnictl(data, tmp_path, port):
     config = yaml.safe_load((ROOT / "trials" / "yolov2.yml").read_text())
     options = [*OPTIONS, f"--data-dir={data}", f"--founder={tmp_path / 'founder'}"]
-    config.update(trialCommand=f"python3 -m trials.yolov2 {' '.join(options)}", trialCodeDirectory=str(ROOT),
-                  searchSpaceFile="space.yml")
+    config.update(
+        trialCommand=f"python3 -m trials.yolov2 {' '.join(options)}",
+        trialCodeDirectory=str(ROOT),
+        searchSpaceFile="space.yml",
+    )
     config["tuner"]["codeDirectory"] = str(ROOT)
     config["tuner"]["classArgs"].update(population_size=2, generations=1, tolerance=1.0)
-    (tmp_path / "space.yml").write_text(yaml.safe_dump({
-        "environmental_factor": {"_type": "uniform", "_value": [0.05, 0.1]},
-        "candidates": {"_type": "choice", "_value": [3]},
-        "stress_epochs": {"_type": "choice", "_value": [0.5]}, "recovery_epochs": {"_type": "choice", "_value": [1]}}))
+    (tmp_path / "space.yml").write_text(
+        yaml.safe_dump(
+            {
+                "environmental_factor": {"_type": "uniform", "_value": [0.05, 0.1]},
+                "candidates": {"_type": "choice", "_value": [3]},
+                "stress_epochs": {"_type": "choice", "_value": [0.5]},
+                "recovery_epochs": {"_type": "choice", "_value": [1]},
+            }
+        )
+    )
     (tmp_path / "yolov2.yml").write_text(yaml.safe_dump(config))
 
     def run(module, *arguments):
-        return subprocess.run([sys.executable, "-m", module, *map(str, arguments)], cwd=ROOT, capture_output=True, text=True,
-                              timeout=600)
+        return subprocess.run(
+            [sys.executable, "-m", module, *map(str, arguments)],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=600,
+        )
 
     founder = run("trials.yolov2", "--train-founder", *options)
     assert founder.returncode == 0 and "epoch 5 of 5: validation" in founder.stdout + founder.stderr
-    done = run("trials.demo", "--config", tmp_path / "yolov2.yml", "--runs", tmp_path / "runs", "--port", port)
+    done = run(
+        "trials.demo",
+        "--config",
+        tmp_path / "yolov2.yml",
+        "--runs",
+        tmp_path / "runs",
+        "--port",
+        port,
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     folder = Path(done.stdout.splitlines()[-1])
     records = Lineage(folder / "lineage").records()
@@ -195,12 +270,24 @@ def test_an_evolution_of_yolov2_through_nnictl(data, tmp_path, port):
     assert all(record.efficiency > 9 for record in records[1:])
     compared = run("trials.yolov2", *options, "--compare", folder, "--to", tmp_path / "compared")
     assert compared.returncode == 0 and compared.stdout.splitlines()[-1].startswith("mean")
-    exported = run("nni_stress", "export", folder, "--to", tmp_path / "exported", "--task", f"{write_task(tmp_path, data)}")
-    assert exported.returncode == 0 and (tmp_path / "exported" / "network.onnx").exists(), exported.stderr
+    exported = run(
+        "nni_stress",
+        "export",
+        folder,
+        "--to",
+        tmp_path / "exported",
+        "--task",
+        f"{write_task(tmp_path, data)}",
+    )
+    assert exported.returncode == 0 and (tmp_path / "exported" / "network.onnx").exists(), (
+        exported.stderr
+    )
 
 
 def write_task(folder, data):
     """A file that makes the task of these tests."""
-    (folder / "task.py").write_text(f"from trials.yolov2 import make_task as make\n\n\n"
-                                    f"def make_task():\n    return make('scenes', {data!r}, **{SMALL!r})\n")
+    (folder / "task.py").write_text(
+        f"from trials.yolov2 import make_task as make\n\n\n"
+        f"def make_task():\n    return make('scenes', {data!r}, **{SMALL!r})\n"
+    )
     return f"{folder / 'task.py'}:make_task"

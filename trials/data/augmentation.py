@@ -1,4 +1,5 @@
 """Standard augmentation of examples for detection. What is random is drawn from torch's generator, as torchvision does."""
+
 from __future__ import annotations
 
 import torch
@@ -9,7 +10,7 @@ from .examples import Example, flipped, inside, resized
 
 # Of photographs: moved by up to a fifth, scaled by up to a third either way; brightness, contrast, saturation, hue.
 _MOVED, _SMALLEST, _LARGEST, _COLOURS = 0.2, 0.75, 1.33, (0.3, 0.3, 0.3, 0.05)
-_GREY = 127        # beyond the image's edge
+_GREY = 127  # beyond the image's edge
 _LEAST_LEFT = 0.3  # share of an object's box that must remain in the image
 
 
@@ -30,11 +31,20 @@ def jitter(example: Example, size: int) -> Example:
 def moved(example: Example, right: int, down: int, scale: float) -> Example:
     """The example scaled about its middle, then moved by so many pixels; objects of which too little remains go."""
     height, width = example.image.shape[1:]
-    image = functional.affine(example.image, 0.0, [right, down], scale, [0.0, 0.0],
-                              functional.InterpolationMode.BILINEAR, fill=[_GREY] * 3)
+    image = functional.affine(
+        example.image,
+        0.0,
+        [right, down],
+        scale,
+        [0.0, 0.0],
+        functional.InterpolationMode.BILINEAR,
+        fill=[_GREY] * 3,
+    )
     middle, way = torch.tensor([width / 2, height / 2] * 2), torch.tensor([right, down] * 2)
     boxes = (example.boxes - middle) * scale + middle + way
-    left = _area(torch.minimum(boxes.clamp(min=0), torch.tensor([width, height] * 2))) >= _LEAST_LEFT * _area(boxes)
+    left = _area(
+        torch.minimum(boxes.clamp(min=0), torch.tensor([width, height] * 2))
+    ) >= _LEAST_LEFT * _area(boxes)
     return inside(Example(image, boxes[left], example.labels[left], example.difficult[left]))
 
 

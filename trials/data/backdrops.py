@@ -1,4 +1,5 @@
 """What garments of a scene lie on: textures and clutter. Arrays are H x W x 3, float32 in [0, 1]."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -14,7 +15,9 @@ def backdrop(size: int, random: Generator) -> np.ndarray:
 
 
 def _clouds(size: int, random: Generator) -> np.ndarray:
-    coarse, fine = (_smooth(size, int(random.integers(*cells)), random) for cells in ((2, 7), (8, 33)))
+    coarse, fine = (
+        _smooth(size, int(random.integers(*cells)), random) for cells in ((2, 7), (8, 33))
+    )
     share = np.float32(random.uniform(0.1, 0.6))
     return coarse + share * (fine - coarse)
 
@@ -30,7 +33,9 @@ def _waves(size: int, random: Generator) -> tuple[np.ndarray, np.ndarray]:
     frequency, offsets = 2 * np.pi * count / size, random.uniform(0, 2 * np.pi, 2)
     along = np.arange(size, dtype=np.float32)
     x, y = (np.float32(frequency * factor) * along for factor in (np.cos(angle), np.sin(angle)))
-    return x[None, :] + y[:, None] + np.float32(offsets[0]), x[:, None] - y[None, :] + np.float32(offsets[1])
+    return x[None, :] + y[:, None] + np.float32(offsets[0]), x[:, None] - y[None, :] + np.float32(
+        offsets[1]
+    )
 
 
 def _stripes(size: int, random: Generator) -> np.ndarray:
@@ -59,14 +64,32 @@ def _shapes(image: np.ndarray, random: Generator) -> np.ndarray:
     draw = ImageDraw.Draw(canvas)
     for kind in random.integers(4, size=random.integers(9)):
         colour = tuple(random.integers(256, size=3).tolist())
-        x, y, width, height = (random.random(4) * size * (1.1, 1.1, 0.4, 0.4) - (0.05 * size, 0.05 * size, -2, -2)).tolist()
+        x, y, width, height = (
+            random.random(4) * size * (1.1, 1.1, 0.4, 0.4) - (0.05 * size, 0.05 * size, -2, -2)
+        ).tolist()
         line = int(random.integers(1, max(2, size // 24)))
         if kind == 0:
-            draw.ellipse((x, y, x + width, y + height), *((colour,) if random.random() < 0.5 else (None, colour, line)))
+            draw.ellipse(
+                (x, y, x + width, y + height),
+                *((colour,) if random.random() < 0.5 else (None, colour, line)),
+            )
         elif kind == 1:
-            draw.rectangle((x, y, x + width, y + height), *((colour,) if random.random() < 0.5 else (None, colour, line)))
+            draw.rectangle(
+                (x, y, x + width, y + height),
+                *((colour,) if random.random() < 0.5 else (None, colour, line)),
+            )
         elif kind == 2:
-            draw.polygon((x, y, x + width, y + random.random() * height, x + random.random() * width, y + height), colour)
+            draw.polygon(
+                (
+                    x,
+                    y,
+                    x + width,
+                    y + random.random() * height,
+                    x + random.random() * width,
+                    y + height,
+                ),
+                colour,
+            )
         else:
             draw.line((x, y, random.random() * size, random.random() * size), colour, line)
     return np.asarray(canvas, np.float32) / 255

@@ -1,7 +1,9 @@
 """Data sets for classification by AlexNet and its like: three channels, any size, split train / validation / test."""
+
 from __future__ import annotations
 
-from typing import Iterable, Protocol
+from collections.abc import Iterable
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -34,10 +36,15 @@ class Classification(Protocol):
 class PixelImages:
     """A data set in memory: see :class:`Classification`."""
 
-    def __init__(self, train: Pixels, test: Pixels, look: Look, padding: int, classes: tuple[str, ...]):
+    def __init__(
+        self, train: Pixels, test: Pixels, look: Look, padding: int, classes: tuple[str, ...]
+    ):
         kept, validation = held_out(len(train.labels))
         self.classes, self._look, self._padding = classes, look, padding
-        self._train, self._plain = train.take(kept), {"validation": train.take(validation), "test": test}
+        self._train, self._plain = (
+            train.take(kept),
+            {"validation": train.take(validation), "test": test},
+        )
 
     def train(self, batch_size: int, generator: torch.Generator) -> TrainingBatches:
         return TrainingBatches(self._train, self._look, batch_size, self._padding, generator)
@@ -46,7 +53,9 @@ class PixelImages:
         return PlainBatches(self._plain[split], self._look)
 
 
-def load_classification(name: str, folder: str | None = None, size: int | None = None, workers: int = 0) -> Classification:
+def load_classification(
+    name: str, folder: str | None = None, size: int | None = None, workers: int = 0
+) -> Classification:
     """Read a data set.
 
     Parameters
@@ -79,9 +88,12 @@ def load_classification(name: str, folder: str | None = None, size: int | None =
     check_folder(folder)
     if name == "imagefolder":
         from .image_folders import FolderImages
+
         return FolderImages(folder, size, workers)
     mean, deviation, padding = _KNOWN[name]
-    train, test, classes = {"fashion-mnist": _fashion, "cifar10": _cifar10, "stl10": _stl10}[name](folder)
+    train, test, classes = {"fashion-mnist": _fashion, "cifar10": _cifar10, "stl10": _stl10}[name](
+        folder
+    )
     return PixelImages(train, test, Look(size, mean, deviation), padding, classes)
 
 
@@ -98,7 +110,9 @@ def first(batches: Iterable[tuple[Tensor, Tensor]], count: int) -> tuple[Tensor,
 def _fashion(folder: str | None) -> tuple[Pixels, Pixels, tuple[str, ...]]:
     from torchvision.datasets import FashionMNIST
 
-    train, test = (Pixels(images[:, None], labels) for images, labels in read_grey("fashion-mnist", folder))
+    train, test = (
+        Pixels(images[:, None], labels) for images, labels in read_grey("fashion-mnist", folder)
+    )
     return train, test, tuple(FashionMNIST.classes)
 
 
@@ -106,7 +120,10 @@ def _cifar10(folder: str) -> tuple[Pixels, Pixels, tuple[str, ...]]:
     from torchvision.datasets import CIFAR10
 
     train, test = (_parsed("cifar10", CIFAR10, folder, train=train) for train in (True, False))
-    pixels = (Pixels(torch.from_numpy(part.data).permute(0, 3, 1, 2), torch.tensor(part.targets)) for part in (train, test))
+    pixels = (
+        Pixels(torch.from_numpy(part.data).permute(0, 3, 1, 2), torch.tensor(part.targets))
+        for part in (train, test)
+    )
     return *pixels, tuple(train.classes)
 
 
@@ -115,16 +132,24 @@ def _stl10(folder: str) -> tuple[Pixels, Pixels, tuple[str, ...]]:
 
     class Labelled(STL10):
         """Its 100,000 images without labels, 2.6 GB, are neither needed nor checked."""
+
         train_list = STL10.train_list[:2]
 
     train, test = (_parsed("stl10", Labelled, folder, split=split) for split in ("train", "test"))
     classes = tuple(getattr(train, "classes", ())) or tuple(str(number) for number in range(10))
-    return *(Pixels(torch.from_numpy(part.data), torch.from_numpy(part.labels).long()) for part in (train, test)), classes
+    return *(
+        Pixels(torch.from_numpy(part.data), torch.from_numpy(part.labels).long())
+        for part in (train, test)
+    ), classes
 
 
 def _parsed(name: str, dataset: type, folder: str, **which):
     try:
         return dataset(folder, **which)
     except (RuntimeError, OSError, ValueError) as error:
-        reason = "not found, or a file of another MD5 sum" if "not found or corrupted" in str(error) else str(error)
+        reason = (
+            "not found, or a file of another MD5 sum"
+            if "not found or corrupted" in str(error)
+            else str(error)
+        )
         raise FileNotFoundError(f"no {name} data in {folder}: {reason}") from None

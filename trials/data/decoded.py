@@ -1,18 +1,19 @@
 """Data decoded once, and mapped into memory ever after: trials begin sooner, and those side by side share the memory."""
+
 from __future__ import annotations
 
 import hashlib
 import pickle
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Callable, Sequence
 
 import torch
 from torch import Tensor
 
 from nni_stress.utils.atomic_files import atomically
 
-_FORM = 1           # of what is made from the files; a change makes it anew
-_WORTH = 2 ** 20    # bytes; what is smaller is decoded in no time
+_FORM = 1  # of what is made from the files; a change makes it anew
+_WORTH = 2**20  # bytes; what is smaller is decoded in no time
 
 
 def decoded(kind: str, files: Sequence[Path], make: Callable[[], Sequence[Tensor]]) -> list[Tensor]:
@@ -41,7 +42,14 @@ def decoded(kind: str, files: Sequence[Path], make: Callable[[], Sequence[Tensor
     made = list(make())
     try:
         with atomically(kept) as file:
-            torch.save(dict(form=_FORM, sources=sources, tensors=[tensor.contiguous() for tensor in made]), file)
+            torch.save(
+                {
+                    "form": _FORM,
+                    "sources": sources,
+                    "tensors": [tensor.contiguous() for tensor in made],
+                },
+                file,
+            )
     except OSError:  # no home to write to, or no room
         return made
     return _read(kept, sources) or made
@@ -51,6 +59,18 @@ def _read(kept: Path, sources: list[str]) -> list[Tensor] | None:
     """The tensors, mapped: what a process writes to them stays its own."""
     try:
         content = torch.load(kept, mmap=True, weights_only=True)
-        return content["tensors"] if (content["form"], content["sources"]) == (_FORM, sources) else None
-    except (OSError, RuntimeError, ValueError, EOFError, KeyError, TypeError, pickle.UnpicklingError):
+        return (
+            content["tensors"]
+            if (content["form"], content["sources"]) == (_FORM, sources)
+            else None
+        )
+    except (
+        OSError,
+        RuntimeError,
+        ValueError,
+        EOFError,
+        KeyError,
+        TypeError,
+        pickle.UnpicklingError,
+    ):
         return None

@@ -1,7 +1,9 @@
 """Data sets for detection, split train / validation / test, and their batches."""
+
 from __future__ import annotations
 
-from typing import Callable, Iterable, NamedTuple
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -27,8 +29,13 @@ class Detection(NamedTuple):
     augment: Callable[[Example, int], Example]
 
 
-def load_detection(name: str, folder: str | None = None, scenes: dict[str, int] | None = None, size: int = 128,
-                   seed: int = 0) -> Detection:
+def load_detection(
+    name: str,
+    folder: str | None = None,
+    scenes: dict[str, int] | None = None,
+    size: int = 128,
+    seed: int = 0,
+) -> Detection:
     """Read a data set, or make scenes.
 
     Parameters
@@ -69,7 +76,9 @@ def load_detection(name: str, folder: str | None = None, scenes: dict[str, int] 
         held = len(order) // 5
         train, test = Subset(examples, order[held:]), Subset(examples, order[:held])
     if not len(train) or not len(test):
-        raise FileNotFoundError(f"{name} in {folder} has {len(train)} images to train and {len(test)} to test with")
+        raise FileNotFoundError(
+            f"{name} in {folder} has {len(train)} images to train and {len(test)} to test with"
+        )
     kept, validation = (Subset(train, indices.tolist()) for indices in held_out(len(train)))
     return Detection(classes, kept, validation, test, augmentation.jitter)
 
@@ -79,12 +88,21 @@ def _scenes(folder: str | None, counts: dict[str, int], size: int, seed: int) ->
 
     garments = load_garments(folder)
     # Seeds of their own: else the same drawings would lie under the same places in all three.
-    parts = (Scenes(garments[part], counts[part], size, 3 * seed + number) for number, part in enumerate(_SCENES))
+    parts = (
+        Scenes(garments[part], counts[part], size, 3 * seed + number)
+        for number, part in enumerate(_SCENES)
+    )
     return Detection(CLASSES, *parts, augmentation.flip)
 
 
-def training_batches(data: Detection, batch_size: int, generator: torch.Generator, sizes: tuple[int, ...], every: int = 10,
-                     workers: int = 0) -> Iterable[tuple[Tensor, Tensor]]:
+def training_batches(
+    data: Detection,
+    batch_size: int,
+    generator: torch.Generator,
+    sizes: tuple[int, ...],
+    every: int = 10,
+    workers: int = 0,
+) -> Iterable[tuple[Tensor, Tensor]]:
     """Shuffled, augmented batches of one epoch; the last, smaller batch is left out.
 
     Parameters
@@ -108,7 +126,9 @@ def training_batches(data: Detection, batch_size: int, generator: torch.Generato
     """
     check_sizes(sizes)
     sampler = SeededBatches(len(data.train), batch_size, generator, tuple(sizes), every)
-    return seeded_loader(_Augmented(data.train, data.augment), sampler, workers, collated_for_training)
+    return seeded_loader(
+        _Augmented(data.train, data.augment), sampler, workers, collated_for_training
+    )
 
 
 def plain_batches(examples: Dataset, batch_size: int, size: int) -> Iterable[Evaluated]:
@@ -121,7 +141,9 @@ def check_sizes(sizes: tuple[int, ...]) -> None:
     """Sizes of a detector's images must be multiples of 32."""
     wrong = [size for size in sizes if size < 32 or size % 32]
     if wrong or not sizes:
-        raise ValueError(f"image sizes must be multiples of 32, but got {wrong[0] if wrong else 'none'}")
+        raise ValueError(
+            f"image sizes must be multiples of 32, but got {wrong[0] if wrong else 'none'}"
+        )
 
 
 def box_sizes(examples: Dataset, most: int = 2000) -> Tensor:

@@ -1,4 +1,5 @@
 """An image with its objects, and batches of them as detectors take them."""
+
 from __future__ import annotations
 
 from typing import NamedTuple
@@ -10,7 +11,8 @@ from torch.nn import functional
 
 class Example(NamedTuple):
     """An image, 3 x H x W bytes; its objects' boxes, M x 4, left, top, right, bottom in pixels; labels, M whole numbers;
-    and whether each is too difficult to be counted as missed, M booleans."""
+    and whether each is too difficult to be counted as missed, M booleans.
+    """
 
     image: Tensor
     boxes: Tensor
@@ -43,12 +45,17 @@ def collated(examples: list[Example]) -> Evaluated:
         targets[row, :count, 1:3] = (boxes[:, :2] + boxes[:, 2:]) / 2 / sides
         targets[row, :count, 3:] = (boxes[:, 2:] - boxes[:, :2]) / sides
         difficult[row, :count] = hard
-    return Evaluated(torch.stack([example.image for example in examples]).float().div_(255), targets, difficult)
+    return Evaluated(
+        torch.stack([example.image for example in examples]).float().div_(255), targets, difficult
+    )
 
 
 def collated_for_training(examples: list[Example]) -> tuple[Tensor, Tensor]:
     """Images and targets as :func:`collated` makes them, without the objects that are difficult."""
-    easy = [Example(image, boxes[~hard], labels[~hard], hard[~hard]) for image, boxes, labels, hard in examples]
+    easy = [
+        Example(image, boxes[~hard], labels[~hard], hard[~hard])
+        for image, boxes, labels, hard in examples
+    ]
     return collated(easy)[:2]
 
 
@@ -57,20 +64,29 @@ def resized(example: Example, size: int) -> Example:
     height, width = example.image.shape[1:]
     if (height, width) == (size, size):
         return example
-    image = functional.interpolate(example.image[None], size=(size, size), mode="bilinear", antialias=True)[0]
-    return example._replace(image=image, boxes=example.boxes * (torch.tensor([width, height] * 2).reciprocal() * size))
+    image = functional.interpolate(
+        example.image[None], size=(size, size), mode="bilinear", antialias=True
+    )[0]
+    return example._replace(
+        image=image, boxes=example.boxes * (torch.tensor([width, height] * 2).reciprocal() * size)
+    )
 
 
 def flipped(example: Example) -> Example:
     """The example, mirrored left to right."""
     left, top, right, bottom = example.boxes.unbind(1)
     width = example.image.shape[2]
-    return example._replace(image=example.image.flip(2), boxes=torch.stack([width - right, top, width - left, bottom], 1))
+    return example._replace(
+        image=example.image.flip(2),
+        boxes=torch.stack([width - right, top, width - left, bottom], 1),
+    )
 
 
 def inside(example: Example, least: float = 1.0) -> Example:
     """The example with its boxes cut at the image's edges; objects whose box is then narrower than `least` pixels go."""
     height, width = example.image.shape[1:]
     boxes = torch.minimum(example.boxes.clamp(min=0), torch.tensor([width, height] * 2))
-    kept = ((boxes[:, 2:] - boxes[:, :2]) >= least).all(1)  # False where a box is inside out, or not a number
+    kept = ((boxes[:, 2:] - boxes[:, :2]) >= least).all(
+        1
+    )  # False where a box is inside out, or not a number
     return Example(example.image, boxes[kept], example.labels[kept], example.difficult[kept])

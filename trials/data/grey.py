@@ -1,9 +1,10 @@
 """The bytes of MNIST and Fashion-MNIST, from Debian's folder, a named one, or as torchvision keeps them."""
+
 from __future__ import annotations
 
 import gzip
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Callable, Sequence
 
 import numpy as np
 import torch
@@ -26,10 +27,12 @@ def check_folder(folder: str | None) -> None:
 def held_out(count: int) -> tuple[Tensor, Tensor]:
     """Indices of the training and of the validation examples: a twelfth (5,000 of 60,000), always the same, is held out."""
     order = torch.randperm(count, generator=torch.Generator().manual_seed(0))
-    return order[count // 12:], order[:count // 12]
+    return order[count // 12 :], order[: count // 12]
 
 
-def read_grey(name: str, folder: str | None = None) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+def read_grey(
+    name: str, folder: str | None = None
+) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
     """The training and test split of ``mnist`` or ``fashion-mnist``: four IDX files, or as torchvision keeps them.
 
     Returns
@@ -45,7 +48,9 @@ def read_grey(name: str, folder: str | None = None) -> tuple[tuple[Tensor, Tenso
         If a file is damaged.
     """
     files, read = _found(name, folder)
-    images, labels, test_images, test_labels = decoded(name, files, lambda: [tensor for part in read() for tensor in part])
+    images, labels, test_images, test_labels = decoded(
+        name, files, lambda: [tensor for part in read() for tensor in part]
+    )
     return (images, labels), (test_images, test_labels)
 
 
@@ -54,13 +59,20 @@ def grey_files(name: str, folder: str | None = None) -> list[Path]:
     return _found(name, folder)[0]
 
 
-def _found(name: str, folder: str | None) -> tuple[list[Path], Callable[[], Sequence[tuple[Tensor, Tensor]]]]:
+def _found(
+    name: str, folder: str | None
+) -> tuple[list[Path], Callable[[], Sequence[tuple[Tensor, Tensor]]]]:
     """The files, and what reads them."""
     flat = Path(folder) if folder else _DEBIAN.get(name)
     if flat is not None and any(flat.glob("train-images*ubyte*")):
-        return list(flat.glob("*ubyte*")), lambda: (_read_idx_split(flat, "train"), _read_idx_split(flat, "t10k"))
+        return list(flat.glob("*ubyte*")), lambda: (
+            _read_idx_split(flat, "train"),
+            _read_idx_split(flat, "t10k"),
+        )
     root = Path(folder) if folder else Path.home() / ".cache" / "nni-stress"
-    return list((root / _CLASSES[name] / "raw").glob("*ubyte*")), lambda: _torchvisions(name, root, folder is None)
+    return list((root / _CLASSES[name] / "raw").glob("*ubyte*")), lambda: _torchvisions(
+        name, root, folder is None
+    )
 
 
 def _torchvisions(name: str, root: Path, download: bool) -> Sequence[tuple[Tensor, Tensor]]:
@@ -91,9 +103,17 @@ def _read_idx(folder: Path, stem: str) -> np.ndarray:
                     content = file.read()
             except (OSError, EOFError) as error:
                 raise ValueError(f"{path} is damaged: {error}") from None
-            shape = np.frombuffer(content[4:4 + 4 * content[3]], ">u4") if len(content) > 4 else np.zeros(1)
-            data = np.frombuffer(content, np.uint8, offset=min(4 + 4 * len(shape), len(content))).copy()
+            shape = (
+                np.frombuffer(content[4 : 4 + 4 * content[3]], ">u4")
+                if len(content) > 4
+                else np.zeros(1)
+            )
+            data = np.frombuffer(
+                content, np.uint8, offset=min(4 + 4 * len(shape), len(content))
+            ).copy()
             if data.size != shape.prod() or not data.size:
-                raise ValueError(f"{path} is damaged: its header speaks of {int(shape.prod())} bytes, it has {data.size}")
+                raise ValueError(
+                    f"{path} is damaged: its header speaks of {int(shape.prod())} bytes, it has {data.size}"
+                )
             return data
     raise FileNotFoundError(f"no file {stem} or {stem}.gz in {folder}")

@@ -1,8 +1,9 @@
 """Images in a folder for each class, as torchvision's ImageFolder reads them."""
+
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Iterable
 
 import torch
 from torch import Tensor
@@ -15,7 +16,9 @@ from .seeded import SeededBatches, chance_of, seeded_loader
 
 # Of ImageNet's images: what networks for photographs are commonly normalised by.
 _MEAN, _DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-_MARGIN = 256 / 224  # test images are resized to so much more than the window that is cropped from their middle
+_MARGIN = (
+    256 / 224
+)  # test images are resized to so much more than the window that is cropped from their middle
 
 
 class FolderImages:
@@ -43,8 +46,10 @@ class FolderImages:
         train = _read(Path(folder), ("train",))
         self._test = _read(Path(folder), ("test", "val"))
         if train.classes != self._test.classes:
-            raise ValueError(f"{folder}: classes must be the same in training and test, "
-                             f"but only one has {sorted(set(train.classes) ^ set(self._test.classes))}")
+            raise ValueError(
+                f"{folder}: classes must be the same in training and test, "
+                f"but only one has {sorted(set(train.classes) ^ set(self._test.classes))}"
+            )
         self.classes = tuple(train.classes)
         kept, validation = held_out(len(train))
         self._augmented = _Augmented(Subset(train, kept.tolist()), _augmentation(size))
@@ -54,11 +59,17 @@ class FolderImages:
 
     def train(self, batch_size: int, generator: torch.Generator) -> Iterable[tuple[Tensor, Tensor]]:
         """Shuffled, augmented batches of one epoch; the generator decides all of it."""
-        return seeded_loader(self._augmented, SeededBatches(len(self._augmented), batch_size, generator), self._workers)
+        return seeded_loader(
+            self._augmented,
+            SeededBatches(len(self._augmented), batch_size, generator),
+            self._workers,
+        )
 
     def plain(self, split: str) -> Iterable[tuple[Tensor, Tensor]]:
         """Batches of "validation" or "test", in order, without augmentation."""
-        return DataLoader({"validation": self._validation, "test": self._test}[split], batch_size=50)
+        return DataLoader(
+            {"validation": self._validation, "test": self._test}[split], batch_size=50
+        )
 
 
 class _Augmented(Dataset):
@@ -78,8 +89,10 @@ class _Augmented(Dataset):
 def _read(folder: Path, names: tuple[str, ...]) -> ImageFolder:
     found = next((folder / name for name in names if (folder / name).is_dir()), None)
     if found is None:
-        raise FileNotFoundError(f"no folder {' or '.join(names)} in {folder}, which must hold train and test (or val), "
-                                f"each with a folder of images for each class")
+        raise FileNotFoundError(
+            f"no folder {' or '.join(names)} in {folder}, which must hold train and test (or val), "
+            f"each with a folder of images for each class"
+        )
     try:
         return ImageFolder(str(found))
     except FileNotFoundError as error:
@@ -87,11 +100,15 @@ def _read(folder: Path, names: tuple[str, ...]) -> ImageFolder:
 
 
 def _augmentation(size: int):
-    return v2.Compose([v2.RandomResizedCrop(size, antialias=True), v2.RandomHorizontalFlip(), *_to_tensor()])
+    return v2.Compose(
+        [v2.RandomResizedCrop(size, antialias=True), v2.RandomHorizontalFlip(), *_to_tensor()]
+    )
 
 
 def _plain(size: int):
-    return v2.Compose([v2.Resize(round(size * _MARGIN), antialias=True), v2.CenterCrop(size), *_to_tensor()])
+    return v2.Compose(
+        [v2.Resize(round(size * _MARGIN), antialias=True), v2.CenterCrop(size), *_to_tensor()]
+    )
 
 
 def _to_tensor():

@@ -1,7 +1,9 @@
 """Small grey images in memory: handwritten digits, MNIST and Fashion-MNIST, split train / validation / test."""
+
 from __future__ import annotations
 
-from typing import Iterable, Iterator, NamedTuple
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -39,13 +41,15 @@ class Batches:
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         order = torch.randperm(len(self._split.labels), generator=self._generator)
-        for indices in order[:len(self) * self._size].view(len(self), -1):
+        for indices in order[: len(self) * self._size].view(len(self), -1):
             images = self._split.images[indices]
             yield (self._shifted(images) if self._shift else images), self._split.labels[indices]
 
     def _shifted(self, images: Tensor) -> Tensor:
         """The batch, moved by up to `shift` pixels each way."""
-        down, right = torch.randint(-self._shift, self._shift + 1, (2,), generator=self._generator).tolist()
+        down, right = torch.randint(
+            -self._shift, self._shift + 1, (2,), generator=self._generator
+        ).tolist()
         return torch.roll(images, (down, right), (2, 3))
 
 
@@ -71,13 +75,19 @@ def load_images(name: str, folder: str | None = None) -> Images:
     check_folder(folder)
     if name == "digits":
         return _digits()
-    parts = decoded(f"{name}-normalised", grey_files(name, folder), lambda: [
-        tensor for split in _normalised(name, folder) for tensor in split])
+    parts = decoded(
+        f"{name}-normalised",
+        grey_files(name, folder),
+        lambda: [tensor for split in _normalised(name, folder) for tensor in split],
+    )
     return Images(*(Split(images, labels) for images, labels in zip(parts[::2], parts[1::2])))
 
 
 def _normalised(name: str, folder: str | None) -> Images:
-    train, test = (Split(images[:, None].float().div_(255), labels) for images, labels in read_grey(name, folder))
+    train, test = (
+        Split(images[:, None].float().div_(255), labels)
+        for images, labels in read_grey(name, folder)
+    )
     mean, deviation = train.images.mean(), train.images.std()
     train, test = (Split((s.images - mean) / deviation, s.labels) for s in (train, test))
     kept, validation = held_out(len(train.labels))
@@ -94,7 +104,9 @@ def _digits() -> Images:
     digits = load_digits()
     images = torch.from_numpy(digits.images).float().div_(16)[:, None]
     images = functional.interpolate(images, size=(28, 28), mode="bilinear", align_corners=False)
-    everything = Split((images - images.mean()) / images.std(), torch.from_numpy(digits.target).long())
+    everything = Split(
+        (images - images.mean()) / images.std(), torch.from_numpy(digits.target).long()
+    )
     order = torch.randperm(len(everything.labels), generator=torch.Generator().manual_seed(0))
     return Images(*(_take(everything, part) for part in order.split([997, 400, 400])))
 
@@ -110,5 +122,8 @@ def share_right(network: torch.nn.Module, batches: Iterable[tuple[Tensor, Tensor
     right = count = 0
     with evaluating(network):
         for images, labels in batches:
-            right, count = right + int((network(images).argmax(1) == labels).sum()), count + len(labels)
+            right, count = (
+                right + int((network(images).argmax(1) == labels).sum()),
+                count + len(labels),
+            )
     return right / count

@@ -1,7 +1,9 @@
 """Images in memory as bytes: cropped, flipped, resized and normalised batch by batch."""
+
 from __future__ import annotations
 
-from typing import Iterator, NamedTuple
+from collections.abc import Iterator
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -30,9 +32,13 @@ class Look(NamedTuple):
         """Images of bytes, B x 1 or 3 x H x W, as the network's input, B x 3 x size x size."""
         images = images.float()
         if images.shape[2:] != (self.size, self.size):
-            images = functional.interpolate(images, size=(self.size, self.size), mode="bilinear", antialias=True)
+            images = functional.interpolate(
+                images, size=(self.size, self.size), mode="bilinear", antialias=True
+            )
         shape = (1, -1, 1, 1)
-        images = (images - 255 * torch.tensor(self.mean).view(shape)) / (255 * torch.tensor(self.deviation).view(shape))
+        images = (images - 255 * torch.tensor(self.mean).view(shape)) / (
+            255 * torch.tensor(self.deviation).view(shape)
+        )
         return images.expand(-1, 3, -1, -1).contiguous()
 
 
@@ -53,9 +59,13 @@ class TrainingBatches:
         Of the order, the windows and the flips.
     """
 
-    def __init__(self, pixels: Pixels, look: Look, batch_size: int, padding: int, generator: torch.Generator):
+    def __init__(
+        self, pixels: Pixels, look: Look, batch_size: int, padding: int, generator: torch.Generator
+    ):
         if not 0 < batch_size <= len(pixels.labels):
-            raise ValueError(f"batch_size must lie between 1 and the {len(pixels.labels)} examples, but got {batch_size}")
+            raise ValueError(
+                f"batch_size must lie between 1 and the {len(pixels.labels)} examples, but got {batch_size}"
+            )
         self._pixels, self._look, self._size = pixels, look, batch_size
         self._padding, self._generator = padding, generator
 
@@ -64,9 +74,11 @@ class TrainingBatches:
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         order = torch.randperm(len(self._pixels.labels), generator=self._generator)
-        for indices in order[:len(self) * self._size].view(len(self), -1):
+        for indices in order[: len(self) * self._size].view(len(self), -1):
             images, labels = self._pixels.take(indices)
-            images = random_flips(random_crops(images, self._padding, self._generator), self._generator)
+            images = random_flips(
+                random_crops(images, self._padding, self._generator), self._generator
+            )
             yield self._look(images), labels
 
 
@@ -80,7 +92,9 @@ class PlainBatches:
         return -(-len(self._pixels.labels) // self._size)
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        for images, labels in zip(self._pixels.images.split(self._size), self._pixels.labels.split(self._size)):
+        for images, labels in zip(
+            self._pixels.images.split(self._size), self._pixels.labels.split(self._size)
+        ):
             yield self._look(images), labels
 
 
@@ -89,7 +103,10 @@ def random_crops(images: Tensor, padding: int, generator: torch.Generator) -> Te
     count, _, height, width = images.shape
     padded = functional.pad(images, (padding,) * 4)
     top, left = torch.randint(2 * padding + 1, (2, count, 1), generator=generator)
-    rows, columns = (top + torch.arange(height))[:, :, None], (left + torch.arange(width))[:, None, :]
+    rows, columns = (
+        (top + torch.arange(height))[:, :, None],
+        (left + torch.arange(width))[:, None, :],
+    )
     return padded[torch.arange(count)[:, None, None], :, rows, columns].permute(0, 3, 1, 2)
 
 

@@ -4,6 +4,7 @@ Clutter is what a detector must learn to leave alone: scikit-learn's handwritten
 
 A scene is made from (seed, index) whenever it is asked for, and always is the same. Nothing is downloaded or stored.
 """
+
 from __future__ import annotations
 
 from typing import NamedTuple
@@ -18,15 +19,28 @@ from .backdrops import backdrop
 from .examples import Example
 from .grey import held_out, read_grey
 
-CLASSES = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
-_VISIBLE = 16       # a byte of a garment as bright as this can be seen: its box is drawn around such pixels
-_OPAQUE = 40        # from here on nothing of the ground shines through
-_MOST = 4           # garments of a scene
-_SIDES = 0.3, 0.7   # of a garment, as shares of the image's
-_LEAST_SEEN = 0.7   # share of a garment that neither other garments nor the image's edge may hide
-_TURN = 10          # degrees, either way, by which a garment is turned at most
-_LEAST_SIDE = 4     # of a garment in pixels; what is narrower, or black, is left out
-_ATTEMPTS = 8       # to place a garment thus, before it is left out
+CLASSES = (
+    "T-shirt/top",
+    "Trouser",
+    "Pullover",
+    "Dress",
+    "Coat",
+    "Sandal",
+    "Shirt",
+    "Sneaker",
+    "Bag",
+    "Ankle boot",
+)
+_VISIBLE = (
+    16  # a byte of a garment as bright as this can be seen: its box is drawn around such pixels
+)
+_OPAQUE = 40  # from here on nothing of the ground shines through
+_MOST = 4  # garments of a scene
+_SIDES = 0.3, 0.7  # of a garment, as shares of the image's
+_LEAST_SEEN = 0.7  # share of a garment that neither other garments nor the image's edge may hide
+_TURN = 10  # degrees, either way, by which a garment is turned at most
+_LEAST_SIDE = 4  # of a garment in pixels; what is narrower, or black, is left out
+_ATTEMPTS = 8  # to place a garment thus, before it is left out
 
 
 class Garments(NamedTuple):
@@ -41,10 +55,15 @@ def load_garments(folder: str | None = None) -> dict[str, Garments]:
     """The garments of "train", "validation" and "test"; none is in two of them."""
     (images, labels), (test_images, test_labels) = read_grey("fashion-mnist", folder)
     train, validation = held_out(len(labels))
-    parts = {"train": (images[train], labels[train]), "validation": (images[validation], labels[validation]),
-             "test": (test_images, test_labels)}
+    parts = {
+        "train": (images[train], labels[train]),
+        "validation": (images[validation], labels[validation]),
+        "test": (test_images, test_labels),
+    }
     digits = (load_digits().images * 15.9).astype(np.uint8)
-    return {name: Garments(*(tensor.numpy() for tensor in part), digits) for name, part in parts.items()}
+    return {
+        name: Garments(*(tensor.numpy() for tensor in part), digits) for name, part in parts.items()
+    }
 
 
 class Scenes(torch.utils.data.Dataset):
@@ -66,7 +85,9 @@ class Scenes(torch.utils.data.Dataset):
         if size < 32 or size % 32:
             raise ValueError(f"the size of scenes must be a multiple of 32, but got {size}")
         if count < 1 or not len(garments.labels):
-            raise ValueError(f"scenes need at least one scene and one garment, but got {count} and {len(garments.labels)}")
+            raise ValueError(
+                f"scenes need at least one scene and one garment, but got {count} and {len(garments.labels)}"
+            )
         self.garments, self.count, self.size, self.seed = garments, count, size, seed
 
     def __len__(self) -> int:
@@ -76,11 +97,17 @@ class Scenes(torch.utils.data.Dataset):
         if not 0 <= index < self.count:
             raise IndexError(f"scene {index} of {self.count}")
         image, boxes, labels = draw_scene(self.garments, self.size, (self.seed, index))
-        return Example(torch.from_numpy(image).permute(2, 0, 1), torch.from_numpy(boxes), torch.from_numpy(labels),
-                       torch.zeros(len(labels), dtype=torch.bool))
+        return Example(
+            torch.from_numpy(image).permute(2, 0, 1),
+            torch.from_numpy(boxes),
+            torch.from_numpy(labels),
+            torch.zeros(len(labels), dtype=torch.bool),
+        )
 
 
-def draw_scene(garments: Garments, size: int, seed: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def draw_scene(
+    garments: Garments, size: int, seed: tuple[int, ...]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Draw a scene.
 
     Returns
@@ -90,7 +117,10 @@ def draw_scene(garments: Garments, size: int, seed: tuple[int, ...]) -> tuple[np
         what can be seen of each garment; M whole numbers. M lies between 0 and 4, and is 0 in about 3 of 100 scenes.
     """
     ground, lying, camera = (np.random.default_rng((*seed, part)) for part in range(3))
-    image, owner = backdrop(size, ground), np.zeros((size, size), np.uint8)  # whose a pixel is; 0 is nobody
+    image, owner = (
+        backdrop(size, ground),
+        np.zeros((size, size), np.uint8),
+    )  # whose a pixel is; 0 is nobody
     for _ in range(ground.integers(4)):
         _place(image, _clutter(garments, size, ground), ground)
     labels, wholes = [], []
@@ -117,16 +147,27 @@ def _turned(garment: np.ndarray, side: float, random: Generator) -> np.ndarray:
     angle, stretch = np.deg2rad(random.uniform(-_TURN, _TURN)), np.exp(random.uniform(-0.15, 0.15))
     width, height, mirror = side * stretch, side / stretch, random.choice((-1, 1))
     cosine, sine = np.cos(angle), np.sin(angle)
-    columns, rows = (int(np.ceil(abs(width * a) + abs(height * b))) for a, b in ((cosine, sine), (sine, cosine)))
+    columns, rows = (
+        int(np.ceil(abs(width * a) + abs(height * b))) for a, b in ((cosine, sine), (sine, cosine))
+    )
     across, down = mirror * 28 / width, 28 / height
-    matrix = np.array([[across * cosine, across * sine], [-down * sine, down * cosine]])  # from the result to the garment
+    matrix = np.array(
+        [[across * cosine, across * sine], [-down * sine, down * cosine]]
+    )  # from the result to the garment
     shift = 14 - matrix @ (columns / 2, rows / 2)
     affine = (*matrix[0], shift[0], *matrix[1], shift[1])
-    turned = np.asarray(Image.fromarray(garment).transform((columns, rows), Image.Transform.AFFINE, affine,
-                                                           Image.Resampling.BILINEAR))
+    turned = np.asarray(
+        Image.fromarray(garment).transform(
+            (columns, rows), Image.Transform.AFFINE, affine, Image.Resampling.BILINEAR
+        )
+    )
     seen = turned >= _VISIBLE
     across, down = np.flatnonzero(seen.any(0)), np.flatnonzero(seen.any(1))
-    return turned[down[0]:down[-1] + 1, across[0]:across[-1] + 1] if len(across) else turned[:0, :0]
+    return (
+        turned[down[0] : down[-1] + 1, across[0] : across[-1] + 1]
+        if len(across)
+        else turned[:0, :0]
+    )
 
 
 def _clutter(garments: Garments, size: int, random: Generator) -> np.ndarray:
@@ -136,24 +177,39 @@ def _clutter(garments: Garments, size: int, random: Generator) -> np.ndarray:
         piece = garments.digits[random.integers(len(garments.digits))]
     else:
         top, left = random.integers(6, 15, 2)
-        piece = _picked(garments, random)[0][top:top + 8, left:left + 8]
+        piece = _picked(garments, random)[0][top : top + 8, left : left + 8]
     return np.asarray(Image.fromarray(piece).resize((side, side)))
 
 
-def _place(image: np.ndarray, patch: np.ndarray, random: Generator, owner: np.ndarray | None = None,
-           wholes: list[int] | None = None) -> bool:
+def _place(
+    image: np.ndarray,
+    patch: np.ndarray,
+    random: Generator,
+    owner: np.ndarray | None = None,
+    wholes: list[int] | None = None,
+) -> bool:
     """Draw a patch; with an owner, where enough can be seen of it and of what lies there. False if no such place was found.
 
     `wholes` has of every garment so far how many pixels it would show if nothing hid it; a patch that is drawn is added.
     """
     size, seen, (rows, columns) = len(image), patch >= _VISIBLE, patch.shape
     outside = np.array((rows, columns)) / 4  # so much of a patch may lie beyond the edge
-    for top, left in np.rint(random.uniform(-outside, size - 3 * outside, (_ATTEMPTS, 2))).astype(int).tolist():
-        inside = slice(max(top, 0), min(top + rows, size)), slice(max(left, 0), min(left + columns, size))
-        part = slice(inside[0].start - top, inside[0].stop - top), slice(inside[1].start - left, inside[1].stop - left)
+    for top, left in (
+        np.rint(random.uniform(-outside, size - 3 * outside, (_ATTEMPTS, 2))).astype(int).tolist()
+    ):
+        inside = (
+            slice(max(top, 0), min(top + rows, size)),
+            slice(max(left, 0), min(left + columns, size)),
+        )
+        part = (
+            slice(inside[0].start - top, inside[0].stop - top),
+            slice(inside[1].start - left, inside[1].stop - left),
+        )
         if owner is not None:
             covers = seen[part]
-            if covers.sum() < _LEAST_SEEN * seen.sum() or not _others_seen(owner, inside, covers, wholes):
+            if covers.sum() < _LEAST_SEEN * seen.sum() or not _others_seen(
+                owner, inside, covers, wholes
+            ):
                 continue
             wholes.append(int(seen.sum()))
             owner[inside][covers] = len(wholes)

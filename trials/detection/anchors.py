@@ -1,4 +1,5 @@
 """Anchors: the shapes from which YOLOv2 predicts boxes, in cells of its output (of 32 pixels), width first."""
+
 from __future__ import annotations
 
 import torch
@@ -7,11 +8,25 @@ from torch import Tensor
 from .boxes import shape_overlaps
 
 # Of Darknet's yolov2-voc.cfg and yolov2.cfg (COCO), which go with the published weights.
-VOC_ANCHORS = ((1.3221, 1.73145), (3.19275, 4.00944), (5.05587, 8.09892), (9.47112, 4.84053), (11.2364, 10.0071))
-COCO_ANCHORS = ((0.57273, 0.677385), (1.87446, 2.06253), (3.33843, 5.47434), (7.88282, 3.52778), (9.77052, 9.16828))
+VOC_ANCHORS = (
+    (1.3221, 1.73145),
+    (3.19275, 4.00944),
+    (5.05587, 8.09892),
+    (9.47112, 4.84053),
+    (11.2364, 10.0071),
+)
+COCO_ANCHORS = (
+    (0.57273, 0.677385),
+    (1.87446, 2.06253),
+    (3.33843, 5.47434),
+    (7.88282, 3.52778),
+    (9.77052, 9.16828),
+)
 
 
-def find_anchors(sizes: Tensor, number: int = 5, seed: int = 0, starts: int = 5, rounds: int = 100) -> Tensor:
+def find_anchors(
+    sizes: Tensor, number: int = 5, seed: int = 0, starts: int = 5, rounds: int = 100
+) -> Tensor:
     """Cluster the sizes of boxes by k-means with the distance 1 - IoU (Redmon and Farhadi, arXiv 1612.08242).
 
     Parameters
@@ -39,12 +54,20 @@ def find_anchors(sizes: Tensor, number: int = 5, seed: int = 0, starts: int = 5,
     ValueError
         If sizes are not N x 2 positive numbers, or fewer than `number` of them differ.
     """
-    if sizes.dim() != 2 or sizes.shape[1] != 2 or not bool(((sizes > 0) & torch.isfinite(sizes)).all()):
-        raise ValueError(f"sizes must be N x 2 positive numbers, but got a tensor of shape {tuple(sizes.shape)}"
-                         + (f", the least {float(sizes.min())}" if sizes.numel() else ""))
+    if (
+        sizes.dim() != 2
+        or sizes.shape[1] != 2
+        or not bool(((sizes > 0) & torch.isfinite(sizes)).all())
+    ):
+        raise ValueError(
+            f"sizes must be N x 2 positive numbers, but got a tensor of shape {tuple(sizes.shape)}"
+            + (f", the least {float(sizes.min())}" if sizes.numel() else "")
+        )
     different = len(sizes.unique(dim=0))
     if not 1 <= number <= different:
-        raise ValueError(f"{number} anchors need at least as many different boxes, but got {different}")
+        raise ValueError(
+            f"{number} anchors need at least as many different boxes, but got {different}"
+        )
     generator, exact = torch.Generator().manual_seed(seed), sizes.detach().double().cpu()
     found = [_cluster(exact, _start(exact, number, generator), rounds) for _ in range(starts)]
     best = max(found, key=lambda anchors: average_overlap(exact, anchors))
@@ -61,7 +84,7 @@ def _start(sizes: Tensor, number: int, generator: torch.Generator) -> Tensor:
     while len(chosen) < number:
         distances = (1 - shape_overlaps(sizes, sizes[chosen])).amin(1).clamp(min=0)
         distances[distances < 1e-9] = 0  # of the sizes that are chosen already
-        chosen.append(int(torch.multinomial(distances ** 2, 1, generator=generator)))
+        chosen.append(int(torch.multinomial(distances**2, 1, generator=generator)))
     return sizes[chosen]
 
 
@@ -71,7 +94,13 @@ def _cluster(sizes: Tensor, anchors: Tensor, rounds: int) -> Tensor:
         before, nearest = nearest, shape_overlaps(sizes, anchors).argmax(1)
         if before is not None and torch.equal(nearest, before):
             break
-        members = torch.zeros(len(anchors)).to(sizes).index_add_(0, nearest, torch.ones_like(sizes[:, 0]))[:, None]
+        members = (
+            torch.zeros(len(anchors))
+            .to(sizes)
+            .index_add_(0, nearest, torch.ones_like(sizes[:, 0]))[:, None]
+        )
         sums = torch.zeros_like(anchors).index_add_(0, nearest, sizes)
-        anchors = torch.where(members > 0, sums / members.clamp(min=1), anchors)  # one that is nearest to none stays
+        anchors = torch.where(
+            members > 0, sums / members.clamp(min=1), anchors
+        )  # one that is nearest to none stays
     return anchors

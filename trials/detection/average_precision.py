@@ -1,7 +1,9 @@
 """Mean average precision, as the PASCAL VOC challenges define it, and with COCO's 101 points."""
+
 from __future__ import annotations
 
-from typing import NamedTuple, Sequence
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -22,8 +24,11 @@ class Matches(NamedTuple):
     difficult: Tensor
 
 
-def match(detections: Sequence[Detections], targets: Sequence[Tensor] | Tensor,
-          difficult: Sequence[Tensor] | Tensor | None = None) -> Matches:
+def match(
+    detections: Sequence[Detections],
+    targets: Sequence[Tensor] | Tensor,
+    difficult: Sequence[Tensor] | Tensor | None = None,
+) -> Matches:
     """Find the truth that each detection tells of.
 
     Parameters
@@ -41,9 +46,13 @@ def match(detections: Sequence[Detections], targets: Sequence[Tensor] | Tensor,
     ValueError
         If there are not as many images of the one as of the other, or none.
     """
-    if not len(detections) == len(targets) > 0 or (difficult is not None and len(difficult) != len(targets)):
-        raise ValueError(f"detections and targets must be of the same images, but got {len(detections)} and {len(targets)}"
-                         + ("" if difficult is None else f", difficult of {len(difficult)}"))
+    if not len(detections) == len(targets) > 0 or (
+        difficult is not None and len(difficult) != len(targets)
+    ):
+        raise ValueError(
+            f"detections and targets must be of the same images, but got {len(detections)} and {len(targets)}"
+            + ("" if difficult is None else f", difficult of {len(difficult)}")
+        )
     found, truth_labels, flags, known = [], [], [], 0
     for index, (seen, rows) in enumerate(zip(detections, targets)):
         there = present(rows)
@@ -53,12 +62,18 @@ def match(detections: Sequence[Detections], targets: Sequence[Tensor] | Tensor,
         best, which = torch.nn.functional.pad(alike, (0, 1), value=-1.0).max(1)
         found.append((seen.scores, seen.labels, best, torch.where(best >= 0, which + known, -1)))
         truth_labels.append(truths[:, 0].long())
-        flags.append(torch.zeros(len(truths), dtype=torch.bool) if difficult is None else difficult[index][there].bool())
+        flags.append(
+            torch.zeros(len(truths), dtype=torch.bool)
+            if difficult is None
+            else difficult[index][there].bool()
+        )
         known += len(truths)
     return Matches(*(torch.cat(parts).cpu() for parts in (*zip(*found), truth_labels, flags)))
 
 
-def average_precisions(matches: Matches, num_classes: int, overlap: float = 0.5, points: int | None = None) -> Tensor:
+def average_precisions(
+    matches: Matches, num_classes: int, overlap: float = 0.5, points: int | None = None
+) -> Tensor:
     """Average precision of each class.
 
     Detections are judged in order of their scores (of equal scores, in the order they came). One is right if its IoU with
@@ -89,13 +104,22 @@ def average_precisions(matches: Matches, num_classes: int, overlap: float = 0.5,
     excused[hits] = matches.difficult[truths[hits]]
     hits &= _first(truths, hits)
     known = matches.truth_labels[~matches.difficult].bincount(minlength=num_classes)
-    return torch.stack([_average(hits[(labels == label) & ~excused].cumsum(0), int(known[label]), points)
-                        for label in range(num_classes)])
+    return torch.stack(
+        [
+            _average(hits[(labels == label) & ~excused].cumsum(0), int(known[label]), points)
+            for label in range(num_classes)
+        ]
+    )
 
 
-def mean_average_precision(detections: Sequence[Detections], targets: Sequence[Tensor] | Tensor, num_classes: int,
-                           difficult: Sequence[Tensor] | Tensor | None = None, overlap: float = 0.5,
-                           points: int | None = None) -> float:
+def mean_average_precision(
+    detections: Sequence[Detections],
+    targets: Sequence[Tensor] | Tensor,
+    num_classes: int,
+    difficult: Sequence[Tensor] | Tensor | None = None,
+    overlap: float = 0.5,
+    points: int | None = None,
+) -> float:
     """Mean over the classes that have truths of their average precision, see :func:`match` and :func:`average_precisions`.
 
     Raises
@@ -105,8 +129,10 @@ def mean_average_precision(detections: Sequence[Detections], targets: Sequence[T
     """
     found = average_precisions(match(detections, targets, difficult), num_classes, overlap, points)
     if found.isnan().all():
-        raise ValueError(f"mean average precision needs truths, but {len(targets)} images have none of "
-                         f"{num_classes} classes")
+        raise ValueError(
+            f"mean average precision needs truths, but {len(targets)} images have none of "
+            f"{num_classes} classes"
+        )
     return float(found.nanmean())
 
 
@@ -125,7 +151,12 @@ def _average(right: Tensor, truths: int, points: int | None) -> Tensor:
     if not truths:
         return torch.tensor(torch.nan, dtype=torch.float64)
     precision = right.double() / torch.arange(1, len(right) + 1)
-    best = torch.cat([precision.flip(0).cummax(0).values.flip(0) if len(right) else precision, precision.new_zeros(1)])
+    best = torch.cat(
+        [
+            precision.flip(0).cummax(0).values.flip(0) if len(right) else precision,
+            precision.new_zeros(1),
+        ]
+    )
     if points is None:
         gains = torch.diff(right, prepend=right.new_zeros(1))
         return (best[:-1] * gains).sum() / truths

@@ -1,4 +1,5 @@
 """Boxes: (centre x, centre y, width, height) or corners (left, top, right, bottom), in shares of the image."""
+
 from __future__ import annotations
 
 import torch
@@ -15,7 +16,9 @@ def corners(boxes: Tensor) -> Tensor:
 
 def overlaps(ones: Tensor, others: Tensor) -> Tensor:
     """Intersection over union of boxes, given by their corners; all dimensions but the last are broadcast."""
-    shared = _area(torch.maximum(ones[..., :2], others[..., :2]), torch.minimum(ones[..., 2:], others[..., 2:]))
+    shared = _area(
+        torch.maximum(ones[..., :2], others[..., :2]), torch.minimum(ones[..., 2:], others[..., 2:])
+    )
     either = _area(ones[..., :2], ones[..., 2:]) + _area(others[..., :2], others[..., 2:]) - shared
     return shared / either.clamp(min=_LEAST)
 

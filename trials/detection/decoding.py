@@ -1,7 +1,9 @@
 """From YOLOv2's outputs to detections: scores, and of boxes that tell the same thing the best."""
+
 from __future__ import annotations
 
-from typing import Iterable, NamedTuple, Sequence
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -21,7 +23,9 @@ class Detections(NamedTuple):
     labels: Tensor  # n, classes
 
 
-def decode(outputs: Tensor, anchors: Sequence[tuple[float, float]] | Tensor) -> tuple[Tensor, Tensor]:
+def decode(
+    outputs: Tensor, anchors: Sequence[tuple[float, float]] | Tensor
+) -> tuple[Tensor, Tensor]:
     """Boxes and scores of every prediction.
 
     Parameters
@@ -49,8 +53,13 @@ def decode(outputs: Tensor, anchors: Sequence[tuple[float, float]] | Tensor) -> 
 
 
 @torch.no_grad()
-def detect(outputs: Tensor, anchors: Sequence[tuple[float, float]] | Tensor, least: float = 0.005, overlap: float = 0.45,
-           most: int = 200) -> list[Detections]:
+def detect(
+    outputs: Tensor,
+    anchors: Sequence[tuple[float, float]] | Tensor,
+    least: float = 0.005,
+    overlap: float = 0.45,
+    most: int = 200,
+) -> list[Detections]:
     """Detections in every image of a batch, after non-maximum suppression within each class.
 
     Parameters
@@ -81,8 +90,14 @@ def detect(outputs: Tensor, anchors: Sequence[tuple[float, float]] | Tensor, lea
 
 
 @torch.no_grad()
-def detect_all(network: nn.Module, batches: Iterable[Tensor], anchors: Sequence[tuple[float, float]] | Tensor,
-               **arguments) -> list[Detections]:
+def detect_all(
+    network: nn.Module,
+    batches: Iterable[Tensor],
+    anchors: Sequence[tuple[float, float]] | Tensor,
+    **arguments,
+) -> list[Detections]:
     """Detections of a network, in evaluation mode, in all images of some batches of B x 3 x H x W; see :func:`detect`."""
     with evaluating(network):
-        return [found for images in batches for found in detect(network(images), anchors, **arguments)]
+        return [
+            found for images in batches for found in detect(network(images), anchors, **arguments)
+        ]

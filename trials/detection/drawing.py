@@ -1,8 +1,9 @@
 """Detections of several networks side by side, and their average precisions as a table."""
+
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -12,8 +13,14 @@ from .decoding import Detections
 from .targets import present
 
 
-def draw_side_by_side(path: str | Path, images: Tensor, found: Mapping[str, Sequence[Detections]], names: Sequence[str],
-                      targets: Tensor | None = None, least: float = 0.3) -> None:
+def draw_side_by_side(
+    path: str | Path,
+    images: Tensor,
+    found: Mapping[str, Sequence[Detections]],
+    names: Sequence[str],
+    targets: Tensor | None = None,
+    least: float = 0.3,
+) -> None:
     """Draw a PNG with a row for each image and a column for each network.
 
     Parameters
@@ -36,16 +43,24 @@ def draw_side_by_side(path: str | Path, images: Tensor, found: Mapping[str, Sequ
     ValueError
         If there is nothing to draw, or a network has not been asked about as many images.
     """
-    if not found or not len(images) or any(len(detections) != len(images) for detections in found.values()):
+    if (
+        not found
+        or not len(images)
+        or any(len(detections) != len(images) for detections in found.values())
+    ):
         counts = {title: len(detections) for title, detections in found.items()}
-        raise ValueError(f"a picture needs every network's detections in each image, but got "
-                         f"{len(images)} images and {counts}")
+        raise ValueError(
+            f"a picture needs every network's detections in each image, but got "
+            f"{len(images)} images and {counts}"
+        )
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.colors import hsv_to_rgb
     from matplotlib.figure import Figure
 
     height, width = images.shape[2:]
-    figure = Figure(figsize=(4 * len(found), 4 * len(images) * height / width + 0.4), layout="constrained")
+    figure = Figure(
+        figsize=(4 * len(found), 4 * len(images) * height / width + 0.4), layout="constrained"
+    )
     axes = figure.subplots(len(images), len(found), squeeze=False)
     colours = hsv_to_rgb([(index / len(names), 0.9, 0.8) for index in range(len(names))])
     for row, image in enumerate(images):
@@ -58,24 +73,39 @@ def draw_side_by_side(path: str | Path, images: Tensor, found: Mapping[str, Sequ
                 panel.set_title(title)
             if targets is not None:
                 for box in corners(targets[row][present(targets[row])][:, 1:]).tolist():
-                    _draw_box(panel, box, (width, height), "white", linestyle=(0, (4, 3)), linewidth=1)
+                    _draw_box(
+                        panel, box, (width, height), "white", linestyle=(0, (4, 3)), linewidth=1
+                    )
             for box, score, label in _by_score(detections[row], least):
                 left, top = _draw_box(panel, box, (width, height), colours[label], linewidth=2)
-                panel.text(left, top, f"{names[label]} {score:.2f}", color="white", fontsize=8, clip_on=True,
-                           va="bottom" if box[1] > 0.06 else "top",  # else it would be cut off
-                           bbox={"facecolor": colours[label], "edgecolor": "none", "pad": 1})
+                panel.text(
+                    left,
+                    top,
+                    f"{names[label]} {score:.2f}",
+                    color="white",
+                    fontsize=8,
+                    clip_on=True,
+                    va="bottom" if box[1] > 0.06 else "top",  # else it would be cut off
+                    bbox={"facecolor": colours[label], "edgecolor": "none", "pad": 1},
+                )
     FigureCanvasAgg(figure).print_png(str(path))
 
 
 def _visible(image: Tensor):
     """Height x width x 3, from 0 to 1."""
     image = image.detach().float().cpu().expand(3, -1, -1)
-    return ((image - image.min()) / (image.max() - image.min()).clamp(min=1e-6)).permute(1, 2, 0).numpy()
+    return (
+        ((image - image.min()) / (image.max() - image.min()).clamp(min=1e-6))
+        .permute(1, 2, 0)
+        .numpy()
+    )
 
 
 def _by_score(detections: Detections, least: float):
     """The detections to draw, the best last and so on top."""
-    chosen = [entry for entry in zip(*(values.tolist() for values in detections)) if entry[1] >= least]
+    chosen = [
+        entry for entry in zip(*(values.tolist() for values in detections)) if entry[1] >= least
+    ]
     return sorted(chosen, key=lambda entry: entry[1])
 
 
@@ -84,7 +114,9 @@ def _draw_box(panel, box, size, colour, **style):
     from matplotlib.patches import Rectangle
 
     left, top, right, bottom = (share * pixels for share, pixels in zip(box, (*size, *size)))
-    panel.add_patch(Rectangle((left, top), right - left, bottom - top, fill=False, edgecolor=colour, **style))
+    panel.add_patch(
+        Rectangle((left, top), right - left, bottom - top, fill=False, edgecolor=colour, **style)
+    )
     return left, top
 
 
@@ -105,13 +137,29 @@ def precision_table(found: Mapping[str, Tensor], names: Sequence[str]) -> str:
     """
     if not found or any(len(values) != len(names) for values in found.values()):
         counts = {title: len(values) for title, values in found.items()}
-        raise ValueError(f"the table needs {len(names)} average precisions of each network, but got {counts}")
+        raise ValueError(
+            f"the table needs {len(names)} average precisions of each network, but got {counts}"
+        )
     columns = [torch.as_tensor(values).double() for values in found.values()]
-    rows = [[name, *(_written(float(values[index])) for values in columns)] for index, name in enumerate(names)]
-    rows = [["class", *found], *rows, ["mean", *(_written(float(values.nanmean())) for values in columns)]]
+    rows = [
+        [name, *(_written(float(values[index])) for values in columns)]
+        for index, name in enumerate(names)
+    ]
+    rows = [
+        ["class", *found],
+        *rows,
+        ["mean", *(_written(float(values.nanmean())) for values in columns)],
+    ]
     widths = [max(map(len, column)) for column in zip(*rows)]
-    return "\n".join("  ".join([row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:]))])
-                     for row in rows)
+    return "\n".join(
+        "  ".join(
+            [
+                row[0].ljust(widths[0]),
+                *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:])),
+            ]
+        )
+        for row in rows
+    )
 
 
 def _written(value: float) -> str:

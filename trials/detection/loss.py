@@ -1,8 +1,10 @@
 """The loss of YOLOv2."""
+
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -74,7 +76,9 @@ class YOLOv2Loss:
 
     def terms(self, outputs: Tensor, targets: Tensor) -> Terms:
         """The parts of the loss; arguments and errors are those of the loss itself."""
-        outputs = outputs.float() if outputs.dtype in (torch.bfloat16, torch.float16) else outputs  # IoUs need more digits
+        outputs = (
+            outputs.float() if outputs.dtype in (torch.bfloat16, torch.float16) else outputs
+        )  # IoUs need more digits
         anchors = torch.as_tensor(self.anchors, dtype=outputs.dtype, device=outputs.device)
         predictions = split(outputs, len(anchors))
         targets = targets.to(outputs)
@@ -90,18 +94,25 @@ class YOLOv2Loss:
             self.coordinates * _coordinates(predictions, assigned, anchors),
             self.object * _half_squares(answered - objectness[assigned.where]),
             self.no_object * _half_squares(objectness * absent),
-            self.classes * functional.cross_entropy(predictions.classes[assigned.where], assigned.truths[:, 0].long(),
-                                                    reduction="sum"))
+            self.classes
+            * functional.cross_entropy(
+                predictions.classes[assigned.where], assigned.truths[:, 0].long(), reduction="sum"
+            ),
+        )
         return Terms(*(value / len(outputs) for value in sums))
 
     @staticmethod
     def _check(predictions: Predictions, targets: Tensor) -> None:
         images, classes = len(predictions.objectness), predictions.classes.shape[-1]
         if targets.dim() != 3 or targets.shape[2] != 5 or len(targets) != images:
-            raise ValueError(f"targets for {images} images must be {images} x N x 5, "
-                             f"but got {' x '.join(map(str, targets.shape))}")
+            raise ValueError(
+                f"targets for {images} images must be {images} x N x 5, "
+                f"but got {' x '.join(map(str, targets.shape))}"
+            )
         if targets.numel() and float(targets[..., 0].max()) >= classes:
-            raise ValueError(f"the network has {classes} classes, but a target is of class {int(targets[..., 0].max())}")
+            raise ValueError(
+                f"the network has {classes} classes, but a target is of class {int(targets[..., 0].max())}"
+            )
 
 
 def _half_squares(values: Tensor) -> Tensor:
@@ -121,6 +132,10 @@ def _coordinates(predictions: Predictions, assigned: Assignment, anchors: Tensor
 
 def _best_overlaps(predicted: Tensor, targets: Tensor) -> Tensor:
     """The largest IoU of every predicted box, B x A x H x W x 4, with a truth of its image."""
-    found = overlaps(corners(predicted).flatten(1, 3)[:, :, None], corners(targets[..., 1:])[:, None])
-    found = functional.pad(found * present(targets)[:, None], (0, 1))  # an image without truths has overlap 0
+    found = overlaps(
+        corners(predicted).flatten(1, 3)[:, :, None], corners(targets[..., 1:])[:, None]
+    )
+    found = functional.pad(
+        found * present(targets)[:, None], (0, 1)
+    )  # an image without truths has overlap 0
     return found.amax(-1).view(predicted.shape[:-1])

@@ -1,4 +1,5 @@
 """The optimizer of detectors."""
+
 from __future__ import annotations
 
 from torch.nn.utils import clip_grad_norm_
@@ -12,5 +13,7 @@ class ClippedAdam(FusedAdam):
     """Adam, with gradients clipped to a norm: the logarithm of a box's size can be far off, and its square is the loss."""
 
     def step(self, closure=None):
-        clip_grad_norm_([parameter for group in self.param_groups for parameter in group["params"]], LARGEST)
+        clip_grad_norm_(
+            [parameter for group in self.param_groups for parameter in group["params"]], LARGEST
+        )
         return super().step(closure)

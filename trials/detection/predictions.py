@@ -1,4 +1,5 @@
 """What YOLOv2's outputs say: a box, an objectness and classes of every anchor in every cell."""
+
 from __future__ import annotations
 
 from typing import NamedTuple
@@ -27,8 +28,10 @@ def split(outputs: Tensor, anchors: int) -> Predictions:
         If the number of channels is no such product.
     """
     if outputs.dim() != 4 or outputs.shape[1] % anchors or outputs.shape[1] // anchors < 6:
-        raise ValueError(f"outputs for {anchors} anchors must be B x {anchors} * (5 + classes) x H x W, "
-                         f"but got {' x '.join(map(str, outputs.shape))}")
+        raise ValueError(
+            f"outputs for {anchors} anchors must be B x {anchors} * (5 + classes) x H x W, "
+            f"but got {' x '.join(map(str, outputs.shape))}"
+        )
     values = outputs.unflatten(1, (anchors, -1)).permute(0, 1, 3, 4, 2)
     return Predictions(values[..., :2], values[..., 2:4], values[..., 4], values[..., 5:])
 

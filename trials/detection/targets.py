@@ -1,7 +1,9 @@
 """Truths of a batch, and which prediction answers for which of them."""
+
 from __future__ import annotations
 
-from typing import NamedTuple, Sequence
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -20,7 +22,7 @@ def pad_targets(truths: Sequence[Tensor]) -> Tensor:
     padded = torch.zeros(len(truths), most, 5)
     padded[..., 0] = PADDING
     for image, rows in zip(padded, truths):
-        image[:len(rows)] = rows.reshape(-1, 5)
+        image[: len(rows)] = rows.reshape(-1, 5)
     return padded
 
 
@@ -65,9 +67,14 @@ def assign(targets: Tensor, anchors: Tensor, height: int, width: int) -> Assignm
     truths = targets[image, position]
     grid = targets.new_tensor([width, height])
     anchor = shape_overlaps(truths[:, 3:] * grid, anchors.to(targets)).argmax(1)
-    column, row = ((truths[:, 1 + axis] * count).long().clamp(0, count - 1) for axis, count in enumerate((width, height)))
+    column, row = (
+        (truths[:, 1 + axis] * count).long().clamp(0, count - 1)
+        for axis, count in enumerate((width, height))
+    )
     slot = ((image * len(anchors) + anchor) * height + row) * width + column
     order = torch.arange(len(slot), device=slot.device)
-    last = order.new_full((len(targets) * len(anchors) * height * width,), -1).scatter_reduce(0, slot, order, "amax")
+    last = order.new_full((len(targets) * len(anchors) * height * width,), -1).scatter_reduce(
+        0, slot, order, "amax"
+    )
     keep = last[slot] == order
     return Assignment(*(values[keep] for values in (image, anchor, row, column, truths)))

@@ -1,4 +1,5 @@
 """Networks of the tasks."""
+
 from .alexnet import alexnet
 from .lenet5 import lenet5
 from .yolov2 import yolov2

@@ -1,4 +1,5 @@
 """AlexNet as torchvision builds it ("One weird trick for parallelizing convolutional neural networks")."""
+
 from torch import nn
 
 

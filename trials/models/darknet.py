@@ -1,4 +1,5 @@
 """Darknet's .weights files, as its authors publish them for YOLOv2."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -40,7 +41,9 @@ def read_header(content: bytes) -> Header:
         raise ValueError(f"its version should be numbers from 0 to 999, but is {major}.{minor}")
     wide = major * 10 + minor >= 2
     if len(content) < 12 + 4 * (1 + wide):
-        raise ValueError(f"a header of version {major}.{minor} has 20 bytes, but got {len(content)}")
+        raise ValueError(
+            f"a header of version {major}.{minor} has 20 bytes, but got {len(content)}"
+        )
     seen = int(np.frombuffer(content, "<i8" if wide else "<i4", 1, offset=12)[0])
     return Header(major, minor, revision, seen, 20 if wide else 16)
 
@@ -85,12 +88,19 @@ def load_darknet(network: YOLOv2, path: str | Path, backbone_only: bool = False)
     except ValueError as error:
         raise ValueError(f"{path} is no .weights file: {error}") from None
     slots = _slots([network.fine, network.coarse] if backbone_only else [network])
-    wanted, found, rest = sum(slot.numel() for slot in slots), *divmod(len(content) - header.length, 4)
+    wanted, found, rest = (
+        sum(slot.numel() for slot in slots),
+        *divmod(len(content) - header.length, 4),
+    )
     if rest or found < wanted or (found > wanted and not backbone_only):
         raise _misfit(network, path, wanted, found + rest / 4, backbone_only)
-    values = torch.from_numpy(np.frombuffer(content, "<f4", wanted, offset=header.length).astype(np.float32))
+    values = torch.from_numpy(
+        np.frombuffer(content, "<f4", wanted, offset=header.length).astype(np.float32)
+    )
     if not torch.isfinite(values).all():
-        raise ValueError(f"{path} is damaged: {int((~torch.isfinite(values)).sum())} of its numbers are not finite")
+        raise ValueError(
+            f"{path} is damaged: {int((~torch.isfinite(values)).sum())} of its numbers are not finite"
+        )
     with torch.no_grad():
         for slot, part in zip(slots, values.split([slot.numel() for slot in slots])):
             slot.copy_(part.view(slot.shape))
@@ -127,7 +137,13 @@ def _slots(parts: list[nn.Module]) -> list[Tensor]:
             if module.bias is not None:
                 slots += [module.bias, module.weight]
         elif isinstance(module, nn.BatchNorm2d):
-            slots += [module.bias, module.weight, module.running_mean, module.running_var, convolution.weight]
+            slots += [
+                module.bias,
+                module.weight,
+                module.running_mean,
+                module.running_var,
+                convolution.weight,
+            ]
     return slots
 
 
@@ -136,9 +152,12 @@ def _misfit(network, path: Path, wanted: int, found: float, backbone_only: bool)
     per_output = network.output.weight[0].numel() + 1
     outputs, rest = divmod(found - wanted + per_output * network.output.out_channels, per_output)
     if not backbone_only and not rest and outputs > 0 and found != wanted:
-        return OtherHead(f"{path} is of a network with {int(outputs)} outputs, anchors x (5 + classes), but this one has "
-                         f"{network.output.out_channels}; backbone_only=True leaves the head as it is")
+        return OtherHead(
+            f"{path} is of a network with {int(outputs)} outputs, anchors x (5 + classes), but this one has "
+            f"{network.output.out_channels}; backbone_only=True leaves the head as it is"
+        )
     which = "backbone" if backbone_only else "network"
     backbone = sum(slot.numel() for slot in _slots([network.fine, network.coarse]))
     return (OtherHead if found == backbone else ValueError)(
-        f"{path} is too {'short' if found < wanted else 'long'}: the {which} has {wanted} numbers, but the file {found:g}")
+        f"{path} is too {'short' if found < wanted else 'long'}: the {which} has {wanted} numbers, but the file {found:g}"
+    )

@@ -1,4 +1,5 @@
 """The LeNet-5 that comes with Caffe, on which the paper's line of work reports."""
+
 import torch
 from torch import nn
 

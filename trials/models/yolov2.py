@@ -1,4 +1,5 @@
 """YOLOv2 (Redmon and Farhadi, arXiv 1612.08242), as Darknet's yolov2-voc.cfg has it."""
+
 from __future__ import annotations
 
 import torch
@@ -26,9 +27,28 @@ class YOLOv2(nn.Module):
             return nn.Sequential(*built), inputs
 
         self.fine, fine = layers(
-            3, (32, 3), "pool", (64, 3), "pool", (128, 3), (64, 1), (128, 3), "pool", (256, 3), (128, 1), (256, 3), "pool",
-            (512, 3), (256, 1), (512, 3), (256, 1), (512, 3))
-        self.coarse, coarse = layers(fine, "pool", (1024, 3), (512, 1), (1024, 3), (512, 1), (1024, 3))
+            3,
+            (32, 3),
+            "pool",
+            (64, 3),
+            "pool",
+            (128, 3),
+            (64, 1),
+            (128, 3),
+            "pool",
+            (256, 3),
+            (128, 1),
+            (256, 3),
+            "pool",
+            (512, 3),
+            (256, 1),
+            (512, 3),
+            (256, 1),
+            (512, 3),
+        )
+        self.coarse, coarse = layers(
+            fine, "pool", (1024, 3), (512, 1), (1024, 3), (512, 1), (1024, 3)
+        )
         self.neck, coarse = layers(coarse, (1024, 3), (1024, 3))
         self.passthrough, moved = layers(fine, (64, 1))
         self.head, both = layers(4 * moved + coarse, (1024, 3))
@@ -37,8 +57,10 @@ class YOLOv2(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         if images.shape[2] % STRIDE or images.shape[3] % STRIDE:
-            raise ValueError(f"YOLOv2 takes images whose height and width are multiples of {STRIDE}, but got "
-                             f"{images.shape[2]}x{images.shape[3]}")
+            raise ValueError(
+                f"YOLOv2 takes images whose height and width are multiples of {STRIDE}, but got "
+                f"{images.shape[2]}x{images.shape[3]}"
+            )
         fine = self.fine(images)
         coarse = self.neck(self.coarse(fine))
         moved = self._reorg(self.passthrough(fine))
@@ -52,8 +74,11 @@ def filters(published: int, width: float) -> int:
 
 def convolution(inputs: int, outputs: int, size: int) -> nn.Sequential:
     """A convolution that keeps height and width, its batch norm, and a leaky rectifier of slope 0.1."""
-    return nn.Sequential(nn.Conv2d(inputs, outputs, size, padding=size // 2, bias=False), nn.BatchNorm2d(outputs),
-                         nn.LeakyReLU(0.1, inplace=True))
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, size, padding=size // 2, bias=False),
+        nn.BatchNorm2d(outputs),
+        nn.LeakyReLU(0.1, inplace=True),
+    )
 
 
 def reorg(features: Tensor) -> Tensor:
@@ -62,7 +87,9 @@ def reorg(features: Tensor) -> Tensor:
     Channel (2 * row + column) * C + c is channel c at that row and column of its squares.
     """
     batch, channels, height, width = features.shape
-    squares = features.view(batch, channels, height // 2, 2, width // 2, 2).permute(0, 3, 5, 1, 2, 4)
+    squares = features.view(batch, channels, height // 2, 2, width // 2, 2).permute(
+        0, 3, 5, 1, 2, 4
+    )
     return squares.reshape(batch, channels * 4, height // 2, width // 2)
 
 
@@ -74,12 +101,16 @@ def darknets_reorg(features: Tensor) -> Tensor:
     beside, and in border rows from a neighbouring channel: no order of channels makes one of the other.
     """
     batch, channels, height, width = features.shape
-    fours = features.reshape(batch, channels // 4, 4, height, width)  # written out: these channels cannot be parted
+    fours = features.reshape(
+        batch, channels // 4, 4, height, width
+    )  # written out: these channels cannot be parted
     squares = fours.reshape(batch, channels // 4, height, 2, width, 2).permute(0, 3, 5, 1, 2, 4)
     return squares.reshape(batch, channels * 4, height // 2, width // 2)
 
 
-def yolov2(num_classes: int, width: float = 1.0, anchors: int = 5, darknet_reorg: bool = False) -> nn.Module:
+def yolov2(
+    num_classes: int, width: float = 1.0, anchors: int = 5, darknet_reorg: bool = False
+) -> nn.Module:
     """Darknet-19 without its classifier, and the detection head with its passthrough.
 
     At 20 classes and 5 anchors: 50,655,389 synapses and biases, and 14.7 GMAC at 416x416.
@@ -108,10 +139,14 @@ def yolov2(num_classes: int, width: float = 1.0, anchors: int = 5, darknet_reorg
         If there would be no class, anchor or filter, or Darknet's reorg has no multiple of 4 channels.
     """
     if num_classes < 1 or anchors < 1:
-        raise ValueError(f"YOLOv2 needs at least one class and one anchor, but got {num_classes} and {anchors}")
-    if not 0 < width:
+        raise ValueError(
+            f"YOLOv2 needs at least one class and one anchor, but got {num_classes} and {anchors}"
+        )
+    if not width > 0:
         raise ValueError(f"width must be positive, but got {width}")
     moved = filters(64, width)
     if darknet_reorg and moved % 4:
-        raise ValueError(f"Darknet's reorg needs a multiple of 4 channels, but width={width} gives {moved}")
+        raise ValueError(
+            f"Darknet's reorg needs a multiple of 4 channels, but width={width} gives {moved}"
+        )
     return YOLOv2(num_classes, width, anchors, darknet_reorg)

@@ -1,4 +1,5 @@
 """One trial of your network's evolution. NNI runs it: `nnictl create --config stress.yml`."""
+
 import torch
 from sklearn.datasets import load_digits
 from torch import nn
@@ -13,16 +14,28 @@ torch.set_num_threads(1)  # of this trial: trialConcurrency x threads should be 
 def network():
     """Your network, untrained. A class of your own is as good, in this file or in one that it imports."""
     return nn.Sequential(
-        nn.Conv2d(1, 32, 3, padding=1), nn.BatchNorm2d(32), nn.ReLU(),
-        nn.Conv2d(32, 64, 3, padding=1), nn.BatchNorm2d(64), nn.ReLU(), nn.MaxPool2d(2),
-        nn.Flatten(), nn.Linear(64 * 4 * 4, 128), nn.ReLU(), nn.Dropout(0.2), nn.Linear(128, 10))
+        nn.Conv2d(1, 32, 3, padding=1),
+        nn.BatchNorm2d(32),
+        nn.ReLU(),
+        nn.Conv2d(32, 64, 3, padding=1),
+        nn.BatchNorm2d(64),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Flatten(),
+        nn.Linear(64 * 4 * 4, 128),
+        nn.ReLU(),
+        nn.Dropout(0.2),
+        nn.Linear(128, 10),
+    )
 
 
 def load_data():
     """Your data, the same at every call: training, validation (by which offspring are judged), test (only reported)."""
     digits = load_digits()
     images, labels = torch.tensor(digits.images).float()[:, None] / 16, torch.tensor(digits.target)
-    return random_split(TensorDataset(images, labels), [997, 400, 400], torch.Generator().manual_seed(0))
+    return random_split(
+        TensorDataset(images, labels), [997, 400, 400], torch.Generator().manual_seed(0)
+    )
 
 
 def make_task():
@@ -37,8 +50,12 @@ def make_task():
 
     return Task(
         network=network,
-        example_input=splits["validation"][0][:8],  # a batch of inputs; a tuple, if the network takes several
-        loader=lambda generator: DataLoader(train, 32, shuffle=True, generator=generator),  # batches (inputs, targets)
+        example_input=splits["validation"][0][
+            :8
+        ],  # a batch of inputs; a tuple, if the network takes several
+        loader=lambda generator: DataLoader(
+            train, 32, shuffle=True, generator=generator
+        ),  # batches (inputs, targets)
         loss=functional.cross_entropy,  # of (outputs, targets)
         fidelity=accuracy,
         founder_epochs=10,
@@ -48,4 +65,6 @@ def make_task():
 
 
 if __name__ == "__main__":
-    run_trial(make_task)  # run_trial(make_task, "founder.safetensors") takes the founder from a file, once it is there
+    run_trial(
+        make_task
+    )  # run_trial(make_task, "founder.safetensors") takes the founder from a file, once it is there

@@ -1,8 +1,10 @@
 """The environment: how the resources an offspring may use are shared out over its clusters. Pure functions."""
+
 from __future__ import annotations
 
 import math
-from typing import Callable, NamedTuple, Sequence
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -16,9 +18,18 @@ class Share(NamedTuple):
     obstacle: str | None
 
 
-def share(importance: Sequence[Tensor], cost: Callable[[list[int]], float], budget: float, *,
-          blocks: Sequence[int] | None = None, frozen: Sequence[bool] | None = None, floor: int = 1, multiple: int = 1,
-          power: float = 0.7, redundancy: float = 1.0) -> Share:
+def share(
+    importance: Sequence[Tensor],
+    cost: Callable[[list[int]], float],
+    budget: float,
+    *,
+    blocks: Sequence[int] | None = None,
+    frozen: Sequence[bool] | None = None,
+    floor: int = 1,
+    multiple: int = 1,
+    power: float = 0.7,
+    redundancy: float = 1.0,
+) -> Share:
     """Share one budget over groups of clusters by importance per unit of cost.
 
     The cluster of least importance / marginal cost ** power goes first, wherever it is, until the budget is met. What
@@ -60,19 +71,31 @@ def share(importance: Sequence[Tensor], cost: Callable[[list[int]], float], budg
         If the arguments do not fit together.
     """
     if not all(isinstance(scores, Tensor) for scores in importance):
-        raise ValueError(f"importance must be tensors, but got {[type(scores).__name__ for scores in importance]}")
+        raise ValueError(
+            f"importance must be tensors, but got {[type(scores).__name__ for scores in importance]}"
+        )
     sizes = [scores.numel() for scores in importance]
     blocks, frozen = list(blocks or [1] * len(sizes)), list(frozen or [False] * len(sizes))
     _check(importance, sizes, blocks, frozen, budget, floor, multiple, power, redundancy)
     cost = _remembered(cost, sizes)
-    floors = [size if stays else min(size, math.ceil(max(floor, block) / block) * block)
-              for size, block, stays in zip(sizes, blocks, frozen)]
+    floors = [
+        size if stays else min(size, math.ceil(max(floor, block) / block) * block)
+        for size, block, stays in zip(sizes, blocks, frozen)
+    ]
     # a unit is what goes at once: one cluster of each block; units[i][k] is the importance of the k-th to go
-    units = [_units(scores.detach().double().cpu(), block, redundancy) for scores, block in zip(importance, blocks)]
+    units = [
+        _units(scores.detach().double().cpu(), block, redundancy)
+        for scores, block in zip(importance, blocks)
+    ]
     keep = _remove(units, list(sizes), floors, blocks, cost, budget, power)
-    steps = [math.lcm(block, multiple) if size >= math.lcm(block, multiple) else block for block, size in zip(blocks, sizes)]
-    keep = [size if stays else max(least, count // step * step)
-            for count, least, step, size, stays in zip(keep, floors, steps, sizes, frozen)]
+    steps = [
+        math.lcm(block, multiple) if size >= math.lcm(block, multiple) else block
+        for block, size in zip(blocks, sizes)
+    ]
+    keep = [
+        size if stays else max(least, count // step * step)
+        for count, least, step, size, stays in zip(keep, floors, steps, sizes, frozen)
+    ]
     keep = _give_back(units, keep, sizes, blocks, steps, cost, budget, power)
     if cost(keep) < 0.97 * budget:  # multiples yield to the budget
         keep = _give_back(units, keep, sizes, blocks, blocks, cost, budget, power)
@@ -87,15 +110,28 @@ def _units(importance, block, redundancy):
 
 def _check(importance, sizes, blocks, frozen, budget, floor, multiple, power, redundancy):
     if not sizes or not len(sizes) == len(blocks) == len(frozen):
-        raise ValueError(f"importance, blocks and frozen must speak of the same groups, but got {len(sizes)}, "
-                         f"{len(blocks)} and {len(frozen)}")
+        raise ValueError(
+            f"importance, blocks and frozen must speak of the same groups, but got {len(sizes)}, "
+            f"{len(blocks)} and {len(frozen)}"
+        )
     for index, scores in enumerate(importance):
         if scores.dim() != 1 or not torch.isfinite(scores).all() or (scores < 0).any():
-            raise ValueError(f"importance of group {index} must be finite, not negative and one-dimensional")
-        if not len(scores) or isinstance(blocks[index], bool) or not isinstance(blocks[index], int) or blocks[index] < 1:
-            raise ValueError(f"group {index} must have clusters and blocks, but got {len(scores)} and {blocks[index]!r}")
+            raise ValueError(
+                f"importance of group {index} must be finite, not negative and one-dimensional"
+            )
+        if (
+            not len(scores)
+            or isinstance(blocks[index], bool)
+            or not isinstance(blocks[index], int)
+            or blocks[index] < 1
+        ):
+            raise ValueError(
+                f"group {index} must have clusters and blocks, but got {len(scores)} and {blocks[index]!r}"
+            )
         if len(scores) % blocks[index]:
-            raise ValueError(f"group {index} of {len(scores)} clusters cannot have {blocks[index]} equal blocks")
+            raise ValueError(
+                f"group {index} of {len(scores)} clusters cannot have {blocks[index]} equal blocks"
+            )
     if not (isinstance(budget, (int, float)) and math.isfinite(budget) and budget > 0):
         raise ValueError(f"budget must be a number above 0, but got {budget!r}")
     for name, value in (("floor", floor), ("multiple", multiple)):
@@ -118,7 +154,9 @@ def _remembered(cost, sizes):
         return known[key]
 
     if not (math.isfinite(remembered(sizes)) and remembered(sizes) > 0):
-        raise ValueError(f"cost of the whole network must be a number above 0, but got {remembered(sizes)!r}")
+        raise ValueError(
+            f"cost of the whole network must be a number above 0, but got {remembered(sizes)!r}"
+        )
     return remembered
 
 
@@ -126,7 +164,7 @@ def _marginal(keep, index, block, least, now, cost) -> float:
     """Cost saved by one more block's worth; where a cost falls in steps, the average over the next step."""
     step = block
     while True:
-        saved = now - cost([*keep[:index], keep[index] - step, *keep[index + 1:]])
+        saved = now - cost([*keep[:index], keep[index] - step, *keep[index + 1 :]])
         if saved > 0 or keep[index] - 2 * step < least:
             return max(saved * block / step, 1e-12)
         step *= 2
@@ -158,13 +196,13 @@ def _give_back(units, keep, sizes, blocks, steps, cost, budget, power):
         now, gains = cost(keep), {}
         for i in sorted(able):
             step = min((keep[i] // steps[i] + 1) * steps[i], sizes[i]) - keep[i]
-            after = [*keep[:i], keep[i] + step, *keep[i + 1:]]
+            after = [*keep[:i], keep[i] + step, *keep[i + 1 :]]
             price = cost(after)
             if not step or price > budget:
                 able.discard(i)
                 continue
             first = (sizes[i] - keep[i] - step) // blocks[i]
-            gained = sum(units[i][first:first + step // blocks[i]])
+            gained = sum(units[i][first : first + step // blocks[i]])
             gains[i] = gained / max(price - now, 1e-12) ** power, after
         if gains:
             keep = gains[max(gains, key=lambda i: (gains[i][0], -i))][1]
@@ -174,7 +212,9 @@ def _give_back(units, keep, sizes, blocks, steps, cost, budget, power):
 def _obstacle(keep, sizes, cost, budget):
     reached = cost(keep)
     if reached > budget:
-        return f"the least the layers can keep costs {reached:g}, more than the budget of {budget:g}"
+        return (
+            f"the least the layers can keep costs {reached:g}, more than the budget of {budget:g}"
+        )
     if reached < 0.97 * budget and list(keep) != list(sizes):
         return f"no further cluster fits: {reached:g} of the budget of {budget:g} are used"
     return None

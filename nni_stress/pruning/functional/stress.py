@@ -3,6 +3,7 @@
 `survival` is the survival probability P of each cluster (or synapse), `level` the stress level sigma in [0, 1]. Every
 random draw takes an explicit generator on the CPU, so that a seed means the same on every device.
 """
+
 from __future__ import annotations
 
 import math
@@ -17,7 +18,9 @@ NESTED_RANGE, NESTED_END = (0.6, 1.7), 0.2
 
 SHAPES = {
     "linear": lambda x: x,
-    "cubic": lambda x: 1 - (1 - x) ** 3,  # as automated gradual pruning (Zhu and Gupta, arXiv 1710.01878)
+    "cubic": lambda x: (
+        1 - (1 - x) ** 3
+    ),  # as automated gradual pruning (Zhu and Gupta, arXiv 1710.01878)
     "cosine": lambda x: (1 - math.cos(math.pi * x)) / 2,
 }
 
@@ -58,7 +61,9 @@ def nested_width(step: int, onset: int, total_steps: int) -> float:
     return 1 - (1 - NESTED_END) * (step - onset) / max(1, total_steps - onset)
 
 
-def nested_silence(rank: Tensor, coming: int, level: float, generator: torch.Generator, width: float = 1.0) -> Tensor:
+def nested_silence(
+    rank: Tensor, coming: int, level: float, generator: torch.Generator, width: float = 1.0
+) -> Tensor:
     """With probability `level`, silence all but a random number of the strongest clusters, around the coming number.
 
     Parameters
@@ -81,7 +86,10 @@ def nested_silence(rank: Tensor, coming: int, level: float, generator: torch.Gen
     """
     if torch.rand((), generator=generator) >= level:
         return torch.ones(rank.shape, device=rank.device)
-    low, high = (max(1, min(rank.numel(), int((1 + width * (share - 1)) * coming + 0.5))) for share in NESTED_RANGE)
+    low, high = (
+        max(1, min(rank.numel(), int((1 + width * (share - 1)) * coming + 0.5)))
+        for share in NESTED_RANGE
+    )
     kept = int(torch.randint(low, high + 1, (), generator=generator))
     return (rank < kept).float()
 

@@ -4,13 +4,16 @@ In the spirit of the cluster-driven genetic encoding of Shafiee et al. (see READ
 ancestor, the likelier it lives on in an offspring. Every random draw takes an explicit generator on the CPU, so that a
 seed means the same on every device.
 """
+
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
 
-def survival_probability(strength: Tensor, temperature: float, environmental_factor: float = 1.0) -> Tensor:
+def survival_probability(
+    strength: Tensor, temperature: float, environmental_factor: float = 1.0
+) -> Tensor:
     """P(c) = R exp((s_c / Z - 1) / tau), with Z the largest strength of the layer.
 
     Parameters
@@ -52,4 +55,6 @@ def perturbed_strength(strength: Tensor, temperature: float, noise: Tensor) -> T
 
 def bernoulli_survival(survival: Tensor, generator: torch.Generator) -> Tensor:
     """1 with probability P, independently, else 0: the literal draw of the evolutionary-synthesis line."""
-    return (torch.rand(survival.shape, generator=generator).to(survival.device) < survival).to(survival.dtype)
+    return (torch.rand(survival.shape, generator=generator).to(survival.device) < survival).to(
+        survival.dtype
+    )

@@ -1,4 +1,5 @@
 """A network leaves its lineage whole, or not at all, and the lineage stays as it is."""
+
 import json
 import os
 import pickle
@@ -11,13 +12,13 @@ import torch
 from torch import nn
 
 from nni_stress import StressPruner
-from nni_stress.graph import cost, serialization
 from nni_stress.evolution import selection
-from nni_stress.utils.atomic_files import digest, write_json
+from nni_stress.graph import cost, serialization
 from nni_stress.lineage.store import Lineage, Record, uid_of
+from nni_stress.utils.atomic_files import digest, write_json
 from tests.integration.test_starting_files import command
 
-TASK = '''
+TASK = """
 import torch
 from torch import nn
 from torch.nn import functional
@@ -39,7 +40,7 @@ def no_task():
 
 def failing():
     raise OSError("no data\\nin /nowhere")
-'''
+"""
 
 
 def network():
@@ -50,12 +51,27 @@ def add(lineage, generation, slot, ancestor, validation, clusters, other=None):
     torch.manual_seed(clusters)
     small = network()
     if clusters < 8:
-        pruner = StressPruner(small, [{"op_names": ["0"], "sparse_ratio": 1 - clusters / 8}], temperature=0)
+        pruner = StressPruner(
+            small, [{"op_names": ["0"], "sparse_ratio": 1 - clusters / 8}], temperature=0
+        )
         pruner.compress()
         small = pruner.synthesize(torch.rand(2, 1, 8, 8))
     synapses = cost.synapses(small)
-    record = Record(uid_of(generation, slot), generation, ancestor, {}, validation, validation, synapses, 10 * synapses,
-                    cost.synapses(network()) / synapses, None, cost.architecture(small), {}, other)
+    record = Record(
+        uid_of(generation, slot),
+        generation,
+        ancestor,
+        {},
+        validation,
+        validation,
+        synapses,
+        10 * synapses,
+        cost.synapses(network()) / synapses,
+        None,
+        cost.architecture(small),
+        {},
+        other,
+    )
     lineage.add(record, lambda path: serialization.save(small, path))
 
 
@@ -70,8 +86,10 @@ def lineage(tmp_path):
     add(found, 2, 1, "g001-01", 0.945, 3, other="g001-00")
     add(found, 3, 0, "g002-01", 0.95, 1)
     found.update_state(**selection.Rules(4, 0.01)._asdict(), population_size=2)
-    for number, closed in enumerate([["g000-00"], ["g001-00", "g001-01"], ["g002-00", "g002-01"], None]):
-        found.write_generation(number, dict(offspring=[], suggestions=[], closed=closed))
+    for number, closed in enumerate(
+        [["g000-00"], ["g001-00", "g001-01"], ["g002-00", "g002-01"], None]
+    ):
+        found.write_generation(number, {"offspring": [], "suggestions": [], "closed": closed})
     (tmp_path / "trial.py").write_text(TASK)
     return found
 
@@ -84,18 +102,40 @@ def test_the_best_survivor_leaves_with_its_record_its_ancestors_and_onnx(lineage
     onnxruntime = pytest.importorskip("onnxruntime")
     before = everything(lineage.folder)
     target = tmp_path / "new" / "exported"
-    assert command("export", tmp_path / "run", "--to", target, "--task", f"{tmp_path / 'trial.py'}:make_task") == 0
+    assert (
+        command(
+            "export",
+            tmp_path / "run",
+            "--to",
+            target,
+            "--task",
+            f"{tmp_path / 'trial.py'}:make_task",
+        )
+        == 0
+    )
     first, last = capsys.readouterr().out.splitlines()
-    assert first.startswith("g002-01: 357 synapses, 2.7x fewer than the founder") and last == str(target)
+    assert first.startswith("g002-01: 357 synapses, 2.7x fewer than the founder") and last == str(
+        target
+    )
     names = {path.name for path in target.iterdir()}
     assert names == {"network.safetensors", "network.onnx", "record.json", "ancestors.json"}
     assert json.loads((target / "record.json").read_text()) == lineage.record("g002-01")._asdict()
     ancestors = json.loads((target / "ancestors.json").read_text())
-    assert [one["uid"] for one in ancestors] == ["g000-00", "g001-00", "g001-01", "g002-01"]  # both its ancestors
-    small, images = serialization.load(target / "network.safetensors", network).eval(), torch.rand(7, 1, 8, 8)
+    assert [one["uid"] for one in ancestors] == [
+        "g000-00",
+        "g001-00",
+        "g001-01",
+        "g002-01",
+    ]  # both its ancestors
+    small, images = (
+        serialization.load(target / "network.safetensors", network).eval(),
+        torch.rand(7, 1, 8, 8),
+    )
     assert small[0].out_channels == 3
-    session = onnxruntime.InferenceSession(str(target / "network.onnx"), providers=["CPUExecutionProvider"])
-    answer, = session.run(None, {session.get_inputs()[0].name: images.numpy()})
+    session = onnxruntime.InferenceSession(
+        str(target / "network.onnx"), providers=["CPUExecutionProvider"]
+    )
+    (answer,) = session.run(None, {session.get_inputs()[0].name: images.numpy()})
     assert torch.allclose(torch.from_numpy(answer), small(images), atol=1e-5)
     assert everything(lineage.folder) == before
     umask = os.umask(0)
@@ -105,9 +145,17 @@ def test_the_best_survivor_leaves_with_its_record_its_ancestors_and_onnx(lineage
 
 def test_any_offspring_may_be_named_and_without_onnx_no_task_is_needed(lineage, tmp_path):
     (tmp_path / "empty").mkdir()
-    assert command("export", lineage.folder, "g003-00", "--to", tmp_path / "empty", "--no-onnx") == 0
-    assert {path.name for path in (tmp_path / "empty").iterdir()} == {"network.safetensors", "record.json", "ancestors.json"}
-    assert serialization.load(tmp_path / "empty" / "network.safetensors", network)[0].out_channels == 1
+    assert (
+        command("export", lineage.folder, "g003-00", "--to", tmp_path / "empty", "--no-onnx") == 0
+    )
+    assert {path.name for path in (tmp_path / "empty").iterdir()} == {
+        "network.safetensors",
+        "record.json",
+        "ancestors.json",
+    }
+    assert (
+        serialization.load(tmp_path / "empty" / "network.safetensors", network)[0].out_channels == 1
+    )
 
 
 def damage_network(lineage):
@@ -127,16 +175,22 @@ def lose_ancestor(lineage):
 
 
 def lose_founder(lineage):
-    lineage.write_generation(0, dict(offspring=[], suggestions=[], closed=None))
+    lineage.write_generation(0, {"offspring": [], "suggestions": [], "closed": None})
 
 
-@pytest.mark.parametrize("damage, words", [
-    (damage_network, "network.safetensors is damaged: it is not the file that was recorded"),
-    (damage_record, "record.json is damaged"),
-    (damage_state, "state.json does not tell which networks survived (KeyError('generations')): name one"),
-    (lose_ancestor, "does not hold g001-00, an ancestor of g002-01"),
-    (lose_founder, "the founder is not there yet"),
-])
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (damage_network, "network.safetensors is damaged: it is not the file that was recorded"),
+        (damage_record, "record.json is damaged"),
+        (
+            damage_state,
+            "state.json does not tell which networks survived (KeyError('generations')): name one",
+        ),
+        (lose_ancestor, "does not hold g001-00, an ancestor of g002-01"),
+        (lose_founder, "the founder is not there yet"),
+    ],
+)
 def test_what_is_damaged_is_refused_and_stays_where_it_is(damage, words, lineage, tmp_path, capsys):
     damage(lineage)
     before = everything(tmp_path)
@@ -146,21 +200,44 @@ def test_what_is_damaged_is_refused_and_stays_where_it_is(damage, words, lineage
     assert everything(tmp_path) == before and not (tmp_path / "exported").exists()
 
 
-@pytest.mark.parametrize("arguments, words", [
-    (["{0}/run", "g002-07", "--no-onnx"], "holds no offspring g002-07"),
-    (["{0}/run", "../g002", "--no-onnx"], "an offspring is named like g001-00, but got '../g002'"),
-    (["{0}/nowhere", "--no-onnx"], "expected a folder or the id of an experiment"),
-    (["{0}/run"], "an ONNX file needs --task"),
-    (["{0}/run", "--task", "trial"], "--task takes FILE.py:FUNCTION or MODULE:FUNCTION, but got 'trial'"),
-    (["{0}/run", "--task", "{0}/nowhere.py:make_task"], "FileNotFoundError: no file at"),
-    (["{0}/run", "--task", "no_such_module:make_task"], "ModuleNotFoundError: No module named 'no_such_module'"),
-    (["{0}/run", "--task", "{0}/trial.py:make"], "has no attribute 'make'"),
-    (["{0}/run", "--task", "{0}/trial.py:failing"], "cannot be used: OSError: no data in /nowhere"),
-    (["{0}/run", "--task", "{0}/trial.py:no_task"], "must make an nni_stress.Task, but made int"),
-    (["{0}/run", "--task", "trials.lenet5:make_task"], "holds another network"),
-    (["{0}/run", "--task", "tests.unit.cli.test_export:unguarded"], "SystemExit: this is a trial: NNI runs it"),
-])
-def test_wrong_arguments_are_told_in_one_line(arguments, words, lineage, tmp_path, capsys, monkeypatch):
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["{0}/run", "g002-07", "--no-onnx"], "holds no offspring g002-07"),
+        (
+            ["{0}/run", "../g002", "--no-onnx"],
+            "an offspring is named like g001-00, but got '../g002'",
+        ),
+        (["{0}/nowhere", "--no-onnx"], "expected a folder or the id of an experiment"),
+        (["{0}/run"], "an ONNX file needs --task"),
+        (
+            ["{0}/run", "--task", "trial"],
+            "--task takes FILE.py:FUNCTION or MODULE:FUNCTION, but got 'trial'",
+        ),
+        (["{0}/run", "--task", "{0}/nowhere.py:make_task"], "FileNotFoundError: no file at"),
+        (
+            ["{0}/run", "--task", "no_such_module:make_task"],
+            "ModuleNotFoundError: No module named 'no_such_module'",
+        ),
+        (["{0}/run", "--task", "{0}/trial.py:make"], "has no attribute 'make'"),
+        (
+            ["{0}/run", "--task", "{0}/trial.py:failing"],
+            "cannot be used: OSError: no data in /nowhere",
+        ),
+        (
+            ["{0}/run", "--task", "{0}/trial.py:no_task"],
+            "must make an nni_stress.Task, but made int",
+        ),
+        (["{0}/run", "--task", "trials.lenet5:make_task"], "holds another network"),
+        (
+            ["{0}/run", "--task", "tests.unit.cli.test_export:unguarded"],
+            "SystemExit: this is a trial: NNI runs it",
+        ),
+    ],
+)
+def test_wrong_arguments_are_told_in_one_line(
+    arguments, words, lineage, tmp_path, capsys, monkeypatch
+):
     for name in [name for name in os.environ if name.startswith("NNI_")]:
         monkeypatch.delenv(name)
     before = everything(tmp_path)
@@ -175,6 +252,7 @@ def test_wrong_arguments_are_told_in_one_line(arguments, words, lineage, tmp_pat
 def unguarded():
     """As a script that is a trial whenever it is imported."""
     from nni_stress import run_trial
+
     run_trial(network)
 
 
@@ -187,13 +265,32 @@ def test_a_folder_in_use_is_not_touched(lineage, tmp_path, capsys):
 
 
 def test_a_missing_package_is_named_and_nothing_is_left(lineage, tmp_path):
-    code = ("import sys; sys.modules['onnxruntime'] = None\n"  # as Python takes note of what cannot be imported
-            "from nni_stress.__main__ import main; main()")
-    done = subprocess.run([sys.executable, "-c", code, "export", "run", "--to", "exported", "--task", "trial.py:make_task"],
-                          cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}, capture_output=True, text=True)
+    code = (
+        "import sys; sys.modules['onnxruntime'] = None\n"  # as Python takes note of what cannot be imported
+        "from nni_stress.__main__ import main; main()"
+    )
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            code,
+            "export",
+            "run",
+            "--to",
+            "exported",
+            "--task",
+            "trial.py:make_task",
+        ],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])},
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 1
-    assert done.stderr == ("error: export_onnx needs onnxscript and onnxruntime, but onnxruntime is missing: "
-                           "pip install nni-stress[onnx]\n")
+    assert done.stderr == (
+        "error: export_onnx needs onnxscript and onnxruntime, but onnxruntime is missing: "
+        "pip install nni-stress[onnx]\n"
+    )
     assert not [path for path in tmp_path.iterdir() if "exported" in path.name]
 
 
@@ -208,7 +305,10 @@ def test_a_network_file_runs_no_code(lineage, tmp_path, capsys):
     bomb.path = str(tmp_path / "went off")
     file = lineage.network_path("g002-01")
     file.write_bytes(pickle.dumps(bomb))
-    write_json(file.with_name("record.json"), lineage.record("g002-01")._replace(digest=digest(file))._asdict())
+    write_json(
+        file.with_name("record.json"),
+        lineage.record("g002-01")._replace(digest=digest(file))._asdict(),
+    )
     task = f"{tmp_path / 'trial.py'}:make_task"
     assert command("export", lineage.folder, "--to", tmp_path / "exported", "--task", task) == 1
     assert "damaged or not a network file" in capsys.readouterr().err

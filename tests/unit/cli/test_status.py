@@ -1,4 +1,5 @@
 """`status`: what it says of a lineage, that it finds it, and that it changes nothing of it."""
+
 import argparse
 import fcntl
 import json
@@ -12,11 +13,11 @@ from pathlib import Path
 import pytest
 
 from nni_stress import StressTuner
-from nni_stress.evolution import selection
 from nni_stress.cli import status
-from nni_stress.utils.atomic_files import write_json
+from nni_stress.evolution import selection
 from nni_stress.lineage.locate import find_lineage
 from nni_stress.lineage.store import FOUNDER, Lineage
+from nni_stress.utils.atomic_files import write_json
 from nni_stress.visualization.snapshot import overview
 from nni_stress.visualization.text import status_text
 from tests.helpers.simulation import SimulatedManager
@@ -26,7 +27,14 @@ ROOT = Path(__file__).parents[3]
 
 def evolve(folder, trained=1000, chance=None, **changes):
     """A lineage of simulated trials, whole or until so many were trained."""
-    settings = dict(population_size=4, generations=4, tolerance=0.2, seed=3, survivors=2, folder=str(folder))
+    settings = {
+        "population_size": 4,
+        "generations": 4,
+        "tolerance": 0.2,
+        "seed": 3,
+        "survivors": 2,
+        "folder": str(folder),
+    }
     manager = SimulatedManager(StressTuner(**{**settings, **changes}), chance=chance)
     manager.run(until=lambda: len(manager.trained) >= trained)
     assert manager.error is None
@@ -42,8 +50,10 @@ def states(facts, number):
 
 
 def content(folder):
-    return {path: (path.stat().st_mtime_ns, path.read_bytes() if path.is_file() else None)
-            for path in [folder, *folder.rglob("*")]}
+    return {
+        path: (path.stat().st_mtime_ns, path.read_bytes() if path.is_file() else None)
+        for path in [folder, *folder.rglob("*")]
+    }
 
 
 def test_a_whole_evolution(tmp_path):
@@ -52,19 +62,30 @@ def test_a_whole_evolution(tmp_path):
     rules = selection.Rules(**{name: state[name] for name in selection.Rules._fields})
     assert facts.rules == rules and facts.finished == state["finished"] and not facts.running
     assert [names(generation.survivors) for generation in facts.generations] == [
-        names(best) for best in selection.survivors(selection.by_generation(records), rules)]
-    assert names(facts.frontier) == names(selection.frontier(records)) and facts.founder == records[0]
-    assert facts.losses and [loss.uid for loss in facts.losses] == [failure["uid"] for failure in lineage.failures()]
+        names(best) for best in selection.survivors(selection.by_generation(records), rules)
+    ]
+    assert (
+        names(facts.frontier) == names(selection.frontier(records)) and facts.founder == records[0]
+    )
+    assert facts.losses and [loss.uid for loss in facts.losses] == [
+        failure["uid"] for failure in lineage.failures()
+    ]
     best = facts.generations[-1].survivors[0]
     assert facts.line[-1] == best and facts.line[0].uid == FOUNDER
-    assert all(child.ancestor == ancestor.uid for ancestor, child in zip(facts.line, facts.line[1:]))
+    assert all(
+        child.ancestor == ancestor.uid for ancestor, child in zip(facts.line, facts.line[1:])
+    )
     assert (facts.aside, facts.damaged) == ([], [])
     text = status_text(facts)
-    assert "finished: all 4 generations done" in text and f"line of {best.uid}, the best survivor: g000-00 -> " in text
+    assert (
+        "finished: all 4 generations done" in text
+        and f"line of {best.uid}, the best survivor: g000-00 -> " in text
+    )
     assert all(f"  {loss.uid}  {loss.reason}" in text for loss in facts.losses)
     table = text.split("\n\n")[1].splitlines()
     assert len(table) == 1 + len(facts.survivors) and [line[23:30] for line in table[1:]] == [
-        record.uid for generation in facts.generations for record in generation.survivors]
+        record.uid for generation in facts.generations for record in generation.survivors
+    ]
 
 
 def test_an_evolution_under_way(tmp_path):
@@ -74,12 +95,24 @@ def test_an_evolution_under_way(tmp_path):
     with open(tmp_path / "tuner.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         facts = overview(tmp_path)
-    assert facts.running and facts.generation == 2 and [g.closed for g in facts.generations] == [True, True, False]
-    assert states(facts, 2) == {"g002-00": "recorded", "g002-01": "lost", "g002-02": "taken", "g002-03": "waiting"}
+    assert (
+        facts.running
+        and facts.generation == 2
+        and [g.closed for g in facts.generations] == [True, True, False]
+    )
+    assert states(facts, 2) == {
+        "g002-00": "recorded",
+        "g002-01": "lost",
+        "g002-02": "taken",
+        "g002-03": "waiting",
+    }
     assert facts.generations[2].survivors == [] and facts.line[-1].generation == 1
     text = status_text(facts)
     assert "generation 2 of at most 4 is under way: 1 recorded, 1 lost, 1 taken, 1 waiting" in text
-    assert "g002-02  taken: by trial abcde" in text and "g002-01  lost: out of \N{REPLACEMENT CHARACTER}[31m memory" in text
+    assert (
+        "g002-02  taken: by trial abcde" in text
+        and "g002-01  lost: out of \N{REPLACEMENT CHARACTER}[31m memory" in text
+    )
     assert "none kept the fidelity" not in text and "\x1b" not in text
     assert "not running: generation 2 of at most 4, not finished" in status_text(overview(tmp_path))
 
@@ -95,10 +128,17 @@ def test_what_came_too_late_does_not_count(tmp_path):
     lineage = evolve(tmp_path)
     late = overview(tmp_path).generations[4].survivors[0].uid
     generation = lineage.generation(4)
-    lineage.write_generation(4, {**generation, "closed": [uid for uid in generation["closed"] if uid != late]})
+    lineage.write_generation(
+        4, {**generation, "closed": [uid for uid in generation["closed"] if uid != late]}
+    )
     facts = overview(tmp_path)
-    child, = [child for child in facts.generations[4].offspring if child.uid == late]
-    assert child.state == "recorded" and not child.counts and late not in facts.survivors and facts.line[-1].uid != late
+    (child,) = [child for child in facts.generations[4].offspring if child.uid == late]
+    assert (
+        child.state == "recorded"
+        and not child.counts
+        and late not in facts.survivors
+        and facts.line[-1].uid != late
+    )
 
 
 def test_a_weak_generation_is_said_to_be_weak(tmp_path):
@@ -111,7 +151,9 @@ def test_a_weak_generation_is_said_to_be_weak(tmp_path):
 def test_efficiency_is_that_of_the_resource(tmp_path):
     lineage = evolve(tmp_path, trained=5, resource="macs", generations=2)
     record = lineage.record("g001-01")
-    write_json(lineage.folder / "offspring" / "g001-01" / "record.json", record._replace(macs=1)._asdict())
+    write_json(
+        lineage.folder / "offspring" / "g001-01" / "record.json", record._replace(macs=1)._asdict()
+    )
     facts = overview(tmp_path)
     assert facts.frontier[0].uid == "g001-01" and facts.frontier[0].efficiency == facts.founder.macs
 
@@ -126,14 +168,20 @@ def test_a_record_without_the_latency_that_matters_is_damaged(tmp_path):
     assert facts.frontier[0].efficiency == 4
 
 
-@pytest.mark.parametrize("damaged", ["offspring/g002-01/record.json", "generations/g002.json", "failures/g001-01.json"])
+@pytest.mark.parametrize(
+    "damaged", ["offspring/g002-01/record.json", "generations/g002.json", "failures/g001-01.json"]
+)
 def test_looking_changes_nothing(tmp_path, damaged):
     lineage = evolve(tmp_path / "lineage")
     lineage.add_failure("g001-01", "reason")
-    (lineage.folder / damaged).write_text('{"offspring": [{"uid": "../.."}], "suggestions": [], "closed": 7}')
+    (lineage.folder / damaged).write_text(
+        '{"offspring": [{"uid": "../.."}], "suggestions": [], "closed": 7}'
+    )
     before = content(lineage.folder)
-    options = argparse.Namespace(lineage=str(lineage.folder), html=tmp_path / "page.html", watch=False)
-    text, = status.run(options)
+    options = argparse.Namespace(
+        lineage=str(lineage.folder), html=tmp_path / "page.html", watch=False
+    )
+    (text,) = status.run(options)
     assert content(lineage.folder) == before
     name = damaged.removesuffix("/record.json")
     assert f"damaged, and left as found:\n  {name}" in text and name in options.html.read_text()
@@ -143,13 +191,21 @@ def test_what_the_tuner_set_aside_is_told(tmp_path):
     lineage = evolve(tmp_path)
     lineage.add_failure("g001-01", "reason")
     lineage.pardon("g001-01")
-    assert overview(tmp_path).aside == ["g001-01.json.0"] and "aside/g001-01.json.0" in status_text(overview(tmp_path))
+    assert overview(tmp_path).aside == ["g001-01.json.0"] and "aside/g001-01.json.0" in status_text(
+        overview(tmp_path)
+    )
 
 
-@pytest.mark.parametrize("change, words", [
-    (dict(resource="joules"), "resource must be one of"), (dict(tolerance="<b>"), "tolerance must be a number"),
-    (dict(generation=10.5), "generation must be a whole number, but got 10.5"), (None, "lacks generations, tolerance"),
-    ("{", "state.json is damaged")])
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"resource": "joules"}, "resource must be one of"),
+        ({"tolerance": "<b>"}, "tolerance must be a number"),
+        ({"generation": 10.5}, "generation must be a whole number, but got 10.5"),
+        (None, "lacks generations, tolerance"),
+        ("{", "state.json is damaged"),
+    ],
+)
 def test_a_state_that_says_nothing_is_refused(tmp_path, change, words):
     lineage = evolve(tmp_path, trained=1)
     if isinstance(change, dict):
@@ -167,15 +223,19 @@ def nni_experiment(home, id, folder=None):
     """NNI's own files of an experiment, as far as a lineage is found by them."""
     database = home / "nni" / id / "db" / "nni.sqlite"
     database.parent.mkdir(parents=True)
-    arguments = {} if folder is None else dict(folder=str(folder))
+    arguments = {} if folder is None else {"folder": str(folder)}
     connection = sqlite3.connect(database)
     connection.execute("create table ExperimentProfile (params text, id text, revision integer)")
-    connection.executemany("insert into ExperimentProfile values (?, ?, ?)", [
-        ("{}", id, 0), (json.dumps(dict(tuner=dict(classArgs=arguments))), id, 1)])
+    connection.executemany(
+        "insert into ExperimentProfile values (?, ?, ?)",
+        [("{}", id, 0), (json.dumps({"tuner": {"classArgs": arguments}}), id, 1)],
+    )
     connection.commit()
     connection.close()
-    known = json.loads((home / ".experiment").read_text()) if (home / ".experiment").exists() else {}
-    write_json(home / ".experiment", {**known, id: dict(id=id, logDir=str(home / "nni"))})
+    known = (
+        json.loads((home / ".experiment").read_text()) if (home / ".experiment").exists() else {}
+    )
+    write_json(home / ".experiment", {**known, id: {"id": id, "logDir": str(home / "nni")}})
     return home / "nni" / id
 
 
@@ -187,7 +247,10 @@ def state_in(folder, age):
 
 def test_a_lineage_is_found_by_whatever_holds_it(tmp_path):
     named, plain = tmp_path / "elsewhere" / "lineage", nni_experiment(tmp_path, "plain123")
-    told, relative = nni_experiment(tmp_path, "told1234", named), nni_experiment(tmp_path, "relative", "own")
+    told, relative = (
+        nni_experiment(tmp_path, "told1234", named),
+        nni_experiment(tmp_path, "relative", "own"),
+    )
     state_in(named, 0)
     (relative / "log").mkdir()
     state_in(plain / "checkpoint" / "lineage", 10), state_in(relative / "log" / "own", 20)
@@ -195,17 +258,33 @@ def test_a_lineage_is_found_by_whatever_holds_it(tmp_path):
     def found(name=None, runs=tmp_path / "runs"):
         return find_lineage(name, tmp_path, runs)
 
-    assert found(str(named)) == found(str(named.parent)) == found("told1234") == found(str(told)) == found() == named
+    assert (
+        found(str(named))
+        == found(str(named.parent))
+        == found("told1234")
+        == found(str(told))
+        == found()
+        == named
+    )
     assert found("plain123") == found(str(plain)) == plain / "checkpoint" / "lineage"
     assert found("relative") == relative / "log" / "own"
-    assert found(runs=state_in(tmp_path / "runs" / "one" / "lineage", -10).parent.parent).parent.name == "one"
+    assert (
+        found(runs=state_in(tmp_path / "runs" / "one" / "lineage", -10).parent.parent).parent.name
+        == "one"
+    )
 
 
 def test_what_is_not_found_is_told_in_a_line(tmp_path):
     nni_experiment(tmp_path, "empty123")
-    for name, words in (("nothing", "expected a folder or the id of an experiment that NNI knows, but got 'nothing'"),
-                        ("empty123", "no lineage of 'empty123': no state.json in"), (str(tmp_path), "no lineage of"),
-                        (None, "no lineage found")):
+    for name, words in (
+        (
+            "nothing",
+            "expected a folder or the id of an experiment that NNI knows, but got 'nothing'",
+        ),
+        ("empty123", "no lineage of 'empty123': no state.json in"),
+        (str(tmp_path), "no lineage of"),
+        (None, "no lineage found"),
+    ):
         with pytest.raises(ValueError, match=words):
             find_lineage(name, tmp_path, tmp_path / "runs")
     (tmp_path / ".experiment").write_text("garbage")
@@ -217,18 +296,30 @@ def test_what_is_not_found_is_told_in_a_line(tmp_path):
 
 
 def command(*arguments):
-    return subprocess.run([sys.executable, "-m", "nni_stress", "status", *map(str, arguments)], cwd=ROOT,
-                          capture_output=True, text=True)
+    return subprocess.run(
+        [sys.executable, "-m", "nni_stress", "status", *map(str, arguments)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
 
 
 def test_the_command_prints_and_writes_or_says_why_not(tmp_path):
     evolve(tmp_path / "lineage", generations=1)
     done = command(tmp_path, "--html", tmp_path / "page.html")
-    assert done.returncode == 0 and "finished: all 1 generations done" in done.stdout and not done.stderr
+    assert (
+        done.returncode == 0
+        and "finished: all 1 generations done" in done.stdout
+        and not done.stderr
+    )
     assert (tmp_path / "page.html").read_text().startswith("<!doctype html>")
     for arguments in (("nothing",), (tmp_path, "--html", tmp_path / "no" / "page.html")):
         done = command(*arguments)
-        assert done.returncode == 1 and done.stderr.startswith("error: ") and len(done.stderr.splitlines()) == 1
+        assert (
+            done.returncode == 1
+            and done.stderr.startswith("error: ")
+            and len(done.stderr.splitlines()) == 1
+        )
 
 
 def test_it_starts_without_torch_and_without_nni(tmp_path):
@@ -245,5 +336,7 @@ def test_watching_goes_on_until_the_end(tmp_path, monkeypatch):
     lineage.add_failure("g001-03", "no more memory")
     assert "g001-03  lost: no more memory" in next(watch)
     lineage.update_state(finished="that was all")
-    assert "finished: that was all" in next(watch) and 'http-equiv="refresh"' not in page.read_text()
+    assert (
+        "finished: that was all" in next(watch) and 'http-equiv="refresh"' not in page.read_text()
+    )
     assert list(watch) == []

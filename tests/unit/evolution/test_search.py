@@ -9,9 +9,13 @@ SPACE = {
     "stress_ramp": {"_type": "normal", "_value": [0.4, 0.1]},
     "floor": {"_type": "randint", "_value": [1, 5]},
     "recovery_epochs": {"_type": "quniform", "_value": [2, 8, 2]},
-    "stressor": {"_type": "choice", "_value": [
-        {"_name": "attenuate", "stress_peak": {"_type": "uniform", "_value": [0, 1]}},
-        {"_name": "nested_silence", "candidates": {"_type": "choice", "_value": [1, 30]}}]},
+    "stressor": {
+        "_type": "choice",
+        "_value": [
+            {"_name": "attenuate", "stress_peak": {"_type": "uniform", "_value": [0, 1]}},
+            {"_name": "nested_silence", "candidates": {"_type": "choice", "_value": [1, 30]}},
+        ],
+    },
 }
 
 
@@ -20,7 +24,10 @@ def lessons(search, generations=3, seed=0):
     learned = []
     for generation in range(generations):
         for suggestion in search.suggestions(SPACE, learned, 4, seed + generation):
-            learned = [*learned, Lesson(suggestion, -abs(suggestion["environmental_factor"] - 0.35))]
+            learned = [
+                *learned,
+                Lesson(suggestion, -abs(suggestion["environmental_factor"] - 0.35)),
+            ]
     return learned
 
 
@@ -33,7 +40,11 @@ def test_nnis_tuners_run_inside(name):
     for lesson in learned:
         values = flat(lesson.suggestion)
         assert 0.3 <= values["environmental_factor"] <= 0.7 and values["floor"] in (1, 2, 3, 4)
-        assert ("stress_peak" in values) == (values["stressor"] == "attenuate") != ("candidates" in values)
+        assert (
+            ("stress_peak" in values)
+            == (values["stressor"] == "attenuate")
+            != ("candidates" in values)
+        )
 
 
 @pytest.mark.parametrize("name", ["TPE", "Random", "GridSearch"])
@@ -42,7 +53,11 @@ def test_suggestions_depend_on_seed_space_and_lessons_alone(name):
     search = Search(name)
     learned = lessons(search)
     again = search.suggestions(SPACE, learned, 5, 17)
-    assert again == search.suggestions(SPACE, learned, 5, 17) == Search(name).suggestions(SPACE, learned, 5, 17)
+    assert (
+        again
+        == search.suggestions(SPACE, learned, 5, 17)
+        == Search(name).suggestions(SPACE, learned, 5, 17)
+    )
     if name != "GridSearch":
         assert again != search.suggestions(SPACE, learned, 5, 18)
 
@@ -55,7 +70,10 @@ def test_tpe_learns_from_all_generations():
 
 
 def test_a_grid_goes_on_where_it_was_and_starts_again_once_done():
-    space = {"candidates": {"_type": "choice", "_value": [1, 10]}, "floor": {"_type": "choice", "_value": [1, 2]}}
+    space = {
+        "candidates": {"_type": "choice", "_value": [1, 10]},
+        "floor": {"_type": "choice", "_value": [1, 2]},
+    }
     search = Search("GridSearch")
     first = search.suggestions(space, [], 3, 0)
     rest = search.suggestions(space, [Lesson(s, 0.0) for s in first], 3, 1)
@@ -65,20 +83,26 @@ def test_a_grid_goes_on_where_it_was_and_starts_again_once_done():
 def test_lessons_outlive_a_change_of_the_search_space():
     search = Search("TPE", {"tpe_args": {"n_startup_jobs": 4}})
     learned = lessons(search, 30)
-    narrow = {"environmental_factor": {"_type": "uniform", "_value": [0.3, 0.6]}, "floor": {"_type": "choice", "_value": [2, 3]}}
+    narrow = {
+        "environmental_factor": {"_type": "uniform", "_value": [0.3, 0.6]},
+        "floor": {"_type": "choice", "_value": [2, 3]},
+    }
     found = [s["environmental_factor"] for s in search.suggestions(narrow, learned, 21, 3)]
     assert set(narrow) == set(search.suggestions(narrow, learned, 1, 3)[0]) and max(found) <= 0.6
 
 
-@pytest.mark.parametrize("name, arguments, words", [
-    ("TPEE", None, "tuner must be one of NNI's built-in tuners .*, but got 'TPEE'"),
-    (3, None, "but got 3"),
-    ("Hyperband", None, "Hyperband is an advisor|Hyperband"),
-    ("PBT", None, "PBT refuses its arguments|does not run"),
-    ("TPE", {"gama": 1}, "TPE .*gama"),
-    ("TPE", {"tpe_args": {"gama": 1}}, "TPE .*gama"),
-    ("Metis", None, "Metis does not run on this search space"),
-])
+@pytest.mark.parametrize(
+    ("name", "arguments", "words"),
+    [
+        ("TPEE", None, "tuner must be one of NNI's built-in tuners .*, but got 'TPEE'"),
+        (3, None, "but got 3"),
+        ("Hyperband", None, "Hyperband is an advisor|Hyperband"),
+        ("PBT", None, "PBT refuses its arguments|does not run"),
+        ("TPE", {"gama": 1}, "TPE .*gama"),
+        ("TPE", {"tpe_args": {"gama": 1}}, "TPE .*gama"),
+        ("Metis", None, "Metis does not run on this search space"),
+    ],
+)
 def test_what_does_not_run_here_is_refused_at_the_start(name, arguments, words):
     with pytest.raises(ValueError, match=words):
         Search(name, arguments).probe(SPACE)

@@ -6,9 +6,24 @@ from nni_stress.evolution import selection
 from nni_stress.lineage.store import Record, uid_of
 
 
-def record(generation, slot=0, validation=0.9, synapses=1000, ancestor="g000-00", macs=5000, latency=None):
-    return Record(uid_of(generation, slot), generation, ancestor if generation else None, {}, validation, validation, synapses,
-                  macs, 1000 / synapses, None, {}, {}, latency=latency)
+def record(
+    generation, slot=0, validation=0.9, synapses=1000, ancestor="g000-00", macs=5000, latency=None
+):
+    return Record(
+        uid_of(generation, slot),
+        generation,
+        ancestor if generation else None,
+        {},
+        validation,
+        validation,
+        synapses,
+        macs,
+        1000 / synapses,
+        None,
+        {},
+        {},
+        latency=latency,
+    )
 
 
 FOUNDER = record(0)
@@ -20,12 +35,23 @@ def select(*generation, rules=RULES, ancestors=(FOUNDER,)):
 
 
 def test_the_most_efficient_faithful_offspring_survives():
-    assert select(record(1, 0, 0.91, 600), record(1, 1, 0.885, 400), record(1, 2, 0.87, 100)) == ["g001-01"]
+    assert select(record(1, 0, 0.91, 600), record(1, 1, 0.885, 400), record(1, 2, 0.87, 100)) == [
+        "g001-01"
+    ]
 
 
 def test_several_survive_the_best_first():
-    generation = [record(1, 0, 0.91, 600), record(1, 1, 0.885, 400), record(1, 2, 0.9, 400), record(1, 3, 0.9, 500)]
-    assert select(*generation, rules=RULES._replace(survivors=3)) == ["g001-02", "g001-01", "g001-03"]
+    generation = [
+        record(1, 0, 0.91, 600),
+        record(1, 1, 0.885, 400),
+        record(1, 2, 0.9, 400),
+        record(1, 3, 0.9, 500),
+    ]
+    assert select(*generation, rules=RULES._replace(survivors=3)) == [
+        "g001-02",
+        "g001-01",
+        "g001-03",
+    ]
 
 
 def test_an_offspring_exactly_at_the_tolerance_is_faithful():
@@ -42,7 +68,10 @@ def test_a_generation_that_does_not_get_beyond_its_best_ancestor_is_weak():
     assert select(smaller_than_its_own, ancestors=ancestors) == []
     best = record(2, 1, 0.9, 200, "g001-00")
     both = RULES._replace(survivors=2)
-    assert select(smaller_than_its_own, best, ancestors=ancestors, rules=both) == ["g002-01", "g002-00"]
+    assert select(smaller_than_its_own, best, ancestors=ancestors, rules=both) == [
+        "g002-01",
+        "g002-00",
+    ]
 
 
 def test_a_weak_generation_goes_back_to_the_last_good_ancestors_and_patience_ends():
@@ -60,14 +89,22 @@ def test_a_good_generation_restores_patience():
 
 def test_it_ends_at_the_target_or_the_last_generation():
     generations = [[FOUNDER], [record(1, 0, 0.9, 100)]]
-    assert "target efficiency reached: 10.0x" == selection.plan(generations, RULES._replace(target_efficiency=8)).end
+    assert (
+        selection.plan(generations, RULES._replace(target_efficiency=8)).end
+        == "target efficiency reached: 10.0x"
+    )
     assert selection.plan(generations, RULES._replace(target_efficiency=11)).end is None
     assert "all 1 generations" in selection.plan(generations, RULES._replace(generations=1)).end
 
 
 def test_beyond_the_target_efficiency_only_fidelity_counts():
     rules = RULES._replace(target_efficiency=8)
-    ones = [record(1, 0, 0.89, 50), record(1, 1, 0.9, 120), record(1, 2, 0.895, 130), record(1, 3, 0.95, 200)]
+    ones = [
+        record(1, 0, 0.89, 50),
+        record(1, 1, 0.9, 120),
+        record(1, 2, 0.895, 130),
+        record(1, 3, 0.95, 200),
+    ]
     assert select(*ones, rules=rules) == ["g001-01"]
     fitness = [selection.fitness(one, FOUNDER, FOUNDER, rules) for one in ones]
     assert fitness[1] == pytest.approx(math.log(8)) and fitness[0] < fitness[2] < fitness[1]
@@ -82,8 +119,13 @@ def test_no_environment_leads_beyond_the_target():
 
     assert factor(0.1, ancestor) == pytest.approx(0.2) and factor(0.3, ancestor) == 0.3
     assert factor(0.1, ancestor, other) == pytest.approx(100 / 375)  # of two, a share of their mean
-    assert factor(0.1, ancestor, target_efficiency=None) == 0.1 and factor(0.1, ancestor, resource="macs") == 0.1
-    assert factor(0.1, ancestor, constraints={"macs": 0.5}) == 0.1  # what is still to be reached may need more
+    assert (
+        factor(0.1, ancestor, target_efficiency=None) == 0.1
+        and factor(0.1, ancestor, resource="macs") == 0.1
+    )
+    assert (
+        factor(0.1, ancestor, constraints={"macs": 0.5}) == 0.1
+    )  # what is still to be reached may need more
     assert factor(0.5, record(1, 0, 0.9, 50)) == 1.0
 
 
@@ -91,25 +133,46 @@ def test_constraints_that_are_missed_are_pursued_no_faster_than_the_environment_
     ancestor, other = record(1, 0, 0.9, 500, macs=4000), record(1, 1, 0.9, 500, macs=2000)
 
     def shares(*ancestors, **constraints):
-        return selection.constrained(0.3, ancestors, FOUNDER, RULES._replace(constraints=constraints))
+        return selection.constrained(
+            0.3, ancestors, FOUNDER, RULES._replace(constraints=constraints)
+        )
 
     assert FOUNDER.macs == 5000
-    assert shares(ancestor) == {} == shares(ancestor, parameters=0.1) == shares(ancestor, latency=0.1)
-    assert shares(ancestor, macs=0.4) == {"macs": pytest.approx(0.5)} and shares(ancestor, macs=0.1) == {"macs": 0.3}
-    assert shares(ancestor, other, macs=0.3) == {"macs": pytest.approx(0.5)}  # of two, a share of their mean
+    assert (
+        shares(ancestor) == {} == shares(ancestor, parameters=0.1) == shares(ancestor, latency=0.1)
+    )
+    assert shares(ancestor, macs=0.4) == {"macs": pytest.approx(0.5)} and shares(
+        ancestor, macs=0.1
+    ) == {"macs": 0.3}
+    assert shares(ancestor, other, macs=0.3) == {
+        "macs": pytest.approx(0.5)
+    }  # of two, a share of their mean
     assert shares(other, macs=0.5) == {"macs": 1.0}  # what is kept stays kept
-    assert selection.constrained(0.3, [ancestor], FOUNDER, RULES._replace(resource="latency", constraints={"macs": 0.1})) == {}
+    assert (
+        selection.constrained(
+            0.3, [ancestor], FOUNDER, RULES._replace(resource="latency", constraints={"macs": 0.1})
+        )
+        == {}
+    )
 
 
-@pytest.mark.parametrize("resource, survivor", [("parameters", "g001-00"), ("macs", "g001-01"), ("latency", "g001-02")])
+@pytest.mark.parametrize(
+    ("resource", "survivor"),
+    [("parameters", "g001-00"), ("macs", "g001-01"), ("latency", "g001-02")],
+)
 def test_any_resource_may_be_the_one_to_save(resource, survivor):
     founder = FOUNDER._replace(latency=1.0)
-    generation = [record(1, 0, 0.9, 100, macs=4000, latency=0.9), record(1, 1, 0.9, 500, macs=500, latency=0.8),
-                  record(1, 2, 0.9, 600, macs=1000, latency=0.2)]
+    generation = [
+        record(1, 0, 0.9, 100, macs=4000, latency=0.9),
+        record(1, 1, 0.9, 500, macs=500, latency=0.8),
+        record(1, 2, 0.9, 600, macs=1000, latency=0.2),
+    ]
     rules = RULES._replace(resource=resource)
     assert selection.select(generation, [founder], founder, rules)[0].uid == survivor
     best = next(r for r in generation if r.uid == survivor)
-    assert selection.efficiency(best, founder, rules) == pytest.approx(dict(parameters=10, macs=10, latency=5)[resource])
+    assert selection.efficiency(best, founder, rules) == pytest.approx(
+        {"parameters": 10, "macs": 10, "latency": 5}[resource]
+    )
 
 
 def test_constraints_come_before_efficiency_and_end_the_lineage_once_all_hold():
@@ -121,7 +184,9 @@ def test_constraints_come_before_efficiency_and_end_the_lineage_once_all_hold():
     assert selection.plan([[FOUNDER], [within]], rules).end == "all constraints are kept, at 2.6x"
     assert selection.plan([[FOUNDER], [small_but_slow]], rules).end is None
     with_target = rules._replace(target_efficiency=2)
-    assert selection.plan([[FOUNDER], [small_but_slow]], with_target).end is None  # the target alone is not enough
+    assert (
+        selection.plan([[FOUNDER], [small_but_slow]], with_target).end is None
+    )  # the target alone is not enough
     assert "target" in selection.plan([[FOUNDER], [within]], with_target).end
 
 
@@ -129,7 +194,9 @@ def test_ancestors_are_drawn_by_the_seed_among_the_survivors():
     survivors = ["g001-00", "g001-01", "g001-02"]
     draws = [selection.draw_ancestors(survivors, 1, 0, uid_of(2, slot)) for slot in range(60)]
     assert {uid for draw in draws for uid in draw} == set(survivors)
-    assert draws == [selection.draw_ancestors(survivors, 1, 0, uid_of(2, slot)) for slot in range(60)]
+    assert draws == [
+        selection.draw_ancestors(survivors, 1, 0, uid_of(2, slot)) for slot in range(60)
+    ]
     for slot in range(20):
         pair = selection.draw_ancestors(survivors, 2, 0, uid_of(2, slot))
         assert len(set(pair)) == 2 and pair == sorted(pair)
@@ -152,9 +219,17 @@ def test_fitness_counts_the_way_to_the_constraints():
     rules = RULES._replace(constraints={"macs": 0.5})
     gained = selection.fitness(record(1, 0, 0.9, 500, macs=4000), FOUNDER, FOUNDER, rules)
     assert gained == pytest.approx(math.log(2) + math.log(5 / 4))
-    assert selection.fitness(record(1, 0, 0.85, 500), FOUNDER, FOUNDER, RULES._replace(tolerance=0)) < 0
+    assert (
+        selection.fitness(record(1, 0, 0.85, 500), FOUNDER, FOUNDER, RULES._replace(tolerance=0))
+        < 0
+    )
 
 
 def test_the_frontier_holds_what_nothing_beats():
-    records = [record(1, 0, 0.9, 500), record(1, 1, 0.8, 500), record(2, 0, 0.85, 100), record(2, 1, 0.95, 900)]
+    records = [
+        record(1, 0, 0.9, 500),
+        record(1, 1, 0.8, 500),
+        record(2, 0, 0.85, 100),
+        record(2, 1, 0.95, 900),
+    ]
     assert [r.uid for r in selection.frontier(records)] == ["g002-00", "g001-00", "g002-01"]

@@ -1,4 +1,5 @@
 """StressTuner over a simulated manager: the invariants of an evolution, whatever NNI's runtime does to it."""
+
 import random
 import statistics
 
@@ -11,7 +12,14 @@ from tests.helpers.simulation import SimulatedManager, survivors
 
 
 def make(lineage, **changes):
-    settings = dict(population_size=4, generations=5, tolerance=0.2, seed=3, survivors=2, folder=str(lineage))
+    settings = {
+        "population_size": 4,
+        "generations": 5,
+        "tolerance": 0.2,
+        "seed": 3,
+        "survivors": 2,
+        "folder": str(lineage),
+    }
     return StressTuner(**{**settings, **changes})
 
 
@@ -26,7 +34,10 @@ def consistent(lineage: Lineage, state: dict, population: int = 4):
             uid = parameters["uid"]
             assert (uid in records) != (lineage.failure(uid) is not None), uid
             if uid in records:
-                assert records[uid].arguments == parameters["arguments"] and records[uid].ancestor == parameters["ancestor"]
+                assert (
+                    records[uid].arguments == parameters["arguments"]
+                    and records[uid].ancestor == parameters["ancestor"]
+                )
         chosen = selection.survivors(closed, rules) if closed else []
         allowed = [r.uid for r in next((s for s in reversed(chosen) if s), [])]
         assert all(p["ancestor"] in allowed for p in generation["offspring"] if number)
@@ -41,7 +52,9 @@ def test_an_evolution_runs_to_its_end(tmp_path):
     manager.run()
     assert manager.error is None and manager.ended
     lineage = Lineage(tmp_path)
-    assert [r.uid for r in lineage.records()] == ["g000-00"] + [f"g{g:03d}-{s:02d}" for g in range(1, 6) for s in range(4)]
+    assert [r.uid for r in lineage.records()] == ["g000-00"] + [
+        f"g{g:03d}-{s:02d}" for g in range(1, 6) for s in range(4)
+    ]
     assert len(manager.trained) == len(set(manager.trained)) == 21
     consistent(lineage, lineage.read_state())
     assert len({r.ancestor for r in lineage.records() if r.generation == 3}) == 2
@@ -49,7 +62,9 @@ def test_an_evolution_runs_to_its_end(tmp_path):
 
 @pytest.mark.parametrize("seed", range(25))
 def test_whatever_goes_wrong_the_lineage_is_complete_and_nothing_is_trained_twice(tmp_path, seed):
-    manager = SimulatedManager(make(tmp_path, seed=seed), concurrency=1 + seed % 4, chance=random.Random(seed))
+    manager = SimulatedManager(
+        make(tmp_path, seed=seed), concurrency=1 + seed % 4, chance=random.Random(seed)
+    )
     manager.run()
     lineage = Lineage(tmp_path)
     if manager.error:  # by bad luck all of a generation, or the founder, is lost
@@ -88,8 +103,12 @@ def test_what_is_damaged_between_two_sessions_is_made_again(tmp_path, monkeypatc
         (home / "network.safetensors").unlink()
         home.rmdir()
     else:
-        path = dict(record=home / "record.json", network=home / "network.safetensors", state=lineage.folder / "state.json",
-                    generation=lineage.folder / "generations" / "g002.json")[damage]
+        path = {
+            "record": home / "record.json",
+            "network": home / "network.safetensors",
+            "state": lineage.folder / "state.json",
+            "generation": lineage.folder / "generations" / "g002.json",
+        }[damage]
         path.write_bytes(path.read_bytes()[:7])
     monkeypatch.setenv("NNI_MODE", "resume")
     second = SimulatedManager(make(tmp_path / "parts"))
@@ -99,7 +118,9 @@ def test_what_is_damaged_between_two_sessions_is_made_again(tmp_path, monkeypatc
 
 
 @pytest.mark.parametrize("uid", ["g000-00", "g001-02"])
-def test_what_was_recorded_and_cannot_be_made_again_is_tried_again_after_a_resume(tmp_path, monkeypatch, uid):
+def test_what_was_recorded_and_cannot_be_made_again_is_tried_again_after_a_resume(
+    tmp_path, monkeypatch, uid
+):
     whole = SimulatedManager(make(tmp_path / "whole"))
     whole.run()
     first = SimulatedManager(make(tmp_path / "parts"))
@@ -119,7 +140,9 @@ def test_what_was_recorded_and_cannot_be_made_again_is_tried_again_after_a_resum
     assert third.error is None and survivors(third.tuner) == survivors(whole.tuner)
 
 
-def test_an_offspring_that_every_other_would_share_its_fate_with_ends_it_and_a_resume_tries_again(tmp_path, monkeypatch):
+def test_an_offspring_that_every_other_would_share_its_fate_with_ends_it_and_a_resume_tries_again(
+    tmp_path, monkeypatch
+):
     manager = SimulatedManager(make(tmp_path))
     lineage = Lineage(tmp_path)
     manager.run(until=lambda: len(manager.trained) == 3)
@@ -148,8 +171,14 @@ def test_a_generation_may_close_when_a_share_of_it_has_ended(tmp_path):
     manager = Slow(tuner, concurrency=5)
     manager.run()
     lineage = Lineage(tmp_path)
-    assert manager.error is None and [len(lineage.generation(n)["closed"]) for n in range(3)] == [1, 3, 3]
-    late = set(p["uid"] for p in lineage.generation(1)["offspring"]) - set(lineage.generation(1)["closed"])
+    assert manager.error is None and [len(lineage.generation(n)["closed"]) for n in range(3)] == [
+        1,
+        3,
+        3,
+    ]
+    late = {p["uid"] for p in lineage.generation(1)["offspring"]} - set(
+        lineage.generation(1)["closed"]
+    )
     assert len(late) == 1 and len(lineage.records()) == 7
 
 
@@ -163,30 +192,42 @@ def test_an_offspring_that_overstays_its_time_is_given_up(tmp_path):
             return super()._trial(job)
 
     from nni_stress.trial.claim import accept
+
     def accept_and_hang(parameters, job):
         return accept(parameters, "algorithm", job)
 
     manager = Hanging(make(tmp_path, generations=2, time_limit=30))
     manager.run()
-    assert Lineage(tmp_path).failure("g001-01")["reason"] == "took longer than the time limit of 30 s"
+    assert (
+        Lineage(tmp_path).failure("g001-01")["reason"] == "took longer than the time limit of 30 s"
+    )
     assert manager.error is None and 90 < manager.now < 200
 
 
 def test_a_search_space_may_change_and_a_wrong_one_changes_nothing(tmp_path, capfd):
     manager = SimulatedManager(make(tmp_path))
     manager.run(until=lambda: len(manager.trained) == 7)
-    manager.tuner.update_search_space({"environmental_factor": {"_type": "choice", "_value": [0.5]}})
+    manager.tuner.update_search_space(
+        {"environmental_factor": {"_type": "choice", "_value": [0.5]}}
+    )
     manager.tuner.update_search_space({"environmental_facto": {"_type": "choice", "_value": [0.5]}})
-    assert "the search space stays as it was: unknown stress parameter 'environmental_facto'" in capfd.readouterr().err
+    assert (
+        "the search space stays as it was: unknown stress parameter 'environmental_facto'"
+        in capfd.readouterr().err
+    )
     manager.tuner.update_search_space = lambda space: None  # as run() gives the first one again
     manager.run()
-    factors = {r.arguments["environmental_factor"] for r in Lineage(tmp_path).records() if r.generation > 2}
+    factors = {
+        r.arguments["environmental_factor"] for r in Lineage(tmp_path).records() if r.generation > 2
+    }
     assert manager.error is None and factors == {0.5}
 
 
 @pytest.mark.parametrize("damage_state", [False, True])
 @pytest.mark.parametrize("trained", [0, 7])
-def test_after_a_resume_with_a_wrong_search_space_the_last_good_one_holds(tmp_path, monkeypatch, damage_state, trained):
+def test_after_a_resume_with_a_wrong_search_space_the_last_good_one_holds(
+    tmp_path, monkeypatch, damage_state, trained
+):
     first = SimulatedManager(make(tmp_path))
     first.run(until=lambda: len(first.trained) == trained)
     if damage_state:
@@ -200,7 +241,10 @@ def test_after_a_resume_with_a_wrong_search_space_the_last_good_one_holds(tmp_pa
 
 def test_a_generation_may_be_a_single_offspring(tmp_path):
     manager = SimulatedManager(make(tmp_path, population_size=1, survivors=1, generations=4))
-    manager.space = {**manager.space, "stressor": {"_type": "choice", "_value": ["attenuate", "nested_silence"]}}
+    manager.space = {
+        **manager.space,
+        "stressor": {"_type": "choice", "_value": ["attenuate", "nested_silence"]},
+    }
     manager.run()
     assert manager.error is None and len(Lineage(tmp_path).records()) == 5
 
@@ -213,7 +257,10 @@ def test_the_last_generation_is_made_right_at_the_target(tmp_path):
     last = lineage.records()[-1]
     assert "target efficiency reached" in lineage.read_state()["finished"] and last.generation < 20
     assert all(record.efficiency < 12.5 for record in lineage.records())
-    assert selection.line(selection.by_generation(lineage.records()), tuner._rules)[-1].efficiency >= 12
+    assert (
+        selection.line(selection.by_generation(lineage.records()), tuner._rules)[-1].efficiency
+        >= 12
+    )
 
 
 def test_two_parents_are_two_survivors(tmp_path):
@@ -230,7 +277,9 @@ def test_where_trials_may_end_early_the_smallest_train_first(tmp_path, parents):
     """The lineage is the same; only the order is another."""
     order, records = {}, {}
     for early in (False, True):
-        manager = SimulatedManager(make(tmp_path / str(early), parents=parents, early_ending=early), concurrency=1)
+        manager = SimulatedManager(
+            make(tmp_path / str(early), parents=parents, early_ending=early), concurrency=1
+        )
         manager.run()
         records[early] = {record.uid: record for record in survivors(manager.tuner)}
         order[early] = [uid for uid in manager.trained if records[early][uid].generation > 1]
@@ -239,28 +288,45 @@ def test_where_trials_may_end_early_the_smallest_train_first(tmp_path, parents):
 
     def asked(record):
         return record.arguments["environmental_factor"] * statistics.mean(
-            1 / records[True][uid].efficiency for uid in (record.ancestor, record.other) if uid)
+            1 / records[True][uid].efficiency for uid in (record.ancestor, record.other) if uid
+        )
 
     for generation in range(2, 6):
-        sizes = [asked(records[True][uid]) for uid in order[True] if records[True][uid].generation == generation]
+        sizes = [
+            asked(records[True][uid])
+            for uid in order[True]
+            if records[True][uid].generation == generation
+        ]
         assert len(sizes) == 4 and sizes == sorted(sizes)
 
 
-@pytest.mark.parametrize("changes, words", [
-    (dict(survivors=0), "survivors must be a whole number of at least 1, but got 0"),
-    (dict(parents=3), "parents must be 1 or 2, but got 3"),
-    (dict(parents=2, survivors=1), "parents=2 needs at least 2 survivors, but got 1"),
-    (dict(resource="joules"), "resource must be one of parameters, macs, latency, but got 'joules'"),
-    (dict(constraints={"macs": 2}), r"constraint on macs must be a share in \(0, 1\], but got 2"),
-    (dict(constraints={"flops": 0.5}), "constraints are on parameters, macs, latency, but got 'flops'"),
-    (dict(constraints=0.5), "constraints must be {resource: share"),
-    (dict(quorum=0), r"quorum must be a share in \(0, 1\], but got 0"),
-    (dict(time_limit=0), "time_limit must be a number of at least 1, but got 0"),
-    (dict(search="Hyperband"), "Hyperband"),
-    (dict(search_args=[1]), "search_args must be a mapping"),
-    (dict(folder=7), "folder must be a path"),
-    (dict(tolerance=None), "tolerance must be a number of at least 0, but got None"),
-])
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"survivors": 0}, "survivors must be a whole number of at least 1, but got 0"),
+        ({"parents": 3}, "parents must be 1 or 2, but got 3"),
+        ({"parents": 2, "survivors": 1}, "parents=2 needs at least 2 survivors, but got 1"),
+        (
+            {"resource": "joules"},
+            "resource must be one of parameters, macs, latency, but got 'joules'",
+        ),
+        (
+            {"constraints": {"macs": 2}},
+            r"constraint on macs must be a share in \(0, 1\], but got 2",
+        ),
+        (
+            {"constraints": {"flops": 0.5}},
+            "constraints are on parameters, macs, latency, but got 'flops'",
+        ),
+        ({"constraints": 0.5}, "constraints must be {resource: share"),
+        ({"quorum": 0}, r"quorum must be a share in \(0, 1\], but got 0"),
+        ({"time_limit": 0}, "time_limit must be a number of at least 1, but got 0"),
+        ({"search": "Hyperband"}, "Hyperband"),
+        ({"search_args": [1]}, "search_args must be a mapping"),
+        ({"folder": 7}, "folder must be a path"),
+        ({"tolerance": None}, "tolerance must be a number of at least 0, but got None"),
+    ],
+)
 def test_wrong_arguments_are_named(tmp_path, changes, words):
     with pytest.raises((TypeError, ValueError), match=words):
         make(tmp_path, **changes)

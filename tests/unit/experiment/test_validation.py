@@ -1,4 +1,5 @@
 """What a trial's command may be: NNI kills the shell of a trial, and nothing else."""
+
 import os
 import shlex
 import signal
@@ -9,8 +10,8 @@ import time
 import psutil
 import pytest
 
-from nni_stress.experiment.validation import check_command
 from nni_stress.exceptions import LaunchError
+from nni_stress.experiment.validation import check_command
 
 SLEEP = f"{shlex.quote(sys.executable)} -c 'import time; time.sleep(60)'"
 
@@ -19,16 +20,27 @@ def runs(shell):
     """The shell's process and all below it, once the program runs among them: in the shell's place, or below it."""
     try:
         family = [psutil.Process(shell), *psutil.Process(shell).children(recursive=True)]
-        programs = [each for each in family if each.name() != "bash" and "time.sleep(60)" in " ".join(each.cmdline())]
+        programs = [
+            each
+            for each in family
+            if each.name() != "bash" and "time.sleep(60)" in " ".join(each.cmdline())
+        ]
         return family if programs else []
     except psutil.Error:  # one of them has just ended
         return []
 
 
-@pytest.mark.parametrize("command", [
-    SLEEP, f"{SLEEP}\n", f"LEVEL=1 {SLEEP}", f"exec {SLEEP} > /dev/null 2>&1", f"{SLEEP} 'a;b' \"c&d\" e\\|f {{g}}",
-    f"{SLEEP} $(echo 1) `echo 2`",
-])
+@pytest.mark.parametrize(
+    "command",
+    [
+        SLEEP,
+        f"{SLEEP}\n",
+        f"LEVEL=1 {SLEEP}",
+        f"exec {SLEEP} > /dev/null 2>&1",
+        f"{SLEEP} 'a;b' \"c&d\" e\\|f {{g}}",
+        f"{SLEEP} $(echo 1) `echo 2`",
+    ],
+)
 def test_a_command_that_is_taken_leaves_nothing_when_its_shell_is_killed(command):
     check_command(command)
     shell = subprocess.Popen(["/bin/bash", "-c", command])
@@ -44,20 +56,42 @@ def test_a_command_that_is_taken_leaves_nothing_when_its_shell_is_killed(command
     assert not left
 
 
-@pytest.mark.parametrize("command", [
-    "a && b", "a; b", "a | b", "a &", "a || b", "a\nb", "a > log", "a < data", "(a)", "{ a; }", "time a", "! a", "eval a",
-    "exec a > log && b", "LEVEL=1", "echo $(a | b)",
-])
+@pytest.mark.parametrize(
+    "command",
+    [
+        "a && b",
+        "a; b",
+        "a | b",
+        "a &",
+        "a || b",
+        "a\nb",
+        "a > log",
+        "a < data",
+        "(a)",
+        "{ a; }",
+        "time a",
+        "! a",
+        "eval a",
+        "exec a > log && b",
+        "LEVEL=1",
+        "echo $(a | b)",
+    ],
+)
 def test_what_would_leave_orphans_is_refused(command):
     with pytest.raises(LaunchError, match="^trialCommand must be one simple command") as refusal:
         check_command(command)
     assert repr(command) in str(refusal.value)
 
 
-@pytest.mark.parametrize("command, words", [
-    (None, "trialCommand must be a command such as"), ("  ", "trialCommand must be a command such as"),
-    (["python3"], "trialCommand must be a command such as"), ("python3 'trial.py", "trialCommand must close its quotes"),
-])
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        (None, "trialCommand must be a command such as"),
+        ("  ", "trialCommand must be a command such as"),
+        (["python3"], "trialCommand must be a command such as"),
+        ("python3 'trial.py", "trialCommand must close its quotes"),
+    ],
+)
 def test_what_is_no_command_is_refused(command, words):
     with pytest.raises(LaunchError, match=words):
         check_command(command)
@@ -65,7 +99,9 @@ def test_what_is_no_command_is_refused(command, words):
 
 def test_a_program_is_looked_for_from_the_trials_folder(tmp_path):
     (tmp_path / "trial.sh").write_text("#!/bin/sh\n")
-    with pytest.raises(LaunchError, match="must begin with a program that exists, but got './trial.sh'"):
+    with pytest.raises(
+        LaunchError, match="must begin with a program that exists, but got './trial.sh'"
+    ):
         check_command("./trial.sh --fast", tmp_path)
     (tmp_path / "trial.sh").chmod(0o755)
     check_command("./trial.sh --fast", tmp_path)

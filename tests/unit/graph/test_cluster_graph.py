@@ -1,4 +1,5 @@
 """What the graph predicts is what NNI's ModelSpeedup builds."""
+
 import pytest
 import torch
 import torchvision.models
@@ -28,7 +29,11 @@ class Residual(nn.Module):
 class Concatenated(nn.Module):
     def __init__(self):
         super().__init__()
-        self.one, self.two, self.three = nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d(8, 12, 3, padding=1), nn.Conv2d(20, 10, 3)
+        self.one, self.two, self.three = (
+            nn.Conv2d(3, 8, 3, padding=1),
+            nn.Conv2d(8, 12, 3, padding=1),
+            nn.Conv2d(20, 10, 3),
+        )
         self.norm, self.head = nn.BatchNorm2d(20), nn.Linear(10, 5)
 
     def forward(self, images):
@@ -43,23 +48,35 @@ class Gated(nn.Module):
     def __init__(self):
         super().__init__()
         self.wide, self.depth = nn.Conv2d(3, 24, 1), nn.Conv2d(24, 24, 3, padding=1, groups=24)
-        self.squeeze, self.excite, self.narrow = nn.Conv2d(24, 6, 1), nn.Conv2d(6, 24, 1), nn.Conv2d(24, 8, 1)
+        self.squeeze, self.excite, self.narrow = (
+            nn.Conv2d(24, 6, 1),
+            nn.Conv2d(6, 24, 1),
+            nn.Conv2d(24, 8, 1),
+        )
         self.head = nn.Linear(8, 5)
 
     def forward(self, images):
         features = torch.relu(self.depth(torch.relu(self.wide(images))))
-        gate = torch.sigmoid(self.excite(torch.relu(self.squeeze(functional.adaptive_avg_pool2d(features, 1)))))
+        gate = torch.sigmoid(
+            self.excite(torch.relu(self.squeeze(functional.adaptive_avg_pool2d(features, 1))))
+        )
         return self.head(self.narrow(features * gate).mean((2, 3)))
 
 
 class Grouped(nn.Module):
     def __init__(self):
         super().__init__()
-        self.one, self.two, self.three = nn.Conv2d(3, 16, 3), nn.Conv2d(16, 32, 3, groups=4), nn.Conv2d(32, 8, 1)
+        self.one, self.two, self.three = (
+            nn.Conv2d(3, 16, 3),
+            nn.Conv2d(16, 32, 3, groups=4),
+            nn.Conv2d(32, 8, 1),
+        )
         self.head = nn.Linear(8, 5)
 
     def forward(self, images):
-        return self.head(torch.relu(self.three(torch.relu(self.two(torch.relu(self.one(images)))))).mean((2, 3)))
+        return self.head(
+            torch.relu(self.three(torch.relu(self.two(torch.relu(self.one(images)))))).mean((2, 3))
+        )
 
 
 class Passthrough(nn.Module):
@@ -90,8 +107,12 @@ class Attention(nn.Module):
 
 
 NETWORKS = {
-    "lenet5": (lenet5, (1, 28, 28)), "residual": (Residual, (3, 16, 16)), "concatenated": (Concatenated, (3, 16, 16)),
-    "gated": (Gated, (3, 16, 16)), "grouped": (Grouped, (3, 16, 16)), "passthrough": (Passthrough, (3, 16, 16)),
+    "lenet5": (lenet5, (1, 28, 28)),
+    "residual": (Residual, (3, 16, 16)),
+    "concatenated": (Concatenated, (3, 16, 16)),
+    "gated": (Gated, (3, 16, 16)),
+    "grouped": (Grouped, (3, 16, 16)),
+    "passthrough": (Passthrough, (3, 16, 16)),
     "alexnet": (lambda: torchvision.models.alexnet(num_classes=10), (3, 64, 64)),
     "vgg11_bn": (lambda: torchvision.models.vgg11_bn(num_classes=10), (3, 32, 32)),
     "resnet18": (lambda: torchvision.models.resnet18(num_classes=10), (3, 64, 64)),
@@ -101,8 +122,16 @@ NETWORKS = {
 
 def config_of(graph, ratio):
     """NNI's config that takes a share of every group that may lose clusters, in all its layers alike."""
-    return [{"op_names": list(group.layers), "sparse_ratio": ratio, "dependency_group_id": index,
-             "internal_metric_block": group.blocks} for index, group in enumerate(graph.groups) if not group.frozen]
+    return [
+        {
+            "op_names": list(group.layers),
+            "sparse_ratio": ratio,
+            "dependency_group_id": index,
+            "internal_metric_block": group.blocks,
+        }
+        for index, group in enumerate(graph.groups)
+        if not group.frozen
+    ]
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -112,8 +141,13 @@ def test_predicted_costs_are_those_of_the_network_that_nni_builds(name):
     network, images = factory().eval(), torch.rand(2, *shape)
     graph = ClusterGraph(network, images)
     sizes = [group.clusters for group in graph.groups]
-    assert graph.parameters(sizes) == cost.synapses(network) and graph.macs(sizes) == cost.macs(network, images)
-    keep = [n if g.frozen else n - int(n // g.blocks * 0.4) * g.blocks for n, g in zip(sizes, graph.groups)]
+    assert graph.parameters(sizes) == cost.synapses(network) and graph.macs(sizes) == cost.macs(
+        network, images
+    )
+    keep = [
+        n if g.frozen else n - int(n // g.blocks * 0.4) * g.blocks
+        for n, g in zip(sizes, graph.groups)
+    ]
     pruner = L1NormPruner(network, config_of(graph, 0.4))
     _, masks = pruner.compress()
     pruner.unwrap_model()
@@ -128,12 +162,16 @@ def group_of(graph, layer):
 
 def test_layers_that_a_shortcut_adds_up_go_together():
     graph = ClusterGraph(Residual(), torch.rand(2, 3, 16, 16))
-    assert group_of(graph, "stem").layers == ("stem", "two") and group_of(graph, "one").layers == ("one",)
+    assert group_of(graph, "stem").layers == ("stem", "two") and group_of(graph, "one").layers == (
+        "one",
+    )
 
 
 def test_a_gate_goes_with_what_it_gates_and_a_depthwise_layer_with_its_input():
     graph = ClusterGraph(Gated(), torch.rand(2, 3, 16, 16))
-    assert group_of(graph, "wide").layers == ("depth", "excite", "wide") and group_of(graph, "squeeze").layers == ("squeeze",)
+    assert group_of(graph, "wide").layers == ("depth", "excite", "wide") and group_of(
+        graph, "squeeze"
+    ).layers == ("squeeze",)
 
 
 def test_grouped_layers_and_what_feeds_them_have_blocks():
@@ -143,9 +181,15 @@ def test_grouped_layers_and_what_feeds_them_have_blocks():
 
 def test_what_reaches_the_output_or_is_not_understood_is_frozen():
     graph = ClusterGraph(Attention(), torch.rand(2, 5, 12))
-    assert {layer: group_of(graph, layer).frozen for layer in ("keys", "queries", "hidden", "head")} == \
-        {"keys": True, "queries": True, "hidden": False, "head": True}
-    assert [group.frozen for group in ClusterGraph(lenet5(), torch.rand(2, 1, 28, 28)).groups] == [False, False, False, True]
+    assert {
+        layer: group_of(graph, layer).frozen for layer in ("keys", "queries", "hidden", "head")
+    } == {"keys": True, "queries": True, "hidden": False, "head": True}
+    assert [group.frozen for group in ClusterGraph(lenet5(), torch.rand(2, 1, 28, 28)).groups] == [
+        False,
+        False,
+        False,
+        True,
+    ]
 
 
 class Between(nn.Module):
@@ -154,7 +198,10 @@ class Between(nn.Module):
     def __init__(self):
         super().__init__()
         self.one, self.two = nn.Conv2d(3, 16, 1), nn.Conv2d(3, 16, 1)
-        self.scale, self.norm = nn.Parameter(torch.linspace(-90, 30, 16).view(1, 16, 1, 1)), nn.BatchNorm2d(16)
+        self.scale, self.norm = (
+            nn.Parameter(torch.linspace(-90, 30, 16).view(1, 16, 1, 1)),
+            nn.BatchNorm2d(16),
+        )
         self.three, self.four = nn.Conv2d(16, 12, 1), nn.Conv2d(8, 12, 1)
 
 
@@ -206,7 +253,9 @@ class Rolled(Between):
         return self.three(torch.roll(self.one(images), 3, 1))
 
 
-@pytest.mark.parametrize("factory", [Scaled, Chunked, Sliced, Shuffled, Counted, Averaged, Compared, Rolled])
+@pytest.mark.parametrize(
+    "factory", [Scaled, Chunked, Sliced, Shuffled, Counted, Averaged, Compared, Rolled]
+)
 def test_what_would_not_run_or_mean_the_same_with_fewer_clusters_is_frozen(factory):
     assert group_of(ClusterGraph(factory(), torch.rand(2, 3, 16, 16)), "one").frozen
 
@@ -238,14 +287,27 @@ class SharedWeight(Between):
 
 def test_layers_that_share_weights_or_a_grouped_layer_are_not_taken_apart():
     images = torch.rand(2, 3, 16, 16)
-    assert group_of(ClusterGraph(Joined(), images), "one").frozen and group_of(ClusterGraph(Joined(), images), "two").frozen
+    assert (
+        group_of(ClusterGraph(Joined(), images), "one").frozen
+        and group_of(ClusterGraph(Joined(), images), "two").frozen
+    )
     assert group_of(ClusterGraph(SharedWeight(), images), "one").frozen
     assert group_of(ClusterGraph(SharedNorm(), images), "one").layers == ("one", "two")
 
 
 def test_blocks_of_several_grouped_layers_hold_at_once():
-    network = nn.Sequential(nn.Conv2d(3, 24, 1), nn.Conv2d(24, 24, 1, groups=4), nn.Conv2d(24, 24, 1, groups=6), nn.Conv2d(24, 5, 1))
-    assert [group.blocks for group in ClusterGraph(network, torch.rand(2, 3, 4, 4)).groups] == [4, 12, 6, 1]
+    network = nn.Sequential(
+        nn.Conv2d(3, 24, 1),
+        nn.Conv2d(24, 24, 1, groups=4),
+        nn.Conv2d(24, 24, 1, groups=6),
+        nn.Conv2d(24, 5, 1),
+    )
+    assert [group.blocks for group in ClusterGraph(network, torch.rand(2, 3, 4, 4)).groups] == [
+        4,
+        12,
+        6,
+        1,
+    ]
 
 
 def test_modes_and_weights_are_left_alone():
@@ -261,5 +323,6 @@ def test_a_network_that_cannot_be_followed_is_named():
     class Broken(nn.Module):
         def forward(self, images):
             raise RuntimeError("no way through")
+
     with pytest.raises(ValueError, match="the network cannot be followed: .*"):
         ClusterGraph(Broken(), torch.rand(1, 3))

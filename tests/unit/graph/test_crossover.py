@@ -1,4 +1,5 @@
 """Two parents of one founder, their union, and which of the founder's clusters each network has."""
+
 import copy
 import json
 
@@ -12,7 +13,14 @@ from nni_stress import StressPruner
 from nni_stress.graph import crossover
 from nni_stress.graph.cluster_graph import ClusterGraph
 from nni_stress.graph.cost import architecture, macs, synapses
-from tests.unit.graph.test_cluster_graph import Concatenated, Gated, Grouped, Residual, config_of, group_of
+from tests.unit.graph.test_cluster_graph import (
+    Concatenated,
+    Gated,
+    Grouped,
+    Residual,
+    config_of,
+    group_of,
+)
 from tests.unit.pruning.test_pruner import evaluator
 from trials.models import lenet5
 
@@ -20,9 +28,21 @@ from trials.models import lenet5
 def small_vgg():
     layers, width = [], 3
     for wider in (16, 32):
-        layers += [nn.Conv2d(width, wider, 3, padding=1, bias=False), nn.BatchNorm2d(wider), nn.ReLU(), nn.MaxPool2d(2)]
+        layers += [
+            nn.Conv2d(width, wider, 3, padding=1, bias=False),
+            nn.BatchNorm2d(wider),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+        ]
         width = wider
-    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(32 * 16, 24), nn.BatchNorm1d(24), nn.ReLU(), nn.Linear(24, 5))
+    return nn.Sequential(
+        *layers,
+        nn.Flatten(),
+        nn.Linear(32 * 16, 24),
+        nn.BatchNorm1d(24),
+        nn.ReLU(),
+        nn.Linear(24, 5),
+    )
 
 
 def small_densenet():
@@ -30,12 +50,18 @@ def small_densenet():
 
 
 def small_mobilenet():
-    return torchvision.models.MobileNetV2(5, inverted_residual_setting=[[1, 16, 1, 1], [6, 24, 2, 2], [6, 32, 1, 2]])
+    return torchvision.models.MobileNetV2(
+        5, inverted_residual_setting=[[1, 16, 1, 1], [6, 24, 2, 2], [6, 32, 1, 2]]
+    )
 
 
 NETWORKS = {
-    "lenet5": (lenet5, (1, 28, 28)), "vgg": (small_vgg, (3, 16, 16)), "residual": (Residual, (3, 16, 16)),
-    "concatenated": (Concatenated, (3, 16, 16)), "gated": (Gated, (3, 16, 16)), "grouped": (Grouped, (3, 16, 16)),
+    "lenet5": (lenet5, (1, 28, 28)),
+    "vgg": (small_vgg, (3, 16, 16)),
+    "residual": (Residual, (3, 16, 16)),
+    "concatenated": (Concatenated, (3, 16, 16)),
+    "gated": (Gated, (3, 16, 16)),
+    "grouped": (Grouped, (3, 16, 16)),
     "densenet": (small_densenet, (3, 32, 32)),
     "resnet18": (lambda: torchvision.models.resnet18(num_classes=5), (3, 32, 32)),
     "mobilenet_v2": (small_mobilenet, (3, 32, 32)),
@@ -62,8 +88,14 @@ def founder_of(name):
 
 def offspring_of(ancestor, origins, images, seed, **arguments):
     ancestor = copy.deepcopy(ancestor)
-    pruner = StressPruner(ancestor, [{"op_types": ["Conv2d", "Linear"]}], budget={"parameters": 0.6}, seed=seed,
-                          example_input=images, **arguments)
+    pruner = StressPruner(
+        ancestor,
+        [{"op_types": ["Conv2d", "Linear"]}],
+        budget={"parameters": 0.6},
+        seed=seed,
+        example_input=images,
+        **arguments,
+    )
     pruner.compress()
     return crossover.synthesize(pruner, images, origins)
 
@@ -74,7 +106,9 @@ def chosen(founder, images, favoured):
     for group in graph.groups:
         for layer in group.layers if not group.frozen else ():
             weight = ancestor.get_submodule(layer).weight.data
-            weight[[cluster for cluster in range(len(weight)) if not favoured(cluster, layer)]] *= 1e-6
+            weight[[cluster for cluster in range(len(weight)) if not favoured(cluster, layer)]] *= (
+                1e-6
+            )
     pruner = StressPruner(ancestor, config_of(graph, 0.5), temperature=0)
     pruner.compress()
     return crossover.synthesize(pruner, images, crossover.founding(founder, images))
@@ -85,8 +119,13 @@ def family(request):
     """(factory, founder, images, first parent, its origins, second parent, its origins)"""
     founder, images = founder_of(request.param)
     origins = crossover.founding(founder, images)
-    return (NETWORKS[request.param][0], founder, images, *offspring_of(founder, origins, images, seed=1),
-            *offspring_of(founder, origins, images, seed=2))
+    return (
+        NETWORKS[request.param][0],
+        founder,
+        images,
+        *offspring_of(founder, origins, images, seed=1),
+        *offspring_of(founder, origins, images, seed=2),
+    )
 
 
 def check_origins(founder, network, origins):
@@ -95,18 +134,28 @@ def check_origins(founder, network, origins):
         mine, its = network.get_submodule(layer), founder.get_submodule(layer)
         assert len(mine.weight) == len(indices) and indices == sorted(indices)
         for synapse in (0, -1):
-            assert (mine.weight.flatten(1)[:, [synapse]] == its.weight[indices].flatten(1)).any(1).all()
+            assert (
+                (mine.weight.flatten(1)[:, [synapse]] == its.weight[indices].flatten(1))
+                .any(1)
+                .all()
+            )
         assert mine.bias is None or torch.equal(mine.bias, its.bias[indices])
 
 
 def test_origins_name_the_founders_clusters_through_two_generations(family):
     _, founder, images, first, origins, _, _ = family
     founding = crossover.founding(founder, images)
-    assert founding == {name: list(range(len(founder.get_submodule(name).weight))) for name in founding}
+    assert founding == {
+        name: list(range(len(founder.get_submodule(name).weight))) for name in founding
+    }
     check_origins(founder, first, origins)
     second, origins_of_second = offspring_of(first, origins, images, seed=3)
     check_origins(founder, second, origins_of_second)
-    assert sum(map(len, origins_of_second.values())) < sum(map(len, origins.values())) < sum(map(len, founding.values()))
+    assert (
+        sum(map(len, origins_of_second.values()))
+        < sum(map(len, origins.values()))
+        < sum(map(len, founding.values()))
+    )
     assert all(set(origins_of_second[layer]) <= set(origins[layer]) for layer in founding)
 
 
@@ -120,7 +169,9 @@ def test_a_union_with_itself_computes_what_the_parent_computes(family):
 def test_a_union_has_every_cluster_of_both_and_nothing_is_left_of_the_rest(family):
     factory, founder, images, first, first_origins, second, second_origins = family
     before = copy.deepcopy(first.state_dict())
-    network, origins = crossover.union(founder, images, first, first_origins, second, second_origins)
+    network, origins = crossover.union(
+        founder, images, first, first_origins, second, second_origins
+    )
     for layer, indices in origins.items():
         assert len(network.get_submodule(layer).weight) == len(indices)
         assert set(indices) >= set(first_origins[layer]) | set(second_origins[layer])
@@ -134,13 +185,18 @@ def test_a_union_has_every_cluster_of_both_and_nothing_is_left_of_the_rest(famil
 
 def test_a_union_becomes_an_ancestor_like_any_other_and_comes_back_from_disk(family, tmp_path):
     factory, founder, images, first, first_origins, second, second_origins = family
-    network, origins = crossover.union(founder, images, first, first_origins, second, second_origins)
+    network, origins = crossover.union(
+        founder, images, first, first_origins, second, second_origins
+    )
     nni_stress.save(network, tmp_path / "union.safetensors")
     again = nni_stress.load(tmp_path / "union.safetensors", factory).eval()
-    assert repr(again) == repr(network) and torch.allclose(again(images), network(images), atol=1e-6)
+    assert repr(again) == repr(network) and torch.allclose(
+        again(images), network(images), atol=1e-6
+    )
     child, inherited = offspring_of(again, origins, images, seed=4)
-    assert {name: len(indices) for name, indices in inherited.items()} == \
-        {name: shape[0] for name, shape in architecture(child).items() if name in inherited}
+    assert {name: len(indices) for name, indices in inherited.items()} == {
+        name: shape[0] for name, shape in architecture(child).items() if name in inherited
+    }
     assert synapses(child) <= 0.6 * synapses(network)
 
 
@@ -150,15 +206,21 @@ def test_parents_without_a_common_cluster_compute_in_their_union_what_each_compu
     one, one_origins = chosen(founder, images, lambda cluster, layer: cluster % 2 == 0)
     other, other_origins = chosen(founder, images, lambda cluster, layer: cluster % 2 == 1)
     network, origins = crossover.union(founder, images, one, one_origins, other, other_origins)
-    assert origins == crossover.founding(founder, images) and architecture(network) == architecture(founder)
+    assert origins == crossover.founding(founder, images) and architecture(network) == architecture(
+        founder
+    )
     last = [module for module in founder.modules() if isinstance(module, nn.Linear)][-1]
-    assert torch.allclose(network(images), one(images) + other(images) - last.bias, rtol=1e-4, atol=1e-5)
+    assert torch.allclose(
+        network(images), one(images) + other(images) - last.bias, rtol=1e-4, atol=1e-5
+    )
 
 
 def test_synapses_of_both_are_their_mean_of_one_its_own_and_of_neither_zero():
     founder, images = founder_of("lenet5")
     (one, one_origins), (other, other_origins) = (
-        chosen(founder, images, lambda cluster, layer: cluster % 4 in favoured) for favoured in ((0, 1), (1, 2)))
+        chosen(founder, images, lambda cluster, layer: cluster % 4 in favoured)
+        for favoured in ((0, 1), (1, 2))
+    )
     for number, network in enumerate((one, other)):
         torch.manual_seed(number)
         for parameter in network.parameters():
@@ -167,37 +229,51 @@ def test_synapses_of_both_are_their_mean_of_one_its_own_and_of_neither_zero():
     seen = set()
     for row, cluster in enumerate(origins["conv2"]):
         for column, source in enumerate(origins["conv1"]):
-            both = [parent.conv2.weight[mine["conv2"].index(cluster), mine["conv1"].index(source)]
-                    for parent, mine in ((one, one_origins), (other, other_origins))
-                    if cluster in mine["conv2"] and source in mine["conv1"]]
+            both = [
+                parent.conv2.weight[mine["conv2"].index(cluster), mine["conv1"].index(source)]
+                for parent, mine in ((one, one_origins), (other, other_origins))
+                if cluster in mine["conv2"] and source in mine["conv1"]
+            ]
             seen.add(len(both))
             expected = sum(both) / len(both) if both else torch.zeros(5, 5)
             assert torch.allclose(network.conv2.weight[row, column], expected)
     assert seen == {0, 1, 2}
     only = sorted(set(one_origins["conv1"]) - set(other_origins["conv1"]))
     assert only
-    assert torch.allclose(network.conv1(images)[:, [origins["conv1"].index(cluster) for cluster in only]],
-                          one.conv1(images)[:, [one_origins["conv1"].index(cluster) for cluster in only]], atol=1e-6)
+    assert torch.allclose(
+        network.conv1(images)[:, [origins["conv1"].index(cluster) for cluster in only]],
+        one.conv1(images)[:, [one_origins["conv1"].index(cluster) for cluster in only]],
+        atol=1e-6,
+    )
 
 
 def test_blocks_of_a_grouped_convolution_are_filled_up_from_the_founder():
     founder, images = founder_of("grouped")
     one, one_origins = chosen(founder, images, lambda cluster, layer: cluster % 4 < 2)
     other, other_origins = chosen(
-        founder, images, lambda cluster, layer: (cluster % 4 < 2) == (layer != "one" or cluster < 4))
+        founder, images, lambda cluster, layer: (cluster % 4 < 2) == (layer != "one" or cluster < 4)
+    )
     assert one_origins["one"][:4] == [0, 1, 4, 5] and other_origins["one"][:4] == [0, 1, 6, 7]
     network, origins = crossover.union(founder, images, one, one_origins, other, other_origins)
     assert origins["one"] == list(range(16))
     assert torch.allclose(network.one.weight[2:4], founder.one.weight[2:4])
     first_block = len(origins["two"]) // 4
-    assert not network.two.weight[:first_block, 2:].any() and network.two.weight[:first_block, :2].all()
+    assert (
+        not network.two.weight[:first_block, 2:].any()
+        and network.two.weight[:first_block, :2].all()
+    )
 
 
 def test_layers_that_are_not_followed_and_frozen_synapses_stay():
     class Normed(nn.Module):
         def __init__(self):
             super().__init__()
-            self.one, self.norm, self.two, self.three = nn.Linear(6, 8), nn.LayerNorm(8), nn.Linear(8, 12), nn.Linear(12, 3)
+            self.one, self.norm, self.two, self.three = (
+                nn.Linear(6, 8),
+                nn.LayerNorm(8),
+                nn.Linear(8, 12),
+                nn.Linear(12, 3),
+            )
             self.one.weight.requires_grad = False
 
         def forward(self, features):
@@ -206,7 +282,9 @@ def test_layers_that_are_not_followed_and_frozen_synapses_stay():
     torch.manual_seed(0)
     founder, features = Normed().eval(), torch.rand(4, 6)
     origins = crossover.founding(founder, features)
-    (one, one_origins), (other, other_origins) = (offspring_of(founder, origins, features, seed) for seed in (1, 2))
+    (one, one_origins), (other, other_origins) = (
+        offspring_of(founder, origins, features, seed) for seed in (1, 2)
+    )
     one.norm.weight.data += 1
     network, _ = crossover.union(founder, features, one, one_origins, other, other_origins)
     assert torch.allclose(network.norm.weight, torch.full((8,), 1.5))
@@ -216,9 +294,14 @@ def test_layers_that_are_not_followed_and_frozen_synapses_stay():
 def test_origins_tell_what_remains_also_where_that_is_not_what_the_masks_say():
     """A depthwise layer that no mask names still speaks, by its biases: NNI keeps what feeds it."""
     founder, images = founder_of("gated")
-    pruner = StressPruner(copy.deepcopy(founder), [{"op_names": ["wide", "squeeze"], "sparse_ratio": 0.5}])
+    pruner = StressPruner(
+        copy.deepcopy(founder), [{"op_names": ["wide", "squeeze"], "sparse_ratio": 0.5}]
+    )
     _, masks = pruner.compress()
-    kept = {layer: masks[layer]["weight"].flatten(1).any(1).nonzero().flatten().tolist() for layer in masks}
+    kept = {
+        layer: masks[layer]["weight"].flatten(1).any(1).nonzero().flatten().tolist()
+        for layer in masks
+    }
     offspring, origins = crossover.synthesize(pruner, images, crossover.founding(founder, images))
     assert len(kept["wide"]) == 12 and offspring.wide.out_channels == 24
     assert origins == {**crossover.founding(founder, images), "squeeze": kept["squeeze"]}
@@ -229,12 +312,25 @@ def test_origins_come_through_stress_and_a_common_offspring_uses_its_share_of_th
 
     def stressed(network, origins, share, seed):
         network = copy.deepcopy(network)
-        pruner = StressPruner(network, [{"op_types": ["Conv2d", "Linear"]}], evaluator(network), 3, seed=seed,
-                              strength="taylor", budget={"parameters": share}, example_input=images)
+        pruner = StressPruner(
+            network,
+            [{"op_types": ["Conv2d", "Linear"]}],
+            evaluator(network),
+            3,
+            seed=seed,
+            strength="taylor",
+            budget={"parameters": share},
+            example_input=images,
+        )
         _, masks = pruner.compress()
-        kept = {layer: masks[layer]["weight"].flatten(1).any(1).nonzero().flatten().tolist() for layer in origins}
+        kept = {
+            layer: masks[layer]["weight"].flatten(1).any(1).nonzero().flatten().tolist()
+            for layer in origins
+        }
         offspring, inherited = crossover.synthesize(pruner, images, origins)
-        assert inherited == {layer: [origins[layer][index] for index in kept[layer]] for layer in origins}
+        assert inherited == {
+            layer: [origins[layer][index] for index in kept[layer]] for layer in origins
+        }
         return offspring, inherited
 
     founding = crossover.founding(founder, images)
@@ -249,11 +345,18 @@ def test_layers_that_share_a_weight_keep_all_their_clusters():
     class Tied(nn.Module):
         def __init__(self):
             super().__init__()
-            self.one, self.two, self.three, self.four = nn.Linear(9, 9), nn.Linear(9, 9), nn.Linear(9, 24), nn.Linear(24, 3)
+            self.one, self.two, self.three, self.four = (
+                nn.Linear(9, 9),
+                nn.Linear(9, 9),
+                nn.Linear(9, 24),
+                nn.Linear(24, 3),
+            )
             self.two.weight = self.one.weight
 
         def forward(self, features):
-            return self.four(torch.relu(self.three(torch.relu(self.two(torch.relu(self.one(features)))))))
+            return self.four(
+                torch.relu(self.three(torch.relu(self.two(torch.relu(self.one(features))))))
+            )
 
     torch.manual_seed(0)
     founder, features = Tied().eval(), torch.rand(4, 9)
@@ -268,11 +371,16 @@ def test_layers_that_share_a_weight_keep_all_their_clusters():
 
 def test_an_offspring_with_few_synapses_in_its_clusters_has_its_origins_too():
     founder, images = founder_of("lenet5")
-    network, origins = offspring_of(founder, crossover.founding(founder, images), images, 1, synapse_sparsity=0.95)
-    assert {name: len(indices) for name, indices in origins.items()} == \
-        {name: shape[0] for name, shape in architecture(network).items()}
-    assert all(torch.equal(network.get_submodule(name).bias, founder.get_submodule(name).bias[indices])
-               for name, indices in origins.items())
+    network, origins = offspring_of(
+        founder, crossover.founding(founder, images), images, 1, synapse_sparsity=0.95
+    )
+    assert {name: len(indices) for name, indices in origins.items()} == {
+        name: shape[0] for name, shape in architecture(network).items()
+    }
+    assert all(
+        torch.equal(network.get_submodule(name).bias, founder.get_submodule(name).bias[indices])
+        for name, indices in origins.items()
+    )
 
 
 def test_parents_of_another_founder_are_refused():
@@ -283,7 +391,9 @@ def test_parents_of_another_founder_are_refused():
     wide.head = nn.Linear(17, 5)
 
     def refused(message, network=founder, **changes):
-        with pytest.raises(ValueError, match=f"the second parent is not of this founder: {message}") as error:
+        with pytest.raises(
+            ValueError, match=f"the second parent is not of this founder: {message}"
+        ) as error:
             crossover.union(founder, images, founder, origins, network, {**origins, **changes})
         assert "\n" not in str(error.value)
 
@@ -292,7 +402,10 @@ def test_parents_of_another_founder_are_refused():
     refused(r"one.weight should be \[23, 16, 3, 3\], but is \[24, 16, 3, 3\]", one=list(range(23)))
     for indices in [0, 24], [1, 0], [0, 0], [-1], []:
         refused("origins of one should ascend and lie below 24, but are ", one=indices)
-    refused(r"a layer that two goes together with has the clusters \[15\], but two has not", two=list(range(15)))
+    refused(
+        r"a layer that two goes together with has the clusters \[15\], but two has not",
+        two=list(range(15)),
+    )
     refused("head should have all its clusters, but has ", head=[0, 1])
     refused("origins of the layers .* expected, but got those of ", another=[0])
     with pytest.raises(ValueError, match="the first parent is not of this founder"):
@@ -300,7 +413,9 @@ def test_parents_of_another_founder_are_refused():
     grouped, images = founder_of("grouped")
     origins = crossover.founding(grouped, images)
     with pytest.raises(ValueError, match="should have as many clusters in each block"):
-        crossover.union(grouped, images, grouped, origins, grouped, {**origins, "two": list(range(31))})
+        crossover.union(
+            grouped, images, grouped, origins, grouped, {**origins, "two": list(range(31))}
+        )
 
 
 def test_origins_of_another_ancestor_are_refused():

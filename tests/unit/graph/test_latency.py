@@ -1,4 +1,5 @@
 """Latency as a budget. What a clock says is not asserted, only what must hold whatever it says."""
+
 import pytest
 import torch
 from nni.compression.pruning import L1NormPruner
@@ -6,8 +7,8 @@ from nni.compression.pruning import L1NormPruner
 from nni_stress import StressPruner
 from nni_stress.graph import cost, latency
 from nni_stress.graph.cluster_graph import ClusterGraph
-from tests.unit.pruning.test_budget import EVERY, NETWORKS, make
 from tests.unit.graph.test_cluster_graph import NETWORKS as CASES
+from tests.unit.pruning.test_budget import EVERY, NETWORKS, make
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -16,8 +17,12 @@ def test_a_resized_network_has_the_shape_that_is_counted(name):
     torch.manual_seed(0)
     network, images = factory().eval(), torch.rand(2, *shape)
     graph = ClusterGraph(network, images)
-    keep = [group.clusters if group.frozen else max(group.blocks, group.clusters // 2 // group.blocks * group.blocks)
-            for group in graph.groups]
+    keep = [
+        group.clusters
+        if group.frozen
+        else max(group.blocks, group.clusters // 2 // group.blocks * group.blocks)
+        for group in graph.groups
+    ]
     before, answer = cost.synapses(network), network(images)
     small = graph.resized(network, keep)
     assert cost.synapses(small) == graph.parameters(keep)
@@ -33,7 +38,10 @@ def test_layers_of_any_size_have_a_latency_and_larger_ones_no_less(name):
     seconds = latency.layer_latency(graph, network)
     sizes = [group.clusters for group in graph.groups]
     least = [group.clusters if group.frozen else group.blocks for group in graph.groups]
-    half = [max(low, size // 2 // group.blocks * group.blocks) for low, size, group in zip(least, sizes, graph.groups)]
+    half = [
+        max(low, size // 2 // group.blocks * group.blocks)
+        for low, size, group in zip(least, sizes, graph.groups)
+    ]
     assert 0 < seconds(least) <= seconds(half) <= seconds(sizes)
     assert seconds(half) == seconds(list(half))  # measured once
 
@@ -42,7 +50,9 @@ def test_layers_of_any_size_have_a_latency_and_larger_ones_no_less(name):
 def test_an_offspring_of_a_latency_budget_is_smaller_and_answers(name):
     network, images = make(name)
     before, answer = cost.macs(network, images), network(images)
-    pruner = StressPruner(network, EVERY, budget={"latency": 0.6}, example_input=images, temperature=0)
+    pruner = StressPruner(
+        network, EVERY, budget={"latency": 0.6}, example_input=images, temperature=0
+    )
     pruner.compress()
     small = pruner.synthesize(images)
     assert cost.macs(small, images) < before and small(images).shape == answer.shape
@@ -52,22 +62,33 @@ def test_what_another_compressor_wrapped_is_measured_without_its_wrappers():
     network, images = make("lenet5")
     first = L1NormPruner(network, [{"op_names": ["conv1"], "sparse_ratio": 0.5}])
     _, before = first.compress()
-    pruner = StressPruner.from_compressor(first, [{"op_names": ["conv2", "fc1"]}], budget={"latency": 0.9}, example_input=images)
+    pruner = StressPruner.from_compressor(
+        first, [{"op_names": ["conv2", "fc1"]}], budget={"latency": 0.9}, example_input=images
+    )
     _, masks = pruner.compress()
     assert torch.equal(masks["conv1"]["weight"], before["conv1"]["weight"])
     small = pruner.synthesize(images)
-    assert small.conv1.out_channels == 10 and cost.synapses(small) < 431_080 and small(images).shape == (4, 10)
+    assert (
+        small.conv1.out_channels == 10
+        and cost.synapses(small) < 431_080
+        and small(images).shape == (4, 10)
+    )
 
 
 def test_a_latency_out_of_reach_is_said_so_and_costs_no_more_than_it_gains(caplog):
     network, images = make("resnet18")
     pruner = StressPruner(network, EVERY, budget={"latency": 1e-6}, example_input=images)
     _, masks = pruner.compress()
-    assert "the budget is missed" in caplog.text and "of the latency is the nearest to 1e-06 that was measured" in caplog.text
+    assert (
+        "the budget is missed" in caplog.text
+        and "of the latency is the nearest to 1e-06 that was measured" in caplog.text
+    )
     assert "the least the layers can keep takes" in caplog.text
     assert any(int(targets["weight"].flatten(1).any(1).sum()) > 1 for targets in masks.values())
 
 
 def test_a_network_takes_as_long_as_itself():
     network, images = make("lenet5")
-    assert 0.2 < latency.ratio(network, network, (images,), 0.1) < 5  # a broken machine's clock would pass
+    assert (
+        0.2 < latency.ratio(network, network, (images,), 0.1) < 5
+    )  # a broken machine's clock would pass

@@ -1,25 +1,36 @@
 import pytest
 import safetensors.torch
 import torch
+from nni.compression.speedup import ModelSpeedup
 from torch import nn
 
 import nni_stress
 from nni_stress import StressPruner
-from nni.compression.speedup import ModelSpeedup
 from trials.models import lenet5
 
 
 class Grouped(nn.Module):
     def __init__(self):
         super().__init__()
-        self.layers = nn.Sequential(nn.Conv2d(3, 16, 3), nn.BatchNorm2d(16), nn.ReLU(), nn.Conv2d(16, 16, 3, groups=16),
-                                    nn.ReLU(), nn.Conv2d(16, 8, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 4))
+        self.layers = nn.Sequential(
+            nn.Conv2d(3, 16, 3),
+            nn.BatchNorm2d(16),
+            nn.ReLU(),
+            nn.Conv2d(16, 16, 3, groups=16),
+            nn.ReLU(),
+            nn.Conv2d(16, 8, 1),
+            nn.AdaptiveAvgPool2d(1),
+            nn.Flatten(),
+            nn.Linear(8, 4),
+        )
 
     def forward(self, images):
         return self.layers(images)
 
 
-@pytest.mark.parametrize("factory, shape, last", [(lenet5, (1, 28, 28), "fc2"), (Grouped, (3, 12, 12), "layers.8")])
+@pytest.mark.parametrize(
+    ("factory", "shape", "last"), [(lenet5, (1, 28, 28), "fc2"), (Grouped, (3, 12, 12), "layers.8")]
+)
 def test_a_small_network_comes_back_with_its_shapes(factory, shape, last, tmp_path):
     torch.manual_seed(0)
     network, images = factory().eval(), torch.rand(4, *shape)
@@ -32,14 +43,22 @@ def test_a_small_network_comes_back_with_its_shapes(factory, shape, last, tmp_pa
     again = nni_stress.load(tmp_path / "network.safetensors", factory).eval()
     assert torch.equal(again(images), small(images))
     assert repr(again) == repr(small)
-    assert sum(p.numel() for p in again.parameters()) < sum(p.numel() for p in factory().parameters())
+    assert sum(p.numel() for p in again.parameters()) < sum(
+        p.numel() for p in factory().parameters()
+    )
 
 
-@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last], ids=["contiguous", "channels last"])
+@pytest.mark.parametrize(
+    "memory_format",
+    [torch.contiguous_format, torch.channels_last],
+    ids=["contiguous", "channels last"],
+)
 def test_a_network_comes_back_in_the_memory_format_of_its_factory(memory_format, tmp_path):
     network, images = lenet5().to(memory_format=torch.channels_last), torch.rand(4, 1, 28, 28)
     nni_stress.save(network, tmp_path / "network.safetensors")
-    again = nni_stress.load(tmp_path / "network.safetensors", lambda: lenet5().to(memory_format=memory_format))
+    again = nni_stress.load(
+        tmp_path / "network.safetensors", lambda: lenet5().to(memory_format=memory_format)
+    )
     assert again.conv1(images).is_contiguous(memory_format=memory_format)
     assert torch.allclose(again(images), network(images), atol=1e-6)
 
@@ -62,18 +81,25 @@ def test_files_that_hold_no_such_network_are_named(tmp_path):
     safetensors.torch.save_file(tensors, file)
     with pytest.raises(ValueError, match="tensor fc2.bias should be 1-dimensional"):
         nni_stress.load(file, lenet5)
-    safetensors.torch.save_file(lenet5().state_dict(), file, {"nni_stress": '{"fc2": {"forward": 1}}'})
+    safetensors.torch.save_file(
+        lenet5().state_dict(), file, {"nni_stress": '{"fc2": {"forward": 1}}'}
+    )
     with pytest.raises(ValueError, match="cannot have forward"):
         nni_stress.load(file, lenet5)
 
 
 @pytest.mark.parametrize("dynamic", [True, False])
-@pytest.mark.parametrize("factory, shape", [(lenet5, (1, 28, 28)), (Grouped, (3, 12, 12))])
+@pytest.mark.parametrize(("factory", "shape"), [(lenet5, (1, 28, 28)), (Grouped, (3, 12, 12))])
 def test_onnx_runtime_agrees_with_the_small_network(factory, shape, dynamic, tmp_path):
     onnxruntime = pytest.importorskip("onnxruntime")
     torch.manual_seed(0)
     network, images = factory(), torch.rand(1, *shape)
-    pruner = StressPruner(network, [{"op_types": ["Conv2d", "Linear"]}], budget={"parameters": 0.4}, example_input=images)
+    pruner = StressPruner(
+        network,
+        [{"op_types": ["Conv2d", "Linear"]}],
+        budget={"parameters": 0.4},
+        example_input=images,
+    )
     pruner.compress()
     small = pruner.synthesize(images).train()
     file = tmp_path / "network.onnx"
@@ -81,7 +107,7 @@ def test_onnx_runtime_agrees_with_the_small_network(factory, shape, dynamic, tmp
     assert small.training and [path.name for path in tmp_path.iterdir()] == ["network.onnx"]
     images = torch.rand(5 if dynamic else 1, *shape)
     session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
-    answer, = session.run(None, {session.get_inputs()[0].name: images.numpy()})
+    (answer,) = session.run(None, {session.get_inputs()[0].name: images.numpy()})
     assert torch.allclose(torch.from_numpy(answer), small.eval()(images), atol=1e-5)
 
 

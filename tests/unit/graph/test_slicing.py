@@ -1,4 +1,5 @@
 """A network that is cut tensor by tensor is the one that NNI's ModelSpeedup builds, number for number."""
+
 import copy
 import logging
 
@@ -30,7 +31,12 @@ def pruned(factory, shape, together=True, ratio=0.5):
     network, images = factory(), torch.rand(2, *shape)
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
-            for tensor in (module.weight.data, module.bias.data, module.running_mean, module.running_var):
+            for tensor in (
+                module.weight.data,
+                module.bias.data,
+                module.running_mean,
+                module.running_var,
+            ):
                 tensor.uniform_(0.5, 1.5)
     network.eval()
     graph = ClusterGraph(network, images)
@@ -51,8 +57,12 @@ def test_a_cluster_that_one_of_its_layers_keeps_stays_in_all():
     network, images = test_clusters.Residual().eval(), torch.rand(2, 3, 16, 16)
     graph = ClusterGraph(network, images)
     everything = slicing.survivors(graph, {})
-    assert slicing.survivors(graph, masks_of(network, stem=[1])) == everything, "the shortcut needs it"
-    assert len(everything - slicing.survivors(graph, masks_of(network, stem=[1, 2], two=[2, 3]))) == 1
+    assert slicing.survivors(graph, masks_of(network, stem=[1])) == everything, (
+        "the shortcut needs it"
+    )
+    assert (
+        len(everything - slicing.survivors(graph, masks_of(network, stem=[1, 2], two=[2, 3]))) == 1
+    )
 
 
 @pytest.mark.parametrize("together", [True, False], ids=["together", "each for itself"])
@@ -61,7 +71,9 @@ def test_the_cut_network_is_modelspeedups(name, together, monkeypatch):
     network, images, graph, masks = pruned(*NETWORKS[name], together)
     if not together and any(group.blocks > 1 for group in graph.groups):
         pytest.skip("of a grouped convolution, NNI's pruner alone does not keep the blocks alike")
-    wanted = ModelSpeedup(copy.deepcopy(network), images, copy.deepcopy(masks), logger=logging.getLogger("quiet")).speedup_model()
+    wanted = ModelSpeedup(
+        copy.deepcopy(network), images, copy.deepcopy(masks), logger=logging.getLogger("quiet")
+    ).speedup_model()
     wanted.eval()
     before = sum(parameter.numel() for parameter in network.parameters())
     monkeypatch.setattr("nni_stress.graph.synthesis.ModelSpeedup", forbid)
@@ -72,13 +84,28 @@ def test_the_cut_network_is_modelspeedups(name, together, monkeypatch):
         assert torch.equal(found.state_dict()[key], tensor), key
     assert torch.allclose(found(images), wanted(images), atol=1e-5)
     for key, module in wanted.named_modules():
-        for attribute in ("in_channels", "out_channels", "groups", "in_features", "out_features", "num_features"):
-            assert getattr(found.get_submodule(key), attribute, None) == getattr(module, attribute, None), (key, attribute)
+        for attribute in (
+            "in_channels",
+            "out_channels",
+            "groups",
+            "in_features",
+            "out_features",
+            "num_features",
+        ):
+            assert getattr(found.get_submodule(key), attribute, None) == getattr(
+                module, attribute, None
+            ), (key, attribute)
 
 
 def masks_of(network, **dead):
-    return {name: {"weight": torch.ones_like(network.get_submodule(name).weight).index_fill(0, torch.tensor(rows), 0)}
-            for name, rows in dead.items()}
+    return {
+        name: {
+            "weight": torch.ones_like(network.get_submodule(name).weight).index_fill(
+                0, torch.tensor(rows), 0
+            )
+        }
+        for name, rows in dead.items()
+    }
 
 
 def test_masks_that_ask_for_anything_else_are_left_to_modelspeedup():
@@ -91,8 +118,16 @@ def test_masks_that_ask_for_anything_else_are_left_to_modelspeedup():
     assert understood({}) and understood(masks_of(network, one=[3, 4], stem=[1], two=[1]))
     assert not understood(masks_of(network, one=list(range(24)))), "a layer would die"
     assert not understood(masks_of(network, head=[1])), "the output needs it"
-    assert not understood({"one": {"weight": torch.ones_like(network.one.weight).flatten().index_fill(0, torch.tensor([5]), 0)
-                                   .view_as(network.one.weight)}}), "a single synapse"
+    assert not understood(
+        {
+            "one": {
+                "weight": torch.ones_like(network.one.weight)
+                .flatten()
+                .index_fill(0, torch.tensor([5]), 0)
+                .view_as(network.one.weight)
+            }
+        }
+    ), "a single synapse"
     bias = masks_of(network, one=[3])
     bias["one"]["bias"] = torch.ones(24).index_fill(0, torch.tensor([4]), 0)
     assert not understood(bias), "its bias is another's"
@@ -117,7 +152,9 @@ class Tied(nn.Module):
         self.two.weight, self.wide, self.head = self.one.weight, nn.Linear(8, 20), nn.Linear(20, 3)
 
     def forward(self, inputs):
-        return self.head(torch.relu(self.wide(self.two(torch.relu(self.one(torch.relu(self.stem(inputs))))))))
+        return self.head(
+            torch.relu(self.wide(self.two(torch.relu(self.one(torch.relu(self.stem(inputs)))))))
+        )
 
 
 def test_weights_that_are_shared_stay_shared():

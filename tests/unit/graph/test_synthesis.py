@@ -1,4 +1,5 @@
 """Making an ancestor physically small, its optimizer along with it."""
+
 import copy
 
 import pytest
@@ -12,13 +13,21 @@ from tests.unit.graph.test_cluster_graph import Concatenated, Gated, Grouped, Re
 from trials.models import lenet5
 
 NETWORKS = {
-    "lenet5": (lenet5, (1, 28, 28)), "residual": (Residual, (3, 16, 16)), "concatenated": (Concatenated, (3, 16, 16)),
-    "gated": (Gated, (3, 16, 16)), "grouped": (Grouped, (3, 16, 16)),
+    "lenet5": (lenet5, (1, 28, 28)),
+    "residual": (Residual, (3, 16, 16)),
+    "concatenated": (Concatenated, (3, 16, 16)),
+    "gated": (Gated, (3, 16, 16)),
+    "grouped": (Grouped, (3, 16, 16)),
     "resnet18": (lambda: torchvision.models.resnet18(num_classes=5), (3, 48, 48)),
-    "mobilenet_v2": (lambda: torchvision.models.mobilenet_v2(num_classes=5, dropout=0.0), (3, 48, 48)),
+    "mobilenet_v2": (
+        lambda: torchvision.models.mobilenet_v2(num_classes=5, dropout=0.0),
+        (3, 48, 48),
+    ),
 }
 OPTIMIZERS = {
-    "momentum": lambda parameters: torch.optim.SGD(parameters, lr=1e-2, momentum=0.9, weight_decay=1e-3),
+    "momentum": lambda parameters: torch.optim.SGD(
+        parameters, lr=1e-2, momentum=0.9, weight_decay=1e-3
+    ),
     "adam": lambda parameters: torch.optim.Adam(parameters, lr=1e-3),
     "amsgrad": lambda parameters: torch.optim.AdamW(parameters, lr=1e-3, amsgrad=True),
     "fused": FusedAdam,
@@ -34,12 +43,21 @@ def step(network, optimizer, images, labels):
 def trained(name, optimizer, memory_format=torch.contiguous_format):
     torch.manual_seed(0)
     factory, shape = NETWORKS[name]
-    network, images, labels = factory().to(memory_format=memory_format), torch.rand(6, *shape), torch.arange(6) % 5
+    network, images, labels = (
+        factory().to(memory_format=memory_format),
+        torch.rand(6, *shape),
+        torch.arange(6) % 5,
+    )
     network.eval()  # batch norm by its statistics: the batch has few images
     optimizer = OPTIMIZERS[optimizer](network.parameters())
     for _ in range(3):
         step(network, optimizer, images, labels)
-    pruner = StressPruner(network, [{"op_types": ["Conv2d", "Linear"]}], budget={"parameters": 0.5}, example_input=images)
+    pruner = StressPruner(
+        network,
+        [{"op_types": ["Conv2d", "Linear"]}],
+        budget={"parameters": 0.5},
+        example_input=images,
+    )
     pruner.compress()
     return pruner, network, optimizer, images, labels
 
@@ -47,7 +65,7 @@ def trained(name, optimizer, memory_format=torch.contiguous_format):
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @pytest.mark.parametrize("name", NETWORKS)
 def test_the_optimizer_remembers_the_surviving_synapses_and_no_others(name, optimizer):
-    pruner, network, optimizer, images, labels = trained(name, optimizer)
+    pruner, _network, optimizer, images, labels = trained(name, optimizer)
     # what is remembered of a synapse is made a function of its weight, so that it is known whose it is
     synapses = 0
     for parameter in optimizer.param_groups[0]["params"]:
@@ -70,10 +88,14 @@ def test_the_optimizer_remembers_the_surviving_synapses_and_no_others(name, opti
 
 
 @pytest.mark.parametrize("kind", ["adam", "fused"])
-@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last], ids=["contiguous", "channels last"])
+@pytest.mark.parametrize(
+    "memory_format",
+    [torch.contiguous_format, torch.channels_last],
+    ids=["contiguous", "channels last"],
+)
 def test_training_goes_on_as_if_nothing_had_happened(memory_format, kind):
     """The small network takes the very steps that the masked one would have taken, whatever the order of its memory."""
-    pruner, network, optimizer, images, labels = trained("lenet5", kind, memory_format)
+    pruner, _network, optimizer, images, labels = trained("lenet5", kind, memory_format)
     masks = pruner.get_masks()
     masked = lenet5().to(memory_format=memory_format).eval()
     masked.load_state_dict(dict(zip(masked.state_dict(), optimizer.param_groups[0]["params"])))
@@ -98,9 +120,20 @@ def test_training_goes_on_as_if_nothing_had_happened(memory_format, kind):
 def test_a_scheduler_of_the_learning_rate_and_groups_of_parameters_go_on():
     torch.manual_seed(0)
     network, images, labels = lenet5(), torch.rand(4, 1, 28, 28), torch.arange(4)
-    optimizer = torch.optim.SGD([{"params": network.conv1.parameters(), "lr": 0.1},
-                                 {"params": [*network.conv2.parameters(), *network.fc1.parameters(), *network.fc2.parameters()]}],
-                                lr=0.2, momentum=0.9)
+    optimizer = torch.optim.SGD(
+        [
+            {"params": network.conv1.parameters(), "lr": 0.1},
+            {
+                "params": [
+                    *network.conv2.parameters(),
+                    *network.fc1.parameters(),
+                    *network.fc2.parameters(),
+                ]
+            },
+        ],
+        lr=0.2,
+        momentum=0.9,
+    )
     schedule = torch.optim.lr_scheduler.StepLR(optimizer, 1, 0.5)
     step(network, optimizer, images, labels)
     schedule.step()
@@ -110,4 +143,6 @@ def test_a_scheduler_of_the_learning_rate_and_groups_of_parameters_go_on():
     step(offspring, optimizer, images, labels)
     schedule.step()
     assert [group["lr"] for group in optimizer.param_groups] == [0.025, 0.05]
-    assert [id(p) for p in optimizer.param_groups[0]["params"]] == [id(p) for p in offspring.conv1.parameters()]
+    assert [id(p) for p in optimizer.param_groups[0]["params"]] == [
+        id(p) for p in offspring.conv1.parameters()
+    ]

@@ -2,11 +2,24 @@ import fcntl
 
 import pytest
 
-from nni_stress.utils.atomic_files import write_atomically, write_json
-from nni_stress.lineage.store import Lineage, Record
 from nni_stress.lineage.read_only import LineageView
+from nni_stress.lineage.store import Lineage, Record
+from nni_stress.utils.atomic_files import write_atomically, write_json
 
-RECORD = Record("g001-02", 1, "g000-00", {"temperature": 0.1}, 0.9, 0.88, 10, 20, 4.0, 0.5, {"fc": [2, 5]}, {"recovery": 1.0})
+RECORD = Record(
+    "g001-02",
+    1,
+    "g000-00",
+    {"temperature": 0.1},
+    0.9,
+    0.88,
+    10,
+    20,
+    4.0,
+    0.5,
+    {"fc": [2, 5]},
+    {"recovery": 1.0},
+)
 
 
 @pytest.fixture
@@ -17,12 +30,17 @@ def lineage(tmp_path):
 def test_a_record_comes_back_as_it_was_added(lineage):
     added = lineage.add(RECORD, lambda path: path.write_bytes(b"network"))
     assert added._replace(digest=None) == RECORD and len(added.digest) == 32
-    assert lineage.records() == [added] and lineage.network_path("g001-02").read_bytes() == b"network"
+    assert (
+        lineage.records() == [added] and lineage.network_path("g001-02").read_bytes() == b"network"
+    )
 
 
 def test_the_first_to_finish_wins(lineage):
     first = lineage.add(RECORD, lambda path: path.write_bytes(b"first"))
-    assert lineage.add(RECORD._replace(validation=0.1), lambda path: path.write_bytes(b"second")) == first
+    assert (
+        lineage.add(RECORD._replace(validation=0.1), lambda path: path.write_bytes(b"second"))
+        == first
+    )
     assert lineage.network_path("g001-02").read_bytes() == b"first"
 
 
@@ -30,6 +48,7 @@ def test_an_offspring_whose_network_cannot_be_written_does_not_appear(lineage):
     def fail(path):
         path.write_bytes(b"half")
         raise OSError("no space left on device")
+
     with pytest.raises(OSError, match="no space left"):
         lineage.add(RECORD, fail)
     assert lineage.records() == [] and lineage.record("g001-02") is None
@@ -59,23 +78,39 @@ def test_a_damaged_record_is_named(lineage):
 
 @pytest.mark.parametrize("uid", ["../../etc", "g1-0", "g001-02/..", "", None, "g001-02\n"])
 def test_a_name_cannot_leave_the_folder(lineage, uid):
-    for use in (lineage.network_path, lineage.record, lineage.failure, lambda u: lineage.claim(u, "0.0", "job"),
-                lambda u: lineage.add_failure(u, "reason")):
+    for use in (
+        lineage.network_path,
+        lineage.record,
+        lineage.failure,
+        lambda u: lineage.claim(u, "0.0", "job"),
+        lambda u: lineage.add_failure(u, "reason"),
+    ):
         with pytest.raises(ValueError, match="an offspring is named like"):
             use(uid)
 
 
-@pytest.mark.parametrize("change, words", [
-    (dict(uid="g001-03"), "uid must be g001-02, but got 'g001-03'"), (dict(ancestor="../.."), "named like g001-00"),
-    (dict(validation="0.9"), "validation must be a finite number"), (dict(synapses=None), "synapses must be a finite number"),
-    (dict(arguments=[]), "arguments must be a mapping"), (dict(test=True), "test must be a finite number"),
-    (dict(generation=10**9), "generation must be that of g001-02, but got 1000000000"),
-    (dict(macs=0), "macs must be above 0"), (dict(latency=-1), "latency must be above 0"),
-    (dict(untrained="<b>"), "untrained must be a finite number"), (dict(macs=10**400), "macs must be a finite number"),
-    (dict(test=float("1e200")), "test must be a finite number")])
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"uid": "g001-03"}, "uid must be g001-02, but got 'g001-03'"),
+        ({"ancestor": "../.."}, "named like g001-00"),
+        ({"validation": "0.9"}, "validation must be a finite number"),
+        ({"synapses": None}, "synapses must be a finite number"),
+        ({"arguments": []}, "arguments must be a mapping"),
+        ({"test": True}, "test must be a finite number"),
+        ({"generation": 10**9}, "generation must be that of g001-02, but got 1000000000"),
+        ({"macs": 0}, "macs must be above 0"),
+        ({"latency": -1}, "latency must be above 0"),
+        ({"untrained": "<b>"}, "untrained must be a finite number"),
+        ({"macs": 10**400}, "macs must be a finite number"),
+        ({"test": float("1e200")}, "test must be a finite number"),
+    ],
+)
 def test_a_record_that_says_what_it_cannot_is_refused(lineage, change, words):
     lineage.add(RECORD, lambda path: path.write_bytes(b""))
-    write_json(lineage.folder / "offspring" / "g001-02" / "record.json", {**RECORD._asdict(), **change})
+    write_json(
+        lineage.folder / "offspring" / "g001-02" / "record.json", {**RECORD._asdict(), **change}
+    )
     with pytest.raises(ValueError, match=words):
         lineage.record("g001-02")
 
@@ -86,8 +121,13 @@ def test_what_is_damaged_is_set_aside_and_may_be_made_again(lineage):
         assert lineage.sound("g001-02", with_network=True) is not None
         lineage.network_path("g001-02").write_bytes(b"netw0rk")
         assert lineage.sound("g001-02") is not None  # the record alone is sound
-        assert lineage.sound("g001-02", with_network=True) is None and lineage.record("g001-02") is None
-        assert (lineage.folder / "aside" / f"g001-02.{times}" / "network.safetensors").read_bytes() == b"netw0rk"
+        assert (
+            lineage.sound("g001-02", with_network=True) is None
+            and lineage.record("g001-02") is None
+        )
+        assert (
+            lineage.folder / "aside" / f"g001-02.{times}" / "network.safetensors"
+        ).read_bytes() == b"netw0rk"
     lineage.add(RECORD, lambda path: path.write_bytes(b"network"))
     (lineage.folder / "offspring" / "g001-02" / "record.json").write_text("{")
     assert lineage.sound("g001-02") is None
@@ -96,7 +136,7 @@ def test_what_is_damaged_is_set_aside_and_may_be_made_again(lineage):
 @pytest.mark.parametrize("content", ["", "{", "[]", "\x00", '{"a": 1}', "[" * 100_000])
 def test_damaged_files_of_the_tuner_are_set_aside(lineage, content):
     lineage.update_state(incarnation=3)
-    lineage.write_generation(1, dict(offspring=[], suggestions=[], closed=None))
+    lineage.write_generation(1, {"offspring": [], "suggestions": [], "closed": None})
     lineage.add_failure("g001-02", "reason")
     for path in ("generations/g001.json", "failures/g001-02.json"):
         (lineage.folder / path).write_text(content)
@@ -110,15 +150,23 @@ def test_who_only_looks_moves_nothing_and_sees_what_is_damaged(lineage):
     lineage.add(RECORD, lambda path: path.write_bytes(b"network"))
     lineage.add(RECORD._replace(uid="g001-03"), lambda path: path.write_bytes(b"network"))
     lineage.add_failure("g001-04", "no memory")
-    damaged = {"offspring/g001-02": "offspring/g001-02/record.json", "state.json": "state.json",
-               "generations/g001.json": "generations/g001.json", "failures/g001-04.json": "failures/g001-04.json"}
+    damaged = {
+        "offspring/g001-02": "offspring/g001-02/record.json",
+        "state.json": "state.json",
+        "generations/g001.json": "generations/g001.json",
+        "failures/g001-04.json": "failures/g001-04.json",
+    }
     for path in damaged.values():
         (lineage.folder / path).parent.mkdir(exist_ok=True)
         (lineage.folder / path).write_text("{")
     view = LineageView(lineage.folder)
-    for again in range(2):
+    for _again in range(2):
         assert [record.uid for record in view.records()] == ["g001-03"] and view.failures() == []
-        assert view.read_state() is None and view.generation(1) is None and sorted(view.damaged) == sorted(damaged)
+        assert (
+            view.read_state() is None
+            and view.generation(1) is None
+            and sorted(view.damaged) == sorted(damaged)
+        )
     assert all((lineage.folder / path).read_text() == "{" for path in damaged.values())
     assert not (lineage.folder / "aside").exists()
 
@@ -126,15 +174,24 @@ def test_who_only_looks_moves_nothing_and_sees_what_is_damaged(lineage):
 def test_what_was_lost_can_be_pardoned(lineage):
     lineage.add_failure("g001-02", "no data", fatal=True)
     lineage.pardon("g001-02")
-    assert lineage.failure("g001-02") is None and "no data" in (lineage.folder / "aside" / "g001-02.json.0").read_text()
+    assert (
+        lineage.failure("g001-02") is None
+        and "no data" in (lineage.folder / "aside" / "g001-02.json.0").read_text()
+    )
 
 
 def test_an_attempt_is_taken_once(lineage):
     assert lineage.claim("g001-02", "0.0", "job1") and not lineage.claim("g001-02", "0.0", "job2")
-    assert lineage.claimant("g001-02", "0.0") == "job1" and lineage.claimant("g001-02", "0.1") is None
+    assert (
+        lineage.claimant("g001-02", "0.0") == "job1" and lineage.claimant("g001-02", "0.1") is None
+    )
     assert lineage.claim("g001-02", "0.10", "job3") and lineage.claim("g001-02", "1.0", "job4")
     view = LineageView(lineage.folder)
-    assert view.taker("g001-02", 0) == "job3" and view.taker("g001-02", 1) == "job4" and view.taker("g001-02", 2) is None
+    assert (
+        view.taker("g001-02", 0) == "job3"
+        and view.taker("g001-02", 1) == "job4"
+        and view.taker("g001-02", 2) is None
+    )
 
 
 def test_a_lineage_is_under_way_while_a_tuner_holds_its_lock(lineage):
@@ -148,4 +205,8 @@ def test_a_lineage_is_under_way_while_a_tuner_holds_its_lock(lineage):
 
 def test_failures_are_kept(lineage):
     lineage.add_failure("g001-02", "out of memory")
-    assert lineage.failure("g001-02") == lineage.failures()[0] == dict(uid="g001-02", reason="out of memory", fatal=False)
+    assert (
+        lineage.failure("g001-02")
+        == lineage.failures()[0]
+        == {"uid": "g001-02", "reason": "out of memory", "fatal": False}
+    )

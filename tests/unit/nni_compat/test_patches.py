@@ -1,5 +1,6 @@
 """NNI itself, mended: its own pruners, tracer and speedup on real networks. The networks live in files, as its tracer
 reads their source."""
+
 import copy
 import dis
 import logging
@@ -7,7 +8,6 @@ import subprocess
 import sys
 import types
 
-import nni_stress  # noqa: F401, mends NNI; before NNI is imported, as users do
 import nni
 import pytest
 import torch
@@ -19,6 +19,7 @@ from nni.compression.utils import LightningEvaluator
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
+import nni_stress  # noqa: F401, mends NNI; before NNI is imported, as users do
 from nni_stress.nni_compat import patches
 
 HALF_OF_CONVOLUTIONS = [{"op_types": ["Conv2d"], "sparse_ratio": 0.5}]
@@ -27,7 +28,9 @@ HALF_OF_CONVOLUTIONS = [{"op_types": ["Conv2d"], "sparse_ratio": 0.5}]
 @pytest.fixture(scope="module", autouse=True)
 def one_thread():
     threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # threads that wait for each other on a busy machine take ten times as long
+    torch.set_num_threads(
+        1
+    )  # threads that wait for each other on a busy machine take ten times as long
     yield
     torch.set_num_threads(threads)
 
@@ -84,12 +87,19 @@ def _modes(model):
     return {name: module.training for name, module in model.named_modules()}
 
 
-@pytest.mark.parametrize("network, size", [
-    (Branching, (2, 1, 28, 28)),
-    (_small_alexnet, (1, 3, 64, 64)),
-    (lambda: torchvision.models.resnet18(num_classes=10), (1, 3, 32, 32)),
-    (lambda: torchvision.models.efficientnet_b0(num_classes=10), (1, 3, 32, 32)),  # stochastic depth asks for `training`
-], ids=["lenet", "alexnet", "resnet18", "efficientnet_b0"])
+@pytest.mark.parametrize(
+    ("network", "size"),
+    [
+        (Branching, (2, 1, 28, 28)),
+        (_small_alexnet, (1, 3, 64, 64)),
+        (lambda: torchvision.models.resnet18(num_classes=10), (1, 3, 32, 32)),
+        (
+            lambda: torchvision.models.efficientnet_b0(num_classes=10),
+            (1, 3, 32, 32),
+        ),  # stochastic depth asks for `training`
+    ],
+    ids=["lenet", "alexnet", "resnet18", "efficientnet_b0"],
+)
 def test_a_sped_up_network_computes_what_the_masked_one_does(network, size):
     torch.manual_seed(0)
     small, masked = _speed_up(network().eval(), size)
@@ -111,7 +121,7 @@ def test_speedup_keeps_the_mode_of_every_module_and_the_batch_statistics():
     assert _modes(small) == modes
 
     model = Branching().train()
-    small, masked = _speed_up(model, (2, 1, 28, 28))
+    small, _masked = _speed_up(model, (2, 1, 28, 28))
     assert all(_modes(small).values())
     assert small.norm.num_batches_tracked == 0 and small.norm.running_mean.eq(0).all()
 
@@ -122,7 +132,14 @@ def test_a_module_that_speedup_adds_is_in_its_parents_mode():
     with patches._modes_kept(model):
         model[0] = nn.Sequential(nn.Linear(2, 2).eval())
         model[1].append(nn.Linear(2, 2))
-    assert _modes(model) == {"": True, "0": True, "0.0": True, "1": False, "1.0": False, "1.1": False}
+    assert _modes(model) == {
+        "": True,
+        "0": True,
+        "0.0": True,
+        "1": False,
+        "1.0": False,
+        "1.1": False,
+    }
 
 
 def test_the_tracer_follows_branches_on_traced_values():
@@ -147,17 +164,43 @@ def _instruction(opname, offset):
     return types.SimpleNamespace(opname=opname, offset=offset)
 
 
-@pytest.mark.parametrize("code, expected", [
-    ([("COMPARE_OP", 0), ("CACHE", 2), ("CACHE", 4), ("POP_JUMP_FORWARD_IF_FALSE", 6)],  # 3.11, which may show caches
-     ["COMPARE_OP"] + 3 * ["POP_JUMP_FORWARD_IF_FALSE"]),
-    ([("CALL", 0), ("EXTENDED_ARG", 8), ("POP_JUMP_IF_TRUE", 10)], 4 * ["CALL"] + 2 * ["POP_JUMP_IF_TRUE"]),
-    ([("COMPARE_OP", 0), ("POP_JUMP_IF_FALSE", 4)], ["COMPARE_OP"] + 2 * ["POP_JUMP_IF_FALSE"]),
-    ([("TO_BOOL", 0), ("EXTENDED_ARG", 8), ("POP_JUMP_IF_FALSE", 10), ("POP_TOP", 14)],  # 3.13
-     7 * ["POP_JUMP_IF_FALSE"] + ["POP_TOP"]),
-    ([("TO_BOOL", 0), ("UNARY_NOT", 8), ("STORE_FAST", 10)], 5 * ["UNARY_NOT"] + ["STORE_FAST"]),
-    ([("GET_ITER", 0), ("EXTENDED_ARG", 2), ("FOR_ITER", 4), ("STORE_FAST", 8)],
-     ["GET_ITER"] + 3 * ["FOR_ITER"] + ["STORE_FAST"]),
-], ids=["3.11", "far jump", "3.12", "3.13", "3.13 not", "for"])
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        (
+            [
+                ("COMPARE_OP", 0),
+                ("CACHE", 2),
+                ("CACHE", 4),
+                ("POP_JUMP_FORWARD_IF_FALSE", 6),
+            ],  # 3.11, which may show caches
+            ["COMPARE_OP"] + 3 * ["POP_JUMP_FORWARD_IF_FALSE"],
+        ),
+        (
+            [("CALL", 0), ("EXTENDED_ARG", 8), ("POP_JUMP_IF_TRUE", 10)],
+            4 * ["CALL"] + 2 * ["POP_JUMP_IF_TRUE"],
+        ),
+        ([("COMPARE_OP", 0), ("POP_JUMP_IF_FALSE", 4)], ["COMPARE_OP"] + 2 * ["POP_JUMP_IF_FALSE"]),
+        (
+            [
+                ("TO_BOOL", 0),
+                ("EXTENDED_ARG", 8),
+                ("POP_JUMP_IF_FALSE", 10),
+                ("POP_TOP", 14),
+            ],  # 3.13
+            7 * ["POP_JUMP_IF_FALSE"] + ["POP_TOP"],
+        ),
+        (
+            [("TO_BOOL", 0), ("UNARY_NOT", 8), ("STORE_FAST", 10)],
+            5 * ["UNARY_NOT"] + ["STORE_FAST"],
+        ),
+        (
+            [("GET_ITER", 0), ("EXTENDED_ARG", 2), ("FOR_ITER", 4), ("STORE_FAST", 8)],
+            ["GET_ITER"] + 3 * ["FOR_ITER"] + ["STORE_FAST"],
+        ),
+    ],
+    ids=["3.11", "far jump", "3.12", "3.13", "3.13 not", "for"],
+)
 def test_each_code_unit_shows_the_instruction_that_is_meant(code, expected):
     instructions = [_instruction(*each) for each in code]
     assert [each.opname for each in patches._by_code_unit(instructions, len(expected))] == expected
@@ -197,11 +240,19 @@ def _lightning_evaluator(lightning, tmp_path):
 
     class Noise(lightning.LightningDataModule):
         def train_dataloader(self):
-            return DataLoader(TensorDataset(torch.rand(40, 1, 28, 28), torch.arange(40) % 10), batch_size=4)
+            return DataLoader(
+                TensorDataset(torch.rand(40, 1, 28, 28), torch.arange(40) % 10), batch_size=4
+            )
 
     trainer = nni.trace(lightning.Trainer)(
-        max_epochs=3, accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False,
-        enable_model_summary=False, default_root_dir=tmp_path)
+        max_epochs=3,
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        default_root_dir=tmp_path,
+    )
     return Lenet(), LightningEvaluator(trainer, nni.trace(Noise)())
 
 
@@ -221,15 +272,25 @@ def test_taylor_pruner_works_with_lightning(lightning, tmp_path):
     model, evaluator = _lightning_evaluator(lightning, tmp_path)
     _, masks = TaylorPruner(model, HALF_OF_CONVOLUTIONS, evaluator, training_steps=3).compress()
     assert model.steps == 3
-    assert {name: int(mask["bias"].sum()) for name, mask in masks.items()} == {"net.conv1": 3, "net.conv2": 8}
+    assert {name: int(mask["bias"].sum()) for name, mask in masks.items()} == {
+        "net.conv1": 3,
+        "net.conv2": 8,
+    }
     assert all(mask["weight"].mean() == 0.5 for mask in masks.values())
 
 
 def _mended():
     tracer = concrete_tracer.ConcreteTracer
-    return (len(tracer.default_autowrap_leaf_function), tracer.trace, concrete_tracer.node_is_impure_wrapper,
-            concrete_proxy.dis, concrete_proxy.ConcreteProxy.jump_opcodes, ModelSpeedup.__init__,
-            ModelSpeedup.speedup_model, ModelSpeedup.indirect_backward)
+    return (
+        len(tracer.default_autowrap_leaf_function),
+        tracer.trace,
+        concrete_tracer.node_is_impure_wrapper,
+        concrete_proxy.dis,
+        concrete_proxy.ConcreteProxy.jump_opcodes,
+        ModelSpeedup.__init__,
+        ModelSpeedup.speedup_model,
+        ModelSpeedup.indirect_backward,
+    )
 
 
 def test_installing_and_mending_again_change_nothing():
@@ -261,10 +322,20 @@ def test_a_healthy_nni_is_left_alone():
 
     purity, steps = torch.fx.Node.is_impure, FitLoop.max_steps
     healthy = types.SimpleNamespace(
-        ConcreteTracer=Tracer, Node=torch.fx.Node, node_is_impure_wrapper=purity, ConcreteProxy=Proxy, dis=dis,
-        LIGHTNING_INSTALLED=True, pl=types.SimpleNamespace(loops=types.SimpleNamespace(FitLoop=FitLoop)))
-    for mend in (patches._mend_tensor_functions, patches._mend_purity, patches._mend_bytecode,
-                 patches.evaluator_repairs.mend_lightning_steps):
+        ConcreteTracer=Tracer,
+        Node=torch.fx.Node,
+        node_is_impure_wrapper=purity,
+        ConcreteProxy=Proxy,
+        dis=dis,
+        LIGHTNING_INSTALLED=True,
+        pl=types.SimpleNamespace(loops=types.SimpleNamespace(FitLoop=FitLoop)),
+    )
+    for mend in (
+        patches._mend_tensor_functions,
+        patches._mend_purity,
+        patches._mend_bytecode,
+        patches.evaluator_repairs.mend_lightning_steps,
+    ):
         mend(healthy)
     assert len(Tracer.default_autowrap_leaf_function) == 1
     assert healthy.node_is_impure_wrapper is purity
@@ -279,7 +350,9 @@ def test_an_nni_unknown_to_us_can_still_be_imported(caplog):
 
 
 def _python(code, *options):
-    return subprocess.run([sys.executable, *options, "-c", code], capture_output=True, text=True, check=True)
+    return subprocess.run(
+        [sys.executable, *options, "-c", code], capture_output=True, text=True, check=True
+    )
 
 
 def test_importing_us_imports_nothing_heavy():
@@ -289,14 +362,21 @@ def test_importing_us_imports_nothing_heavy():
 
 
 def test_nni_imports_without_warnings_about_itself():
-    assert _python("import nni_stress; import nni.compression.speedup", "-W", "error::FutureWarning").stderr == ""
+    assert (
+        _python(
+            "import nni_stress; import nni.compression.speedup", "-W", "error::FutureWarning"
+        ).stderr
+        == ""
+    )
     shown = "always:pkg_resources is deprecated as an API"  # some setuptools hide it by default
     assert _python("import nni_stress; import nni.tools.nnictl.nnictl", "-W", shown).stderr == ""
 
 
 def test_nni_imported_before_us_is_mended_too():
-    _python("import nni.compression.speedup; from nni.common.concrete_trace_utils import concrete_trace; import torch\n"
-            "import nni_stress; concrete_trace(torch.nn.ReLU(), (torch.rand(2),))")
+    _python(
+        "import nni.compression.speedup; from nni.common.concrete_trace_utils import concrete_trace; import torch\n"
+        "import nni_stress; concrete_trace(torch.nn.ReLU(), (torch.rand(2),))"
+    )
 
 
 class PoolsWithoutStride(nn.Module):
@@ -317,7 +397,11 @@ def test_functions_that_write_generics_are_traced():
 class Recurrent(nn.Module):
     def __init__(self):
         super().__init__()
-        self.lstm, self.hidden, self.head = nn.LSTM(8, 16, batch_first=True), nn.Linear(16, 24), nn.Linear(24, 4)
+        self.lstm, self.hidden, self.head = (
+            nn.LSTM(8, 16, batch_first=True),
+            nn.Linear(16, 24),
+            nn.Linear(24, 4),
+        )
 
     def forward(self, words):
         states, _ = self.lstm(words)
@@ -327,9 +411,13 @@ class Recurrent(nn.Module):
 def test_a_layer_behind_an_lstm_is_sped_up():
     """NNI goes backward through the LSTM once for each output."""
     torch.manual_seed(0)
-    small, masked = _speed_up(Recurrent().eval(), (4, 7, 8), [{"op_names": ["hidden"], "sparse_ratio": 0.5}])
+    small, masked = _speed_up(
+        Recurrent().eval(), (4, 7, 8), [{"op_names": ["hidden"], "sparse_ratio": 0.5}]
+    )
     words = torch.rand(4, 7, 8)
-    assert small.hidden.out_features == 12 and torch.allclose(small(words), masked(words), atol=1e-6)
+    assert small.hidden.out_features == 12 and torch.allclose(
+        small(words), masked(words), atol=1e-6
+    )
 
 
 def test_nnictl_waits_for_a_manager_that_starts_slowly(port):
@@ -374,19 +462,31 @@ class BoxAndScore(nn.Module):
 def test_a_head_of_which_one_value_goes_its_own_way_stays_whole():
     """NNI took the score of a detector for no activation, and cut it out of the head."""
     torch.manual_seed(0)
-    small, masked = _speed_up(BoxAndScore().eval(), (4, 1, 8, 8), [{"op_names": ["body"], "sparse_ratio": 0.5}])
+    small, masked = _speed_up(
+        BoxAndScore().eval(), (4, 1, 8, 8), [{"op_names": ["body"], "sparse_ratio": 0.5}]
+    )
     images = torch.rand(4, 1, 8, 8)
     assert small.body.out_channels == 4 and small.head.out_features == 5
     assert torch.allclose(small(images), masked(images), atol=1e-6)
 
 
-@pytest.mark.parametrize("rule", [{"sparse_ratio": 0.7}, {"sparse_ratio": 0.7, "global_group_id": "all"},
-                                  {"sparse_threshold": 0.01}])
+@pytest.mark.parametrize(
+    "rule",
+    [
+        {"sparse_ratio": 0.7},
+        {"sparse_ratio": 0.7, "global_group_id": "all"},
+        {"sparse_threshold": 0.01},
+    ],
+)
 def test_weights_in_channels_last_are_ranked_as_others(rule):
     torch.manual_seed(0)
     network = _small_alexnet()
     last = copy.deepcopy(network).to(memory_format=torch.channels_last)
-    (_, wanted), (_, found) = (LevelPruner(one, [{"op_types": ["Conv2d"], **rule}]).compress() for one in (network, last))
+    (_, wanted), (_, found) = (
+        LevelPruner(one, [{"op_types": ["Conv2d"], **rule}]).compress() for one in (network, last)
+    )
     assert found.keys() == wanted.keys()
     for name, targets in wanted.items():
-        assert 0 < targets["weight"].mean() < 1 and torch.equal(found[name]["weight"], targets["weight"])
+        assert 0 < targets["weight"].mean() < 1 and torch.equal(
+            found[name]["weight"], targets["weight"]
+        )

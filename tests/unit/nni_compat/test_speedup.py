@@ -1,4 +1,5 @@
 """What makes NNI's ModelSpeedup fast changes nothing of what it makes: mask for mask, weight for weight."""
+
 import copy
 
 import pytest
@@ -22,7 +23,9 @@ def speed_up(make, shape):
     """The small network, the masks it was cut by, and what NNI noted of them on the way."""
     torch.manual_seed(0)
     network = make().eval()
-    pruner = L1NormPruner(network, [{"op_types": ["Conv2d"], "sparse_ratio": 0.5, "exclude_op_names": ["output"]}])
+    pruner = L1NormPruner(
+        network, [{"op_types": ["Conv2d"], "sparse_ratio": 0.5, "exclude_op_names": ["output"]}]
+    )
     _, masks = pruner.compress()
     pruner.unwrap_model()
     torch.manual_seed(0)
@@ -33,41 +36,75 @@ def speed_up(make, shape):
 @pytest.mark.parametrize("name", NETWORKS)
 def test_the_offspring_are_those_of_nnis_own_code(name, monkeypatch):
     small, masks = speed_up(*NETWORKS[name])
-    for module, function in ((model_speedup, "sparsity_stats"), (mask_conflict, "detect_mask_prune_dim")):
+    for module, function in (
+        (model_speedup, "sparsity_stats"),
+        (mask_conflict, "detect_mask_prune_dim"),
+    ):
         mended = getattr(module, function)
         assert hasattr(mended, "__wrapped__"), f"{function} is not mended"
         monkeypatch.setattr(module, function, mended.__wrapped__)
     wanted, others = speed_up(*NETWORKS[name])
     assert small.state_dict().keys() == wanted.state_dict().keys()
-    assert all(torch.equal(one, other) for one, other in zip(small.state_dict().values(), wanted.state_dict().values()))
-    assert sum(p.numel() for p in small.parameters()) < 0.6 * sum(p.numel() for p in NETWORKS[name][0]().parameters())
+    assert all(
+        torch.equal(one, other)
+        for one, other in zip(small.state_dict().values(), wanted.state_dict().values())
+    )
+    assert sum(p.numel() for p in small.parameters()) < 0.6 * sum(
+        p.numel() for p in NETWORKS[name][0]().parameters()
+    )
     for layer, targets in others.items():
-        assert all(torch.equal(mask, masks[layer][target]) for target, mask in targets.items() if mask is not None)
+        assert all(
+            torch.equal(mask, masks[layer][target])
+            for target, mask in targets.items()
+            if mask is not None
+        )
 
 
 @pytest.mark.parametrize("seed", range(12))
 def test_the_dimension_of_masks_is_found_as_nni_finds_it(seed):
     chance = torch.Generator().manual_seed(seed)
-    network = nn.Sequential(nn.Conv2d(6, 8, 3), nn.Conv2d(8, 8, 3, groups=2), nn.Linear(8, 4), nn.BatchNorm2d(8))
+    network = nn.Sequential(
+        nn.Conv2d(6, 8, 3), nn.Conv2d(8, 8, 3, groups=2), nn.Linear(8, 4), nn.BatchNorm2d(8)
+    )
     masks = {}
     for name, module in network.named_modules():
         if name and torch.rand((), generator=chance) < 0.8:
             mask = torch.ones_like(module.weight)
             dim = int(torch.randint(2, (), generator=chance)) if mask.dim() > 1 else 0
-            mask.index_fill_(dim, torch.randperm(mask.shape[dim], generator=chance)[:int(torch.randint(3, (), generator=chance))], 0)
+            mask.index_fill_(
+                dim,
+                torch.randperm(mask.shape[dim], generator=chance)[
+                    : int(torch.randint(3, (), generator=chance))
+                ],
+                0,
+            )
             masks[name] = {"weight": mask}
     graph = torch.fx.symbolic_trace(network)
-    found, wanted = mask_conflict.detect_mask_prune_dim, mask_conflict.detect_mask_prune_dim.__wrapped__
+    found, wanted = (
+        mask_conflict.detect_mask_prune_dim,
+        mask_conflict.detect_mask_prune_dim.__wrapped__,
+    )
     assert found(graph, copy.deepcopy(masks)) == wanted(graph, copy.deepcopy(masks))
 
 
 def test_masks_below_zero_are_refused_as_before():
     graph = torch.fx.symbolic_trace(nn.Sequential(nn.Conv2d(1, 2, 3)))
-    for function in (mask_conflict.detect_mask_prune_dim, mask_conflict.detect_mask_prune_dim.__wrapped__):
+    for function in (
+        mask_conflict.detect_mask_prune_dim,
+        mask_conflict.detect_mask_prune_dim.__wrapped__,
+    ):
         with pytest.raises(AssertionError, match="greater than or equal to 0"):
             function(graph, {"0": {"weight": -torch.ones(2, 1, 3, 3)}})
 
 
 def test_the_sparsity_in_log_lines_is_nnis():
-    masks = {"weight": torch.tensor([[1.0, 0.0], [0.0, 0.0]]), "bias": None, "other": torch.zeros(3)}
-    assert model_speedup.sparsity_stats(masks) == model_speedup.sparsity_stats.__wrapped__(masks) == "weight:  0.7500 other:  1.0000 "
+    masks = {
+        "weight": torch.tensor([[1.0, 0.0], [0.0, 0.0]]),
+        "bias": None,
+        "other": torch.zeros(3),
+    }
+    assert (
+        model_speedup.sparsity_stats(masks)
+        == model_speedup.sparsity_stats.__wrapped__(masks)
+        == "weight:  0.7500 other:  1.0000 "
+    )

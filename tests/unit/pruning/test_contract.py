@@ -1,5 +1,7 @@
 """What holds for NNI's L1NormPruner on a network holds for StressPruner: one contract over many networks."""
+
 import copy
+import itertools
 
 import pytest
 import torch
@@ -21,7 +23,11 @@ class Detector(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.stem, self.norm, self.deep = nn.Conv2d(3, 12, 3, padding=1), nn.BatchNorm2d(12), nn.Conv2d(12, 16, 3, stride=2)
+        self.stem, self.norm, self.deep = (
+            nn.Conv2d(3, 12, 3, padding=1),
+            nn.BatchNorm2d(12),
+            nn.Conv2d(12, 16, 3, stride=2),
+        )
         self.boxes, self.classes = nn.Conv2d(16, 4, 1), nn.Conv2d(16, 6, 1)
 
     def forward(self, images):
@@ -35,7 +41,11 @@ class Detector(nn.Module):
 class Recurrent(nn.Module):
     def __init__(self):
         super().__init__()
-        self.lstm, self.hidden, self.head = nn.LSTM(8, 16, batch_first=True), nn.Linear(16, 24), nn.Linear(24, 4)
+        self.lstm, self.hidden, self.head = (
+            nn.LSTM(8, 16, batch_first=True),
+            nn.Linear(16, 24),
+            nn.Linear(24, 4),
+        )
 
     def forward(self, words):
         states, _ = self.lstm(words)
@@ -67,7 +77,9 @@ NETWORKS = {
 SLOW = {"vgg11_bn", "alexnet", "densenet121", "efficientnet_b0"}
 
 
-@pytest.fixture(params=[pytest.param(name, marks=pytest.mark.slow if name in SLOW else ()) for name in NETWORKS])
+@pytest.fixture(
+    params=[pytest.param(name, marks=pytest.mark.slow if name in SLOW else ()) for name in NETWORKS]
+)
 def case(request):
     """(network in eval mode with batch statistics of its own, a batch, config)"""
     factory, shape, last, tied = NETWORKS[request.param]
@@ -75,7 +87,12 @@ def case(request):
     network, inputs = factory().eval(), torch.rand(4, *shape)
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
-            for values, low in ((module.running_mean, -0.2), (module.running_var, 0.5), (module.weight, 0.5), (module.bias, -0.2)):
+            for values, low in (
+                (module.running_mean, -0.2),
+                (module.running_var, 0.5),
+                (module.weight, 0.5),
+                (module.bias, -0.2),
+            ):
                 nn.init.uniform_(values, low, low + 0.5)
     config = [{"op_types": ["Conv2d", "Linear"], "sparse_ratio": 0.5, "exclude_op_names": last}]
     config = auto_set_denpendency_group_ids(network, config, inputs) if tied else config
@@ -87,11 +104,28 @@ def batch_norms(network):
 
     Without it a lost channel leaves the batch norm as a constant: the masked network adds it up, and NNI's speedup drops it.
     """
-    layers = [(name, module) for name, module in network.named_modules() if isinstance(module, (nn.Conv2d, nn.BatchNorm2d))]
-    pairs = [(one, norm) for (one, before), (norm, after) in zip(layers, layers[1:]) if isinstance(before, nn.Conv2d)
-             and isinstance(after, nn.BatchNorm2d) and before.out_channels == after.num_features]
-    return [{"op_names": [norm], "target_settings": {target: {"align": {"module_name": one, "target_name": "weight", "dims": [0]}}
-                                                     for target in ("weight", "bias")}} for one, norm in pairs]
+    layers = [
+        (name, module)
+        for name, module in network.named_modules()
+        if isinstance(module, (nn.Conv2d, nn.BatchNorm2d))
+    ]
+    pairs = [
+        (one, norm)
+        for (one, before), (norm, after) in itertools.pairwise(layers)
+        if isinstance(before, nn.Conv2d)
+        and isinstance(after, nn.BatchNorm2d)
+        and before.out_channels == after.num_features
+    ]
+    return [
+        {
+            "op_names": [norm],
+            "target_settings": {
+                target: {"align": {"module_name": one, "target_name": "weight", "dims": [0]}}
+                for target in ("weight", "bias")
+            },
+        }
+        for one, norm in pairs
+    ]
 
 
 def speed_up(pruner, network, inputs):
@@ -130,7 +164,11 @@ def test_the_contract_of_the_norm_pruner_holds(case):
     for name, targets in masks.items():
         clusters = alive(targets)
         assert set(targets["weight"].unique().tolist()) <= {0, 1}
-        assert int(clusters.sum()) == int(alive(expected[name]).sum()) == len(clusters) - int(len(clusters) * 0.5)
+        assert (
+            int(clusters.sum())
+            == int(alive(expected[name]).sum())
+            == len(clusters) - int(len(clusters) * 0.5)
+        )
         if targets.get("bias") is not None:
             assert torch.equal(targets["bias"].bool(), clusters)
     if isinstance(built, Exception):
@@ -144,8 +182,9 @@ def test_the_contract_of_the_norm_pruner_holds(case):
 
 def network_loses_batch_norms(network):
     """Whether a batch norm stands behind no single convolution, as behind a concatenation."""
-    return 2 * sum(isinstance(module, nn.BatchNorm2d) for module in network.modules()) > \
-        sum(len(config["target_settings"]) for config in batch_norms(network))
+    return 2 * sum(isinstance(module, nn.BatchNorm2d) for module in network.modules()) > sum(
+        len(config["target_settings"]) for config in batch_norms(network)
+    )
 
 
 def test_nni_drops_the_constants_that_a_batch_norm_makes_of_lost_channels():
@@ -175,7 +214,9 @@ def test_a_batch_norm_behind_a_concatenation_is_exact_too_once_it_is_silent_on_w
             network.norm.weight.data.mul_(survivors)
             network.norm.bias.data.mul_(survivors)
         copied = copy.deepcopy(network)
-        _, masked, built = speed_up(StressPruner(copied, halves, temperature=0.3, seed=4), copied, images)
+        _, masked, built = speed_up(
+            StressPruner(copied, halves, temperature=0.3, seed=4), copied, images
+        )
         assert (deviation(masked, built) < 1e-4) == silent
 
 
@@ -185,9 +226,14 @@ def test_layers_inside_pytorchs_encoder_layer_are_masked_but_not_made_small(kind
     torch.manual_seed(0)
     network, words = TorchTransformer().eval(), torch.rand(4, 5, 12)
     size = sum(parameter.numel() for parameter in network.parameters())
-    masks, masked, built = speed_up(kind(network, [{"op_names": ["encoder.linear1"], "sparse_ratio": 0.5}]), network, words)
+    masks, masked, built = speed_up(
+        kind(network, [{"op_names": ["encoder.linear1"], "sparse_ratio": 0.5}]), network, words
+    )
     assert int(alive(masks["encoder.linear1"]).sum()) == 12
-    assert deviation(masked, built) > 1e-4 and sum(parameter.numel() for parameter in network.parameters()) == size
+    assert (
+        deviation(masked, built) > 1e-4
+        and sum(parameter.numel() for parameter in network.parameters()) == size
+    )
 
 
 def test_where_nni_cannot_trace_a_network_the_error_is_the_same():
@@ -195,9 +241,12 @@ def test_where_nni_cannot_trace_a_network_the_error_is_the_same():
     images, errors = torch.rand(1, 3, 320, 320), []
     for kind in (L1NormPruner, StressPruner):
         torch.manual_seed(0)
-        network = torchvision.models.detection.ssdlite320_mobilenet_v3_large(weights=None, weights_backbone=None,
-                                                                             num_classes=5).eval()
-        pruner = kind(network, [{"op_names": ["backbone.features.0.1.block.0.0"], "sparse_ratio": 0.5}])
+        network = torchvision.models.detection.ssdlite320_mobilenet_v3_large(
+            weights=None, weights_backbone=None, num_classes=5
+        ).eval()
+        pruner = kind(
+            network, [{"op_names": ["backbone.features.0.1.block.0.0"], "sparse_ratio": 0.5}]
+        )
         _, masks = pruner.compress()
         pruner.unwrap_model()
         with pytest.raises(Exception) as error:

@@ -1,4 +1,5 @@
 """Models as they come: frozen, in any mode, of any float type, with shared modules."""
+
 import copy
 from pathlib import Path
 
@@ -21,20 +22,31 @@ def test_frozen_layers_keep_their_weights_and_stay_frozen():
     model = network()
     model.conv1.requires_grad_(False)
     before = model.conv1.weight.clone()
-    optimizer = nni.trace(torch.optim.SGD)([p for p in model.parameters() if p.requires_grad], lr=0.1)
+    optimizer = nni.trace(torch.optim.SGD)(
+        [p for p in model.parameters() if p.requires_grad], lr=0.1
+    )
 
-    def training_func(wrapped, optimizers, training_step, lr_schedulers=None, max_steps=None, max_epochs=None):
+    def training_func(
+        wrapped, optimizers, training_step, lr_schedulers=None, max_steps=None, max_epochs=None
+    ):
         for _ in range(max_steps):
             optimizers.zero_grad()
             training_step((torch.rand(4, 1, 28, 28), torch.randint(10, (4,))), wrapped).backward()
             optimizers.step()
 
-    torch_evaluator = TorchEvaluator(training_func, optimizer,
-                                     lambda batch, net: functional.cross_entropy(net(batch[0]), batch[1]))
+    torch_evaluator = TorchEvaluator(
+        training_func,
+        optimizer,
+        lambda batch, net: functional.cross_entropy(net(batch[0]), batch[1]),
+    )
     pruner = StressPruner(model, config(), torch_evaluator, 4, stress_peak=1.0, strength="taylor")
     _, masks = pruner.compress()
     pruner.unwrap_model()
-    assert kept(masks, "conv1") == 10 and torch.equal(model.conv1.weight, before) and not model.conv1.weight.requires_grad
+    assert (
+        kept(masks, "conv1") == 10
+        and torch.equal(model.conv1.weight, before)
+        and not model.conv1.weight.requires_grad
+    )
 
 
 @pytest.mark.parametrize("mode", [True, False])
@@ -65,18 +77,27 @@ def test_a_module_used_twice_has_one_mask_as_with_nni():
     torch.manual_seed(0)
     model, config_list = Reused(), [{"op_names": ["first", "inner"], "sparse_ratio": 0.5}]
     expected = L1NormPruner(copy.deepcopy(model), config_list).compress()[1]
-    assert same_masks(StressPruner(copy.deepcopy(model), config_list, temperature=0).compress()[1], expected)
-    pruner = StressPruner(model, config_list, plain_evaluator(model), 4, stress_peak=1.0, temperature=0.3)
+    assert same_masks(
+        StressPruner(copy.deepcopy(model), config_list, temperature=0).compress()[1], expected
+    )
+    pruner = StressPruner(
+        model, config_list, plain_evaluator(model), 4, stress_peak=1.0, temperature=0.3
+    )
     _, masks = pruner.compress()
     pruner.unwrap_model()
-    assert model.again is model.inner and {name: kept(masks, name) for name in masks} == {"first": 8, "inner": 8}
+    assert model.again is model.inner and {name: kept(masks, name) for name in masks} == {
+        "first": 8,
+        "inner": 8,
+    }
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
-@pytest.mark.parametrize("arguments", [dict(), dict(sampling="bernoulli"), dict(synapse_sparsity=0.5)])
+@pytest.mark.parametrize("arguments", [{}, {"sampling": "bernoulli"}, {"synapse_sparsity": 0.5}])
 def test_models_of_any_float_type_are_pruned(dtype, arguments):
     _, masks = StressPruner(network().to(dtype), config(), temperature=0.3, **arguments).compress()
-    assert all(mask.any() and set(mask.unique().tolist()) <= {0, 1} for mask in named(masks).values())
+    assert all(
+        mask.any() and set(mask.unique().tolist()) <= {0, 1} for mask in named(masks).values()
+    )
     if "sampling" not in arguments:
         assert {name: kept(masks, name) for name in masks} == {"conv1": 10, "conv2": 25, "fc1": 250}
 

@@ -17,12 +17,19 @@ def cost(keep):
 
 
 def draw(number=30, seed=0, **changes):
-    settings = dict(keep=[10, 20], sizes=[40, 60], floors=[1, 1], multiples=[1, 1], cost=cost, budget=cost([10, 20]))
+    settings = {
+        "keep": [10, 20],
+        "sizes": [40, 60],
+        "floors": [1, 1],
+        "multiples": [1, 1],
+        "cost": cost,
+        "budget": cost([10, 20]),
+    }
     return screening.candidates(**{**settings, **changes}, number=number, generator=generator(seed))
 
 
 def test_candidates_differ_start_with_the_given_one_and_use_the_budget():
-    large = dict(keep=[100, 200], sizes=[400, 600], budget=cost([100, 200]))
+    large = {"keep": [100, 200], "sizes": [400, 600], "budget": cost([100, 200])}
     found = draw(**large)
     assert found[0] == [100, 200] and len(found) == 30 == len({tuple(keep) for keep in found})
     assert all(0.97 * large["budget"] <= cost(keep) <= large["budget"] for keep in found)
@@ -43,18 +50,34 @@ def test_the_fittest_is_found_by_judging_fewer_and_fewer_on_more_and_more():
         return abs(candidate - 37) + 100 / examples
 
     assert screening.fittest(100, judge, 640) == 37
-    assert [sum(1 for _, n in calls if n == examples) for examples in (40, 160, 640)] == [100, 25, 6]
+    assert [sum(1 for _, n in calls if n == examples) for examples in (40, 160, 640)] == [
+        100,
+        25,
+        6,
+    ]
 
 
 def test_a_loss_that_is_not_finite_is_worst_and_of_equals_the_first_wins():
-    assert screening.fittest(3, lambda candidate, examples: [math.nan, 2.0, math.inf][candidate], 10) == 1
+    assert (
+        screening.fittest(3, lambda candidate, examples: [math.nan, 2.0, math.inf][candidate], 10)
+        == 1
+    )
     assert screening.fittest(5, lambda candidate, examples: 1.0, 10) == 0
-    assert screening.fittest(1, lambda candidate, examples: pytest.fail("nothing to judge"), 10) == 0
+    assert (
+        screening.fittest(1, lambda candidate, examples: pytest.fail("nothing to judge"), 10) == 0
+    )
 
 
 def test_a_screen_judges_on_its_own_statistics_and_leaves_the_network_as_it_was():
     torch.manual_seed(0)
-    network = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Dropout(0.5), nn.Flatten(), nn.Linear(144, 3))
+    network = nn.Sequential(
+        nn.Conv2d(1, 4, 3),
+        nn.BatchNorm2d(4),
+        nn.ReLU(),
+        nn.Dropout(0.5),
+        nn.Flatten(),
+        nn.Linear(144, 3),
+    )
     network[1].running_mean.fill_(50.0)  # statistics of another network
     network.train()
     network[3].eval()

@@ -1,4 +1,5 @@
 """Training by transformers' Trainer, with NNI's pruners and ours."""
+
 import nni
 import pytest
 import torch
@@ -11,7 +12,9 @@ from nni_stress import StressPruner
 
 transformers = pytest.importorskip("transformers")
 pytest.importorskip("accelerate")
-pytestmark = pytest.mark.filterwarnings("ignore")  # transformers and accelerate have much to say about each other
+pytestmark = pytest.mark.filterwarnings(
+    "ignore"
+)  # transformers and accelerate have much to say about each other
 
 
 class Classifier(nn.Module):
@@ -26,11 +29,21 @@ class Classifier(nn.Module):
 
 def evaluator_of(model, folder, own_optimizer):
     examples = [{"features": torch.rand(6), "labels": index % 3} for index in range(24)]
-    settings = transformers.TrainingArguments(str(folder), max_steps=5, per_device_train_batch_size=4, report_to=[],
-                                              save_strategy="no", use_cpu=True, learning_rate=0.01)
+    settings = transformers.TrainingArguments(
+        str(folder),
+        max_steps=5,
+        per_device_train_batch_size=4,
+        report_to=[],
+        save_strategy="no",
+        use_cpu=True,
+        learning_rate=0.01,
+    )
     optimizer = nni.trace(torch.optim.SGD)(model.parameters(), lr=0.01) if own_optimizer else None
-    return TransformersEvaluator(nni.trace(transformers.Trainer)(model=model, args=settings, train_dataset=examples,
-                                                                 optimizers=(optimizer, None)))
+    return TransformersEvaluator(
+        nni.trace(transformers.Trainer)(
+            model=model, args=settings, train_dataset=examples, optimizers=(optimizer, None)
+        )
+    )
 
 
 @pytest.mark.parametrize("own_optimizer", [True, False])
@@ -39,8 +52,12 @@ def test_pruners_train_with_it(pruner_class, own_optimizer, tmp_path):
     torch.manual_seed(0)
     model = Classifier()
     before = model.hidden.weight.detach().clone()
-    pruner = pruner_class(model, [{"op_names": ["hidden"], "sparse_ratio": 0.5}],
-                          evaluator_of(model, tmp_path, own_optimizer), training_steps=5)
+    pruner = pruner_class(
+        model,
+        [{"op_names": ["hidden"], "sparse_ratio": 0.5}],
+        evaluator_of(model, tmp_path, own_optimizer),
+        training_steps=5,
+    )
     _, masks = pruner.compress()
     pruner.unwrap_model()
     assert int(masks["hidden"]["weight"].any(1).sum()) == 8

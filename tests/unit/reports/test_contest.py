@@ -1,4 +1,5 @@
 """A contest through NNI: the built-in pruners under its rules, its tuner, and all of it end to end."""
+
 import copy
 import signal
 import subprocess
@@ -13,12 +14,21 @@ import yaml
 from torch import nn
 
 from nni_stress import Task
-from nni_stress.graph import cost
 from nni_stress.evolution.search_space import check_search_space
+from nni_stress.graph import cost
 from nni_stress.trial.training import train
 from reports.collect import collect
 from reports.compare import compare
-from reports.contest import ABLATIONS, BUILTIN, Cell, begin, cell_path, read_cell, read_contest, space_of
+from reports.contest import (
+    ABLATIONS,
+    BUILTIN,
+    Cell,
+    begin,
+    cell_path,
+    read_cell,
+    read_contest,
+    space_of,
+)
 from reports.contest_tuner import ContestTuner
 from reports.running import run_contest
 from tests.helpers.contests import plant
@@ -26,7 +36,13 @@ from tests.integration.test_experiment import no_process_is_left
 from trials import pruners
 from trials.lenet5 import make_task
 
-KNOBS = dict(scope="uniform", share=0.5, base="L2NormPruner", learning_rate=2e-3, regular_scale=0.01)
+KNOBS = {
+    "scope": "uniform",
+    "share": 0.5,
+    "base": "L2NormPruner",
+    "learning_rate": 2e-3,
+    "regular_scale": 0.01,
+}
 
 
 class Residual(nn.Module):
@@ -46,6 +62,7 @@ class Residual(nn.Module):
 
 def tasks() -> dict[str, Task]:
     import dataclasses
+
     lenet = make_task("digits", None, 32, 3)
     return {"lenet5": lenet, "residual": dataclasses.replace(lenet, network=Residual)}
 
@@ -59,11 +76,20 @@ def founded(request):
     return task, founder.eval()
 
 
-@pytest.mark.parametrize("method, scope", [*((method, "uniform") for method in pruners.SPACES),
-                                           *((method, "global") for method, knobs in pruners.SPACES.items() if "scope" in knobs)])
+@pytest.mark.parametrize(
+    ("method", "scope"),
+    [
+        *((method, "uniform") for method in pruners.SPACES),
+        *((method, "global") for method, knobs in pruners.SPACES.items() if "scope" in knobs),
+    ],
+)
 def test_every_built_in_pruner_comes_down_to_its_budget(founded, method, scope):
     task, founder = founded
-    knobs = {name: value for name, value in {**KNOBS, "scope": scope}.items() if name in pruners.SPACES[method]}
+    knobs = {
+        name: value
+        for name, value in {**KNOBS, "scope": scope}.items()
+        if name in pruners.SPACES[method]
+    }
     found = pruners.run(method, task, copy.deepcopy(founder), 5.0, 1.0, knobs, seed=1)
     full = cost.synapses(founder)
     assert found["synapses"] <= full / 5 * 1.002 and found["efficiency"] == full / found["synapses"]
@@ -74,7 +100,8 @@ def test_every_built_in_pruner_comes_down_to_its_budget(founded, method, scope):
         assert found["architecture"] == cost.architecture(founder)
     else:
         assert sum(found["architecture"][name][0] for name in found["architecture"]) < sum(
-            shape[0] for shape in cost.architecture(founder).values())
+            shape[0] for shape in cost.architecture(founder).values()
+        )
     if scope == "uniform" and method == "L1NormPruner":
         again = pruners.run(method, task, copy.deepcopy(founder), 5.0, 1.0, knobs, seed=1)
         assert {**again, "seconds": 0, "latency": 0} == {**found, "seconds": 0, "latency": 0}
@@ -82,25 +109,49 @@ def test_every_built_in_pruner_comes_down_to_its_budget(founded, method, scope):
 
 def test_what_cannot_be_is_named(founded):
     task, founder = founded
-    with pytest.raises(ValueError, match="method must be one of RandomPruner, .*, but got 'TopPruner'"):
+    with pytest.raises(
+        ValueError, match="method must be one of RandomPruner, .*, but got 'TopPruner'"
+    ):
         pruners.run("TopPruner", task, founder, 5.0, 1.0, {}, 0)
     with pytest.raises(ValueError, match="no ratio leaves 2 synapses"):
-        pruners.run("L1NormPruner", task, copy.deepcopy(founder), cost.synapses(founder) / 1.5, 1.0, KNOBS, 0)
+        pruners.run(
+            "L1NormPruner",
+            task,
+            copy.deepcopy(founder),
+            cost.synapses(founder) / 1.5,
+            1.0,
+            KNOBS,
+            0,
+        )
 
 
 def test_a_folder_keeps_to_its_contest(tmp_path):
     folder = plant(tmp_path / "c")
     content = yaml.safe_load((folder / "contest.yml").read_text())
     other = tmp_path / "other.yml"
-    other.write_text(yaml.safe_dump({**content, "seeds": [1, 2, 3, 4, 5, 6], "methods": [*content["methods"], "FPGMPruner"]}))
-    assert begin(other, folder).seeds == (1, 2, 3, 4, 5, 6) == read_contest(folder / "contest.yml").seeds
-    for changes in (dict(epochs=3), dict(trials=4), dict(task_arguments={"data": "mnist"})):
+    other.write_text(
+        yaml.safe_dump(
+            {**content, "seeds": [1, 2, 3, 4, 5, 6], "methods": [*content["methods"], "FPGMPruner"]}
+        )
+    )
+    assert (
+        begin(other, folder).seeds
+        == (1, 2, 3, 4, 5, 6)
+        == read_contest(folder / "contest.yml").seeds
+    )
+    for changes in ({"epochs": 3}, {"trials": 4}, {"task_arguments": {"data": "mnist"}}):
         other.write_text(yaml.safe_dump({**content, **changes}))
-        with pytest.raises(ValueError, match=f"holds a contest of another {next(iter(changes))}, name another folder"):
+        with pytest.raises(
+            ValueError,
+            match=f"holds a contest of another {next(iter(changes))}, name another folder",
+        ):
             begin(other, folder)
     with pytest.raises(ValueError, match="holds a contest of another task, name another folder"):
         begin(folder / "contest.yml", folder, "trial.py:make_task")
-    assert begin(folder / "contest.yml", tmp_path / "new", "trial.py:make_task").task == "trial.py:make_task"
+    assert (
+        begin(folder / "contest.yml", tmp_path / "new", "trial.py:make_task").task
+        == "trial.py:make_task"
+    )
     assert read_contest(tmp_path / "new" / "contest.yml").task_arguments == {}
     before = (folder / "contest.yml").read_bytes()
     other.write_text("methods: [")
@@ -116,8 +167,10 @@ def test_spaces_are_ours_for_every_method_and_reach_the_budget():
             space = space_of(contest, Cell(method, budget, 1))
             check_search_space(space)
             low, high = space["environmental_factor"]["_value"]
-            assert low ** 3 < 1 / budget < high ** 3
-            assert space["stress_epochs"]["_value"] == [0.125] and space["recovery_epochs"]["_value"] == [0.875]
+            assert low**3 < 1 / budget < high**3
+            assert space["stress_epochs"]["_value"] == [0.125] and space["recovery_epochs"][
+                "_value"
+            ] == [0.875]
     assert set(pruners.SPACES) == set(BUILTIN)
 
 
@@ -134,8 +187,14 @@ def play(tuner, fail=()):
                 return handed
         number, parameters = waiting.pop(len(handed) % len(waiting))
         if number not in fail:
-            value = dict(default=0.9, validation=0.9, **{k: parameters[k] for k in ("method", "budget", "seed", "trial", "knobs")})
-            tuner.receive_trial_result(number + 1, {}, value)  # NNI may name another trial's parameters
+            value = dict(
+                default=0.9,
+                validation=0.9,
+                **{k: parameters[k] for k in ("method", "budget", "seed", "trial", "knobs")},
+            )
+            tuner.receive_trial_result(
+                number + 1, {}, value
+            )  # NNI may name another trial's parameters
         tuner.trial_end(number, number not in fail)
 
 
@@ -151,7 +210,9 @@ def test_the_tuner_hands_out_what_is_missing_and_nothing_else(tmp_path):
         cell_path(folder, cell).unlink()
     handed = play(tuner_of(folder), fail={1})
     cells = [Cell(*(one[name] for name in Cell._fields)) for one in handed]
-    assert sorted(set(cells)) == sorted(gone) and len(handed) == 10  # one was lost and handed out again
+    assert (
+        sorted(set(cells)) == sorted(gone) and len(handed) == 10
+    )  # one was lost and handed out again
     for cell in gone:
         assert [trial["trial"] for trial in read_cell(folder, cell)] == [0, 1, 2]
         for trial in read_cell(folder, cell):
@@ -169,8 +230,11 @@ def test_the_search_of_a_cell_does_not_depend_on_interruptions(tmp_path):
             tuner, number = tuner_of(folder), 0
             for number in range(6 // parts):
                 one = tuner.generate_parameters(number)
-                value = dict(default=0.5, validation=0.5 + 0.01 * one["trial"],
-                             **{k: one[k] for k in ("method", "budget", "seed", "trial", "knobs")})
+                value = dict(
+                    default=0.5,
+                    validation=0.5 + 0.01 * one["trial"],
+                    **{k: one[k] for k in ("method", "budget", "seed", "trial", "knobs")},
+                )
                 tuner.receive_trial_result(number, {}, value)
                 tuner.trial_end(number, True)
         return [trial["knobs"] for trial in read_cell(folder, Cell("AGPPruner", 10, 1))]
@@ -180,20 +244,43 @@ def test_the_search_of_a_cell_does_not_depend_on_interruptions(tmp_path):
 
 @pytest.mark.slow
 def test_a_small_contest_runs_through_nnictl_and_goes_on_where_it_was(tmp_path, port):
-    methods, folder = ["evolution", "evolution in a uniform environment", "AGPPruner", "L1NormPruner"], tmp_path / "c"
+    methods, folder = (
+        ["evolution", "evolution in a uniform environment", "AGPPruner", "L1NormPruner"],
+        tmp_path / "c",
+    )
     file = tmp_path / "small.yml"
-    file.write_text(yaml.safe_dump(dict(
-        task="trials.lenet5:make_task", task_arguments=dict(data="digits", founder_epochs=6), methods=methods, budgets=[8, 30],
-        seeds=[1, 2, 3], trials=4, epochs=2, evolution=dict(generations=2, tolerance=0.1, stress_epochs=0.25, space={
-            "learning_rate": {"_type": "loguniform", "_value": [0.001, 0.008]}}))))
+    file.write_text(
+        yaml.safe_dump(
+            {
+                "task": "trials.lenet5:make_task",
+                "task_arguments": {"data": "digits", "founder_epochs": 6},
+                "methods": methods,
+                "budgets": [8, 30],
+                "seeds": [1, 2, 3],
+                "trials": 4,
+                "epochs": 2,
+                "evolution": {
+                    "generations": 2,
+                    "tolerance": 0.1,
+                    "stress_epochs": 0.25,
+                    "space": {"learning_rate": {"_type": "loguniform", "_value": [0.001, 0.008]}},
+                },
+            }
+        )
+    )
     lines = []
     begin(file, folder)
     assert run_contest(folder, port, show=lines.append) == []
     results = collect(folder)
     assert not results.problems and len(results.outcomes) == len(methods) * 2 * 3 == len(lines)
-    assert all(one.chosen.efficiency >= 0.98 * cell.budget for cell, one in results.outcomes.items())
+    assert all(
+        one.chosen.efficiency >= 0.98 * cell.budget for cell, one in results.outcomes.items()
+    )
     facts = compare(results)
-    assert all(len(entry.outcomes) == 3 for entry in facts.entries.values()) and "10x" not in facts.verdict
+    assert (
+        all(len(entry.outcomes) == 3 for entry in facts.entries.values())
+        and "10x" not in facts.verdict
+    )
     gone = Cell("L1NormPruner", 30, 2)
     kept = {cell: cell_path(folder, cell).read_bytes() for cell in results.outcomes if cell != gone}
     before = read_cell(folder, gone)
@@ -201,7 +288,9 @@ def test_a_small_contest_runs_through_nnictl_and_goes_on_where_it_was(tmp_path, 
     assert run_contest(folder, port) == []
     assert all(cell_path(folder, cell).read_bytes() == content for cell, content in kept.items())
     again = read_cell(folder, gone)
-    assert [(t["knobs"], t["test"], t["synapses"]) for t in again] == [(t["knobs"], t["test"], t["synapses"]) for t in before]
+    assert [(t["knobs"], t["test"], t["synapses"]) for t in again] == [
+        (t["knobs"], t["test"], t["synapses"]) for t in before
+    ]
     assert not (folder / "work").exists() and no_process_is_left(tmp_path)
 
 
@@ -209,11 +298,42 @@ def test_a_small_contest_runs_through_nnictl_and_goes_on_where_it_was(tmp_path, 
 @pytest.mark.parametrize("methods", [["evolution"], ["L1NormPruner"]])
 def test_a_contest_that_is_terminated_leaves_no_experiment_behind(tmp_path, port, methods):
     folder, file = tmp_path / "c", tmp_path / "small.yml"
-    file.write_text(yaml.safe_dump(dict(
-        task="trials.lenet5:make_task", task_arguments=dict(data="digits", founder_epochs=1), methods=methods, budgets=[8], seeds=[1, 2],
-        trials=4, epochs=60, evolution=dict(generations=2, tolerance=0.1, stress_epochs=0.25, space={}))))
-    contest = subprocess.Popen([sys.executable, "-m", "reports", "contest", str(file), "--folder", str(folder), "--port", str(port)],
-                               cwd=Path(__file__).parents[3], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    file.write_text(
+        yaml.safe_dump(
+            {
+                "task": "trials.lenet5:make_task",
+                "task_arguments": {"data": "digits", "founder_epochs": 1},
+                "methods": methods,
+                "budgets": [8],
+                "seeds": [1, 2],
+                "trials": 4,
+                "epochs": 60,
+                "evolution": {
+                    "generations": 2,
+                    "tolerance": 0.1,
+                    "stress_epochs": 0.25,
+                    "space": {},
+                },
+            }
+        )
+    )
+    contest = subprocess.Popen(
+        [
+            sys.executable,
+            "-m",
+            "reports",
+            "contest",
+            str(file),
+            "--folder",
+            str(folder),
+            "--port",
+            str(port),
+        ],
+        cwd=Path(__file__).parents[3],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     deadline = time.time() + 120
     while not list(folder.glob("work/**/trial.log")):  # a trial is under way
         assert time.time() < deadline and contest.poll() is None

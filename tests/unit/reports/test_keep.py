@@ -1,8 +1,9 @@
 """What is kept of a run."""
+
 import pytest
 
-from nni_stress.utils.atomic_files import read_json, write_json
 from nni_stress.lineage.store import FOUNDER, Lineage
+from nni_stress.utils.atomic_files import read_json, write_json
 from reports import keep
 from tests.unit.evolution.test_early_stopping import RULES, record
 
@@ -14,16 +15,27 @@ def test_a_run_that_ended_is_kept_without_its_networks(tmp_path, monkeypatch, ca
     for one in made:
         lineage.add(one, lambda path: path.write_bytes(b"network"))
     lineage.update_state(**RULES._asdict())
-    with pytest.raises(SystemExit, match="error: .*run must be the folder of a run of `make demo` that ended"):
+    with pytest.raises(
+        SystemExit, match="error: .*run must be the folder of a run of `make demo` that ended"
+    ):
         keep.main([str(run), "small"])
     assert not (tmp_path / "results").exists()
-    write_json(run / "summary.json", dict(seed=1))
+    write_json(run / "summary.json", {"seed": 1})
     (run / "frontier.png").write_bytes(b"figure")
-    write_json(tmp_path / "founder.json", dict(epochs=3))
+    write_json(tmp_path / "founder.json", {"epochs": 3})
     keep.main([str(run), "small", "--founder", str(tmp_path / "founder.json")])
     kept = tmp_path / "results" / "small"
     assert capsys.readouterr().out.strip() == str(kept)
-    assert {path.name for path in kept.iterdir()} == {"summary.json", "frontier.png", "founder.json", "lineage.json", "survivor.json",
-                                                      "generations.txt"}
-    assert read_json(kept / "survivor.json")["uid"] == "g001-00" and len(read_json(kept / "lineage.json")["records"]) == 3
+    assert {path.name for path in kept.iterdir()} == {
+        "summary.json",
+        "frontier.png",
+        "founder.json",
+        "lineage.json",
+        "survivor.json",
+        "generations.txt",
+    }
+    assert (
+        read_json(kept / "survivor.json")["uid"] == "g001-00"
+        and len(read_json(kept / "lineage.json")["records"]) == 3
+    )
     assert "g001-00" in (kept / "generations.txt").read_text()

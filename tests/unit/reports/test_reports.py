@@ -1,4 +1,5 @@
 """What a contest recorded becomes a page, or a clear line; never a wrong figure."""
+
 import csv
 import json
 import re
@@ -31,7 +32,11 @@ class Page(HTMLParser):
 
     def handle_starttag(self, tag, attributes):
         self.tags.append(tag)
-        self.links += [value for name, value in attributes if name in ("href", "src", "srcset", "data", "action")]
+        self.links += [
+            value
+            for name, value in attributes
+            if name in ("href", "src", "srcset", "data", "action")
+        ]
 
     def handle_data(self, data):
         self.texts.append(data)
@@ -44,9 +49,17 @@ def planted(tmp_path_factory):
 
 def test_the_report_is_written_and_its_path_printed_last(planted, capsys):
     began = time.perf_counter()
-    done = subprocess.run([sys.executable, "-m", "reports", str(planted)], capture_output=True, text=True, cwd=Path(__file__).parents[3])
+    done = subprocess.run(
+        [sys.executable, "-m", "reports", str(planted)],
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parents[3],
+    )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[-1] == str(planted / "report.html") and time.perf_counter() - began < 60
+    assert (
+        done.stdout.splitlines()[-1] == str(planted / "report.html")
+        and time.perf_counter() - began < 60
+    )
     assert all((planted / name).stat().st_size > 1000 for name in FILES)
 
 
@@ -55,7 +68,9 @@ def test_no_request_leaves_the_page_and_every_link_is_a_record(planted):
     assert not {"script", "iframe", "object", "embed", "img", "link", "form"} & set(page.tags)
     files = [link for link in page.links if link not in FILES]
     assert files and all((planted / link).is_file() for link in files)
-    assert "url(" not in html(compare(collect(planted))) and "default-src 'none'" in html(compare(collect(planted)))
+    assert "url(" not in html(compare(collect(planted))) and "default-src 'none'" in html(
+        compare(collect(planted))
+    )
 
 
 def test_every_figure_of_the_tables_is_that_of_its_record(planted):
@@ -63,10 +78,20 @@ def test_every_figure_of_the_tables_is_that_of_its_record(planted):
     first = tables(facts)[0]
     for method, fields in first.rows:
         for budget, field in zip(facts.budgets, fields):
-            tests = sorted(max(read_cell(planted, Cell(method, budget, seed)), key=lambda t: t["validation"])["test"] for seed in range(1, 6))
-            assert field.text == f"{100 * tests[2]:.2f}" and field.link == str(cell_path(planted, Cell(method, budget, 1)).relative_to(planted))
+            tests = sorted(
+                max(read_cell(planted, Cell(method, budget, seed)), key=lambda t: t["validation"])[
+                    "test"
+                ]
+                for seed in range(1, 6)
+            )
+            assert field.text == f"{100 * tests[2]:.2f}" and field.link == str(
+                cell_path(planted, Cell(method, budget, 1)).relative_to(planted)
+            )
     rows = list(csv.DictReader((write_report(facts, planted).parent / "report.csv").open()))
-    assert len(rows) == len(METHODS) * 2 * 5 * 2 and sum(row["chosen"] == "True" for row in rows) == len(METHODS) * 10
+    assert (
+        len(rows) == len(METHODS) * 2 * 5 * 2
+        and sum(row["chosen"] == "True" for row in rows) == len(METHODS) * 10
+    )
     stored = json.loads((planted / "report.json").read_text())
     assert stored["verdict"] == facts.verdict and len(stored["trials"]) == len(rows)
 
@@ -76,25 +101,35 @@ def test_page_and_markdown_say_the_same(planted):
     page, twin = " ".join(Page(html(facts)).texts), markdown(facts).replace("\\", "")
     assert facts.verdict in page and facts.verdict in twin
     for table in tables(facts):
-        for name, fields in table.rows:
+        for _name, fields in table.rows:
             for field in fields:
-                assert field.text in page and field.text in twin and field.note in page and field.note in twin
+                assert (
+                    field.text in page
+                    and field.text in twin
+                    and field.note in page
+                    and field.note in twin
+                )
 
 
 def test_the_survivor_is_shown_layer_by_layer(planted):
     facts = compare(collect(planted))
-    assert shown(facts).cell == Cell(EVOLUTION, 40, 1) and layers(facts, shown(facts)) == [("conv", 20, 5), ("fc", 500, 50)]
+    assert shown(facts).cell == Cell(EVOLUTION, 40, 1) and layers(facts, shown(facts)) == [
+        ("conv", 20, 5),
+        ("fc", 500, 50),
+    ]
 
 
 def test_choosing_sees_validation_data_alone(tmp_path):
     folder = plant(tmp_path / "c")
-    write_cell(folder, CELL, [trial(CELL, 0, 0.95, validation=0.8), trial(CELL, 1, 0.5, validation=0.9)])
+    write_cell(
+        folder, CELL, [trial(CELL, 0, 0.95, validation=0.8), trial(CELL, 1, 0.5, validation=0.9)]
+    )
     assert collect(folder).outcomes[CELL].chosen.test == 0.5
 
 
 def test_what_is_too_large_for_the_budget_does_not_count(tmp_path):
     folder = plant(tmp_path / "c")
-    large = dict(synapses=20_000, efficiency=5.0)
+    large = {"synapses": 20_000, "efficiency": 5.0}
     write_cell(folder, CELL, [trial(CELL, 0, 0.95, **large), trial(CELL, 1, 0.5)])
     assert collect(folder).outcomes[CELL].chosen.test == 0.5
     write_cell(folder, CELL, [trial(CELL, 0, 0.95, **large), trial(CELL, 1, 0.95, **large)])
@@ -104,17 +139,34 @@ def test_what_is_too_large_for_the_budget_does_not_count(tmp_path):
 
 def test_seconds_of_different_machines_stay_apart(tmp_path):
     folder = plant(tmp_path / "c")
-    assert collect(folder).environments == [ENVIRONMENT] and dict(environment(collect(folder)))["processor"] == "planted"
+    assert (
+        collect(folder).environments == [ENVIRONMENT]
+        and dict(environment(collect(folder)))["processor"] == "planted"
+    )
     write_json(folder / "environment.json", {"processor": "<b>other", "cores": "2"})
     for seed in (1, 2):
-        write_cell(folder, CELL._replace(seed=seed), [trial(CELL, n, 0.9, seconds={"recovery": 90.0}, latency=0.5) for n in range(2)])
+        write_cell(
+            folder,
+            CELL._replace(seed=seed),
+            [trial(CELL, n, 0.9, seconds={"recovery": 90.0}, latency=0.5) for n in range(2)],
+        )
     facts = compare(collect(folder))
-    latency, cost = (table for table in tables(facts) if table.title.startswith(("Latency", "Training cost")))
-    for table, both, one in ((latency, "3.33x / 2.00x", "3.33x / –"), (cost, "20 s / 180 s", "20 s / –")):
-        assert dict(table.rows)["L1NormPruner"][0].text == both and dict(table.rows)["TaylorPruner"][0].text == one
+    latency, cost = (
+        table for table in tables(facts) if table.title.startswith(("Latency", "Training cost"))
+    )
+    for table, both, one in (
+        (latency, "3.33x / 2.00x", "3.33x / –"),
+        (cost, "20 s / 180 s", "20 s / –"),
+    ):
+        assert (
+            dict(table.rows)["L1NormPruner"][0].text == both
+            and dict(table.rows)["TaylorPruner"][0].text == one
+        )
         assert "2 machines" in table.remark
     ran_on = dict(environment(facts.results))
-    assert ran_on["processor"] == "planted (48 cells); <b>other (2 cells)" and ran_on["cores"] == "2"
+    assert (
+        ran_on["processor"] == "planted (48 cells); <b>other (2 cells)" and ran_on["cores"] == "2"
+    )
     assert "<b>other" not in html(facts)
 
 
@@ -124,64 +176,143 @@ def _change(path, change):
     write_json(path, data)
 
 
-@pytest.mark.parametrize("damage, words", [
-    (lambda path: path.write_text(path.read_text()[:60]), "is damaged"),
-    (lambda path: path.write_bytes(b"\xff\x00"), "is damaged"),
-    (lambda path: path.write_text("[]"), "is of another cell"),
-    (lambda path: _change(path, lambda d: d.update(seed=3)), "is of another cell"),
-    (lambda path: _change(path, lambda d: d["trials"][0].update(test="0.9")), "test of trial 0 must be a number, but got '0.9'"),
-    (lambda path: path.write_text(path.read_text().replace('"test": 0', '"test": NaN, "x": 0')), "must be a number, but got nan"),
-    (lambda path: _change(path, lambda d: d["trials"].append(d["trials"][0])), "has two trials of one number"),
-    (lambda path: _change(path, lambda d: d["trials"].append({**d["trials"][0], "trial": 7})), "has 3 trials, but the contest gives it 2"),
-    (lambda path: _change(path, lambda d: d["trials"][0].update(epochs=50)), "took 52 epochs, but the contest gives each cell 4"),
-    (lambda path: _change(path, lambda d: d["trials"][0].update(synapses=3)), "trial 0 has 3 synapses and an efficiency of 10"),
-    (lambda path: _change(path, lambda d: d["trials"][0].update(architecture=None)), "architecture of trial 0 must be a mapping"),
-    (lambda path: _change(path, lambda d: d["trials"][0].pop("macs")), "macs of trial 0 must be a number, but got None"),
-    (lambda path: _change(path, lambda d: d["trials"].pop()), "has 1 of 2 trials, and is missing until it has all"),
-    (lambda path: _change(path, lambda d: d.update(trials={"a": 1})), "trials must be a list"),
-    (lambda path: _change(path, lambda d: d.update(environment=["<b>"])), "environment must be a mapping of texts"),
-])
-def test_a_record_that_cannot_be_used_is_named_and_shown_as_missing(tmp_path, capsys, damage, words):
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (lambda path: path.write_text(path.read_text()[:60]), "is damaged"),
+        (lambda path: path.write_bytes(b"\xff\x00"), "is damaged"),
+        (lambda path: path.write_text("[]"), "is of another cell"),
+        (lambda path: _change(path, lambda d: d.update(seed=3)), "is of another cell"),
+        (
+            lambda path: _change(path, lambda d: d["trials"][0].update(test="0.9")),
+            "test of trial 0 must be a number, but got '0.9'",
+        ),
+        (
+            lambda path: path.write_text(
+                path.read_text().replace('"test": 0', '"test": NaN, "x": 0')
+            ),
+            "must be a number, but got nan",
+        ),
+        (
+            lambda path: _change(path, lambda d: d["trials"].append(d["trials"][0])),
+            "has two trials of one number",
+        ),
+        (
+            lambda path: _change(
+                path, lambda d: d["trials"].append({**d["trials"][0], "trial": 7})
+            ),
+            "has 3 trials, but the contest gives it 2",
+        ),
+        (
+            lambda path: _change(path, lambda d: d["trials"][0].update(epochs=50)),
+            "took 52 epochs, but the contest gives each cell 4",
+        ),
+        (
+            lambda path: _change(path, lambda d: d["trials"][0].update(synapses=3)),
+            "trial 0 has 3 synapses and an efficiency of 10",
+        ),
+        (
+            lambda path: _change(path, lambda d: d["trials"][0].update(architecture=None)),
+            "architecture of trial 0 must be a mapping",
+        ),
+        (
+            lambda path: _change(path, lambda d: d["trials"][0].pop("macs")),
+            "macs of trial 0 must be a number, but got None",
+        ),
+        (
+            lambda path: _change(path, lambda d: d["trials"].pop()),
+            "has 1 of 2 trials, and is missing until it has all",
+        ),
+        (lambda path: _change(path, lambda d: d.update(trials={"a": 1})), "trials must be a list"),
+        (
+            lambda path: _change(path, lambda d: d.update(environment=["<b>"])),
+            "environment must be a mapping of texts",
+        ),
+    ],
+)
+def test_a_record_that_cannot_be_used_is_named_and_shown_as_missing(
+    tmp_path, capsys, damage, words
+):
     folder = plant(tmp_path / "c")
     damage(cell_path(folder, CELL))
     found = collect(folder)
     assert CELL not in found.outcomes and len(found.outcomes) == len(METHODS) * 10 - 1
-    problem, = found.problems
-    assert words in problem and str(cell_path(folder, CELL).relative_to(folder)) in problem and "\n" not in problem
+    (problem,) = found.problems
+    assert (
+        words in problem
+        and str(cell_path(folder, CELL).relative_to(folder)) in problem
+        and "\n" not in problem
+    )
     facts = compare(found)
-    assert facts.entries["L1NormPruner", 10].missing == [2] and facts.entries["L1NormPruner", 10].against.pairs == 4
+    assert (
+        facts.entries["L1NormPruner", 10].missing == [2]
+        and facts.entries["L1NormPruner", 10].against.pairs == 4
+    )
     main([str(folder)])
     assert words in capsys.readouterr().err and "4 of 5 seeds" in (folder / "report.md").read_text()
 
 
-@pytest.mark.parametrize("damage, words", [
-    (lambda folder: (folder / "founder.json").unlink(), "no founder at"),
-    (lambda folder: (folder / "founder.json").write_text("{"), "founder.json is damaged"),
-    (lambda folder: (folder / "founder.json").write_text(json.dumps({**FOUNDER, "test": float("nan")})), "test must be a number, but got nan"),
-    (lambda folder: write_json(folder / "founder.json", {"synapses": 1}), "must hold synapses, macs"),
-    (lambda folder: (folder / "contest.yml").unlink(), "no contest file at"),
-    (lambda folder: (folder / "contest.yml").write_text("task: ["), "is not YAML"),
-    (lambda folder: shutil.rmtree(folder), "neither a folder, nor one of"),
-])
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (lambda folder: (folder / "founder.json").unlink(), "no founder at"),
+        (lambda folder: (folder / "founder.json").write_text("{"), "founder.json is damaged"),
+        (
+            lambda folder: (folder / "founder.json").write_text(
+                json.dumps({**FOUNDER, "test": float("nan")})
+            ),
+            "test must be a number, but got nan",
+        ),
+        (
+            lambda folder: write_json(folder / "founder.json", {"synapses": 1}),
+            "must hold synapses, macs",
+        ),
+        (lambda folder: (folder / "contest.yml").unlink(), "no contest file at"),
+        (lambda folder: (folder / "contest.yml").write_text("task: ["), "is not YAML"),
+        (lambda folder: shutil.rmtree(folder), "neither a folder, nor one of"),
+    ],
+)
 def test_without_contest_or_founder_there_is_no_page_but_a_line(tmp_path, capsys, damage, words):
     folder = plant(tmp_path / "c")
     damage(folder)
     with pytest.raises(SystemExit) as stop:
         main([str(folder)])
-    assert words in str(stop.value) and "\n" not in str(stop.value) and not (folder / "report.html").exists()
+    assert (
+        words in str(stop.value)
+        and "\n" not in str(stop.value)
+        and not (folder / "report.html").exists()
+    )
 
 
 def test_hostile_names_stay_text(tmp_path):
     folder = plant(tmp_path / "c")
     evil = "<script>alert(1)</script>|`x`](javascript:alert(1))"
-    write_cell(folder, Cell(EVOLUTION, 40, 1), [trial(Cell(EVOLUTION, 40, 1), n, 0.9, uid=evil, ancestor=evil, knobs={evil: evil},
-                                                      architecture={evil: [1, 2]}) for n in range(2)])
+    write_cell(
+        folder,
+        Cell(EVOLUTION, 40, 1),
+        [
+            trial(
+                Cell(EVOLUTION, 40, 1),
+                n,
+                0.9,
+                uid=evil,
+                ancestor=evil,
+                knobs={evil: evil},
+                architecture={evil: [1, 2]},
+            )
+            for n in range(2)
+        ],
+    )
     stray = folder / "cells" / "<img src=x>" / "10x-1.json"
     stray.parent.mkdir()
     stray.write_text("{}")
     facts = compare(collect(folder))
     page = Page(html(facts))
-    assert "script" not in page.tags and "img" not in page.tags and not [link for link in page.links if "javascript" in link]
+    assert (
+        "script" not in page.tags
+        and "img" not in page.tags
+        and not [link for link in page.links if "javascript" in link]
+    )
     assert "is of no cell of this contest" in facts.results.problems[0]
     assert not re.search(r"(?<!\\)<script|(?<!\\)\]\(javascript", markdown(facts))
 
@@ -192,30 +323,53 @@ def test_cells_that_are_not_there_are_missing_and_nothing_is_claimed(tmp_path):
         for method in METHODS[2:]:
             cell_path(folder, Cell(method, 40, seed)).unlink()
     facts = compare(collect(folder))
-    assert "at 40x there is too little to judge by" in facts.verdict and "beats the best of NNI's own pruners at 10x" in facts.verdict
+    assert (
+        "at 40x there is too little to judge by" in facts.verdict
+        and "beats the best of NNI's own pruners at 10x" in facts.verdict
+    )
     assert [field.text for field in dict(tables(facts)[0].rows)["TaylorPruner"]][1] == "missing"
     shutil.rmtree(folder / "cells")
     empty = compare(collect(folder))
-    assert "too little to judge by" in empty.verdict and "missing" in html(empty) and "missing" in markdown(empty)
+    assert (
+        "too little to judge by" in empty.verdict
+        and "missing" in html(empty)
+        and "missing" in markdown(empty)
+    )
 
 
-@pytest.mark.parametrize("change, words", [
-    (dict(budgets=[]), "budgets must be a list of numbers above 1, but got []"),
-    (dict(budgets=[10, 1]), "budgets must be a list of numbers above 1"),
-    (dict(seeds=[1, 1]), "seeds must differ from each other"),
-    (dict(seeds=[0.5]), "seeds must be a list of whole numbers"),
-    (dict(methods=["L1Pruner"]), "methods must be a list of names among evolution"),
-    (dict(trials=0), "trials must be a whole number of at least 1, but got 0"),
-    (dict(epochs=float("inf")), "epochs must be a number above 0"),
-    (dict(task="lenet5"), "task must name a function, as trials.lenet5:make_task, but got 'lenet5'"),
-    (dict(evolution={}), "evolution must be {generations, tolerance, stress_epochs, space}, but got nothing"),
-    (dict(evolution=dict(generations=3, tolerance=0.1, stress_epochs=0.5, space={})), "generations must divide the 2 trials, but got 3"),
-    (dict(evolution=dict(generations=1, tolerance=0.1, stress_epochs=2, space={})), "stress_epochs must lie in [0, 2)"),
-    (dict(bugdets=[10]), "unknown field 'bugdets'; known are task, methods"),
-    (dict(task_arguments={"__nni_obj__": 1}), "__nni_obj__"),
-])
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"budgets": []}, "budgets must be a list of numbers above 1, but got []"),
+        ({"budgets": [10, 1]}, "budgets must be a list of numbers above 1"),
+        ({"seeds": [1, 1]}, "seeds must differ from each other"),
+        ({"seeds": [0.5]}, "seeds must be a list of whole numbers"),
+        ({"methods": ["L1Pruner"]}, "methods must be a list of names among evolution"),
+        ({"trials": 0}, "trials must be a whole number of at least 1, but got 0"),
+        ({"epochs": float("inf")}, "epochs must be a number above 0"),
+        (
+            {"task": "lenet5"},
+            "task must name a function, as trials.lenet5:make_task, but got 'lenet5'",
+        ),
+        (
+            {"evolution": {}},
+            "evolution must be {generations, tolerance, stress_epochs, space}, but got nothing",
+        ),
+        (
+            {"evolution": {"generations": 3, "tolerance": 0.1, "stress_epochs": 0.5, "space": {}}},
+            "generations must divide the 2 trials, but got 3",
+        ),
+        (
+            {"evolution": {"generations": 1, "tolerance": 0.1, "stress_epochs": 2, "space": {}}},
+            "stress_epochs must lie in [0, 2)",
+        ),
+        ({"bugdets": [10]}, "unknown field 'bugdets'; known are task, methods"),
+        ({"task_arguments": {"__nni_obj__": 1}}, "__nni_obj__"),
+    ],
+)
 def test_a_wrong_contest_is_named(tmp_path, change, words):
     import yaml
+
     folder = plant(tmp_path / "c")
     file = folder / "contest.yml"
     file.write_text(yaml.safe_dump({**yaml.safe_load(file.read_text()), **change}))
@@ -227,4 +381,13 @@ def test_a_wrong_contest_is_named(tmp_path, change, words):
 def test_the_contest_of_lenet5_is_sound():
     contest = read_contest(Path(__file__).parents[3] / "reports" / "compare.yml")
     assert contest.budgets == (10, 20, 44, 100) and len(contest.seeds) >= 5
-    assert len([method for method in contest.methods if method.endswith("Pruner") and method != "RandomPruner"]) >= 8
+    assert (
+        len(
+            [
+                method
+                for method in contest.methods
+                if method.endswith("Pruner") and method != "RandomPruner"
+            ]
+        )
+        >= 8
+    )

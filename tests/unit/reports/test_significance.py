@@ -1,4 +1,5 @@
 """Statistics of contests, against computations of another kind."""
+
 import itertools
 import math
 import re
@@ -9,7 +10,15 @@ from scipy import stats
 
 from reports.collect import collect
 from reports.compare import compare
-from reports.significance import corrected, difference, efficiency_at, fidelity_at, frontier, hypervolume, interval
+from reports.significance import (
+    corrected,
+    difference,
+    efficiency_at,
+    fidelity_at,
+    frontier,
+    hypervolume,
+    interval,
+)
 from tests.helpers.contests import METHODS, plant
 
 
@@ -21,14 +30,17 @@ def bca_by_hand(values):
     z0 = stats.norm.ppf(below)
     left = np.array([np.median(np.delete(values, i)) for i in range(n)])
     gaps = left.mean() - left
-    a = (gaps ** 3).sum() / (6 * (gaps ** 2).sum() ** 1.5)
+    a = (gaps**3).sum() / (6 * (gaps**2).sum() ** 1.5)
     ends = []
     for z in stats.norm.ppf([0.025, 0.975]):
         ends.append(np.quantile(resampled, stats.norm.cdf(z0 + (z0 + z) / (1 - a * (z0 + z)))))
     return ends
 
 
-@pytest.mark.parametrize("values", [(0.90, 0.905, 0.912, 0.897, 0.91), (0.1, 0.4, 0.35, 0.8, 0.5), (3.0, 1.0, 2.0, 7.0, 11.0)])
+@pytest.mark.parametrize(
+    "values",
+    [(0.90, 0.905, 0.912, 0.897, 0.91), (0.1, 0.4, 0.35, 0.8, 0.5), (3.0, 1.0, 2.0, 7.0, 11.0)],
+)
 def test_the_interval_is_bca_over_all_resamples(values):
     """Tolerance: the next value up or down, as resampled medians are few."""
     found, (low, high) = interval(values), bca_by_hand(values)
@@ -46,7 +58,10 @@ def test_an_interval_needs_three_values_that_differ():
 
 
 def test_the_paired_test_is_students():
-    ones, others = {1: 0.91, 2: 0.92, 3: 0.905, 4: 0.93, 9: 0.1}, {1: 0.90, 2: 0.915, 3: 0.9, 4: 0.91}
+    ones, others = (
+        {1: 0.91, 2: 0.92, 3: 0.905, 4: 0.93, 9: 0.1},
+        {1: 0.90, 2: 0.915, 3: 0.9, 4: 0.91},
+    )
     gains = [0.01, 0.005, 0.005, 0.02]
     t = np.mean(gains) / (np.std(gains, ddof=1) / math.sqrt(4))
     found = difference(ones, others)
@@ -73,35 +88,63 @@ def test_frontiers_are_read_between_their_points():
 def test_the_hypervolume_is_the_area_under_the_stairs():
     points = [(10.0, 0.91), (100.0, 0.87)]
     rows = np.linspace(0, math.log(100), 20_001)[1:]
-    under = np.mean([max([f for e, f in points if e >= math.exp(x) * (1 - 1e-12)]) - 0.82 for x in rows]) / 0.1
+    under = (
+        np.mean(
+            [max([f for e, f in points if e >= math.exp(x) * (1 - 1e-12)]) - 0.82 for x in rows]
+        )
+        / 0.1
+    )
     assert hypervolume(points, 0.92, 0.82, 100.0) == pytest.approx(under, abs=1e-4)
-    assert hypervolume([(200.0, 0.99)], 0.92, 0.82, 100.0) == pytest.approx(1.0) and hypervolume([], 0.92, 0.82, 100) == 0.0
+    assert (
+        hypervolume([(200.0, 0.99)], 0.92, 0.82, 100.0) == pytest.approx(1.0)
+        and hypervolume([], 0.92, 0.82, 100) == 0.0
+    )
 
 
 def test_where_no_method_differs_nothing_is_claimed(tmp_path):
     """At least 93 of 100 draws: the corrected tests err in at most 2 of 100 on average."""
     quiet = 0
     for seed in range(100):
-        facts = compare(collect(plant(tmp_path / str(seed), seed, methods=METHODS[:1] + METHODS[2:4], trials=1)))
+        facts = compare(
+            collect(plant(tmp_path / str(seed), seed, methods=METHODS[:1] + METHODS[2:4], trials=1))
+        )
         claims = {entry.claim for entry in facts.entries.values()} - {""}
         quiet += claims == {"no difference"}
-        assert ("beats" in facts.verdict or "loses" in facts.verdict) <= (claims != {"no difference"})
+        assert ("beats" in facts.verdict or "loses" in facts.verdict) <= (
+            claims != {"no difference"}
+        )
     assert quiet >= 93
 
 
-@pytest.mark.parametrize("gain, claim, words", [(0.02, "better", "beats the best of NNI's own pruners at 10x and 40x"),
-                                                (-0.02, "worse", r"loses to \w+ at 10x( and 40x| and to \w+ at 40x)")])
+@pytest.mark.parametrize(
+    ("gain", "claim", "words"),
+    [
+        (0.02, "better", "beats the best of NNI's own pruners at 10x and 40x"),
+        (-0.02, "worse", r"loses to \w+ at 10x( and 40x| and to \w+ at 40x)"),
+    ],
+)
 def test_a_planted_difference_is_found_and_said_whoever_it_favours(tmp_path, gain, claim, words):
     found = 0
     for seed in range(20):
         facts = compare(collect(plant(tmp_path / str(seed), seed, {METHODS[0]: gain}, noise=0.002)))
         entries = [facts.entries["TaylorPruner", budget] for budget in (10, 40)]
-        found += all(entry.claim == claim for entry in entries) and bool(re.search(words, facts.verdict))
+        found += all(entry.claim == claim for entry in entries) and bool(
+            re.search(words, facts.verdict)
+        )
     assert found >= 19
 
 
 def test_a_loss_to_a_pruner_that_makes_nothing_small_says_so_and_how_the_others_fare(tmp_path):
-    folder = plant(tmp_path / "c", 0, {"LevelPruner": 0.03, METHODS[0]: 0.015}, 0.0005, (*METHODS, "LevelPruner"))
+    folder = plant(
+        tmp_path / "c",
+        0,
+        {"LevelPruner": 0.03, METHODS[0]: 0.015},
+        0.0005,
+        (*METHODS, "LevelPruner"),
+    )
     facts = compare(collect(folder))
     assert "loses to LevelPruner, whose network keeps its size, at 10x and 40x" in facts.verdict
-    assert all("of those that make the network small, " in line and "; +1." in line for line in facts.details)
+    assert all(
+        "of those that make the network small, " in line and "; +1." in line
+        for line in facts.details
+    )

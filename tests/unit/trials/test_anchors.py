@@ -15,7 +15,9 @@ def test_overlaps_are_those_of_torchvision():
     found = overlaps(corners(ones)[:, None], corners(others)[None])
     assert torch.allclose(found, box_iou(corners(ones), corners(others)), atol=1e-6)
     zeros = torch.zeros(1, 2)
-    centred = box_iou(torch.cat([-ones[:, 2:], ones[:, 2:]], 1), torch.cat([-others[:, 2:], others[:, 2:]], 1))
+    centred = box_iou(
+        torch.cat([-ones[:, 2:], ones[:, 2:]], 1), torch.cat([-others[:, 2:], others[:, 2:]], 1)
+    )
     assert torch.allclose(shape_overlaps(ones[:, 2:], others[:, 2:]), centred, atol=1e-6)
     assert float(shape_overlaps(zeros, zeros)) == 0
 
@@ -39,9 +41,14 @@ def test_anchors_are_the_means_of_shapes_that_lie_apart():
 
 def test_even_one_start_finds_shapes_that_are_rare():
     """Were starts drawn evenly, nearly all of them would fall among the thousand boxes of one shape."""
-    sizes = torch.tensor([[0.5, 1.0]] * 1000 + [[2.0, 1.0]] * 3 + [[3.0, 6.0]] * 3 + [[8.0, 3.0]] * 3)
+    sizes = torch.tensor(
+        [[0.5, 1.0]] * 1000 + [[2.0, 1.0]] * 3 + [[3.0, 6.0]] * 3 + [[8.0, 3.0]] * 3
+    )
     sizes *= 1 + 0.01 * torch.rand(sizes.shape, generator=torch.Generator().manual_seed(0))
-    assert all(average_overlap(sizes[1000:], find_anchors(sizes, 4, seed=seed, starts=1)) > 0.9 for seed in range(3))
+    assert all(
+        average_overlap(sizes[1000:], find_anchors(sizes, 4, seed=seed, starts=1)) > 0.9
+        for seed in range(3)
+    )
 
 
 def test_the_seed_decides_and_the_unit_does_not():
@@ -61,7 +68,9 @@ def test_more_anchors_cover_more_and_beat_plain_squares():
     # no single anchor is moved for the better by much: k-means has come to rest near a least distance
     anchors = find_anchors(sizes, 5)
     nearest = shape_overlaps(sizes, anchors).argmax(1)
-    assert torch.allclose(anchors, torch.stack([sizes[nearest == index].mean(0) for index in range(5)]), atol=1e-5)
+    assert torch.allclose(
+        anchors, torch.stack([sizes[nearest == index].mean(0) for index in range(5)]), atol=1e-5
+    )
 
 
 def test_as_many_anchors_as_shapes_are_the_shapes():
@@ -70,9 +79,13 @@ def test_as_many_anchors_as_shapes_are_the_shapes():
 
 
 def test_boxes_that_will_not_do_are_named():
-    with pytest.raises(ValueError, match=r"N x 2 positive numbers, but got a tensor of shape \(3, 2\), the least 0"):
+    with pytest.raises(
+        ValueError, match=r"N x 2 positive numbers, but got a tensor of shape \(3, 2\), the least 0"
+    ):
         find_anchors(torch.tensor([[1.0, 2.0], [3.0, 0.0], [5.0, 5.0]]), 2)
     with pytest.raises(ValueError, match=r"but got a tensor of shape \(4, 4\)"):
         find_anchors(random_boxes(4))
-    with pytest.raises(ValueError, match="5 anchors need at least as many different boxes, but got 2"):
+    with pytest.raises(
+        ValueError, match="5 anchors need at least as many different boxes, but got 2"
+    ):
         find_anchors(torch.tensor([[1.0, 2.0], [3.0, 1.0]]).repeat(9, 1))

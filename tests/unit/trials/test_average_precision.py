@@ -1,4 +1,5 @@
 """Average precision: by hand, against a definition in plain loops, and against COCO's own code through torchmetrics."""
+
 import math
 
 import pytest
@@ -6,7 +7,13 @@ import torch
 from torchmetrics.detection import MeanAveragePrecision
 from torchvision.ops import box_iou
 
-from trials.detection import Detections, average_precisions, match, mean_average_precision, pad_targets
+from trials.detection import (
+    Detections,
+    average_precisions,
+    match,
+    mean_average_precision,
+    pad_targets,
+)
 from trials.detection.boxes import corners
 
 
@@ -26,28 +33,41 @@ NOWHERE = (0.8, 0.8, 0.1, 0.1)
 
 def by_hand(points=None, overlap=0.5, difficult=None):
     """Three truths in two images; in order of score: right, wrong, right, again on the first truth, so wrong."""
-    found = [detections((0.9, 0, *ONE), (0.8, 0, *NOWHERE), (0.6, 0, 0.21, 0.2, 0.2, 0.2)), detections((0.7, 0, *THREE))]
+    found = [
+        detections((0.9, 0, *ONE), (0.8, 0, *NOWHERE), (0.6, 0, 0.21, 0.2, 0.2, 0.2)),
+        detections((0.7, 0, *THREE)),
+    ]
     targets = [truths((0, *ONE), (0, *TWO)), truths((0, *THREE))]
     return float(average_precisions(match(found, targets, difficult), 1, overlap, points))
 
 
 def test_average_precision_by_hand():
     assert by_hand() == pytest.approx(1 / 3 * 1 + 1 / 3 * 2 / 3)
-    assert by_hand(points=11) == pytest.approx((4 * 1 + 3 * 2 / 3) / 11)  # recalls 0 to 0.3, and 0.4 to 0.6
+    assert by_hand(points=11) == pytest.approx(
+        (4 * 1 + 3 * 2 / 3) / 11
+    )  # recalls 0 to 0.3, and 0.4 to 0.6
     assert by_hand(points=101) == pytest.approx((34 * 1 + 33 * 2 / 3) / 101)
 
 
 def test_a_difficult_truth_need_not_be_found_and_may_be():
-    second, first = ([torch.tensor(flags), torch.tensor([False])] for flags in ([False, True], [True, False]))
+    second, first = (
+        [torch.tensor(flags), torch.tensor([False])] for flags in ([False, True], [True, False])
+    )
     assert by_hand(difficult=second) == pytest.approx(1 / 2 * 1 + 1 / 2 * 2 / 3)
-    assert by_hand(difficult=first) == pytest.approx(1 / 2 * 1 / 2)  # both detections of it are passed over
+    assert by_hand(difficult=first) == pytest.approx(
+        1 / 2 * 1 / 2
+    )  # both detections of it are passed over
 
 
 def test_a_recall_that_is_just_reached_counts():
     """3 of 10: in floating point 0.3 is less than three times 0.1."""
     places = [(0.05 + 0.1 * index, 0.5, 0.05, 0.2) for index in range(10)]
-    found = [detections(*((0.9 - 0.1 * index, 0, *place) for index, place in enumerate(places[:3])))]
-    assert mean_average_precision(found, [truths(*((0, *place) for place in places))], 1, points=11) == pytest.approx(4 / 11)
+    found = [
+        detections(*((0.9 - 0.1 * index, 0, *place) for index, place in enumerate(places[:3])))
+    ]
+    assert mean_average_precision(
+        found, [truths(*((0, *place) for place in places))], 1, points=11
+    ) == pytest.approx(4 / 11)
 
 
 def test_an_overlap_of_exactly_the_threshold_is_enough():
@@ -69,11 +89,17 @@ def test_a_class_without_truths_has_no_average_precision_and_one_without_detecti
 def test_padding_is_no_truth():
     targets = [truths((0, *ONE)), truths(), truths((0, *ONE), (1, *TWO))]
     found = [detections((0.9, 0, *ONE)), detections((0.8, 0, *ONE)), detections((0.7, 1, *TWO))]
-    assert mean_average_precision(found, pad_targets(targets), 2) == mean_average_precision(found, targets, 2) == 0.75
+    assert (
+        mean_average_precision(found, pad_targets(targets), 2)
+        == mean_average_precision(found, targets, 2)
+        == 0.75
+    )
 
 
 def test_what_cannot_be_judged_is_named():
-    with pytest.raises(ValueError, match="mean average precision needs truths, but 1 images have none of 2 classes"):
+    with pytest.raises(
+        ValueError, match="mean average precision needs truths, but 1 images have none of 2 classes"
+    ):
         mean_average_precision([detections((0.9, 0, *ONE))], [truths()], 2)
     with pytest.raises(ValueError, match="must be of the same images, but got 1 and 2"):
         match([detections()], [truths(), truths()])
@@ -91,7 +117,9 @@ def random_case(images, classes=3, seed=0, together=False):
     for index in range(classes * 37):
         image, place = index % images, index // images
         centre = torch.rand(2, generator=generator) * (0.5 if together else 0.02)
-        centre += 0.2 if together else torch.tensor([0.15 + 0.3 * (place % 3), 0.15 + 0.3 * (place // 3)])
+        centre += (
+            0.2 if together else torch.tensor([0.15 + 0.3 * (place % 3), 0.15 + 0.3 * (place // 3)])
+        )
         size = 0.12 + 0.1 * torch.rand(2, generator=generator)
         rows[image].append(torch.cat([torch.tensor([index % classes]), centre, size]))
     found = []
@@ -103,16 +131,32 @@ def random_case(images, classes=3, seed=0, together=False):
         moved = moved[torch.rand(len(moved), generator=generator) < 0.6]
         elsewhere = torch.rand(4, 5, generator=generator) * 0.3 + 0.1
         moved = torch.cat([moved, elsewhere])
-        moved[:, 0] = torch.where(torch.rand(len(moved), generator=generator) < 0.2,
-                                  torch.randint(classes, (len(moved),), generator=generator), moved[:, 0].floor())
-        found.append(Detections(corners(moved[:, 1:]), torch.rand(len(moved), generator=generator), moved[:, 0].long()))
+        moved[:, 0] = torch.where(
+            torch.rand(len(moved), generator=generator) < 0.2,
+            torch.randint(classes, (len(moved),), generator=generator),
+            moved[:, 0].floor(),
+        )
+        found.append(
+            Detections(
+                corners(moved[:, 1:]),
+                torch.rand(len(moved), generator=generator),
+                moved[:, 0].long(),
+            )
+        )
     return found, [torch.stack(boxes) for boxes in rows]
 
 
 def by_loops(found, targets, label, overlap, points, difficult):
     """Average precision of a class as the development kit of VOC goes about it, detection by detection."""
-    everything = sorted(((score.item(), image, box) for image, seen in enumerate(found)
-                         for box, score, its in zip(*seen) if its == label), key=lambda entry: -entry[0])
+    everything = sorted(
+        (
+            (score.item(), image, box)
+            for image, seen in enumerate(found)
+            for box, score, its in zip(*seen)
+            if its == label
+        ),
+        key=lambda entry: -entry[0],
+    )
     taken, right, wrong, curve = set(), 0, 0, []
     for _, image, box in everything:
         best, which = -1.0, None
@@ -129,11 +173,23 @@ def by_loops(found, targets, label, overlap, points, difficult):
         else:
             wrong += 1
         curve.append((right, right / (right + wrong)))
-    number = sum(int(row[0]) == label and not flag
-                 for rows, flags in zip(targets, difficult) for row, flag in zip(rows, flags))
+    number = sum(
+        int(row[0]) == label and not flag
+        for rows, flags in zip(targets, difficult)
+        for row, flag in zip(rows, flags)
+    )
     if points is None:
-        return sum(max(p for r, p in curve if r >= reached) for reached in range(1, right + 1)) / number
-    return sum(max([p for r, p in curve if r * (points - 1) >= k * number], default=0) for k in range(points)) / points
+        return (
+            sum(max(p for r, p in curve if r >= reached) for reached in range(1, right + 1))
+            / number
+        )
+    return (
+        sum(
+            max([p for r, p in curve if r * (points - 1) >= k * number], default=0)
+            for k in range(points)
+        )
+        / points
+    )
 
 
 @pytest.mark.parametrize("points", [None, 11])
@@ -144,7 +200,9 @@ def test_random_detections_are_judged_as_in_plain_loops(seed, points):
     difficult = [torch.rand(len(rows), generator=generator) < 0.2 for rows in targets]
     for overlap in (0.3, 0.5, 0.75):
         answer = average_precisions(match(found, targets, difficult), 3, overlap, points)
-        expected = [by_loops(found, targets, label, overlap, points, difficult) for label in range(3)]
+        expected = [
+            by_loops(found, targets, label, overlap, points, difficult) for label in range(3)
+        ]
         assert answer.tolist() == pytest.approx(expected) and 0.01 < float(answer.mean()) < 0.99
 
 
@@ -152,13 +210,19 @@ def test_random_detections_are_judged_as_by_coco():
     """Truths lie apart: COCO would give a detection the next best truth where the best is taken, VOC would not."""
     found, targets = random_case(13)
     reference = MeanAveragePrecision(box_format="xyxy", iou_type="bbox", class_metrics=True)
-    reference.update([{"boxes": seen.boxes, "scores": seen.scores, "labels": seen.labels} for seen in found],
-                     [{"boxes": corners(rows[:, 1:]), "labels": rows[:, 0].long()} for rows in targets])
+    reference.update(
+        [{"boxes": seen.boxes, "scores": seen.scores, "labels": seen.labels} for seen in found],
+        [{"boxes": corners(rows[:, 1:]), "labels": rows[:, 0].long()} for rows in targets],
+    )
     expected = reference.compute()
     matches = match(found, targets)
-    by_overlap = torch.stack([average_precisions(matches, 3, 0.5 + 0.05 * step, points=101) for step in range(10)])
+    by_overlap = torch.stack(
+        [average_precisions(matches, 3, 0.5 + 0.05 * step, points=101) for step in range(10)]
+    )
     assert float(by_overlap.mean()) == pytest.approx(float(expected["map"]), abs=1e-6)
     assert float(by_overlap[0].mean()) == pytest.approx(float(expected["map_50"]), abs=1e-6)
     assert float(by_overlap[5].mean()) == pytest.approx(float(expected["map_75"]), abs=1e-6)
-    assert by_overlap.mean(0).tolist() == pytest.approx(expected["map_per_class"].tolist(), abs=1e-6)
+    assert by_overlap.mean(0).tolist() == pytest.approx(
+        expected["map_per_class"].tolist(), abs=1e-6
+    )
     assert 0.05 < float(by_overlap[5].mean()) < float(by_overlap[0].mean()) < 0.95

@@ -1,4 +1,5 @@
 """Data sets for classification, from small folders in the formats of the real ones."""
+
 import pickle
 from pathlib import Path
 
@@ -10,7 +11,12 @@ from tests.helpers.folders import write_cifar10, write_idx, write_image_folder, 
 from trials.data.classification import first, load_classification
 from trials.data.pixels import random_crops, random_flips
 
-HELD_OUT = {"fashion-mnist": (22, 2, 6), "cifar10": (55, 5, 12), "stl10": (22, 2, 24), "imagefolder": (24, 2, 26)}
+HELD_OUT = {
+    "fashion-mnist": (22, 2, 6),
+    "cifar10": (55, 5, 12),
+    "stl10": (22, 2, 24),
+    "imagefolder": (24, 2, 26),
+}
 
 
 @pytest.fixture
@@ -24,12 +30,22 @@ def folder(request, tmp_path, monkeypatch):
     elif name == "cifar10":
         sums = write_cifar10(tmp_path)
         for files in ("train_list", "test_list"):
-            monkeypatch.setattr(published.CIFAR10, files, [[n, sums[n]] for n, _ in getattr(published.CIFAR10, files)])
-        monkeypatch.setattr(published.CIFAR10, "meta", {**published.CIFAR10.meta, "md5": sums["batches.meta"]})
+            monkeypatch.setattr(
+                published.CIFAR10,
+                files,
+                [[n, sums[n]] for n, _ in getattr(published.CIFAR10, files)],
+            )
+        monkeypatch.setattr(
+            published.CIFAR10, "meta", {**published.CIFAR10.meta, "md5": sums["batches.meta"]}
+        )
     elif name == "stl10":
         sums = write_stl10(tmp_path)
         for files in ("train_list", "test_list"):
-            monkeypatch.setattr(published.STL10, files, [[n, sums.get(n)] for n, _ in getattr(published.STL10, files)])
+            monkeypatch.setattr(
+                published.STL10,
+                files,
+                [[n, sums.get(n)] for n, _ in getattr(published.STL10, files)],
+            )
     else:
         write_image_folder(tmp_path)
     return name, str(tmp_path)
@@ -44,10 +60,16 @@ def test_every_data_set_is_split_and_gives_three_channels_of_the_size(folder):
     name, where = folder
     images = load_classification(name, where, 80)
     train, validation, test = HELD_OUT[name]
-    assert [sum(len(y) for _, y in images.plain(split)) for split in ("validation", "test")] == [validation, test]
+    assert [sum(len(y) for _, y in images.plain(split)) for split in ("validation", "test")] == [
+        validation,
+        test,
+    ]
     found = batches(images)
     assert len(found) == len(images.train(4, torch.Generator())) == train // 4
-    assert all(x.shape == (4, 3, 80, 80) and x.dtype == torch.float32 and y.dtype == torch.int64 for x, y in found)
+    assert all(
+        x.shape == (4, 3, 80, 80) and x.dtype == torch.float32 and y.dtype == torch.int64
+        for x, y in found
+    )
     assert len(images.classes) == (2 if name == "imagefolder" else 10)
 
 
@@ -63,14 +85,22 @@ def test_the_generator_decides_order_and_augmentation_and_nothing_else_does(fold
         assert torch.equal(x, again) and torch.equal(y, label)
     assert not all(torch.equal(x, others) for (x, _), (others, _) in zip(one, other))
     torch.manual_seed(0)
-    assert torch.equal(chance, torch.rand(1))  # and torch's own generator is left alone, for dropout
+    assert torch.equal(
+        chance, torch.rand(1)
+    )  # and torch's own generator is left alone, for dropout
 
 
 def test_workers_change_nothing(tmp_path):
     write_image_folder(tmp_path)
     torch.manual_seed(3)
-    alone, helped = (batches(load_classification("imagefolder", str(tmp_path), 64, workers)) for workers in (0, 2))
-    assert all(torch.equal(x, again) and torch.equal(y, label) for (x, y), (again, label) in zip(alone, helped))
+    alone, helped = (
+        batches(load_classification("imagefolder", str(tmp_path), 64, workers))
+        for workers in (0, 2)
+    )
+    assert all(
+        torch.equal(x, again) and torch.equal(y, label)
+        for (x, y), (again, label) in zip(alone, helped)
+    )
 
 
 @pytest.mark.parametrize("folder", ["cifar10", "stl10"], indirect=True)
@@ -96,15 +126,31 @@ def test_a_class_of_a_folder_is_learnt_from_its_own_images(tmp_path):
 def test_crops_and_flips_are_windows_and_mirrors_of_single_images():
     images = torch.arange(1, 1 + 200 * 16, dtype=torch.float32).view(200, 1, 4, 4)
     generator = torch.Generator().manual_seed(0)
-    padded, cropped = torch.nn.functional.pad(images, (1, 1, 1, 1)), random_crops(images, 1, generator)
-    places = [[(top, left) for top in range(3) for left in range(3)
-               if torch.equal(cropped[n], padded[n, :, top:top + 4, left:left + 4])] for n in range(200)]
+    padded, cropped = (
+        torch.nn.functional.pad(images, (1, 1, 1, 1)),
+        random_crops(images, 1, generator),
+    )
+    places = [
+        [
+            (top, left)
+            for top in range(3)
+            for left in range(3)
+            if torch.equal(cropped[n], padded[n, :, top : top + 4, left : left + 4])
+        ]
+        for n in range(200)
+    ]
     assert all(len(place) == 1 for place in places) and len({place[0] for place in places}) == 9
-    mirrored = [torch.equal(flipped, image.flip(2)) for flipped, image in zip(random_flips(images, generator), images)]
+    mirrored = [
+        torch.equal(flipped, image.flip(2))
+        for flipped, image in zip(random_flips(images, generator), images)
+    ]
     assert 70 < sum(mirrored) < 130
 
 
-@pytest.mark.skipif(not Path("/usr/share/datasets/fashion-mnist").is_dir(), reason="dataset-fashion-mnist not installed")
+@pytest.mark.skipif(
+    not Path("/usr/share/datasets/fashion-mnist").is_dir(),
+    reason="dataset-fashion-mnist not installed",
+)
 def test_fashion_mnist_is_normalised_by_its_own_mean_and_deviation():
     images = load_classification("fashion-mnist", size=64)
     pixels, labels = first(images.plain("validation"), 5000)
@@ -124,8 +170,16 @@ def test_what_is_wrong_is_said_in_one_line(tmp_path):
     refused("stl10 needs a data folder, but none was named", "stl10")
     refused("data folder /nowhere does not exist", "imagefolder", "/nowhere")
     for name in ("cifar10", "stl10"):
-        refused(f"no {name} data in {tmp_path}: not found, or a file of another MD5 sum", name, str(tmp_path))
-    refused(f"no folder train in {tmp_path}, which must hold train and test", "imagefolder", str(tmp_path))
+        refused(
+            f"no {name} data in {tmp_path}: not found, or a file of another MD5 sum",
+            name,
+            str(tmp_path),
+        )
+    refused(
+        f"no folder train in {tmp_path}, which must hold train and test",
+        "imagefolder",
+        str(tmp_path),
+    )
     (tmp_path / "train").mkdir()
     refused("Couldn't find any class folder", "imagefolder", str(tmp_path))
     (tmp_path / "train" / "cat").mkdir()
@@ -165,7 +219,9 @@ def test_classes_that_differ_between_training_and_test_are_named(tmp_path):
 def test_a_batch_larger_than_the_data_is_refused(tmp_path):
     write_idx(tmp_path, True)
     images = load_classification("fashion-mnist", str(tmp_path))
-    with pytest.raises(ValueError, match="batch_size must lie between 1 and the 22 examples, but got 23"):
+    with pytest.raises(
+        ValueError, match="batch_size must lie between 1 and the 22 examples, but got 23"
+    ):
         images.train(23, torch.Generator())
 
 

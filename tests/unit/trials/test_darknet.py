@@ -1,4 +1,5 @@
 """Darknet's .weights files: written here as its source reads them, number by number."""
+
 import struct
 
 import numpy as np
@@ -20,7 +21,9 @@ def small(num_classes=3, **arguments):
 def write(path, convolutions, version=(0, 2, 0), seen=32_013_312):
     """A header, then of each convolution its biases, [batch norm's weights, means, variances,] and weights."""
     with open(path, "wb") as file:
-        file.write(struct.pack("<3i", *version) + struct.pack("<q" if version >= (0, 2, 0) else "<i", seen))
+        file.write(
+            struct.pack("<3i", *version) + struct.pack("<q" if version >= (0, 2, 0) else "<i", seen)
+        )
         for arrays in convolutions:
             for array in arrays:
                 file.write(array.astype("<f4").tobytes())
@@ -29,26 +32,63 @@ def write(path, convolutions, version=(0, 2, 0), seen=32_013_312):
 def random_convolutions(num_classes=3):
     """Of yolov2-voc.cfg's convolutions, narrowed; the passthrough is the 21st, after the two of the neck."""
     random = np.random.default_rng(0)
-    plan = [(32, 3), (64, 3), (128, 3), (64, 1), (128, 3), (256, 3), (128, 1), (256, 3),
-            (512, 3), (256, 1), (512, 3), (256, 1), (512, 3),
-            (1024, 3), (512, 1), (1024, 3), (512, 1), (1024, 3), (1024, 3), (1024, 3), (64, 1), (1024, 3)]
+    plan = [
+        (32, 3),
+        (64, 3),
+        (128, 3),
+        (64, 1),
+        (128, 3),
+        (256, 3),
+        (128, 1),
+        (256, 3),
+        (512, 3),
+        (256, 1),
+        (512, 3),
+        (256, 1),
+        (512, 3),
+        (1024, 3),
+        (512, 1),
+        (1024, 3),
+        (512, 1),
+        (1024, 3),
+        (1024, 3),
+        (1024, 3),
+        (64, 1),
+        (1024, 3),
+    ]
     inputs, convolutions = 3, []
     for index, (filters, size) in enumerate(plan):
         filters = int(filters * WIDTH)
         inputs = {20: int(512 * WIDTH), 21: int((4 * 64 + 1024) * WIDTH)}.get(index, inputs)
-        statistics = [random.normal(size=filters) / 5 for _ in range(3)] + [random.uniform(0.2, 0.6, filters)]
-        convolutions.append([*statistics, random.normal(size=(filters, inputs, size, size)) / np.sqrt(inputs * size ** 2)])
+        statistics = [random.normal(size=filters) / 5 for _ in range(3)] + [
+            random.uniform(0.2, 0.6, filters)
+        ]
+        convolutions.append(
+            [
+                *statistics,
+                random.normal(size=(filters, inputs, size, size)) / np.sqrt(inputs * size**2),
+            ]
+        )
         inputs = filters
     outputs = 2 * (5 + num_classes)
-    return convolutions + [[random.normal(size=outputs), random.normal(size=(outputs, inputs, 1, 1)) / np.sqrt(inputs)]]
+    return [
+        *convolutions,
+        [
+            random.normal(size=outputs),
+            random.normal(size=(outputs, inputs, 1, 1)) / np.sqrt(inputs),
+        ],
+    ]
 
 
 def forward_of_darknet(convolutions, images):
     """The layers of yolov2-voc.cfg by their formulas; the reorg by Darknet's memory."""
+
     def layer(x, arrays):
         bias, scale, mean, variance, weight = (torch.from_numpy(array) for array in arrays)
         x = nn.functional.conv2d(x, weight, padding=weight.shape[-1] // 2)
-        x = (x - mean.view(-1, 1, 1)) / (variance.view(-1, 1, 1) + 1e-5).sqrt() * scale.view(-1, 1, 1) + bias.view(-1, 1, 1)
+        x = (x - mean.view(-1, 1, 1)) / (variance.view(-1, 1, 1) + 1e-5).sqrt() * scale.view(
+            -1, 1, 1
+        ) + bias.view(-1, 1, 1)
         return torch.where(x > 0, x, 0.1 * x)
 
     x = images.double()
@@ -61,7 +101,11 @@ def forward_of_darknet(convolutions, images):
     batch, channels, height, width = passed.shape
     memory, moved = passed.reshape(batch, channels // 4, 2 * height, 2 * width), []
     for offset in range(4):
-        moved.append(memory[:, :, offset // 2::2, offset % 2::2].reshape(batch, channels, height // 2, width // 2))
+        moved.append(
+            memory[:, :, offset // 2 :: 2, offset % 2 :: 2].reshape(
+                batch, channels, height // 2, width // 2
+            )
+        )
     bias, weight = (torch.from_numpy(array) for array in convolutions[22])
     x = layer(torch.cat([*moved, x], 1), convolutions[21])
     return nn.functional.conv2d(x, weight, bias)
@@ -69,7 +113,10 @@ def forward_of_darknet(convolutions, images):
 
 @pytest.mark.parametrize("version", [(0, 1, 0), (0, 2, 0), (1, 0, 5)])
 def test_a_file_makes_the_network_answer_as_darknet(version, tmp_path):
-    convolutions, images = random_convolutions(), torch.randn(2, 3, 96, 160, generator=torch.Generator().manual_seed(0))
+    convolutions, images = (
+        random_convolutions(),
+        torch.randn(2, 3, 96, 160, generator=torch.Generator().manual_seed(0)),
+    )
     write(tmp_path / "some.weights", convolutions, version)
     network = small(darknet_reorg=True)
     header = load_darknet(network, tmp_path / "some.weights")
@@ -78,7 +125,9 @@ def test_a_file_makes_the_network_answer_as_darknet(version, tmp_path):
     with torch.no_grad():
         plain = small()
         load_darknet(plain, tmp_path / "some.weights")
-        exact, close = (float((one(images) - expected).abs().max() / expected.std()) for one in (network, plain))
+        exact, close = (
+            float((one(images) - expected).abs().max() / expected.std()) for one in (network, plain)
+        )
     assert exact < 1e-5 and close > 1e-2  # the rows of the plain reorg are in step
 
 
@@ -87,7 +136,10 @@ def test_published_files_have_the_size_that_is_asked_for():
     with torch.device("meta"):
         for num_classes, header, size in ((20, 20, 202_704_264), (80, 16, 203_934_260)):
             network = yolov2(num_classes)
-            numbers = [*network.parameters(), *(buffer for name, buffer in network.named_buffers() if "running" in name)]
+            numbers = [
+                *network.parameters(),
+                *(buffer for name, buffer in network.named_buffers() if "running" in name),
+            ]
             assert header + 4 * sum(values.numel() for values in numbers) == size
 
 
@@ -101,7 +153,9 @@ def test_the_backbone_alone_is_read_from_a_file_of_other_classes_or_of_nothing_e
         load_darknet(network, tmp_path / name, backbone_only=True)
         after = network.state_dict()
         read = {key for key in after if not torch.equal(before[key], after[key])}
-        assert read == {key for key in after if key.startswith(("fine", "coarse")) and "num_batches" not in key}
+        assert read == {
+            key for key in after if key.startswith(("fine", "coarse")) and "num_batches" not in key
+        }
         last = convolutions[BACKBONE - 1]
         assert torch.equal(after["coarse.5.0.weight"], torch.from_numpy(last[4]).float())
         assert torch.equal(after["coarse.5.1.bias"], torch.from_numpy(last[0]).float())
@@ -130,7 +184,7 @@ def test_files_that_do_not_suit_are_named_and_leave_the_network_alone(tmp_path):
     whole = file.read_bytes()
     file.write_bytes(whole[:-2])
     refused("is too short: the network has")
-    file.write_bytes(whole[:len(whole) // 3])
+    file.write_bytes(whole[: len(whole) // 3])
     refused("is too short: the network has")
     refused("is too short: the backbone has", backbone_only=True)
     file.write_bytes(whole + bytes(8))

@@ -15,18 +15,28 @@ def test_digits_are_split_without_overlap():
     assert [len(split.labels) for split in images] == [997, 400, 400]
     assert images.train.images.shape[1:] == (1, 28, 28)
     rows = torch.cat([split.images for split in images]).flatten(1)
-    assert len(torch.unique(rows, dim=0)) == len(torch.unique(rows[:997], dim=0)) + len(torch.unique(rows[997:1397], dim=0)) \
-        + len(torch.unique(rows[1397:], dim=0))
+    assert len(torch.unique(rows, dim=0)) == len(torch.unique(rows[:997], dim=0)) + len(
+        torch.unique(rows[997:1397], dim=0)
+    ) + len(torch.unique(rows[1397:], dim=0))
 
 
-@pytest.mark.parametrize("name, where, compress", [
-    ("mnist", ".", True), ("fashion-mnist", ".", False), ("mnist", "MNIST/raw", False), ("fashion-mnist", "FashionMNIST/raw", False)])
+@pytest.mark.parametrize(
+    ("name", "where", "compress"),
+    [
+        ("mnist", ".", True),
+        ("fashion-mnist", ".", False),
+        ("mnist", "MNIST/raw", False),
+        ("fashion-mnist", "FashionMNIST/raw", False),
+    ],
+)
 def test_idx_files_are_read_flat_or_as_torchvision_keeps_them(name, where, compress, tmp_path):
     write_idx(tmp_path / where, compress)
     images = load_images(name, str(tmp_path))
     assert [len(split.labels) for split in images] == [22, 2, 6]
     everything = torch.cat([images.train.images, images.validation.images])
-    assert float(everything.mean()) == pytest.approx(0, abs=1e-4) and float(everything.std()) == pytest.approx(1, abs=1e-4)
+    assert float(everything.mean()) == pytest.approx(0, abs=1e-4) and float(
+        everything.std()
+    ) == pytest.approx(1, abs=1e-4)
 
 
 def test_wrong_data_is_named(tmp_path):
@@ -44,7 +54,10 @@ def test_wrong_data_is_named(tmp_path):
         load_images("mnist", str(tmp_path))
 
 
-@pytest.mark.skipif(not Path("/usr/share/datasets/fashion-mnist").is_dir(), reason="dataset-fashion-mnist not installed")
+@pytest.mark.skipif(
+    not Path("/usr/share/datasets/fashion-mnist").is_dir(),
+    reason="dataset-fashion-mnist not installed",
+)
 def test_debians_fashion_mnist_is_found():
     images = load_images("fashion-mnist")
     assert [len(split.labels) for split in images] == [55_000, 5_000, 10_000]
@@ -67,9 +80,13 @@ def test_larger_files_are_decoded_once_and_mapped(tmp_path, monkeypatch):
         path.unlink()  # as it is mapped, the file itself must not be touched
         path.write_bytes(half)
     assert same(first, load_images("mnist", str(tmp_path / "data")))  # what is damaged is made anew
-    assert sorted(kept[0].parent.iterdir()) == kept and all(path.stat().st_size > 10 ** 6 for path in kept)
+    assert sorted(kept[0].parent.iterdir()) == kept and all(
+        path.stat().st_size > 10**6 for path in kept
+    )
     write_idx(tmp_path / "data", True, images=1500)
-    assert len(load_images("mnist", str(tmp_path / "data")).train.labels) == 1375  # other files, other data
+    assert (
+        len(load_images("mnist", str(tmp_path / "data")).train.labels) == 1375
+    )  # other files, other data
     (tmp_path / "file").touch()
     monkeypatch.setenv("HOME", str(tmp_path / "file"))  # nowhere to keep it
     assert len(load_images("mnist", str(tmp_path / "data")).train.labels) == 1375
@@ -81,7 +98,10 @@ def same(one, other) -> bool:
 
 def test_batches_cover_the_split_in_an_order_the_seed_decides():
     split = load_images("digits").train
-    orders = [[labels.tolist() for _, labels in Batches(split, 32, torch.Generator().manual_seed(seed))] for seed in (1, 1, 2)]
+    orders = [
+        [labels.tolist() for _, labels in Batches(split, 32, torch.Generator().manual_seed(seed))]
+        for seed in (1, 1, 2)
+    ]
     assert orders[0] == orders[1] != orders[2]
     assert len(orders[0]) == len(Batches(split, 32, torch.Generator())) == 31
 

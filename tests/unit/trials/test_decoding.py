@@ -14,15 +14,27 @@ def test_decoding_by_hand():
     boxes, scores = decode(outputs.flatten(1, 2), ANCHORS)
     assert boxes.shape == (1, 16, 4) and scores.shape == (1, 16, 3)
     # all zeros: the middle of the cell, the anchor's size, objectness 1/2, classes equal
-    assert boxes[0, 0].tolist() == pytest.approx([0.125 - 0.1, 0.25 - 0.275, 0.125 + 0.1, 0.25 + 0.275])
+    assert boxes[0, 0].tolist() == pytest.approx(
+        [0.125 - 0.1, 0.25 - 0.275, 0.125 + 0.1, 0.25 + 0.275]
+    )
     assert scores[0, 0].tolist() == pytest.approx([1 / 6] * 3)
     x, y, w, h = 2.75 / 4, 1.25 / 2, 2.5 / 2 / 4, 1.2 * 2 / 2
-    assert boxes[0, 8 + 4 + 2].tolist() == pytest.approx([x - w / 2, y - h / 2, x + w / 2, y + h / 2])
+    assert boxes[0, 8 + 4 + 2].tolist() == pytest.approx(
+        [x - w / 2, y - h / 2, x + w / 2, y + h / 2]
+    )
     assert scores[0, 8 + 4 + 2].tolist() == pytest.approx([0.8 / 4, 0.8 / 2, 0.8 / 4])
 
 
 def test_decoding_is_differentiable():
-    outputs = torch.randn(1, 14, 2, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    outputs = torch.randn(
+        1,
+        14,
+        2,
+        3,
+        dtype=torch.float64,
+        generator=torch.Generator().manual_seed(0),
+        requires_grad=True,
+    )
     assert torch.autograd.gradcheck(lambda values: decode(values, ANCHORS), outputs)
 
 
@@ -31,7 +43,7 @@ def random_outputs(images=2, classes=3, seed=0):
     return 1.5 * torch.randn(images, 2 * (5 + classes), 6, 6, generator=generator)
 
 
-@pytest.mark.parametrize("least, overlap", [(0.005, 0.45), (0.2, 0.1)])
+@pytest.mark.parametrize(("least", "overlap"), [(0.005, 0.45), (0.2, 0.1)])
 def test_detections_are_what_suppression_within_each_class_leaves(least, overlap):
     outputs = random_outputs()
     boxes, scores = decode(outputs, ANCHORS)
@@ -41,7 +53,9 @@ def test_detections_are_what_suppression_within_each_class_leaves(least, overlap
             mine = scores[index, :, label]
             chosen = (mine > least).nonzero().flatten()
             kept = chosen[nms(boxes[index][chosen], mine[chosen], overlap)]
-            expected += [(float(mine[i]), label, *boxes[index, i].clamp(0, 1).tolist()) for i in kept]
+            expected += [
+                (float(mine[i]), label, *boxes[index, i].clamp(0, 1).tolist()) for i in kept
+            ]
         seen = [(float(score), int(label), *box.tolist()) for box, score, label in zip(*found)]
         assert seen == sorted(expected, reverse=True) and 0 < len(seen) < scores.shape[1] * 3
 
@@ -62,9 +76,13 @@ def test_nothing_is_detected_where_no_score_is_high_enough_or_none_is_a_number()
 
 def test_a_size_beyond_all_numbers_is_a_box_as_large_as_the_image():
     outputs = random_outputs(images=1).unflatten(1, (2, 8))
-    outputs[0, 0, 2:4, 1, 1], outputs[0, 0, 4, 1, 1], outputs[0, 0, 5, 1, 1] = 1e4, 50, 50  # an exponential of infinity
+    outputs[0, 0, 2:4, 1, 1], outputs[0, 0, 4, 1, 1], outputs[0, 0, 5, 1, 1] = (
+        1e4,
+        50,
+        50,
+    )  # an exponential of infinity
     assert decode(outputs.flatten(1, 2), ANCHORS)[0].isfinite().all()
-    found, = detect(outputs.flatten(1, 2), ANCHORS, most=1000)
+    (found,) = detect(outputs.flatten(1, 2), ANCHORS, most=1000)
     assert found.boxes[0].tolist() == [0, 0, 1, 1] and len(found.scores) > 10
 
 
@@ -72,7 +90,9 @@ def test_a_network_detects_in_batches_as_at_once_and_keeps_its_mode():
     torch.manual_seed(0)
     network = nn.Sequential(nn.Conv2d(3, 16, 1), nn.BatchNorm2d(16)).train()
     images = torch.randn(5, 3, 4, 4)
-    batched, at_once = (detect_all(network, images.split(size), ANCHORS, least=0.1) for size in (2, 5))
+    batched, at_once = (
+        detect_all(network, images.split(size), ANCHORS, least=0.1) for size in (2, 5)
+    )
     assert network.training and len(batched) == 5 and float(network[1].num_batches_tracked) == 0
     assert all(torch.allclose(one.scores, other.scores) for one, other in zip(batched, at_once))
 

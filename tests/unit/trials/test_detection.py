@@ -1,4 +1,5 @@
 """Detection from end to end: a narrow YOLOv2 learns to find coloured rectangles, and evolves as every task does."""
+
 import pytest
 import torch
 
@@ -7,8 +8,15 @@ from nni_stress.graph import cost
 from nni_stress.hparams import Arguments
 from nni_stress.trial.offspring import stress_and_synthesize
 from nni_stress.trial.training import train
-from trials.detection import (ClippedAdam, YOLOv2Loss, detect_all, find_anchors, mean_average_precision, pad_targets,
-                              precision)
+from trials.detection import (
+    ClippedAdam,
+    YOLOv2Loss,
+    detect_all,
+    find_anchors,
+    mean_average_precision,
+    pad_targets,
+    precision,
+)
 from trials.models import yolov2
 
 CLASSES = 3
@@ -24,12 +32,16 @@ def rectangles(number, seed):
         rows = []
         for place in places.tolist():
             size = torch.randint(12, 29, (2,), generator=generator)
-            corner = torch.stack([torch.randint(0, 33 - int(side), (1,), generator=generator)[0] for side in size])
+            corner = torch.stack(
+                [torch.randint(0, 33 - int(side), (1,), generator=generator)[0] for side in size]
+            )
             corner += 32 * torch.tensor([place % 2, place // 2])
             (left, top), (width, height) = corner.tolist(), size.tolist()
             label = int(torch.randint(CLASSES, (1,), generator=generator))
-            image[label, top:top + height, left:left + width] += 2
-            rows.append([label, (left + width / 2) / 64, (top + height / 2) / 64, width / 64, height / 64])
+            image[label, top : top + height, left : left + width] += 2
+            rows.append(
+                [label, (left + width / 2) / 64, (top + height / 2) / 64, width / 64, height / 64]
+            )
         truths.append(torch.tensor(rows))
     return images, pad_targets(truths)
 
@@ -41,14 +53,26 @@ def task():
     anchors = find_anchors(targets[targets[..., 0] >= 0][:, 3:] * 2, 3).tolist()
 
     def batches(generator):
-        return [(images[chosen], targets[chosen]) for chosen in torch.randperm(len(images), generator=generator).split(16)]
+        return [
+            (images[chosen], targets[chosen])
+            for chosen in torch.randperm(len(images), generator=generator).split(16)
+        ]
 
     def fidelity(network, split):
-        return mean_average_precision(detect_all(network, images.split(16), anchors), targets, CLASSES)
+        return mean_average_precision(
+            detect_all(network, images.split(16), anchors), targets, CLASSES
+        )
 
-    return Task(network=lambda: yolov2(CLASSES, 0.125, anchors=3), example_input=images[:2], loader=batches,
-                loss=YOLOv2Loss(anchors), fidelity=fidelity, founder_epochs=50, founder_learning_rate=2e-3,
-                screening=(images, targets))
+    return Task(
+        network=lambda: yolov2(CLASSES, 0.125, anchors=3),
+        example_input=images[:2],
+        loader=batches,
+        loss=YOLOv2Loss(anchors),
+        fidelity=fidelity,
+        founder_epochs=50,
+        founder_learning_rate=2e-3,
+        screening=(images, targets),
+    )
 
 
 def test_a_founder_learns_to_detect_and_an_offspring_of_a_fifth_of_it_still_does(task):
@@ -58,7 +82,9 @@ def test_a_founder_learns_to_detect_and_an_offspring_of_a_fifth_of_it_still_does
     train(network, task, task.founder_epochs, task.founder_learning_rate, 0)
     founder = task.fidelity(network, "test")
     assert founder > 0.9 > 0.1 > untrained
-    arguments = Arguments(stress_epochs=10, environmental_factor=0.2, learning_rate=2e-3, candidates=8)
+    arguments = Arguments(
+        stress_epochs=10, environmental_factor=0.2, learning_rate=2e-3, candidates=8
+    )
     offspring = stress_and_synthesize(network, task, arguments, 0)
     train(offspring, task, 25, 2e-3, 0)
     assert 0.19 <= cost.synapses(offspring) / synapses <= 0.2
@@ -79,8 +105,10 @@ def test_precision_counts_no_difficult_object_as_missed():
     targets = torch.tensor([[[0, 0.25, 0.25, 0.5, 0.5], [1, 0.75, 0.75, 0.5, 0.5]]]).repeat(3, 1, 1)
     for hard, expected in ((True, 1.0), (False, 0.5)):
         difficult = torch.tensor([[False, hard]]).repeat(3, 1)
-        batches = [(torch.zeros(len(part), 3, 64, 64), part, flags)
-                   for part, flags in zip(targets.split(2), difficult.split(2))]
+        batches = [
+            (torch.zeros(len(part), 3, 64, 64), part, flags)
+            for part, flags in zip(targets.split(2), difficult.split(2))
+        ]
         assert precision(FindsOne(), batches, [(1.0, 1.0)], 2) == pytest.approx(expected)
 
 
@@ -95,6 +123,8 @@ def test_only_large_gradients_are_clipped():
         return weights[0][0].item(), torch.stack([weight.grad for weight in weights]).norm().item()
 
     assert moved(ClippedAdam, [1.0, 14.0]) == moved(torch.optim.Adam, [1.0, 14.0])
-    clipped, plain = (moved(optimizer, [1.0, 1e6, 1.0]) for optimizer in (ClippedAdam, torch.optim.Adam))
+    clipped, plain = (
+        moved(optimizer, [1.0, 1e6, 1.0]) for optimizer in (ClippedAdam, torch.optim.Adam)
+    )
     assert clipped[0] != pytest.approx(plain[0], abs=1e-3)
     assert moved(ClippedAdam, [1e6])[1] == pytest.approx(20, rel=1e-4)

@@ -1,4 +1,5 @@
 """Pascal VOC and KITTI from small folders, their augmentation, and batches for detectors."""
+
 import pytest
 import torch
 from torchvision.ops import box_convert
@@ -18,9 +19,12 @@ def example(*boxes, size=(80, 100), labels=None, difficult=None):
     for left, top, right, bottom in boxes:
         image[:, top:bottom, left:right] = 255
     count = len(boxes)
-    return Example(image, torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4),
-                   torch.tensor(labels if labels is not None else range(count), dtype=torch.int64),
-                   torch.tensor(difficult if difficult is not None else [False] * count, dtype=torch.bool))
+    return Example(
+        image,
+        torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4),
+        torch.tensor(labels if labels is not None else range(count), dtype=torch.int64),
+        torch.tensor(difficult if difficult is not None else [False] * count, dtype=torch.bool),
+    )
 
 
 def white(image):
@@ -30,8 +34,10 @@ def white(image):
     return torch.tensor([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1]).float()
 
 
-@pytest.mark.parametrize("years, sizes", [
-    (("2007",), (12, 1, 13)), (("2012",), (12, 1, 13)), (("2007", "2012"), (24, 2, 13))])
+@pytest.mark.parametrize(
+    ("years", "sizes"),
+    [(("2007",), (12, 1, 13)), (("2012",), (12, 1, 13)), (("2007", "2012"), (24, 2, 13))],
+)
 def test_voc_is_read_whichever_years_are_there(years, sizes, tmp_path):
     for year in years:
         write_voc(tmp_path, year, ("train", "val") if years == ("2012",) else ("trainval", "test"))
@@ -41,7 +47,10 @@ def test_voc_is_read_whichever_years_are_there(years, sizes, tmp_path):
     assert len(without) == 5 and without[0].boxes.shape == (0, 4)
     one = data.test[1]
     assert one.image.shape == (3, 80, 100) and one.labels.tolist() == [DOG, PERSON]
-    assert one.boxes.tolist() == [[10, 20, 60, 70], [0, 0, 20, 30]] and one.difficult.tolist() == [False, True]
+    assert one.boxes.tolist() == [[10, 20, 60, 70], [0, 0, 20, 30]] and one.difficult.tolist() == [
+        False,
+        True,
+    ]
 
 
 def test_kitti_is_read_without_what_nobody_cares_for(tmp_path):
@@ -52,14 +61,17 @@ def test_kitti_is_read_without_what_nobody_cares_for(tmp_path):
     assert sorted(reds) == list(range(30))  # every image once
     for e in data.test:
         assert [KITTI_CLASSES[label] for label in e.labels] == ["Car", "Van"]
-        assert e.boxes.tolist() == [[20, 10, 60, 50], [100, 10, 120, 20]] and e.difficult.tolist() == [False, True]
+        assert e.boxes.tolist() == [
+            [20, 10, 60, 50],
+            [100, 10, 120, 20],
+        ] and e.difficult.tolist() == [False, True]
 
 
 def test_batches_for_judging_have_the_difficult_ones_and_those_for_training_have_not(tmp_path):
     write_voc(tmp_path)
     data = load_detection("voc", str(tmp_path))
     images, targets, difficult = next(iter(plain_batches(data.test, 2, 64)))
-    assert images.shape == (2, 3, 64, 64) and 0 <= images.min() and images.max() <= 1
+    assert images.shape == (2, 3, 64, 64) and images.min() >= 0 and images.max() <= 1
     assert targets[0, :, 0].tolist() == [-1, -1] and targets[1, :, 0].tolist() == [DOG, PERSON]
     assert torch.allclose(targets[1, 0], torch.tensor([DOG, 0.35, 45 / 80, 0.5, 50 / 80]))
     assert difficult.tolist() == [[False, False], [False, True]]
@@ -89,7 +101,9 @@ def test_boxes_follow_their_objects():
     for right, down, scale in ((7, -5, 1.0), (0, 0, 0.75), (0, 0, 1.33), (-9, 4, 1.2)):
         there = moved(one, right, down, scale)
         # what is beyond the edge is grey, a step below the threshold of white
-        assert (there.boxes[0] - white(there.image.where(there.image != 127, 0))).abs().max() <= 1.5, (right, down, scale)
+        assert (
+            there.boxes[0] - white(there.image.where(there.image != 127, 0))
+        ).abs().max() <= 1.5, (right, down, scale)
 
 
 def test_random_changes_keep_boxes_on_their_objects_and_are_varied():
@@ -101,7 +115,10 @@ def test_random_changes_keep_boxes_on_their_objects_and_are_varied():
         ring = there.image.float().mean(0)
         assert ring[middle[1], middle[0]] > 127 and there.image.dtype == torch.uint8
     assert len({tuple(there.boxes[0].tolist()) for there in seen}) > 30
-    places = {tuple(flip(example((10, 24, 34, 40), size=(64, 64)), 64).boxes[0].tolist()) for _ in range(20)}
+    places = {
+        tuple(flip(example((10, 24, 34, 40), size=(64, 64)), 64).boxes[0].tolist())
+        for _ in range(20)
+    }
     assert places == {(10, 24, 34, 40), (30, 24, 54, 40)}
 
 
@@ -114,10 +131,25 @@ def test_objects_that_leave_the_image_leave_the_targets():
 
 def test_boxes_outside_of_an_image_are_cut_and_those_of_nothing_go():
     nan = float("nan")
-    boxes = torch.tensor([[-5, -5, 20, 20], [90, 70, 300, 300], [120, 10, 140, 20], [30, 30, 20, 40], [9, 9, 9, 9],
-                          [nan, 0, 5, 5]])
-    found = inside(example()._replace(boxes=boxes, labels=torch.arange(6), difficult=torch.zeros(6, dtype=torch.bool)))
-    assert found.labels.tolist() == [0, 1] and found.boxes.tolist() == [[0, 0, 20, 20], [90, 70, 100, 80]]
+    boxes = torch.tensor(
+        [
+            [-5, -5, 20, 20],
+            [90, 70, 300, 300],
+            [120, 10, 140, 20],
+            [30, 30, 20, 40],
+            [9, 9, 9, 9],
+            [nan, 0, 5, 5],
+        ]
+    )
+    found = inside(
+        example()._replace(
+            boxes=boxes, labels=torch.arange(6), difficult=torch.zeros(6, dtype=torch.bool)
+        )
+    )
+    assert found.labels.tolist() == [0, 1] and found.boxes.tolist() == [
+        [0, 0, 20, 20],
+        [90, 70, 100, 80],
+    ]
 
 
 def test_the_generator_decides_batches_whoever_makes_them(tmp_path):
@@ -125,15 +157,23 @@ def test_the_generator_decides_batches_whoever_makes_them(tmp_path):
     data = load_detection("voc", str(tmp_path))
 
     def batches(seed, workers=0):
-        return list(training_batches(data, 2, torch.Generator().manual_seed(seed), (64, 96, 128), 2, workers))
+        return list(
+            training_batches(
+                data, 2, torch.Generator().manual_seed(seed), (64, 96, 128), 2, workers
+            )
+        )
 
     torch.manual_seed(0)
     one, chance = batches(1), torch.rand(1)
     torch.manual_seed(0)
     for other in (batches(1), batches(1, workers=2)):
-        assert all(torch.equal(a, b) for left, right in zip(one, other) for a, b in zip(left, right))
+        assert all(
+            torch.equal(a, b) for left, right in zip(one, other) for a, b in zip(left, right)
+        )
     assert torch.equal(chance, torch.rand(1))
-    assert not all(a.shape == b.shape and torch.equal(a, b) for (a, _), (b, _) in zip(one, batches(2)))
+    assert not all(
+        a.shape == b.shape and torch.equal(a, b) for (a, _), (b, _) in zip(one, batches(2))
+    )
 
 
 def test_the_size_changes_every_few_batches(tmp_path):
@@ -142,7 +182,7 @@ def test_the_size_changes_every_few_batches(tmp_path):
     batches = training_batches(data, 2, torch.Generator().manual_seed(0), (32, 64, 96), every=5)
     sizes = [images.shape[-1] for images, _ in batches]
     assert len(sizes) == len(batches) == 60 and set(sizes) == {32, 64, 96}
-    assert all(len(set(sizes[start:start + 5])) == 1 for start in range(0, 60, 5))
+    assert all(len(set(sizes[start : start + 5])) == 1 for start in range(0, 60, 5))
 
 
 def test_what_is_wrong_is_said_in_one_line(tmp_path):
@@ -162,13 +202,17 @@ def test_what_is_wrong_is_said_in_one_line(tmp_path):
     write_voc(tmp_path, parts=("trainval",))
     refused("no test images of VOC2007 in", "voc")
     write_voc(tmp_path, parts=("trainval", "test"), objects=[("unicorn", 1, 1, 5, 5, 0)])
-    refused("example 0: 'unicorn' is no class or entry that is known; classes are aeroplane, ", "voc")
+    refused(
+        "example 0: 'unicorn' is no class or entry that is known; classes are aeroplane, ", "voc"
+    )
     write_voc(tmp_path, parts=("trainval", "test"), objects=[("dog", "one", 1, 5, 5, 0)])
     refused("example 0 is damaged: could not convert string to float: 'one'", "voc")
     (tmp_path / "VOCdevkit/VOC2007/Annotations/100000.xml").write_text("<annotation>")
     refused("example 0 is damaged: no element found", "voc")
     (tmp_path / "VOCdevkit/VOC2007/ImageSets/Main/test.txt").write_text("")
-    refused("has 12 images to train and 0 to test with|has 13 images to train and 0 to test with", "voc")
+    refused(
+        "has 12 images to train and 0 to test with|has 13 images to train and 0 to test with", "voc"
+    )
     write_kitti(tmp_path)
     (tmp_path / "Kitti/raw/training/label_2/000007.txt").unlink()
     refused("1 images of KITTI have no labels, the first of them .*000007.txt", "kitti")
@@ -181,5 +225,7 @@ def test_sizes_must_be_multiples_of_32(tmp_path):
         training_batches(data, 2, torch.Generator(), (64, 100))
     with pytest.raises(ValueError, match="image sizes must be multiples of 32, but got none"):
         training_batches(data, 2, torch.Generator(), ())
-    with pytest.raises(ValueError, match="batch_size must lie between 1 and the 4 examples, but got 5"):
+    with pytest.raises(
+        ValueError, match="batch_size must lie between 1 and the 4 examples, but got 5"
+    ):
         training_batches(data, 5, torch.Generator(), (64,))

@@ -17,7 +17,12 @@ def scene():
     both = Detections(places, torch.tensor([0.95, 0.6]), torch.tensor([0, 1]))
     low = both._replace(scores=torch.tensor([0.8, 0.1]))
     none = Detections(torch.zeros(0, 4), torch.zeros(0), torch.zeros(0, dtype=torch.long))
-    truths = pad_targets([torch.tensor([[0, 0.41, 0.325, 0.42, 0.35], [1, 0.8, 0.775, 0.2, 0.35]]), torch.zeros(0, 5)])
+    truths = pad_targets(
+        [
+            torch.tensor([[0, 0.41, 0.325, 0.42, 0.35], [1, 0.8, 0.775, 0.2, 0.35]]),
+            torch.zeros(0, 5),
+        ]
+    )
     return images, {"founder": [both, none], "offspring": [low, none]}, truths
 
 
@@ -25,7 +30,11 @@ def colourful(picture):
     """How many pixels of each quarter of the picture are of no grey."""
     spread = picture[..., :3].max(-1) - picture[..., :3].min(-1) > 0.3
     rows, columns = (size // 2 for size in spread.shape)
-    return [int(part.sum()) for half in (spread[:rows], spread[rows:]) for part in (half[:, :columns], half[:, columns:])]
+    return [
+        int(part.sum())
+        for half in (spread[:rows], spread[rows:])
+        for part in (half[:, :columns], half[:, columns:])
+    ]
 
 
 def test_every_network_gets_a_column_with_what_it_found(tmp_path):
@@ -55,10 +64,17 @@ def test_detections_of_other_images_are_named(tmp_path):
 
 
 def test_the_table_has_a_line_for_each_class_and_their_mean():
-    table = precision_table({"founder": torch.tensor([0.5, torch.nan]), "offspring": torch.tensor([0.25, torch.nan])}, NAMES)
-    assert table.splitlines() == ["class  founder  offspring",
-                                  "shirt    0.500      0.250",
-                                  "boot         -          -",
-                                  "mean     0.500      0.250"]
-    with pytest.raises(ValueError, match="needs 2 average precisions of each network, but got {'founder': 3}"):
+    table = precision_table(
+        {"founder": torch.tensor([0.5, torch.nan]), "offspring": torch.tensor([0.25, torch.nan])},
+        NAMES,
+    )
+    assert table.splitlines() == [
+        "class  founder  offspring",
+        "shirt    0.500      0.250",
+        "boot         -          -",
+        "mean     0.500      0.250",
+    ]
+    with pytest.raises(
+        ValueError, match="needs 2 average precisions of each network, but got {'founder': 3}"
+    ):
         precision_table({"founder": torch.zeros(3)}, NAMES)

@@ -1,4 +1,5 @@
 """YOLOv2: its published size, and its evolution through the passthrough."""
+
 import copy
 
 import pytest
@@ -12,25 +13,58 @@ from trials.models import yolov2
 from trials.models.yolov2 import darknets_reorg, reorg
 
 # (input channels, filters, size of the kernel, cells between which the input is reduced) of every convolution in order
-LAYERS = [(3, 32, 3, 1), (32, 64, 3, 2), (64, 128, 3, 4), (128, 64, 1, 4), (64, 128, 3, 4),
-          (128, 256, 3, 8), (256, 128, 1, 8), (128, 256, 3, 8),
-          (256, 512, 3, 16), (512, 256, 1, 16), (256, 512, 3, 16), (512, 256, 1, 16), (256, 512, 3, 16),
-          (512, 1024, 3, 32), (1024, 512, 1, 32), (512, 1024, 3, 32), (1024, 512, 1, 32), (512, 1024, 3, 32),
-          (1024, 1024, 3, 32), (1024, 1024, 3, 32), (512, 64, 1, 16), (1280, 1024, 3, 32), (1024, 125, 1, 32)]
+LAYERS = [
+    (3, 32, 3, 1),
+    (32, 64, 3, 2),
+    (64, 128, 3, 4),
+    (128, 64, 1, 4),
+    (64, 128, 3, 4),
+    (128, 256, 3, 8),
+    (256, 128, 1, 8),
+    (128, 256, 3, 8),
+    (256, 512, 3, 16),
+    (512, 256, 1, 16),
+    (256, 512, 3, 16),
+    (512, 256, 1, 16),
+    (256, 512, 3, 16),
+    (512, 1024, 3, 32),
+    (1024, 512, 1, 32),
+    (512, 1024, 3, 32),
+    (1024, 512, 1, 32),
+    (512, 1024, 3, 32),
+    (1024, 1024, 3, 32),
+    (1024, 1024, 3, 32),
+    (512, 64, 1, 16),
+    (1280, 1024, 3, 32),
+    (1024, 125, 1, 32),
+]
 
 
 def test_yolov2_costs_what_is_published():
     with torch.device("meta"):
         network, images = yolov2(20), torch.zeros(1, 3, 416, 416)
-    synapses = sum(inputs * filters * size ** 2 + 2 * filters for inputs, filters, size, _ in LAYERS) - 2 * 125 + 125
-    macs = sum(inputs * filters * size ** 2 * (416 // stride) ** 2 for inputs, filters, size, stride in LAYERS)
+    synapses = (
+        sum(inputs * filters * size**2 + 2 * filters for inputs, filters, size, _ in LAYERS)
+        - 2 * 125
+        + 125
+    )
+    macs = sum(
+        inputs * filters * size**2 * (416 // stride) ** 2
+        for inputs, filters, size, stride in LAYERS
+    )
     assert cost.synapses(network) == synapses and cost.macs(network, images) == macs
-    assert round(synapses / 1e6, 1) == 50.7 and round(macs / 1e9, 1) == 14.7 and round(2 * macs / 1e9, 1) == 29.4
+    assert (
+        round(synapses / 1e6, 1) == 50.7
+        and round(macs / 1e9, 1) == 14.7
+        and round(2 * macs / 1e9, 1) == 29.4
+    )
     convolutions = [module for module in network.modules() if isinstance(module, nn.Conv2d)]
-    assert [(c.in_channels, c.out_channels, c.kernel_size[0]) for c in convolutions] == [layer[:3] for layer in LAYERS]
+    assert [(c.in_channels, c.out_channels, c.kernel_size[0]) for c in convolutions] == [
+        layer[:3] for layer in LAYERS
+    ]
 
 
-@pytest.mark.parametrize("height, width", [(32, 32), (64, 160), (96, 64)])
+@pytest.mark.parametrize(("height", "width"), [(32, 32), (64, 160), (96, 64)])
 def test_any_multiple_of_32_will_do_and_nothing_else(height, width):
     network = yolov2(7, 0.125, anchors=3).eval()
     assert network(torch.rand(2, 3, height, width)).shape == (2, 3 * 12, height // 32, width // 32)
@@ -54,7 +88,7 @@ def test_reorg_makes_channels_of_the_positions_in_a_square():
     for row in (0, 1):
         for column in (0, 1):
             offset = 3 * (2 * row + column)
-            assert torch.equal(moved[:, offset:offset + 3], features[:, :, row::2, column::2])
+            assert torch.equal(moved[:, offset : offset + 3], features[:, :, row::2, column::2])
 
 
 def loops_of_darknet(features):
@@ -67,11 +101,15 @@ def loops_of_darknet(features):
             for j in range(height):
                 for i in range(width):
                     row, column = 2 * j + offset // 2, 2 * i + offset % 2
-                    target.append(source[column + 2 * width * (row + 2 * height * (plane + channels // 4 * b))])
+                    target.append(
+                        source[
+                            column + 2 * width * (row + 2 * height * (plane + channels // 4 * b))
+                        ]
+                    )
     return torch.tensor(target).view(batch, 4 * channels, height // 2, width // 2)
 
 
-@pytest.mark.parametrize("height, width", [(4, 6), (6, 4), (26, 26)])
+@pytest.mark.parametrize(("height", "width"), [(4, 6), (6, 4), (26, 26)])
 def test_darknets_reorg_is_what_its_loops_do(height, width):
     features = torch.arange(2.0 * 8 * height * width).view(2, 8, height, width)
     assert torch.equal(darknets_reorg(features), loops_of_darknet(features))
@@ -90,8 +128,12 @@ def test_darknets_reorg_has_the_channels_of_ours_but_rows_out_of_step():
 def randomize_statistics(network):
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
-            for values, low in ((module.running_mean, -0.2), (module.running_var, 0.5),
-                                (module.weight, 0.5), (module.bias, -0.2)):
+            for values, low in (
+                (module.running_mean, -0.2),
+                (module.running_var, 0.5),
+                (module.weight, 0.5),
+                (module.bias, -0.2),
+            ):
                 nn.init.uniform_(values, low, low + 0.5)
 
 
@@ -101,7 +143,13 @@ def evolve(config, **arguments):
     founder, images = yolov2(20, 0.25).eval(), torch.rand(2, 3, 64, 64)
     randomize_statistics(founder)
     masked, ancestor = copy.deepcopy(founder), copy.deepcopy(founder)
-    pruner = StressPruner(ancestor, [{"op_types": ["Conv2d"], **config}], example_input=images, temperature=0.2, **arguments)
+    pruner = StressPruner(
+        ancestor,
+        [{"op_types": ["Conv2d"], **config}],
+        example_input=images,
+        temperature=0.2,
+        **arguments,
+    )
     _, masks = pruner.compress()
     for name, targets in masks.items():
         masked.get_submodule(name).weight.data.mul_(targets["weight"])
@@ -126,7 +174,9 @@ def halved():
 def test_the_offspring_answers_as_its_masked_ancestor(case, request):
     founder, masked, small, images = request.getfixturevalue(case)
     answer = small(images)
-    assert torch.allclose(answer, masked(images), atol=1e-4) and not torch.allclose(answer, founder(images), atol=1e-1)
+    assert torch.allclose(answer, masked(images), atol=1e-4) and not torch.allclose(
+        answer, founder(images), atol=1e-1
+    )
 
 
 def filters(network):
@@ -152,9 +202,14 @@ def test_predicted_costs_are_those_of_the_offspring(evolved):
     assert [group.layers for group in graph.groups if group.frozen] == [("output",)]
     shapes = cost.architecture(small)
     keep = [shapes[group.layers[0]][0] for group in graph.groups]
-    assert graph.parameters(keep) == cost.synapses(small) and graph.macs(keep) == cost.macs(small, images)
+    assert graph.parameters(keep) == cost.synapses(small) and graph.macs(keep) == cost.macs(
+        small, images
+    )
 
 
 def test_with_darknets_reorg_the_passthrough_convolution_stays_whole():
     graph = ClusterGraph(yolov2(20, 0.25, darknet_reorg=True), torch.rand(1, 3, 64, 64))
-    assert {group.layers for group in graph.groups if group.frozen} == {("output",), ("passthrough.0.0",)}
+    assert {group.layers for group in graph.groups if group.frozen} == {
+        ("output",),
+        ("passthrough.0.0",),
+    }

@@ -1,4 +1,5 @@
 """The page of `status --html`: what it shows, that it is sound and needs nothing else, that a browser renders it."""
+
 import html.parser
 import random
 import re
@@ -8,21 +9,33 @@ import subprocess
 import pytest
 
 from nni_stress.utils.atomic_files import write_json
-from nni_stress.visualization.snapshot import overview
+from nni_stress.visualization.family_tree import Edge, tooltip, tree_facts
 from nni_stress.visualization.html_page import constraints, page, summary
 from nni_stress.visualization.scatter import log_ticks, scatter_facts, ticks
+from nni_stress.visualization.snapshot import overview
 from nni_stress.visualization.table import table_facts
-from nni_stress.visualization.family_tree import Edge, tooltip, tree_facts
 from tests.unit.cli.test_status import evolve
 
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "google-chrome", "chromium-browser"))), None)
+BROWSER = next(
+    filter(None, map(shutil.which, ("chromium", "google-chrome", "chromium-browser"))), None
+)
 VOID = {"meta"}
-KINDS = dict(
-    founder=dict(trained=1), begun=dict(trained=0), open=dict(trained=10),
-    several=dict(survivors=3, chance=random.Random(4)),
-    parents=dict(survivors=3, parents=2), weak=dict(tolerance=0, patience=1, seed=5),
-    macs=dict(resource="macs", constraints={"parameters": 0.2, "macs": 0.3}),
-    big=dict(population_size=20, generations=10, survivors=3, parents=2, chance=random.Random(4)))
+KINDS = {
+    "founder": {"trained": 1},
+    "begun": {"trained": 0},
+    "open": {"trained": 10},
+    "several": {"survivors": 3, "chance": random.Random(4)},
+    "parents": {"survivors": 3, "parents": 2},
+    "weak": {"tolerance": 0, "patience": 1, "seed": 5},
+    "macs": {"resource": "macs", "constraints": {"parameters": 0.2, "macs": 0.3}},
+    "big": {
+        "population_size": 20,
+        "generations": 10,
+        "survivors": 3,
+        "parents": 2,
+        "chance": random.Random(4),
+    },
+}
 
 
 class Reader(html.parser.HTMLParser):
@@ -55,31 +68,50 @@ def test_the_page_is_sound_and_needs_nothing_else(tmp_path, kind):
     evolve(tmp_path / "lineage", **KINDS[kind])
     facts = overview(tmp_path / "lineage")
     text = page(facts)
-    read, names = Reader(text), [child.uid for generation in facts.generations for child in generation.offspring]
+    read, names = (
+        Reader(text),
+        [child.uid for generation in facts.generations for child in generation.offspring],
+    )
     ids = read.all("id")
     assert len(ids) == len(set(ids)) and set(ids) == {*names, *(f"node-{name}" for name in names)}
     assert all(href.startswith("#") and href[1:] in ids for href in read.all("href"))
-    assert not read.all("src") and "http://" not in text and "https://" not in text and "url(" not in text
+    assert (
+        not read.all("src")
+        and "http://" not in text
+        and "https://" not in text
+        and "url(" not in text
+    )
     assert not {tag for tag, _ in read.elements} & {"script", "link", "img", "iframe"}
-    assert read.elements[2] == ("meta", {"charset": "utf-8"})  # html, head, and at once how to read the rest
+    assert read.elements[2] == (
+        "meta",
+        {"charset": "utf-8"},
+    )  # html, head, and at once how to read the rest
     shown = " ".join(data for _, data in read.texts)
-    assert all(loss.reason in shown for loss in facts.losses) and all(name in shown for name in names)
+    assert all(loss.reason in shown for loss in facts.losses) and all(
+        name in shown for name in names
+    )
 
 
 def test_a_hostile_record_stays_text(tmp_path):
     lineage = evolve(tmp_path)
     bad = "</title></style><script>alert(1)</script><img src=x onerror='alert(1)'>\x00\ud800\""
     record = lineage.record("g001-01")
-    write_json(tmp_path / "offspring" / "g001-01" / "record.json",
-               record._replace(arguments={bad: bad, "nested": {"a": [bad]}}, seconds={bad: bad})._asdict())
+    write_json(
+        tmp_path / "offspring" / "g001-01" / "record.json",
+        record._replace(arguments={bad: bad, "nested": {"a": [bad]}}, seconds={bad: bad})._asdict(),
+    )
     lineage.add_failure("g001-02", bad)
     lineage.update_state(finished=bad, search_space=bad)
     (tmp_path / "aside" / "<script>").mkdir(parents=True)
-    honest, text = Reader(page(overview(evolve(tmp_path / "other").folder))), page(overview(tmp_path))
+    honest, text = (
+        Reader(page(overview(evolve(tmp_path / "other").folder))),
+        page(overview(tmp_path)),
+    )
     read = Reader(text)
     assert {tag for tag, _ in read.elements} == {tag for tag, _ in honest.elements}
     assert {name for _, attributes in read.elements for name in attributes} <= {
-        name for _, attributes in honest.elements for name in attributes}
+        name for _, attributes in honest.elements for name in attributes
+    }
     assert any("<script>alert(1)</script>" in data for _, data in read.texts)
     text.encode()
 
@@ -94,14 +126,24 @@ def test_the_tree_shows_every_offspring_and_its_ancestors(tmp_path):
     assert all(0 < node.height < tree.rows for node in tree.nodes.values())
     wanted = {(record.ancestor, uid) for uid, record in records.items() if record.ancestor}
     assert {edge[:2] for edge in tree.edges if edge.kind != "other"} == wanted
-    assert {edge[:2] for edge in tree.edges if edge.kind == "other"} == {(r.other, u) for u, r in records.items() if r.other}
-    steps = [Edge(ancestor.uid, record.uid, "best") for ancestor, record in zip(facts.line, facts.line[1:])]
+    assert {edge[:2] for edge in tree.edges if edge.kind == "other"} == {
+        (r.other, u) for u, r in records.items() if r.other
+    }
+    steps = [
+        Edge(ancestor.uid, record.uid, "best")
+        for ancestor, record in zip(facts.line, facts.line[1:])
+    ]
     assert [edge for edge in tree.edges if edge.kind == "best"] == steps
-    assert {uid for uid, node in tree.nodes.items() if node.best} == {record.uid for record in facts.line}
+    assert {uid for uid, node in tree.nodes.items() if node.best} == {
+        record.uid for record in facts.line
+    }
     assert {uid for uid, node in tree.nodes.items() if node.kind == "survivor"} == facts.survivors
     words = tooltip(tree.nodes["g002-01"].child)
     record = records["g002-01"]
-    assert f"from {record.ancestor} and {record.other}" in words and f"fidelity {record.validation:.4f}" in words
+    assert (
+        f"from {record.ancestor} and {record.other}" in words
+        and f"fidelity {record.validation:.4f}" in words
+    )
     assert f"temperature {record.arguments['temperature']:.3g}" in words
 
 
@@ -110,7 +152,11 @@ def test_the_tree_shows_what_was_lost_and_what_is_to_come(tmp_path):
     lineage.add_failure("g002-01", "no memory")
     tree = tree_facts(overview(tmp_path))
     assert {uid: node.kind for uid, node in tree.nodes.items() if uid > "g002"} == {
-        "g002-00": "recorded", "g002-01": "lost", "g002-02": "waiting", "g002-03": "waiting"}
+        "g002-00": "recorded",
+        "g002-01": "lost",
+        "g002-02": "waiting",
+        "g002-03": "waiting",
+    }
     assert tree.titles[0] == ("founder", "") and tree.titles[2] == ("generation 2", "under way")
 
 
@@ -119,35 +165,58 @@ def test_the_figure_shows_every_record(tmp_path):
     facts = overview(tmp_path)
     shown = scatter_facts(facts)
     assert {number: len(children) for number, children in shown.points.items()} == {
-        g.number: sum(child.record is not None for child in g.offspring) for g in facts.generations}
+        g.number: sum(child.record is not None for child in g.offspring) for g in facts.generations
+    }
     assert shown.tolerated == pytest.approx(0.95 - 0.2) and shown.founder == "g000-00"
     assert shown.frontier == [(record.efficiency, record.validation) for record in facts.frontier]
-    assert shown.bottom == min(child.record.validation for children in shown.points.values() for child in children)
+    assert shown.bottom == min(
+        child.record.validation for children in shown.points.values() for child in children
+    )
 
 
 def test_a_wreck_does_not_press_all_others_into_a_line(tmp_path):
     lineage = evolve(tmp_path, tolerance=0.02)
     record = lineage.record("g003-01")
-    write_json(tmp_path / "offspring" / "g003-01" / "record.json", record._replace(validation=0.1)._asdict())
+    write_json(
+        tmp_path / "offspring" / "g003-01" / "record.json",
+        record._replace(validation=0.1)._asdict(),
+    )
     assert 0.85 < scatter_facts(overview(tmp_path)).bottom < 0.93
 
 
 def test_ticks_are_round_and_few():
-    assert log_ticks(0.9, 45) == [1, 2, 5, 10, 20] and log_ticks(0.9, 2e5) == [1, 10, 100, 1000, 10_000, 100_000]
+    assert log_ticks(0.9, 45) == [1, 2, 5, 10, 20] and log_ticks(0.9, 2e5) == [
+        1,
+        10,
+        100,
+        1000,
+        10_000,
+        100_000,
+    ]
     assert list(ticks(0.9712, 0.9968).values()) == ["0.975", "0.980", "0.985", "0.990", "0.995"]
     for seed in range(50):
         chance = random.Random(seed)
         low, high = sorted((chance.random(), chance.random()))
         found = ticks(low, high)
-        assert 2 <= len(found) <= 9 and all(low <= tick <= high for tick in found) and len(set(found.values())) == len(found)
+        assert (
+            2 <= len(found) <= 9
+            and all(low <= tick <= high for tick in found)
+            and len(set(found.values())) == len(found)
+        )
 
 
 def test_the_table_has_a_row_for_each_and_no_column_for_what_does_not_vary(tmp_path):
     lineage = evolve(tmp_path, chance=random.Random(4))
     for record in lineage.records()[1:]:
-        arguments = {**record.arguments, "floor": 2, "stressor": "weaken" if record.uid == "g001-00" else "silence"}
-        write_json(tmp_path / "offspring" / record.uid / "record.json",
-                   record._replace(arguments=arguments, untrained=0.25)._asdict())
+        arguments = {
+            **record.arguments,
+            "floor": 2,
+            "stressor": "weaken" if record.uid == "g001-00" else "silence",
+        }
+        write_json(
+            tmp_path / "offspring" / record.uid / "record.json",
+            record._replace(arguments=arguments, untrained=0.25)._asdict(),
+        )
     for failure in lineage.failures():
         number = int(failure["uid"][1:4])
         generation = lineage.generation(number)
@@ -156,16 +225,33 @@ def test_the_table_has_a_row_for_each_and_no_column_for_what_does_not_vary(tmp_p
         lineage.write_generation(number, generation)
     facts = overview(tmp_path)
     table = table_facts(facts)
-    assert table.varying == ["environmental_factor", "stressor", "temperature"] and table.same == {"floor": "2"}
+    assert table.varying == ["environmental_factor", "stressor", "temperature"] and table.same == {
+        "floor": "2"
+    }
     rows = {row.child.uid: row for rows in table.rows.values() for row in rows}
-    assert set(rows) == {child.uid for generation in facts.generations for child in generation.offspring}
+    assert set(rows) == {
+        child.uid for generation in facts.generations for child in generation.offspring
+    }
     first = lineage.record("g001-00")
-    assert rows["g001-00"].achieved == ["g000-00", f"{first.efficiency:.1f}x", f"{first.validation:.4f}",
-                                        f"{first.test:.4f}", "0.2500"]
-    assert rows["g001-00"].values == [f"{first.arguments['environmental_factor']:#.3g}", "weaken",
-                                      f"{first.arguments['temperature']:#.3g}"]
-    assert all(row.achieved == [] for row in rows.values() if row.child.state == "lost") and facts.losses
-    assert {uid for uid, row in rows.items() if row.mark} == facts.survivors | {record.uid for record in facts.line}
+    assert rows["g001-00"].achieved == [
+        "g000-00",
+        f"{first.efficiency:.1f}x",
+        f"{first.validation:.4f}",
+        f"{first.test:.4f}",
+        "0.2500",
+    ]
+    assert rows["g001-00"].values == [
+        f"{first.arguments['environmental_factor']:#.3g}",
+        "weaken",
+        f"{first.arguments['temperature']:#.3g}",
+    ]
+    assert (
+        all(row.achieved == [] for row in rows.values() if row.child.state == "lost")
+        and facts.losses
+    )
+    assert {uid for uid, row in rows.items() if row.mark} == facts.survivors | {
+        record.uid for record in facts.line
+    }
 
 
 def test_the_head_tells_the_best_survivor_and_the_constraints(tmp_path):
@@ -186,14 +272,31 @@ def test_a_browser_renders_it_without_a_word(tmp_path, kind):
     file.write_text(page(facts), encoding="utf-8")
 
     def browse(*arguments):
-        return subprocess.run([BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr",
-                               f"--user-data-dir={tmp_path / 'profile'}", *arguments, file.as_uri()], capture_output=True,
-                              text=True, timeout=120)
+        return subprocess.run(
+            [
+                BROWSER,
+                "--headless",
+                "--no-sandbox",
+                "--disable-gpu",
+                "--enable-logging=stderr",
+                f"--user-data-dir={tmp_path / 'profile'}",
+                *arguments,
+                file.as_uri(),
+            ],
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
 
     done = browse("--dump-dom")
     names = {child.uid for generation in facts.generations for child in generation.offspring}
-    assert set(re.findall(r'id="node-(g\d+-\d+)"', done.stdout)) == names and "CONSOLE" not in done.stderr
+    assert (
+        set(re.findall(r'id="node-(g\d+-\d+)"', done.stdout)) == names
+        and "CONSOLE" not in done.stderr
+    )
     for width in (1200, 400):
         picture = tmp_path / f"{width}.png"
         browse(f"--screenshot={picture}", f"--window-size={width},1600")
-        assert picture.read_bytes().startswith(b"\x89PNG") and picture.stat().st_size > 20_000  # a white one has 5 kB
+        assert (
+            picture.read_bytes().startswith(b"\x89PNG") and picture.stat().st_size > 20_000
+        )  # a white one has 5 kB

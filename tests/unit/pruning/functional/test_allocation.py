@@ -8,9 +8,15 @@ from nni_stress.pruning.functional.allocation import share
 
 def chain(sizes, kernel=9, inputs=3, outputs=10):
     """Parameters of a chain of convolutions with a linear layer at its end."""
+
     def cost(keep):
         widths = [inputs, *keep]
-        return sum(a * b * kernel + b for a, b in zip(widths, widths[1:])) + keep[-1] * outputs + outputs
+        return (
+            sum(a * b * kernel + b for a, b in itertools.pairwise(widths))
+            + keep[-1] * outputs
+            + outputs
+        )
+
     return cost, [torch.rand(size, generator=torch.Generator().manual_seed(size)) for size in sizes]
 
 
@@ -27,8 +33,18 @@ def test_it_is_nearly_the_best_there_is():
     """Against brute force over all architectures: the importance kept is at least 97 % of the most that fits."""
     cost, importance = chain([6, 8, 7])
     budget = 0.4 * cost([6, 8, 7])
-    kept = lambda keep: sum(float(scores.sort(descending=True).values[:k].sum()) for scores, k in zip(importance, keep))
-    best = max(kept(keep) for keep in itertools.product(range(1, 7), range(1, 9), range(1, 8)) if cost(list(keep)) <= budget)
+
+    def kept(keep):
+        return sum(
+            float(scores.sort(descending=True).values[:k].sum())
+            for scores, k in zip(importance, keep)
+        )
+
+    best = max(
+        kept(keep)
+        for keep in itertools.product(range(1, 7), range(1, 9), range(1, 8))
+        if cost(list(keep)) <= budget
+    )
     assert kept(share(importance, cost, budget, power=1.0, redundancy=0.0).keep) >= 0.97 * best
 
 
@@ -47,7 +63,10 @@ def test_the_last_of_a_layer_are_worth_more():
     even = share([torch.ones(size) for size in (20, 50, 500)], cost, budget, redundancy=50.0).keep
     shares = [keep / size for keep, size in zip(even, (20, 50, 500))]
     assert max(shares) < 1.5 * min(shares)  # rounding aside, every layer keeps the same share
-    kept = [share(importance, cost, budget, redundancy=redundancy).keep[2] for redundancy in (0.0, 1.0, 2.0, 4.0)]
+    kept = [
+        share(importance, cost, budget, redundancy=redundancy).keep[2]
+        for redundancy in (0.0, 1.0, 2.0, 4.0)
+    ]
     assert kept == sorted(kept) and kept[-1] > kept[0]
 
 
@@ -77,26 +96,55 @@ def test_a_budget_for_all_removes_nothing():
 
 
 def test_a_network_as_large_as_yolov2_is_shared_out():
-    sizes = [32, 64, 128, 64, 128, 256, 128, 256, 512, 256, 512, 256, 512, 1024, 512, 1024, 512, 1024, 1024, 1024, 64, 1024]
+    sizes = [
+        32,
+        64,
+        128,
+        64,
+        128,
+        256,
+        128,
+        256,
+        512,
+        256,
+        512,
+        256,
+        512,
+        1024,
+        512,
+        1024,
+        512,
+        1024,
+        1024,
+        1024,
+        64,
+        1024,
+    ]
     cost, importance = chain(sizes)
     assert share(importance, cost, cost(sizes) / 33).obstacle is None
 
 
-@pytest.mark.parametrize("changes, words", [
-    (dict(importance=[]), "same groups"),
-    (dict(importance=[torch.tensor([1.0, float("nan")])]), "importance of group 0 must be finite"),
-    (dict(importance=[torch.tensor([-1.0])]), "not negative"),
-    (dict(importance=[torch.ones(2, 2)]), "one-dimensional"),
-    (dict(budget=0), "budget must be a number above 0, but got 0"),
-    (dict(budget=float("inf")), "but got inf"),
-    (dict(floor=0), "floor must be a whole number of at least 1, but got 0"),
-    (dict(multiple=2.5), "multiple must be a whole number of at least 1, but got 2.5"),
-    (dict(power=2), "power must lie in .*but got 2"),
-    (dict(blocks=[2]), "cannot have 2 equal blocks"),
-    (dict(frozen=[True, False]), "same groups, but got 1, 1 and 2"),
-])
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"importance": []}, "same groups"),
+        (
+            {"importance": [torch.tensor([1.0, float("nan")])]},
+            "importance of group 0 must be finite",
+        ),
+        ({"importance": [torch.tensor([-1.0])]}, "not negative"),
+        ({"importance": [torch.ones(2, 2)]}, "one-dimensional"),
+        ({"budget": 0}, "budget must be a number above 0, but got 0"),
+        ({"budget": float("inf")}, "but got inf"),
+        ({"floor": 0}, "floor must be a whole number of at least 1, but got 0"),
+        ({"multiple": 2.5}, "multiple must be a whole number of at least 1, but got 2.5"),
+        ({"power": 2}, "power must lie in .*but got 2"),
+        ({"blocks": [2]}, "cannot have 2 equal blocks"),
+        ({"frozen": [True, False]}, "same groups, but got 1, 1 and 2"),
+    ],
+)
 def test_wrong_arguments_are_named(changes, words):
-    settings = {**dict(importance=[torch.ones(3)], cost=sum, budget=2.0), **changes}
+    settings = {**{"importance": [torch.ones(3)], "cost": sum, "budget": 2.0}, **changes}
     with pytest.raises(ValueError, match=words):
         share(settings.pop("importance"), settings.pop("cost"), settings.pop("budget"), **settings)
 
@@ -104,7 +152,10 @@ def test_wrong_arguments_are_named(changes, words):
 def test_multiples_go_with_floors_and_blocks_and_yield_to_the_budget():
     cost, importance = chain([64, 384, 384])
     full = cost([64, 384, 384])
-    assert all(k % 8 == 0 and k >= 16 for k in share(importance, cost, 0.4 * full, floor=12, multiple=8).keep)
+    assert all(
+        k % 8 == 0 and k >= 16
+        for k in share(importance, cost, 0.4 * full, floor=12, multiple=8).keep
+    )
     assert share(importance, cost, 0.4 * full, blocks=[1, 6, 6], multiple=8).keep[1] % 6 == 0
     small = share([torch.rand(20)] * 2, lambda keep: 3 * keep[0] + 2 * keep[1], 75, multiple=16)
     assert 0.97 * 75 <= small.cost <= 75 and small.obstacle is None
@@ -116,6 +167,7 @@ def test_a_cost_that_falls_in_steps_is_followed_and_asked_for_once_per_network()
     def latency(keep):
         asked.append(tuple(keep))
         return sum(weight * -(-k // 8) for weight, k in zip((1.0, 2.0, 4.0), keep))
+
     importance = [torch.ones(64), torch.ones(64), 100 * torch.ones(64)]
     found = share(importance, latency, 36)
     assert found.keep[2] == 64 and 0.97 * 36 <= found.cost <= 36 and len(asked) == len(set(asked))
@@ -123,19 +175,27 @@ def test_a_cost_that_falls_in_steps_is_followed_and_asked_for_once_per_network()
 
 def test_equal_importance_is_shared_out_the_same_way_every_time():
     equal = [torch.ones(8), torch.ones(8)]
-    assert len({tuple(share(equal, sum, budget).keep) for budget in [9] * 3}) == 1 and sum(share(equal, sum, 9).keep) == 9
+    assert (
+        len({tuple(share(equal, sum, budget).keep) for budget in [9] * 3}) == 1
+        and sum(share(equal, sum, 9).keep) == 9
+    )
 
 
 def test_a_budget_above_the_cost_has_no_obstacle():
-    assert share([torch.ones(4)], sum, 100).obstacle is None and share([torch.ones(4)], sum, 100).keep == [4]
+    assert share([torch.ones(4)], sum, 100).obstacle is None and share(
+        [torch.ones(4)], sum, 100
+    ).keep == [4]
 
 
-@pytest.mark.parametrize("importance, cost, settings, words", [
-    ([[1.0, 2.0]], sum, {}, r"must be tensors, but got \['list'\]"),
-    ([torch.ones(0)], lambda keep: 1, {}, "must have clusters"),
-    ([torch.ones(2)], sum, dict(blocks=[0]), "but got 2 and 0"),
-    ([torch.ones(2)], lambda keep: float("nan"), {}, "cost of the whole network .*nan"),
-])
+@pytest.mark.parametrize(
+    ("importance", "cost", "settings", "words"),
+    [
+        ([[1.0, 2.0]], sum, {}, r"must be tensors, but got \['list'\]"),
+        ([torch.ones(0)], lambda keep: 1, {}, "must have clusters"),
+        ([torch.ones(2)], sum, {"blocks": [0]}, "but got 2 and 0"),
+        ([torch.ones(2)], lambda keep: float("nan"), {}, "cost of the whole network .*nan"),
+    ],
+)
 def test_what_cannot_be_shared_out_is_named(importance, cost, settings, words):
     with pytest.raises(ValueError, match=words):
         share(importance, cost, 2.0, **settings)

@@ -11,16 +11,20 @@ def generator(seed=0):
     return torch.Generator().manual_seed(seed)
 
 
-@pytest.mark.parametrize("step, level", [(0, 0), (20, 0), (21, 0.02), (45, 0.5), (70, 1), (80, 1), (81, 0), (100, 0)])
+@pytest.mark.parametrize(
+    ("step", "level"), [(0, 0), (20, 0), (21, 0.02), (45, 0.5), (70, 1), (80, 1), (81, 0), (100, 0)]
+)
 def test_stress_waits_rises_stays_and_is_lifted(step, level):
-    assert stress.stress_level(step, Schedule(1.0, onset=20, ramp=50, plateau=10)) == pytest.approx(level)
+    assert stress.stress_level(step, Schedule(1.0, onset=20, ramp=50, plateau=10)) == pytest.approx(
+        level
+    )
 
 
 def test_without_a_plateau_it_stays_to_the_end():
     assert stress.stress_level(10**6, Schedule(0.7, 1, 2)) == 0.7
 
 
-@pytest.mark.parametrize("shape, halfway", [("linear", 0.5), ("cubic", 0.875), ("cosine", 0.5)])
+@pytest.mark.parametrize(("shape", "halfway"), [("linear", 0.5), ("cubic", 0.875), ("cosine", 0.5)])
 def test_each_shape_rises_from_nothing_to_the_peak(shape, halfway):
     levels = [stress.stress_level(step, Schedule(1.0, 0, 100, shape=shape)) for step in range(101)]
     assert levels[0] == 0 and levels[50] == pytest.approx(halfway) and levels[100] == 1
@@ -39,7 +43,9 @@ def test_the_weaker_a_cluster_the_more_it_is_attenuated():
 def test_silence_falls_with_its_probability_and_never_on_the_strongest():
     survival = torch.tensor([1.0, 0.5, 0.0]).repeat(20_000, 1)
     frequency = 1 - stress.silence(survival, 0.6, generator(1)).mean(0)
-    assert frequency.tolist() == pytest.approx([0, 0.3, 0.6], abs=4 * math.sqrt(0.25 / 20_000))  # four standard errors
+    assert frequency.tolist() == pytest.approx(
+        [0, 0.3, 0.6], abs=4 * math.sqrt(0.25 / 20_000)
+    )  # four standard errors
 
 
 def test_nested_silence_leaves_the_strongest_around_the_coming_number():
@@ -54,10 +60,16 @@ def test_nested_silence_leaves_the_strongest_around_the_coming_number():
 
 def test_nested_silence_narrows_down_to_the_coming_number():
     widths = [stress.nested_width(step, 20, 100) for step in range(20, 101)]
-    assert widths[0] == 1 and widths[-1] == pytest.approx(stress.NESTED_END) and widths == sorted(widths, reverse=True)
+    assert (
+        widths[0] == 1
+        and widths[-1] == pytest.approx(stress.NESTED_END)
+        and widths == sorted(widths, reverse=True)
+    )
     rank, source = torch.arange(40), generator(2)
-    kept = {width: {int(stress.nested_silence(rank, 10, 1.0, source, width).sum()) for _ in range(300)}
-            for width in (0.0, 0.5, 1.0)}
+    kept = {
+        width: {int(stress.nested_silence(rank, 10, 1.0, source, width).sum()) for _ in range(300)}
+        for width in (0.0, 0.5, 1.0)
+    }
     assert kept == {0.0: {10}, 0.5: set(range(8, 15)), 1.0: set(range(6, 18))}
 
 

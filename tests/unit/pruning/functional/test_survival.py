@@ -11,7 +11,9 @@ def generator(seed=0):
 
 
 def perturbed(strength, temperature, source):
-    return genetics.perturbed_strength(strength, temperature, genetics.gumbel_noise(strength.shape, source))
+    return genetics.perturbed_strength(
+        strength, temperature, genetics.gumbel_noise(strength.shape, source)
+    )
 
 
 def test_survival_probability_is_the_formula():
@@ -47,7 +49,9 @@ def test_keeping_the_largest_draws_in_proportion_to_survival_probability():
     frequency = torch.bincount(torch.tensor(firsts), minlength=3) / draws
     probability = genetics.survival_probability(strength, temperature)
     # four standard errors of a frequency of one half
-    assert torch.allclose(frequency, probability / probability.sum(), atol=4 * 0.5 / math.sqrt(draws))
+    assert torch.allclose(
+        frequency, probability / probability.sum(), atol=4 * 0.5 / math.sqrt(draws)
+    )
 
 
 def test_bernoulli_draws_are_independent_with_probability_p():
@@ -55,4 +59,6 @@ def test_bernoulli_draws_are_independent_with_probability_p():
     drawn = genetics.bernoulli_survival(survival, generator(4))
     assert set(drawn.unique().tolist()) == {0, 1}
     # four standard errors
-    assert drawn.mean(0).tolist() == pytest.approx([0, 0.25, 1], abs=4 * math.sqrt(0.25 * 0.75 / 20_000))
+    assert drawn.mean(0).tolist() == pytest.approx(
+        [0, 0.25, 1], abs=4 * math.sqrt(0.25 * 0.75 / 20_000)
+    )
