@@ -139,7 +139,7 @@ def _mend_bytecode(concrete_proxy):
 def _sees_branches(proxy_class):
     def branch(value):
         len(())  # where calls have caches, what follows them is miscounted
-        return bool(value)
+        return True if value else False  # noqa: SIM210, a branch must be compiled
 
     try:
         return branch(proxy_class(None, True, object()))
@@ -219,7 +219,7 @@ def _mend_several_outputs(model_speedup):
 
 
 def _mend_patience(module) -> None:
-    """Nnictl gives its manager three seconds to answer, which a machine with other work to do may not: give it fifteen."""
+    """nnictl gives its manager three seconds to answer, which a machine with other work to do may not: give it fifteen."""
     check = module._check_rest_server
     if inspect.signature(check).parameters["retry"].default < 15:
         module._check_rest_server = functools.partial(check, retry=15)

@@ -334,7 +334,7 @@ def test_a_healthy_nni_is_left_alone():
         patches._mend_tensor_functions,
         patches._mend_purity,
         patches._mend_bytecode,
-        patches.evaluator_repairs.mend_lightning_steps,
+        patches.evaluators.mend_lightning_steps,
     ):
         mend(healthy)
     assert len(Tracer.default_autowrap_leaf_function) == 1
