@@ -5,6 +5,7 @@ BIN    := $(VENV)/bin
 SEED   ?= 1
 PORT   ?= 8080
 CONFIG ?= stress.yml
+PARALLEL ?= -n 2 --dist loadgroup
 
 # The stamp is newer than setup.py once everything is installed: a second run installs nothing again.
 $(VENV)/installed: setup.py
@@ -19,10 +20,21 @@ demo: install
 	@$(BIN)/python -m trials.demo --config $(CONFIG) --seed $(SEED) --port $(PORT)
 
 test: install
-	$(BIN)/python -m pytest -m 'not slow'
+	$(BIN)/python -m pytest -m 'not slow' $(PARALLEL)
 
 test-all: install
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(PARALLEL)
+
+# ruff and mypy; import-linter sees that no package imports one above it.
+lint: $(VENV)/linters
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+$(VENV)/linters: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --editable '.[lint]'
+	touch $@
 
 # Over 200 faults against real experiments; half an hour, more where the machine has other work.
 test-faults: install
@@ -32,4 +44,4 @@ test-faults: install
 bench: install
 	$(BIN)/python -m reports.bench
 
-.PHONY: install demo test test-all test-faults bench
+.PHONY: install demo lint test test-all test-faults bench

@@ -5,6 +5,19 @@ import torch
 
 torch.set_num_threads(1)
 
+# What starts NNI's manager, or counts processes and ports, runs one test at a time.
+REAL_MANAGER = ("tests/integration/", "tests/faults/")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Group tests for pytest-xdist: one worker takes all real managers, first; the rest go by file."""
+    for item in items:
+        file = item.nodeid.split("::")[0]
+        group = "manager" if file.startswith(REAL_MANAGER) else file
+        item.add_marker(pytest.mark.xdist_group(group))
+    items.sort(key=lambda item: not item.nodeid.startswith(REAL_MANAGER))
+
 
 @pytest.fixture
 def port():
