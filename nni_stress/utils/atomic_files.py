@@ -1,4 +1,4 @@
-"""Files that are either whole or not there, and hold plain data."""
+"""Files that are written completely or not at all, and that hold plain data."""
 
 from __future__ import annotations
 
@@ -12,9 +12,29 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from .messages import one_line
+
 
 def refuse_code(data: Any) -> None:
-    """Raise a ValueError where plain data holds a key like ``__symbol__``: by such keys NNI's serializer runs code."""
+    """Check that plain data has no key like ``__symbol__``, at which NNI's serializer runs code.
+
+    Parameters
+    ----------
+    data
+        Plain data: dictionaries, lists and tuples, nested to any depth.
+
+    Raises
+    ------
+    ValueError
+        If a key begins with two underscores.
+
+    Examples
+    --------
+    >>> refuse_code({"lr": [0.1, 0.2]})
+    >>> refuse_code({"lr": {"__symbol__": "path:os.system"}})
+    Traceback (most recent call last):
+    ValueError: plain data expected, but got the key '__symbol__', by which NNI runs code
+    """
     if isinstance(data, dict):
         for key, value in data.items():
             if isinstance(key, str) and key.startswith("__"):
@@ -29,7 +49,22 @@ def refuse_code(data: Any) -> None:
 
 @contextmanager
 def atomically(path: Path) -> Iterator[BinaryIO]:
-    """A file to write, which a reader, or a power cut, finds with its old content or the new, never a part."""
+    """Open a file for writing that replaces `path` when the ``with`` block ends without an error.
+
+    A reader finds the old content or the new content, never a part of it, also after a power cut.
+    Missing folders are made.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> with atomically(folder / "data.bin") as file:
+    ...     _ = file.write(b"content")
+    ...     (folder / "data.bin").exists()
+    False
+    >>> (folder / "data.bin").read_bytes()
+    b'content'
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = beside(path)
     try:
@@ -45,18 +80,29 @@ def atomically(path: Path) -> Iterator[BinaryIO]:
 
 
 def beside(path: Path) -> Path:
-    """A name in the same folder for what is not whole yet. Nothing is there yet: its mode will be that of any new file."""
+    """A random name in the same folder, for a file or folder that is not complete yet.
+
+    Nothing is created under that name, so that what is written there gets the default permissions.
+
+    Examples
+    --------
+    >>> beside(Path("runs/state.json")).name.startswith(".state.json.")
+    True
+    """
     return path.with_name(f".{path.name}.{secrets.token_hex(8)}")
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file whole, or not at all."""
+    """Write a file completely or not at all; missing folders are made."""
     with atomically(path) as file:
         file.write(content)
 
 
 def sync(path: Path) -> None:
-    """Have a file, or the names in a folder, on the disk itself before anything that relies on it is written."""
+    """Flush a file, or the names in a folder, to the disk.
+
+    What is written afterwards may rely on it, also after a power cut.
+    """
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -65,22 +111,53 @@ def sync(path: Path) -> None:
 
 
 def digest(path: Path) -> str:
-    """BLAKE2b of a file's content, in hexadecimal digits."""
+    """BLAKE2b hash (16 bytes) of a file's content, in hexadecimal digits.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> file = Path(tempfile.mkdtemp()) / "data.bin"
+    >>> write_atomically(file, b"content")
+    >>> digest(file)
+    'c681ff421fbd7af6dc373a7ced20fbeb'
+    """
+    hasher = hashlib.blake2b(digest_size=16)
     with open(path, "rb") as file:
-        found = hashlib.blake2b(digest_size=16)
         while block := file.read(1 << 20):
-            found.update(block)
-    return found.hexdigest()
+            hasher.update(block)
+    return hasher.hexdigest()
 
 
 def write_json(path: Path, data: Any) -> None:
-    """Write plain data as JSON, atomically. NaN and infinity are a ValueError: JSON has neither."""
+    """Write plain data as JSON, completely or not at all.
+
+    Raises
+    ------
+    ValueError
+        If the data has NaN or infinity, for which JSON has no notation.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> file = Path(tempfile.mkdtemp()) / "state.json"
+    >>> write_json(file, {"generation": 1})
+    >>> read_json(file)
+    {'generation': 1}
+    """
     write_atomically(path, json.dumps(data, indent=1, allow_nan=False).encode())
 
 
 def read_json(path: Path) -> Any:
-    """Read JSON; a file that holds none is a ValueError that names it."""
+    """Read a JSON file. ``NaN`` and ``Infinity``, which JSON does not have, are read as NaN.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be read.
+    ValueError
+        If the file does not hold JSON; the message names the file.
+    """
     try:
         return json.loads(path.read_text(encoding="utf-8"), parse_constant=lambda text: math.nan)
     except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ValueError(f"{path} is damaged: {error}") from None
+        raise ValueError(f"{path} is damaged: {one_line(error)}") from None

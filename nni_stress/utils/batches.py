@@ -1,4 +1,8 @@
-"""Batches of any structure: a network may take several inputs, and targets may be lists of mappings, as of detectors."""
+"""Batches of any structure.
+
+A network may take several inputs, and targets may be nested, as the lists of mappings that
+detectors are trained on.
+"""
 
 from __future__ import annotations
 
@@ -6,48 +10,88 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
+from torch.utils._pytree import tree_leaves
 
 
-def arguments_of(inputs: Any) -> tuple:
-    """What a network is called with: one tensor, or a tuple or list of one each of its inputs."""
+def arguments_of(inputs: Any) -> tuple[Any, ...]:
+    """Positional arguments to call a network with.
+
+    Parameters
+    ----------
+    inputs
+        One input, or a tuple or list of several.
+
+    Examples
+    --------
+    >>> arguments_of("images")
+    ('images',)
+    >>> arguments_of(["images", "sizes"])
+    ('images', 'sizes')
+    """
     return tuple(inputs) if isinstance(inputs, (tuple, list)) else (inputs,)
 
 
 def answer(network: torch.nn.Module, inputs: Any) -> Any:
-    """The network's outputs for a batch of inputs."""
+    """Outputs of a network for a batch of inputs (one input, or a tuple or list of several).
+
+    Examples
+    --------
+    >>> answer(torch.nn.Bilinear(2, 3, 4), (torch.rand(5, 2), torch.rand(5, 3))).shape
+    torch.Size([5, 4])
+    """
     return network(*arguments_of(inputs))
 
 
+def tensors_in(values: Any) -> list[torch.Tensor]:
+    """All tensors of a nested structure of tuples, lists and dictionaries, in order.
+
+    Examples
+    --------
+    >>> tensors_in({"boxes": torch.tensor([1]), "labels": [torch.tensor([2]), None]})
+    [tensor([1]), tensor([2])]
+    """
+    return [leaf for leaf in tree_leaves(values) if isinstance(leaf, torch.Tensor)]
+
+
 def first(targets: Any, examples: int, of: int) -> Any:
-    """The targets of the first examples.
+    """Targets of the first examples of a batch.
 
     Parameters
     ----------
     targets
-        Tensors with an entry an example, lists of one thing an example, and tuples, lists or mappings of such.
+        A tensor whose first dimension is the batch, a list with one entry per example, or a tuple,
+        list or mapping of such. Anything else (a number, None) holds for all examples.
     examples
-        How many.
+        How many examples to keep.
     of
-        How many examples there are.
+        How many examples the batch has.
+
+    Returns
+    -------
+    object
+        Targets of the same structure, for `examples` examples.
 
     Raises
     ------
     ValueError
-        If there are targets for another number of examples.
+        If the targets are not those of `of` examples.
+
+    Examples
+    --------
+    >>> first({"labels": torch.tensor([3, 1, 4]), "boxes": [[], [], []]}, examples=2, of=3)
+    {'labels': tensor([3, 1]), 'boxes': [[], []]}
     """
     if isinstance(targets, Mapping):
         return {name: first(value, examples, of) for name, value in targets.items()}
     if not isinstance(targets, (torch.Tensor, tuple, list)):
-        return targets  # one thing for all examples
-    several = (
+        return targets
+    several_tensors = (
         not isinstance(targets, torch.Tensor)
-        and len(targets)
-        and all(isinstance(x, torch.Tensor) for x in targets)
+        and len(targets) > 0
+        and all(isinstance(value, torch.Tensor) for value in targets)
     )
-    if len(targets) == of or not several:
-        if len(targets) != of:
-            raise ValueError(
-                f"screening needs as many targets as inputs, but got {len(targets)} and {of}"
-            )
+    if len(targets) == of:
         return targets[:examples]
-    return tuple(first(value, examples, of) for value in targets)
+    if several_tensors:
+        return tuple(first(value, examples, of) for value in targets)
+    raise ValueError(f"screening needs as many targets as inputs, but got {len(targets)} and {of}")

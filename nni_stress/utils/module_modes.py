@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from torch import nn
 
 
 @contextmanager
-def evaluating(network: nn.Module):
-    """Evaluation mode for a while; afterwards every module is in the mode it was in."""
+def evaluating(network: nn.Module) -> Iterator[nn.Module]:
+    """Put a network into evaluation mode for the duration of a ``with`` block.
+
+    Afterwards every module is back in the mode it was in before, also where modules of one network
+    were in different modes.
+
+    Examples
+    --------
+    >>> network = nn.Sequential(nn.Linear(2, 2), nn.Dropout())
+    >>> with evaluating(network):
+    ...     network.training
+    False
+    >>> network.training
+    True
+    """
     modes = {module: module.training for module in network.modules()}
     network.eval()
     try:

@@ -1,0 +1,1 @@
+"""A lineage as text for a terminal and as an HTML page."""
