@@ -1,277 +1,259 @@
-"""Which clusters of a network live and die together, and what each costs."""
+"""Which clusters of a network are removed together, and what the network costs without them."""
 
 from __future__ import annotations
 
 import copy
-import math
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, overload
 
 import numpy as np
 import torch
 from nni.common.concrete_trace_utils import concrete_trace
+from numpy.typing import NDArray
 from torch import nn
 
 from ..utils.batches import arguments_of
+from ..utils.messages import one_line
 from ..utils.module_modes import evaluating
 from . import cost
-from .label_propagation import FIXED, Labels, depthwise
+from .grouping import find_groups, group_indices, roots_of
+from .label_propagation import FIXED, LabelPropagation, Layer, depthwise
+from .resizing import resize, resize_norm
 
-_CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
+class LayerSlots(NamedTuple):
+    """Clusters (output channels or neurons) that a linear or convolution layer is connected to.
 
-class Group(NamedTuple):
-    """Clusters that live and die together: cluster i of every one of its layers.
-
-    `blocks`: as many clusters must go from each of that many equal parts (grouped convolutions). `frozen`: all must stay.
+    Parameters
+    ----------
+    outputs
+        The cluster of each output channel.
+    inputs
+        The cluster that each input slot reads from. Several slots may read from one cluster, as
+        behind a flattened convolution.
     """
 
-    clusters: int
-    layers: tuple[str, ...]
-    blocks: int
-    frozen: bool
+    outputs: list[int]
+    inputs: list[int]
 
 
 class ClusterGraph:
-    """Groups of clusters of a network, and what the physically small network costs for any number of survivors.
+    """Groups of clusters of a network, and what the network costs for any number of survivors.
+
+    A cluster is an output channel of a convolution or a neuron of a linear layer. Clusters are
+    identified by numbers; ``FIXED`` stands for whatever belongs to no cluster, as the network's
+    inputs.
 
     Parameters
     ----------
     network
-        Any network NNI can trace; its mode and its weights are left alone.
+        Any network that NNI can trace. Its mode and its weights are left alone.
     example_input
         One batch of inputs, a tensor or a tuple of tensors.
+
+    Attributes
+    ----------
+    inputs : tuple
+        The positional arguments that `example_input` stands for.
+    groups : list of Group
+        Clusters that are removed together. Every layer is in exactly one group.
+    clusters : list of list of int
+        For each group, the numbers of its clusters, in the order of the layers' channels.
+    slots : dict
+        For each linear and convolution layer, its :class:`LayerSlots`.
+    norm_slots : dict
+        For each batch and instance norm, the cluster of each of its channels.
 
     Raises
     ------
     ValueError
         If the network cannot be traced or followed.
+
+    Examples
+    --------
+    >>> network = nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 2))
+    >>> graph = ClusterGraph(network, torch.rand(1, 4))
+    >>> [(group.layers, group.clusters, group.frozen) for group in graph.groups]
+    [(('0',), 6, False), (('2',), 2, True)]
+    >>> int(graph.parameters([6, 2])), int(graph.parameters([3, 2]))
+    (44, 23)
     """
 
     def __init__(self, network: nn.Module, example_input: Any):
-        inputs = arguments_of(example_input)
-        try:
-            with evaluating(network):
-                labels = Labels(concrete_trace(network, inputs), len(inputs[0]))
-                labels.follow(*inputs)
-        except Exception as error:
-            raise ValueError(
-                f"the network cannot be followed: {' '.join(str(error).split()) or repr(error)}"
-            ) from error
-        self.inputs = inputs
-        self._find_groups(labels)
-        self._count_inputs(labels)
-        sizes = [group.clusters for group in self.groups]
-        self._other_parameters = self._other_macs = 0
-        self._other_parameters = cost.synapses(network) - self.parameters(sizes)
-        self._other_macs = cost.macs(network, inputs) - self.macs(sizes)
-
-    def _find_groups(self, labels: Labels) -> None:
-        layers = [
-            (name, [labels.root(label) for label in layer.outputs.tolist()], layer)
-            for name, layer in labels.layers.items()
-        ]
-        owner: dict[int, int] = {}  # root -> index of the group it is in
-        members: list[list] = []
-        for entry in layers:
-            touched = sorted({owner[root] for root in entry[1] if root in owner})
-            merged = [entry] + [member for index in touched for member in members[index]]
-            for index in touched:
-                members[index] = []
-            for _, roots, _ in merged:
-                owner.update(dict.fromkeys(roots, len(members)))
-            members.append(merged)
-        self.groups, self._group_of = [], {}
-        self.clusters: list[
-            list[int]
-        ] = []  # of each group, by the numbers that `slots` and `norm_slots` know them by
-        frozen_roots = {labels.root(label) for label in labels.frozen}
-        for merged in filter(None, members):
-            merged.reverse()
-            roots = merged[0][1]
-            alike = all(other == roots for _, other, _ in merged) and len(set(roots)) == len(roots)
-            frozen = not alike or not frozen_roots.isdisjoint(
-                root for _, others, _ in merged for root in others
-            )
-            names = tuple(sorted(name for name, _, _ in merged))
-            blocks = math.lcm(*(_blocks(layer.module) for _, _, layer in merged))
-            frozen = frozen or len(roots) % blocks > 0
-            for root in {root for _, others, _ in merged for root in others}:
-                self._group_of[root] = len(self.groups)
-            self.clusters.append(
-                list(dict.fromkeys(root for _, others, _ in merged for root in others))
-            )
-            self.groups.append(Group(len(self.clusters[-1]), names, blocks, frozen))
-        for layer in (
-            labels.layers.values()
-        ):  # a grouped convolution needs as many inputs in each group, too
-            if _blocks(layer.module) > 1:
-                self._divide(
-                    [labels.root(label) for label in layer.inputs.tolist()],
-                    _blocks(layer.module),
-                    labels,
-                )
-
-    def _divide(self, roots: list[int], parts: int, labels: Labels) -> None:
-        """Let a group lose as many clusters in each part; freeze whatever is not one group in its own order."""
-        for index in {self._group_of[root] for root in roots if root in self._group_of}:
-            group = self.groups[index]
-            first = labels.layers[group.layers[0]].outputs.tolist()
-            blocks = math.lcm(group.blocks, parts)
-            fits = group.clusters % blocks == 0 and [labels.root(label) for label in first] == roots
-            self.groups[index] = group._replace(
-                blocks=blocks if fits else group.blocks, frozen=group.frozen or not fits
-            )
-
-    def _count_inputs(self, labels: Labels) -> None:
-        """For every layer: its group, its fixed input slots, and its slots for each surviving cluster of other groups."""
-        self._layers = []
-        # {layer: the cluster of each of its outputs, and of each of its input slots}, {norm: the cluster of each channel}
+        self.inputs = arguments_of(example_input)
+        labels = _follow(network, self.inputs)
+        self.groups, self.clusters = find_groups(labels)
         self.slots = {
-            name: (
-                [*map(labels.root, layer.outputs.tolist())],
-                [*map(labels.root, layer.inputs.tolist())],
-            )
+            name: LayerSlots(roots_of(layer.outputs, labels), roots_of(layer.inputs, labels))
             for name, layer in labels.layers.items()
         }
         self.norm_slots = {
-            name: [*map(labels.root, ids.tolist())] for name, (_, ids) in labels.norms.items()
+            name: roots_of(channels, labels) for name, (_, channels) in labels.norms.items()
         }
+        group_of = group_indices(self.clusters)
         sizes = [group.clusters for group in self.groups]
-
-        def slots(ids):
-            fixed, per_group = 0, {}
-            for label in ids.tolist():
-                index = self._group_of.get(labels.root(label)) if label != FIXED else None
-                if index is None:
-                    fixed += 1
-                else:
-                    per_group[index] = per_group.get(index, 0) + 1
-            return fixed, [(index, count / sizes[index]) for index, count in per_group.items()]
-
-        for name, layer in labels.layers.items():
-            self._layers.append(
-                _Counted(
-                    name,
-                    layer.module,
-                    slots(layer.outputs),
-                    slots(layer.inputs),
-                    layer.positions,
-                    layer.shape,
-                )
+        self._layers = {
+            name: _CountedLayer.of(
+                layer,
+                _channels(layer.inputs, labels, group_of, sizes),
+                _channels(layer.outputs, labels, group_of, sizes),
             )
-        self._norms = [
-            (
-                name,
-                sum(p.numel() for p in module.parameters(recurse=False)) / max(len(ids), 1),
-                slots(ids),
+            for name, layer in labels.layers.items()
+        }
+        self._norms = {
+            name: _CountedNorm(
+                sum(tensor.numel() for tensor in module.parameters(recurse=False))
+                / max(len(channels), 1),
+                _channels(channels, labels, group_of, sizes),
             )
-            for name, (module, ids) in labels.norms.items()
-        ]
+            for name, (module, channels) in labels.norms.items()
+        }
+        # What the layers above do not account for, as layer norms: the same for all survivors.
+        self._other_parameters = cost.synapses(network) - self._sum_parameters(0, sizes)
+        self._other_macs = cost.macs(network, self.inputs) - self._sum_macs(0, sizes)
 
-    @staticmethod
-    def _alive(slots, keep) -> float:
-        fixed, per_group = slots
-        return fixed + sum(count * keep[index] for index, count in per_group)
+    @overload
+    def parameters(self, keep: Sequence[int]) -> float: ...
+    @overload
+    def parameters(self, keep: Sequence[NDArray[Any]]) -> NDArray[np.float64]: ...
+    def parameters(self, keep: Sequence[Any]) -> Any:
+        """Number of weights and biases when group i keeps ``keep[i]`` clusters.
 
-    def parameters(self, keep: Sequence) -> Any:
-        """Weights and biases of the network when group i keeps `keep[i]` clusters; arrays of these give an array."""
-        total = self._other_parameters
-        for layer in self._layers:
-            fan_in, out = self._fan(layer, keep)
-            total += out * fan_in * _kernel(layer.module) + (
-                out if layer.module.bias is not None else 0
-            )
-        return np.rint(
-            total + sum(each * self._alive(slots, keep) for _, each, slots in self._norms)
-        )
+        Parameters
+        ----------
+        keep
+            A number for each group, or an array for each group for several networks at once.
 
-    def macs(self, keep: Sequence) -> Any:
-        """Multiply-accumulates for one input when group i keeps `keep[i]` clusters; arrays of these give an array."""
-        total = self._other_macs
-        for layer in self._layers:
-            fan_in, out = self._fan(layer, keep)
-            total += out * fan_in * _kernel(layer.module) * layer.positions
+        Returns
+        -------
+        float or numpy.ndarray
+            The number, or an array of numbers in the shape of the arrays.
+        """
+        return self._sum_parameters(self._other_parameters, keep)
+
+    @overload
+    def macs(self, keep: Sequence[int]) -> float: ...
+    @overload
+    def macs(self, keep: Sequence[NDArray[Any]]) -> NDArray[np.float64]: ...
+    def macs(self, keep: Sequence[Any]) -> Any:
+        """Multiply-accumulates for one example when group i keeps ``keep[i]`` clusters.
+
+        Parameters and results are those of :meth:`parameters`.
+        """
+        return self._sum_macs(self._other_macs, keep)
+
+    def _sum_parameters(self, total: Any, keep: Sequence[Any]) -> Any:
+        for layer in self._layers.values():
+            outputs = layer.outputs.count(keep)
+            biases = outputs if layer.has_bias else 0
+            total += outputs * layer.fan_in(keep) * layer.kernel + biases
+        norms = sum(norm.per_channel * norm.channels.count(keep) for norm in self._norms.values())
+        return np.rint(total + norms)
+
+    def _sum_macs(self, total: Any, keep: Sequence[Any]) -> Any:
+        for layer in self._layers.values():
+            outputs = layer.outputs.count(keep)
+            total += outputs * layer.fan_in(keep) * layer.kernel * layer.positions
         return np.rint(total)
 
-    def _fan(self, layer: _Counted, keep: Sequence[int]) -> tuple[float, float]:
-        """What an output of the layer reads from, and how many outputs there are."""
-        read = (
-            1
-            if depthwise(layer.module)
-            else self._alive(layer.inputs, keep) / getattr(layer.module, "groups", 1)
-        )
-        return read, self._alive(layer.outputs, keep)
-
     def input_shapes(self) -> dict[str, torch.Size]:
-        """Shape of the input of every layer with weights."""
-        return {layer.name: layer.shape for layer in self._layers}
+        """Shape of the input of every linear and convolution layer, in the order of the calls."""
+        return {name: layer.input_shape for name, layer in self._layers.items()}
 
     def channels(self, keep: Sequence[int]) -> dict[str, tuple[int, int]]:
-        """Inputs and outputs of every layer when group i keeps `keep[i]` clusters."""
+        """Numbers of inputs and outputs of every layer when group i keeps ``keep[i]`` clusters."""
         return {
-            layer.name: (
-                round(self._alive(layer.inputs, keep)),
-                round(self._alive(layer.outputs, keep)),
-            )
-            for layer in self._layers
+            name: (round(layer.inputs.count(keep)), round(layer.outputs.count(keep)))
+            for name, layer in self._layers.items()
         }
 
     def resized(self, network: nn.Module, keep: Sequence[int]) -> nn.Module:
-        """A copy of the network of the shape it has when group i keeps `keep[i]` clusters; which ones, is not its matter."""
+        """A copy of the network in the shape it has when group i keeps ``keep[i]`` clusters.
+
+        Every layer keeps its first channels; only their number matters. The copy is good for
+        measuring, or to be filled with other weights.
+
+        Examples
+        --------
+        >>> network = nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 2))
+        >>> ClusterGraph(network, torch.rand(1, 4)).resized(network, [3, 2])
+        Sequential(
+          (0): Linear(in_features=4, out_features=3, bias=True)
+          (1): ReLU()
+          (2): Linear(in_features=3, out_features=2, bias=True)
+        )
+        """
         network = copy.deepcopy(network)
-        modules = dict(network.named_modules())
         for name, (inputs, outputs) in self.channels(keep).items():
-            resize(modules[name], inputs, outputs)
-        for name, _, slots in self._norms:
-            module, size = modules[name], round(self._alive(slots, keep))
-            module.num_features = size
-            for leaf, tensor in [
-                *module.named_parameters(recurse=False),
-                *module.named_buffers(recurse=False),
-            ]:
-                if tensor.dim():
-                    _set(module, leaf, tensor[:size])
+            resize(network.get_submodule(name), inputs, outputs)
+        for name, norm in self._norms.items():
+            resize_norm(network.get_submodule(name), round(norm.channels.count(keep)))
         return network
 
 
-class _Counted(NamedTuple):
-    name: str
-    module: nn.Module
-    outputs: (
-        tuple  # how many are fixed, and how many there are for each surviving cluster of a group
-    )
-    inputs: tuple
-    positions: int
-    shape: torch.Size
+def _follow(network: nn.Module, inputs: tuple[Any, ...]) -> LabelPropagation:
+    try:
+        with evaluating(network):
+            labels = LabelPropagation(concrete_trace(network, inputs), len(inputs[0]))
+            labels.follow(*inputs)
+    except Exception as error:
+        raise ValueError(f"the network cannot be followed: {one_line(error)}") from error
+    return labels
 
 
-def resize(layer: nn.Module, inputs: int, outputs: int) -> None:
-    """Cut a linear or convolution layer to its first inputs and outputs, in place."""
-    if depthwise(layer):
-        layer.groups = outputs
-    per_group = inputs // layer.groups if isinstance(layer, _CONVOLUTIONS) else inputs
-    if isinstance(layer, _CONVOLUTIONS):
-        layer.in_channels, layer.out_channels = inputs, outputs
-    else:
-        layer.in_features, layer.out_features = inputs, outputs
-    _set(layer, "weight", layer.weight[:outputs, :per_group])
-    if layer.bias is not None:
-        _set(layer, "bias", layer.bias[:outputs])
+class _Channels(NamedTuple):
+    """Channels of one dimension: some are fixed, the others come with clusters of the groups."""
+
+    fixed: int
+    per_cluster: list[tuple[int, float]]  # (group, number of channels for each of its clusters)
+
+    def count(self, keep: Sequence[Any]) -> Any:
+        """Number of channels when group i keeps ``keep[i]`` clusters."""
+        return self.fixed + sum(number * keep[group] for group, number in self.per_cluster)
 
 
-def _set(module, name, tensor):
-    old, tensor = module._parameters.get(name), tensor.detach().clone()
-    setattr(
-        module,
-        name,
-        tensor if old is None else nn.Parameter(tensor, requires_grad=old.requires_grad),
-    )
+def _channels(
+    ids: torch.Tensor, labels: LabelPropagation, group_of: Mapping[int, int], sizes: Sequence[int]
+) -> _Channels:
+    fixed = 0
+    per_group: dict[int, int] = {}
+    for label in ids.tolist():
+        group = group_of.get(labels.root(label)) if label != FIXED else None
+        if group is None:
+            fixed += 1
+        else:
+            per_group[group] = per_group.get(group, 0) + 1
+    return _Channels(fixed, [(group, count / sizes[group]) for group, count in per_group.items()])
 
 
-def _kernel(module) -> int:
-    return module.weight[0, 0].numel() if module.weight.dim() > 2 else 1
+class _CountedLayer(NamedTuple):
+    """What a linear or convolution layer costs is computed from these numbers."""
+
+    inputs: _Channels
+    outputs: _Channels
+    groups: int | None  # None for depthwise convolutions, which have one per channel
+    kernel: int  # weights that connect one input channel to one output channel
+    has_bias: bool
+    positions: int  # output positions of one example
+    input_shape: torch.Size
+
+    @classmethod
+    def of(cls, layer: Layer, inputs: _Channels, outputs: _Channels) -> _CountedLayer:
+        return cls(
+            inputs,
+            outputs,
+            None if depthwise(layer.module) else getattr(layer.module, "groups", 1),
+            layer.module.weight.shape[2:].numel(),
+            layer.module.bias is not None,
+            layer.positions,
+            layer.shape,
+        )
+
+    def fan_in(self, keep: Sequence[Any]) -> Any:
+        """Number of input channels that each output channel reads."""
+        return 1 if self.groups is None else self.inputs.count(keep) / self.groups
 
 
-def _blocks(module) -> int:
-    return 1 if depthwise(module) else getattr(module, "groups", 1)
+class _CountedNorm(NamedTuple):
+    per_channel: float  # weights and biases of each channel
+    channels: _Channels

@@ -16,8 +16,9 @@ from scipy.interpolate import RegularGridInterpolator
 from torch import nn
 
 from ..utils.module_modes import evaluating
-from .cluster_graph import ClusterGraph, resize
+from .cluster_graph import ClusterGraph
 from .label_propagation import depthwise
+from .resizing import resize
 
 
 @torch.inference_mode()
