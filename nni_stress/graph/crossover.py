@@ -1,89 +1,38 @@
-"""Two parents: the union of two survivors of one founder, of which their common offspring is drawn.
+"""Two parents: the union of two survivors, from which their common offspring is synthesized.
 
-In the spirit of Chung, Shafiee, Fieguth, Wong: "The Mating Rituals of Deep Neural Networks: Learning Compact Feature
-Representations through Sexual Evolutionary Synthesis", arXiv 1709.02043, of which only the abstract was at hand: an
-offspring inherits clusters of synapses from two networks, not one. Two survivors are the founder's offspring, so that their
-clusters compare: *origins* tell which of the founder's clusters a network still has. The union of the two is a network like
-any other, and becomes an ancestor like any other.
+Inspired by Chung, Shafiee, Fieguth, Wong: "The Mating Rituals of Deep Neural Networks: Learning
+Compact Feature Representations through Sexual Evolutionary Synthesis", arXiv 1709.02043, of which
+only the abstract was available. There, an offspring inherits clusters (output channels or neurons)
+of synapses (weights) from two networks.
+
+Two survivors of one evolution descend from the same founder, and their origins tell which of the
+founder's clusters each still has. The union of the two is an ordinary network, and becomes an
+ancestor like any other.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping, Set
+from typing import Any, NamedTuple, TypeAlias
 
 import torch
 from torch import nn
 
+from ..utils.messages import one_line
 from .cluster_graph import ClusterGraph
-from .label_propagation import FIXED, depthwise
+from .label_propagation import Convolution, depthwise
+from .origins import Origins, founding, origins_of, survivors_of, synthesize
 from .slicing import balanced
 
-Origins = dict[
-    str, list[int]
-]  # {layer: the founder's indices of the output channels it still has, ascending}
+__all__ = ["Origins", "founding", "synthesize", "union"]
+
+Tensors: TypeAlias = Mapping[str, torch.Tensor]
 
 
-def founding(founder: nn.Module, example_input: Any) -> Origins:
-    """Origins of the founder itself: all clusters of every linear and convolution layer that inputs pass through.
-
-    `example_input` is one batch of inputs. A network that cannot be followed is a ValueError.
-    """
-    return {
-        layer: list(range(len(outputs)))
-        for layer, (outputs, _) in ClusterGraph(founder, example_input).slots.items()
-    }
-
-
-def synthesize(pruner: Any, example_input: Any, origins: Origins) -> tuple[nn.Module, Origins]:
-    """Let a pruner build the physically small offspring, and tell which of the founder's clusters it still has.
-
-    Masks do not say: what they take from a layer may stay for a shortcut's sake, or take layers without masks along. So the
-    indices travel through the synthesis beside the synapses, as an optimizer's memory of them does.
-
-    Parameters
-    ----------
-    pruner
-        A StressPruner that has compressed an ancestor; its work ends here.
-    example_input
-        One batch of inputs, a tensor or a tuple of tensors.
-    origins
-        The ancestor's.
-
-    Returns
-    -------
-    (offspring, origins)
-        The offspring, as ``pruner.synthesize`` returns it, and its origins.
-
-    Raises
-    ------
-    ValueError
-        If the origins are not the ancestor's.
-    """
-    weights = {
-        name.replace("_nni_wrapper.", ""): parameter
-        for name, parameter in pruner.bound_model.named_parameters(remove_duplicate=False)
-    }
-    memory = torch.optim.SGD(pruner.bound_model.parameters(), lr=0.0)
-    for layer, indices in origins.items():
-        weight = weights.get(f"{layer}.weight")
-        if weight is None or len(weight) != len(indices):
-            raise ValueError(
-                f"the origins are another ancestor's: {layer} should have {len(indices)} clusters, but has "
-                f"{'no weight' if weight is None else len(weight)}"
-            )
-        column = torch.tensor(indices, dtype=torch.float32, device=weight.device).view(
-            -1, *[1] * (weight.dim() - 1)
-        )
-        memory.state[weight]["origins"] = column.expand_as(weight)
-    offspring = pruner.synthesize(example_input, memory)
-    inherited = {}
-    for layer, indices in origins.items():
-        travelled = memory.state[offspring.get_submodule(layer).weight].get("origins")
-        # a weight that layers share is remembered for one of them alone, and loses nothing
-        inherited[layer] = (
-            list(indices) if travelled is None else travelled.flatten(1)[:, 0].long().tolist()
-        )
-    return offspring, inherited
+class _Parent(NamedTuple):
+    survivors: set[int]
+    tensors: Tensors
+    places: Tensors
 
 
 @torch.no_grad()
@@ -95,167 +44,154 @@ def union(
     second: nn.Module,
     second_origins: Origins,
 ) -> tuple[nn.Module, Origins]:
-    """The physically small network that has every cluster which either parent has.
+    """The physically small network that has every cluster which at least one parent has.
 
-    A synapse (and a bias, and what a norm knows of a cluster) is the mean of the parents' where both have it, and the one's
-    that has it. Between a cluster that only one has and one that only the other has there was none; it starts at 0. Where
-    a grouped convolution would be left with more clusters in one block than in another, clusters of the founder come back
-    to fill the others up, with its synapses; what they tell later layers starts at 0, too.
+    A weight, a bias, or a norm's number that both parents have becomes the mean of theirs; one that
+    a single parent has is taken over. Weights that connect clusters unique to different parents
+    start at zero. If the blocks of a grouped convolution would get different numbers of clusters,
+    clusters of the founder fill them up, with the founder's weights; the weights by which later
+    layers read these clusters start at zero.
 
     Parameters
     ----------
     founder
-        The founder's network, of its full size; left alone.
+        The founder's network in its full size. It is left alone.
     example_input
         One batch of inputs, a tensor or a tuple of tensors.
     first, second
-        The parents, left alone.
+        The parents. They are left alone.
     first_origins, second_origins
-        Which of the founder's clusters they have.
+        Origins of the parents.
 
     Returns
     -------
-    (network, origins)
-        The union, in the founder's mode and on its device, and its origins.
+    network : torch.nn.Module
+        The union, in the founder's mode and on its device.
+    origins : dict
+        Origins of the union.
 
     Raises
     ------
     ValueError
-        If a parent is not of this founder, or the founder cannot be followed.
+        If a parent does not descend from this founder, or the founder cannot be followed.
+
+    Examples
+    --------
+    >>> founder = nn.Sequential(nn.Linear(2, 3, bias=False), nn.Linear(3, 1, bias=False))
+    >>> first = nn.Sequential(nn.Linear(2, 1, bias=False), nn.Linear(1, 1, bias=False))
+    >>> second = nn.Sequential(nn.Linear(2, 2, bias=False), nn.Linear(2, 1, bias=False))
+    >>> network, origins = union(
+    ...     founder, torch.rand(1, 2), first, {"0": [0], "1": [0]}, second, {"0": [0, 2], "1": [0]}
+    ... )
+    >>> origins
+    {'0': [0, 2], '1': [0]}
+    >>> torch.equal(network[0].weight[0], (first[0].weight[0] + second[0].weight[0]) / 2)
+    True
+    >>> torch.equal(network[0].weight[1], second[0].weight[1])
+    True
     """
-    graph, full, parents = ClusterGraph(founder, example_input), founder.state_dict(), []
-    for which, parent, origins in (
-        ("first", first, first_origins),
-        ("second", second, second_origins),
-    ):
-        try:
-            survivors = _survivors(graph, origins)
-            places = _places(graph, founder, survivors)
-            _check_shapes(full, parent.state_dict(), places)
-        except ValueError as error:
-            raise ValueError(f"the {which} parent is not of this founder: {error}") from None
-        parents.append((survivors, parent.state_dict(), places))
-    survivors = balanced(graph, parents[0][0] | parents[1][0])
-    network = graph.resized(
-        founder, [len(survivors.intersection(clusters)) for clusters in graph.clusters]
-    )
+    graph = ClusterGraph(founder, example_input)
+    full = founder.state_dict()
+    parents = [
+        _parent("first", graph, founder, first, first_origins),
+        _parent("second", graph, founder, second, second_origins),
+    ]
+    survivors = balanced(graph, parents[0].survivors | parents[1].survivors)
+    keep = [len(survivors.intersection(clusters)) for clusters in graph.clusters]
+    network = graph.resized(founder, keep)
     places = _places(graph, founder, survivors)
     for name, tensor in network.state_dict().items():
-        theirs = [tensors[name].to(tensor) for _, tensors, _ in parents]
+        inherited = [parent.tensors[name].to(tensor) for parent in parents]
         if name in places:
-            joined = _joined(full[name], theirs, [its[name] for _, _, its in parents])
-            tensor.copy_(joined.masked_select(_over(joined, places[name])).view_as(tensor))
+            mean = _mean(full[name], inherited, [parent.places[name] for parent in parents])
+            kept = mean.masked_select(_broadcastable(places[name], mean))
+            tensor.copy_(kept.view_as(tensor))
+        elif tensor.is_floating_point():
+            tensor.copy_(sum(inherited, torch.zeros_like(tensor)) / 2)
         else:
-            tensor.copy_(sum(theirs) / 2 if tensor.is_floating_point() else theirs[0])
-    return network, _origins(graph, survivors)
+            tensor.copy_(inherited[0])
+    return network, origins_of(graph, survivors)
 
 
-def _origins(graph: ClusterGraph, survivors: set[int]) -> Origins:
-    return {
-        layer: [index for index, cluster in enumerate(outputs) if cluster in survivors]
-        for layer, (outputs, _) in graph.slots.items()
-    }
-
-
-def _survivors(graph: ClusterGraph, origins: Origins) -> set[int]:
-    """The clusters that a parent has."""
-    if set(origins) != set(graph.slots):
-        raise ValueError(
-            f"origins of the layers {list(graph.slots)} expected, but got those of {list(origins)}"
-        )
-    for layer, (outputs, _) in graph.slots.items():
-        if not origins[layer] or list(origins[layer]) != sorted(
-            {*range(len(outputs))}.intersection(origins[layer])
-        ):
-            raise ValueError(
-                f"origins of {layer} should ascend and lie below {len(outputs)}, but are {origins[layer]}"
-            )
-    survivors = {FIXED}.union(
-        outputs[index] for layer, (outputs, _) in graph.slots.items() for index in origins[layer]
-    )
-    for layer, indices in _origins(graph, survivors).items():
-        if list(origins[layer]) != indices:
-            raise ValueError(
-                f"a layer that {layer} goes together with has the clusters "
-                f"{sorted(set(indices) - set(origins[layer]))}, but {layer} has not"
-            )
-    for group, clusters in zip(graph.groups, graph.clusters):
-        if group.frozen and not survivors.issuperset(clusters):
-            raise ValueError(
-                f"{group.layers[0]} should have all its clusters, but has {origins[group.layers[0]]}"
-            )
-    if balanced(graph, survivors) != survivors:
-        raise ValueError(
-            "grouped convolutions should have as many clusters in each block, but have not"
-        )
-    return survivors
+def _parent(
+    which: str, graph: ClusterGraph, founder: nn.Module, network: nn.Module, origins: Origins
+) -> _Parent:
+    try:
+        survivors = survivors_of(graph, origins)
+        places = _places(graph, founder, survivors)
+        _check_shapes(founder.state_dict(), network.state_dict(), places)
+    except ValueError as error:
+        message = f"the {which} parent is not of this founder: {one_line(error)}"
+        raise ValueError(message) from None
+    return _Parent(survivors, network.state_dict(), places)
 
 
 def _places(
-    graph: ClusterGraph, founder: nn.Module, survivors: set[int]
+    graph: ClusterGraph, founder: nn.Module, survivors: Set[int]
 ) -> dict[str, torch.Tensor]:
-    """Where in the founder's tensors the survivors lie: a mask of the outputs or, for weights, of outputs and inputs.
+    """Where in the founder's tensors the survivors are.
 
-    Indices only ever ascend, so the small network's tensor is the founder's at these places, row by row.
+    A mask of the outputs for biases and norms, of outputs and inputs for weights. Origins ascend,
+    so that the small network's tensor is the founder's tensor at these places, row by row.
     """
-    places, device = {}, next(founder.parameters()).device
+    places = {}
+    device = next(founder.parameters()).device
 
-    def alive(clusters):
+    def alive(clusters: list[int]) -> torch.Tensor:
         return torch.tensor([cluster in survivors for cluster in clusters], device=device)
 
     for name, (outputs, inputs) in graph.slots.items():
         layer = founder.get_submodule(name)
-        places[f"{name}.bias"] = rows = alive(outputs)
+        rows = alive(outputs)
+        places[f"{name}.bias"] = rows
         if depthwise(layer):
             places[f"{name}.weight"] = rows[:, None]
         else:
-            blocks = getattr(layer, "groups", 1)
-            places[f"{name}.weight"] = (
-                rows.view(blocks, -1, 1) & alive(inputs).view(blocks, 1, -1)
-            ).flatten(0, 1)
+            blocks = layer.groups if isinstance(layer, Convolution) else 1
+            columns = alive(inputs).view(blocks, 1, -1)
+            places[f"{name}.weight"] = (rows.view(blocks, -1, 1) & columns).flatten(0, 1)
     for name, clusters in graph.norm_slots.items():
         for leaf, tensor in founder.get_submodule(name).state_dict().items():
-            if tensor.dim():
+            if tensor.dim() > 0:
                 places[f"{name}.{leaf}"] = alive(clusters)
     return places
 
 
-def _check_shapes(full: dict, tensors: dict, places: dict) -> None:
+def _check_shapes(full: Tensors, tensors: Tensors, places: Tensors) -> None:
+    """Check that a parent has the founder's tensors, in the shapes that its survivors imply."""
     if set(full) != set(tensors):
-        raise ValueError(
-            f"tensors missing {sorted(set(full) - set(tensors))[:5]}, "
-            f"not expected {sorted(set(tensors) - set(full))[:5]}"
-        )
+        missing = sorted(set(full) - set(tensors))
+        extra = sorted(set(tensors) - set(full))
+        raise ValueError(f"tensors missing {missing[:5]}, not expected {extra[:5]}")
     for name, tensor in full.items():
         expected = list(tensor.shape)
         if name in places:
-            each = (
-                places[name].view(len(tensor), -1).sum(1)
-            )  # of every row, as many as of the others or none
-            expected[: places[name].dim()] = [int(each.count_nonzero()), int(each.max())][
-                : places[name].dim()
-            ]
+            # Every row that survives has the same number of surviving columns.
+            columns = places[name].view(len(tensor), -1).sum(1)
+            dims = places[name].dim()
+            expected[:dims] = [int(columns.count_nonzero()), int(columns.max())][:dims]
         if list(tensors[name].shape) != expected:
             raise ValueError(f"{name} should be {expected}, but is {list(tensors[name].shape)}")
 
 
-def _joined(
+def _mean(
     full: torch.Tensor, tensors: list[torch.Tensor], places: list[torch.Tensor]
 ) -> torch.Tensor:
-    """A tensor of the founder's shape: the mean over those parents that have a place, elsewhere 0."""
-    total = sum(
-        torch.zeros_like(full).masked_scatter(_over(full, where), tensor)
-        for tensor, where in zip(tensors, places)
-    )
-    having = sum(where.to(full) for where in places)
-    total /= _over(full, having.clamp(min=1))
-    dead = (
-        having.view(len(full), -1).sum(1) == 0
-    )  # clusters of neither parent are as in the founder
-    total[dead] = full[dead]
+    """A tensor of the founder's shape: the mean over the parents that have a place, elsewhere 0.
+
+    Clusters that neither parent has are the founder's.
+    """
+    total = torch.zeros_like(full)
+    parents_at = torch.zeros_like(places[0], dtype=full.dtype)
+    for tensor, place in zip(tensors, places):
+        total += torch.zeros_like(full).masked_scatter(_broadcastable(place, full), tensor)
+        parents_at += place.to(full)
+    total /= _broadcastable(parents_at.clamp(min=1), full)
+    in_neither = parents_at.view(len(full), -1).sum(1) == 0
+    total[in_neither] = full[in_neither]
     return total
 
 
-def _over(full: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
-    """Places over the first dimensions of a tensor, to be broadcast over its others."""
+def _broadcastable(places: torch.Tensor, full: torch.Tensor) -> torch.Tensor:
+    """Places over the first dimensions of a tensor, with ones for its other dimensions."""
     return places.view(*places.shape, *[1] * (full.dim() - places.dim()))

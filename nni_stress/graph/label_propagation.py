@@ -16,12 +16,14 @@ from typing import Any, NamedTuple, TypeAlias
 import torch
 from torch import nn
 from torch.fx import GraphModule, Interpreter, Node
-from torch.nn.modules.batchnorm import _NormBase as NormBase
-from torch.nn.modules.conv import _ConvNd as ConvNd
+from torch.nn.modules.batchnorm import _NormBase
+from torch.nn.modules.conv import _ConvNd
 from torch.utils._pytree import tree_map
 
 from ..utils.batches import tensors_in
 
+Convolution: TypeAlias = _ConvNd
+ChannelNorm: TypeAlias = _NormBase  # batch norms and instance norms
 WeightedLayer: TypeAlias = nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d
 FIXED = 0  # label of everything that belongs to no cluster
 
@@ -149,7 +151,7 @@ def depthwise(module: nn.Module) -> bool:
     (True, False)
     """
     return (
-        isinstance(module, ConvNd)
+        isinstance(module, Convolution)
         and module.groups > 1
         and module.groups == module.in_channels == module.out_channels
     )
@@ -255,7 +257,7 @@ class LabelPropagation(Interpreter):
         module = self.fetch_attr(target)
         if isinstance(module, WeightedLayer):
             return self._layer(target, module, args[0])
-        if isinstance(module, NormBase):
+        if isinstance(module, ChannelNorm):
             channels = self._channels(args[0], 1)
             # A norm that is called again has one set of weights for both calls.
             self._tie_all(self.norms.setdefault(target, (module, channels))[1], channels)

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _NormBase as NormBase
-from torch.nn.modules.conv import _ConvNd as ConvNd
 
-from .label_propagation import depthwise
+from .label_propagation import ChannelNorm, Convolution, depthwise
 
 
 def resize(layer: nn.Module, inputs: int, outputs: int) -> None:
@@ -34,7 +32,7 @@ def resize(layer: nn.Module, inputs: int, outputs: int) -> None:
     torch.Size([2, 5])
     """
     weight_inputs = inputs
-    if isinstance(layer, ConvNd):
+    if isinstance(layer, Convolution):
         if depthwise(layer):
             layer.groups = outputs
         weight_inputs = inputs // layer.groups
@@ -65,7 +63,7 @@ def resize_norm(norm: nn.Module, features: int) -> None:
     >>> norm.num_features, norm.weight.shape, norm.running_mean.shape
     (3, torch.Size([3]), torch.Size([3]))
     """
-    if not isinstance(norm, NormBase):
+    if not isinstance(norm, ChannelNorm):
         raise TypeError(f"a batch or instance norm expected, but got {type(norm).__name__}")
     norm.num_features = features
     tensors = [*norm.named_parameters(recurse=False), *norm.named_buffers(recurse=False)]
