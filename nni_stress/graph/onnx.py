@@ -1,4 +1,4 @@
-"""A network as an ONNX file."""
+"""Export of a network as an ONNX file."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import logging
 import math
 import tempfile
 import warnings
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import torch
 from torch import nn
 
 from ..utils.atomic_files import write_atomically
-from ..utils.batches import arguments_of
+from ..utils.batches import answer, arguments_of, tensors_in
 from ..utils.module_modes import evaluating
 
 
@@ -25,29 +26,39 @@ def export_onnx(
     dynamic_batch: bool = True,
     tolerance: float = 1e-4,
 ) -> None:
-    """Write the network as one ONNX file, in evaluation mode, once ONNX Runtime has been seen to agree with it.
+    """Write a network, in evaluation mode, to an ONNX file that ONNX Runtime agrees with.
 
-    Needs the packages onnxscript and onnxruntime (``pip install nni-stress[onnx]``).
+    The file is written only after ONNX Runtime has computed the network's outputs for
+    `example_input`. Needs the packages onnxscript and onnxruntime
+    (``pip install nni-stress[onnx]``).
 
     Parameters
     ----------
     network
-        The network; it stays in the mode it is in.
+        The network. Its mode is left alone.
     path
-        The file.
+        The file to write.
     example_input
         One batch of inputs, a tensor or a tuple of tensors.
     dynamic_batch
-        Whether the file takes any batch size, or only that of `example_input`, as some devices ask for.
+        Whether the file accepts any batch size, or only that of `example_input`, which some devices
+        require.
     tolerance
-        Largest difference between an output of ONNX Runtime and the network's, as a share of the largest output.
+        Largest difference allowed between an output of ONNX Runtime and the network's output, as a
+        share of the output's largest magnitude.
 
     Raises
     ------
     ValueError
-        If ONNX Runtime's outputs differ by more than that; no file is written.
+        If ONNX Runtime's outputs differ by more than the tolerance. No file is written then.
     ImportError
         If a package is missing.
+
+    Examples
+    --------
+    >>> import nni_stress
+    >>> network = nn.Linear(2, 1)
+    >>> nni_stress.export_onnx(network, "network.onnx", torch.rand(1, 2))  # doctest: +SKIP
     """
     try:
         import onnxruntime
@@ -58,47 +69,53 @@ def export_onnx(
             f"pip install nni-stress[onnx]"
         ) from None
     inputs = arguments_of(example_input)
-    seen = (
-        tuple(torch.cat([x, x]) for x in inputs)
-        if dynamic_batch and len(inputs[0]) == 1
-        else inputs
-    )
-    shapes = tuple({0: torch.export.Dim("batch")} for _ in inputs) if dynamic_batch else None
-    with evaluating(network), torch.no_grad(), tempfile.TemporaryDirectory() as folder, _unheard():
+    with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "network.onnx"
-        torch.onnx.export(
-            network,
-            seen,
-            str(file),
-            dynamo=True,
-            dynamic_shapes=shapes,
-            external_data=False,
-            verbose=False,
-        )
-        expected = [
-            x
-            for x in torch.utils._pytree.tree_leaves(network(*inputs))
-            if isinstance(x, torch.Tensor)
-        ]
-        session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
-        names = [entry.name for entry in session.get_inputs()]
-        found = session.run(
-            None, {name: x.detach().cpu().numpy() for name, x in zip(names, inputs)}
-        )
-        for one, other in zip(expected, map(torch.from_numpy, found), strict=True):
-            one = one.detach().cpu()
-            worst = (one - other).abs().max() if one.shape == other.shape else math.inf
-            if not worst <= tolerance * one.abs().max().clamp(min=1e-6):
-                raise ValueError(
-                    f"ONNX Runtime disagrees with the network: an output of largest magnitude "
-                    f"{float(one.abs().max()):g} differs by {float(worst):g}"
-                )
+        with evaluating(network), torch.no_grad(), _quiet_exporter():
+            _export(network, file, inputs, dynamic_batch)
+            expected = tensors_in(answer(network, inputs))
+            session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
+            names = [entry.name for entry in session.get_inputs()]
+            feed = {name: value.detach().cpu().numpy() for name, value in zip(names, inputs)}
+            outputs = session.run(None, feed)
+            for wanted, output in zip(expected, map(torch.from_numpy, outputs), strict=True):
+                _check_equal(wanted.detach().cpu(), output, tolerance)
         write_atomically(Path(path), file.read_bytes())
 
 
+def _export(
+    network: nn.Module, file: Path, inputs: tuple[torch.Tensor, ...], dynamic_batch: bool
+) -> None:
+    shapes = None
+    if dynamic_batch:
+        shapes = tuple({0: torch.export.Dim("batch")} for _ in inputs)
+        if len(inputs[0]) == 1:  # torch takes a dimension of size 1 for a constant
+            inputs = tuple(torch.cat([value, value]) for value in inputs)
+    torch.onnx.export(
+        network,
+        inputs,
+        str(file),
+        dynamo=True,
+        dynamic_shapes=shapes,
+        external_data=False,
+        verbose=False,
+    )
+
+
+def _check_equal(expected: torch.Tensor, output: torch.Tensor, tolerance: float) -> None:
+    largest = float(expected.abs().max())
+    same_shape = expected.shape == output.shape
+    difference = float((expected - output).abs().max()) if same_shape else math.inf
+    if not difference <= tolerance * max(largest, 1e-6):  # also if the difference is NaN
+        raise ValueError(
+            f"ONNX Runtime disagrees with the network: an output of largest magnitude {largest:g} "
+            f"differs by {difference:g}"
+        )
+
+
 @contextmanager
-def _unheard():
-    """Torch's exporter warns about its own insides, and speaks of optional packages."""
+def _quiet_exporter() -> Iterator[None]:
+    """Silence torch's exporter, which warns about its internals and about optional packages."""
     loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
     levels = [logger.level for logger in loggers]
     try:

@@ -1,9 +1,12 @@
-"""Physically small networks on disk: tensors and shapes as plain data (safetensors), never a pickle of code."""
+"""Physically small networks on disk.
+
+A file holds tensors and the shapes of layers as plain data (safetensors), never pickled code.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +16,10 @@ import torch
 from torch import nn
 
 from ..utils.atomic_files import write_atomically
+from ..utils.messages import one_line
 
-# The attributes by which torch's layers know their own shape.
+_METADATA_KEY = "nni_stress"
+# The attributes in which torch's layers store their shape.
 _SHAPE_ATTRIBUTES = (
     "in_channels",
     "out_channels",
@@ -28,7 +33,23 @@ _SHAPE_ATTRIBUTES = (
 
 
 def save(network: nn.Module, path: str | Path) -> None:
-    """Write the network's tensors, and the shapes of its layers, to one file, atomically."""
+    """Write a network's tensors and the shapes of its layers to one file, atomically.
+
+    Parameters
+    ----------
+    network
+        The network, of any shape and on any device.
+    path
+        The file to write. Missing folders are made.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> file = Path(tempfile.mkdtemp()) / "network.safetensors"
+    >>> save(nn.Linear(3, 2), file)
+    >>> load(file, lambda: nn.Linear(8, 4))
+    Linear(in_features=3, out_features=2, bias=True)
+    """
     shapes = {
         name: {
             attribute: getattr(module, attribute)
@@ -41,7 +62,7 @@ def save(network: nn.Module, path: str | Path) -> None:
         name: tensor.detach().cpu().clone().contiguous()
         for name, tensor in network.state_dict().items()
     }
-    metadata = {"nni_stress": json.dumps({name: shape for name, shape in shapes.items() if shape})}
+    metadata = {_METADATA_KEY: json.dumps({name: shape for name, shape in shapes.items() if shape})}
     write_atomically(Path(path), safetensors.torch.save(tensors, metadata))
 
 
@@ -51,81 +72,131 @@ def load(path: str | Path, factory: Callable[[], nn.Module]) -> nn.Module:
     Parameters
     ----------
     path
-        The file.
+        The file to read.
     factory
-        Makes the founder's network, of any shape; its layers take the shapes of the file, and stay in its memory format.
+        Makes a network of the same structure, for instance the founder. Its layers take the shapes
+        and numbers of the file, and keep their memory format, data type and device.
+
+    Returns
+    -------
+    torch.nn.Module
+        The network that `factory` made.
 
     Raises
     ------
     FileNotFoundError
         If there is no such file.
     ValueError
-        If the file is damaged, or holds another network than the factory's.
+        If the file is damaged, or holds a network of another structure than the factory's.
+
+    Examples
+    --------
+    See :func:`save`.
     """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"no network file at {path}")
-    try:
-        with safetensors.safe_open(path, framework="pt") as file:
-            shapes = json.loads((file.metadata() or {}).get("nni_stress", "{}"))
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, no mapping
-    except (safetensors.SafetensorError, ValueError, OSError) as error:
-        raise ValueError(f"{path} is damaged or not a network file: {error}") from None
+    tensors, shapes = _read(path)
     network = factory()
     memory_format = memory_format_of(network)
-    modules = dict(network.named_modules())
-    expected = network.state_dict()
-    if set(expected) != set(tensors):
-        missing, extra = sorted(set(expected) - set(tensors)), sorted(set(tensors) - set(expected))
+    expected = set(network.state_dict())
+    if expected != set(tensors):
+        missing = sorted(expected - set(tensors))
+        extra = sorted(set(tensors) - expected)
         raise ValueError(
             f"{path} holds another network: tensors missing {missing[:5]}, not expected {extra[:5]}"
         )
-    _set_shapes(path, modules, shapes)
+    modules = dict(network.named_modules())
+    for name, shape in shapes.items():
+        _set_shape(path, name, modules.get(name), shape)
     for name, tensor in tensors.items():
         owner, _, leaf = name.rpartition(".")
-        old = getattr(modules[owner], leaf)
-        if old.dim() != tensor.dim() or old.dtype != tensor.dtype:
-            raise ValueError(
-                f"{path}: tensor {name} should be {old.dim()}-dimensional {old.dtype}, "
-                f"but is {tensor.dim()}-dimensional {tensor.dtype}"
-            )
-        tensor = tensor.to(old.device)
-        if isinstance(old, nn.Parameter):
-            setattr(modules[owner], leaf, nn.Parameter(tensor, requires_grad=old.requires_grad))
-        else:
-            setattr(modules[owner], leaf, tensor)
+        _set_tensor(path, name, modules[owner], leaf, tensor)
     return network.to(memory_format=memory_format)
 
 
+def _read(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, dict[str, int]]]:
+    """Tensors and shapes of layers."""
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            shapes = json.loads((file.metadata() or {}).get(_METADATA_KEY, "{}"))
+            names = file.keys()  # the only way to list them: it is not a mapping
+            tensors = {name: file.get_tensor(name) for name in names}
+    except (safetensors.SafetensorError, ValueError, OSError) as error:
+        raise ValueError(f"{path} is damaged or not a network file: {one_line(error)}") from None
+    return tensors, shapes
+
+
+def _set_shape(
+    path: Path, name: str, module: nn.Module | None, shape: Mapping[str, object]
+) -> None:
+    for attribute, value in shape.items():
+        known = attribute in _SHAPE_ATTRIBUTES and isinstance(getattr(module, attribute, None), int)
+        if not known or not isinstance(value, int) or value < 1:
+            raise ValueError(f"{path}: layer {name!r} cannot have {attribute} = {value!r}")
+        setattr(module, attribute, value)
+
+
+def _set_tensor(path: Path, name: str, module: nn.Module, leaf: str, tensor: torch.Tensor) -> None:
+    old = getattr(module, leaf)
+    if old.dim() != tensor.dim() or old.dtype != tensor.dtype:
+        raise ValueError(
+            f"{path}: tensor {name} should be {old.dim()}-dimensional {old.dtype}, "
+            f"but is {tensor.dim()}-dimensional {tensor.dtype}"
+        )
+    new = tensor.to(old.device)
+    if isinstance(old, nn.Parameter):
+        new = nn.Parameter(new, requires_grad=old.requires_grad)
+    setattr(module, leaf, new)
+
+
 def memory_format_of(network: nn.Module) -> torch.memory_format:
-    """Channels last, where weights of convolutions are; else the contiguous format."""
-    last = any(
+    """Memory format of a network's convolutions: channels last if any weight is in it.
+
+    Examples
+    --------
+    >>> memory_format_of(nn.Conv2d(3, 8, 3).to(memory_format=torch.channels_last))
+    torch.channels_last
+    >>> memory_format_of(nn.Linear(3, 8))
+    torch.contiguous_format
+    """
+    # A tensor with a single channel is in both formats.
+    channels_last = any(
         tensor.dim() == 4
         and tensor.is_contiguous(memory_format=torch.channels_last)
         and not tensor.is_contiguous()
         for tensor in network.parameters()
-    )  # with a single channel a tensor is in both
-    return torch.channels_last if last else torch.contiguous_format
+    )
+    return torch.channels_last if channels_last else torch.contiguous_format
 
 
 def laid_out_as(parameter: torch.Tensor, remembered: Any) -> Any:
-    """What an optimizer remembers of a parameter, in the order of its memory: fused optimizers take that for granted."""
-    if (
-        getattr(remembered, "shape", None) != parameter.shape
-        or remembered.stride() == parameter.stride()
-    ):
+    """Bring a tensor of an optimizer's state into the memory layout of its parameter.
+
+    Fused optimizers rely on equal layouts.
+
+    Parameters
+    ----------
+    parameter
+        The parameter.
+    remembered
+        What an optimizer's state holds for it: a tensor or anything else.
+
+    Returns
+    -------
+    object
+        A copy with the parameter's strides, or `remembered` itself if its strides are the same
+        already, or if it is not a tensor of the parameter's shape.
+
+    Examples
+    --------
+    >>> weight = torch.rand(3, 2).T
+    >>> laid_out_as(weight, torch.rand(2, 3)).stride() == weight.stride()
+    True
+    """
+    if getattr(remembered, "shape", None) != parameter.shape:
         return remembered
-    return torch.empty_like(parameter, dtype=remembered.dtype, requires_grad=False).copy_(
-        remembered
-    )
-
-
-def _set_shapes(path, modules, shapes):
-    for name, shape in shapes.items():
-        for attribute, value in shape.items():
-            known = attribute in _SHAPE_ATTRIBUTES and isinstance(
-                getattr(modules.get(name), attribute, None), int
-            )
-            if not known or not isinstance(value, int) or value < 1:
-                raise ValueError(f"{path}: layer {name!r} cannot have {attribute} = {value!r}")
-            setattr(modules[name], attribute, value)
+    if remembered.stride() == parameter.stride():
+        return remembered
+    copy = torch.empty_like(parameter, dtype=remembered.dtype, requires_grad=False)
+    return copy.copy_(remembered)

@@ -1,12 +1,12 @@
-"""From an ancestor and its masks to the physically small offspring, its optimizer along with it."""
+"""From an ancestor and its masks to the physically small offspring, along with its optimizer."""
 
 from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
-from typing import Any
+from typing import Any, TypeAlias, TypeGuard
 
 import torch
 from nni.compression.speedup import ModelSpeedup
@@ -17,120 +17,144 @@ from . import slicing
 from .cluster_graph import ClusterGraph
 from .serialization import laid_out_as, memory_format_of
 
+State: TypeAlias = dict[str, Any]  # what an optimizer remembers of one parameter
+Parameters: TypeAlias = Mapping[str, nn.Parameter]
+
 
 def synthesize(
     ancestor: nn.Module,
     example_input: Any,
-    masks: dict,
+    masks: slicing.Masks,
     optimizer: torch.optim.Optimizer | None = None,
     graph: ClusterGraph | None = None,
 ) -> nn.Module:
-    """Make the ancestor physically small.
+    """Make an ancestor physically small.
 
-    Where masks take whole clusters of a network whose structure is understood, it is cut tensor by tensor; elsewhere by NNI's
-    ModelSpeedup, which finds the same in many times the time.
+    If the masks remove whole clusters (output channels or neurons) of a network whose structure is
+    understood, its tensors are sliced. Otherwise NNI's ModelSpeedup does the work, with the same
+    result, but takes many times as long.
 
     Parameters
     ----------
     ancestor
-        The network the masks were drawn for, unwrapped. It becomes the offspring.
+        The network that the masks were made for, without NNI's wrappers. It becomes the offspring.
     example_input
         One batch of inputs, a tensor or a tuple of tensors.
     masks
-        {module: {target: tensor of 0 and 1}}, as a pruner's ``compress`` returns them.
+        ``{layer: {target: tensor of 0 and 1}}``, as a pruner's ``compress`` returns them.
     optimizer
-        The ancestor's: from here on it trains the offspring, and what it remembers of the surviving synapses (momentum,
-        second moments) stays as it was. Of a parameter about which it remembers tensors of other shapes than the
-        parameter's, as Adafactor does, it forgets all.
+        The optimizer that trained the ancestor. Afterwards it trains the offspring, and its state
+        of the surviving synapses (weights), as momentum, is unchanged. The state of a parameter is
+        dropped if it holds tensors of other shapes than the parameter's, as Adafactor's does.
     graph
-        The ancestor's, where it is at hand.
+        The ancestor's cluster graph, if it is known already.
 
     Returns
     -------
     torch.nn.Module
-        The offspring, in the mode and the memory format the ancestor was in.
+        The offspring, in the ancestor's mode and memory format.
 
     Raises
     ------
     Exception
-        What ModelSpeedup raises where it cannot follow the network.
+        Whatever ModelSpeedup raises for a network that it cannot follow.
+
+    Examples
+    --------
+    >>> ancestor = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 1))
+    >>> mask = torch.tensor([[1.0, 1.0], [0.0, 0.0], [1.0, 1.0]])
+    >>> synthesize(ancestor, torch.rand(1, 2), {"0": {"weight": mask}})
+    Sequential(
+      (0): Linear(in_features=2, out_features=2, bias=True)
+      (1): ReLU()
+      (2): Linear(in_features=2, out_features=1, bias=True)
+    )
     """
-    memory_format, graph = memory_format_of(ancestor), graph or _graph_of(ancestor, example_input)
-    alive = graph and slicing.survivors(graph, masks)
-    if alive is not None:
-        _cut(ancestor, graph, alive, memory_format, optimizer)
+    memory_format = memory_format_of(ancestor)
+    graph = graph or _graph_of(ancestor, example_input)
+    alive = None if graph is None else slicing.survivors(graph, masks)
+    if graph is not None and alive is not None:
+        _slice(ancestor, graph, alive, memory_format, optimizer)
         return ancestor
-    with _quiet() as logger:
-        speedup = ModelSpeedup(
-            ancestor, example_input, copy.deepcopy(masks), logger=logger
-        )  # it changes them
+    with _quiet_speedup() as logger:
+        # ModelSpeedup changes the masks it is given.
+        speedup = ModelSpeedup(ancestor, example_input, copy.deepcopy(masks), logger=logger)
         if optimizer is None:
-            return speedup.speedup_model().to(memory_format=memory_format)
-        before, carrier = dict(ancestor.named_parameters()), _Carrier(optimizer)
+            return _with_format(speedup.speedup_model(), memory_format)
+        before = dict(ancestor.named_parameters())
+        carrier = _StateCarrier(optimizer)
         speedup.replacers[-1].replace_module_func_dict = carrier.replacements()
-        offspring = speedup.speedup_model().to(memory_format=memory_format)
-    repoint(optimizer, before, dict(offspring.named_parameters()), carrier.small)
+        offspring = _with_format(speedup.speedup_model(), memory_format)
+    repoint(optimizer, before, dict(offspring.named_parameters()), carrier.state_of)
     return offspring
 
 
 def _graph_of(ancestor: nn.Module, example_input: Any) -> ClusterGraph | None:
     try:
         return ClusterGraph(ancestor, example_input)
-    except ValueError:  # ModelSpeedup may still follow it, or says why not
+    except ValueError:  # ModelSpeedup may still follow the network, or its error says why not
         return None
 
 
-def _cut(ancestor: nn.Module, graph: ClusterGraph, alive: set, memory_format, optimizer) -> None:
-    state = optimizer.state if optimizer else {}
-    before = (
-        dict(ancestor.named_parameters()) if optimizer else {}
-    )  # without, each may go once the new one is there
-    small = {}
+def _with_format(network: nn.Module, memory_format: torch.memory_format) -> nn.Module:
+    return network.to(memory_format=memory_format)
 
-    def carry(old, new, cut) -> None:
-        remembered = state.get(old, {})
-        if all(not _is_array(value) or value.shape == old.shape for value in remembered.values()):
-            small[id(new)] = {
-                kind: cut(value) if _is_array(value) else value
-                for kind, value in remembered.items()
+
+def _slice(
+    ancestor: nn.Module,
+    graph: ClusterGraph,
+    alive: set[int],
+    memory_format: torch.memory_format,
+    optimizer: torch.optim.Optimizer | None,
+) -> None:
+    if optimizer is None:  # hold no old parameters, so that each is freed once it is replaced
+        slicing.cut(ancestor, graph, alive, lambda old, new, slice_as: None)
+        _with_format(ancestor, memory_format)
+        return
+    before = dict(ancestor.named_parameters())
+    states: dict[int, State] = {}  # {id of the new parameter: its state}
+
+    def carry(old: nn.Parameter, new: nn.Parameter, slice_as: slicing.Slice) -> None:
+        state = optimizer.state.get(old, {})
+        if _has_shape_of(old, state):
+            states[id(new)] = {
+                kind: slice_as(value) if _is_array(value) else value
+                for kind, value in state.items()
             }
 
     slicing.cut(ancestor, graph, alive, carry)
-    ancestor.to(memory_format=memory_format)
-    if optimizer is not None:
-        repoint(
-            optimizer,
-            before,
-            dict(ancestor.named_parameters()),
-            lambda parameter: small.get(id(parameter), {}),
-        )
+    _with_format(ancestor, memory_format)
+    after = dict(ancestor.named_parameters())
+    repoint(optimizer, before, after, lambda parameter: states.get(id(parameter), {}))
 
 
-class _Carrier:
-    """Makes an optimizer's memory small along with the parameters: by the very functions that make these small."""
+class _StateCarrier:
+    """Shrinks an optimizer's state by the same functions by which NNI shrinks the parameters."""
 
-    def __init__(self, optimizer):
-        self._optimizer, self._small = optimizer, {}  # {id of the new parameter: its state}
+    def __init__(self, optimizer: torch.optim.Optimizer):
+        self._optimizer = optimizer
+        self._states: dict[int, State] = {}  # {id of the new parameter: its state}
 
-    def replacements(self) -> dict:
+    def replacements(self) -> dict[str, Callable[..., nn.Module]]:
+        """NNI's functions that replace a layer, by the layer's type, each followed by its state."""
         return {kind: self._carrying(function) for kind, function in replace_module.items()}
 
-    def _carrying(self, function):
-        def replace(module, masks):
-            remembered = {
+    def state_of(self, parameter: nn.Parameter) -> State:
+        """State of a parameter of the offspring."""
+        return self._states.get(id(parameter), {})
+
+    def _carrying(self, function: Callable[..., nn.Module]) -> Callable[..., nn.Module]:
+        def replace(module: nn.Module, masks: Any) -> nn.Module:
+            states = {
                 name: self._optimizer.state.get(parameter, {})
                 for name, parameter in module.named_parameters(recurse=False)
             }
-            kinds = {kind for state in remembered.values() for kind in state}
-            small = {kind: self._cut(function, module, masks, remembered, kind) for kind in kinds}
+            kinds = {kind for state in states.values() for kind in state}
+            small = {kind: _shrunk(function, module, masks, states, kind) for kind in kinds}
             replaced = function(module, masks)
-            for name, state in remembered.items():
-                parameter = getattr(module, name)
-                if all(
-                    not _is_array(value) or value.shape == parameter.shape
-                    for value in state.values()
-                ):
-                    self._small[id(getattr(replaced, name))] = {
+            for name, state in states.items():
+                if _has_shape_of(getattr(module, name), state):
+                    self._states[id(getattr(replaced, name))] = {
                         kind: small[kind][name] if _is_array(value) else value
                         for kind, value in state.items()
                     }
@@ -138,60 +162,83 @@ class _Carrier:
 
         return replace
 
-    @staticmethod
-    def _cut(function, module, masks, remembered, kind):
-        """One kind of memory of all parameters of a layer, cut as the layer is: it stands in for them in a copy."""
-        stand_in = copy.deepcopy(module)
-        for name, parameter in stand_in.named_parameters(recurse=False):
-            value = remembered[name].get(kind)
-            if _is_array(value) and value.shape == parameter.shape:
-                parameter.data = value.detach().clone()
-        return {
-            name: value.detach().clone()
-            for name, value in function(stand_in, masks).named_parameters(recurse=False)
-        }
 
-    def small(self, parameter) -> dict:
-        """What is remembered of a parameter of the offspring."""
-        return self._small.get(id(parameter), {})
+def _shrunk(
+    function: Callable[..., nn.Module],
+    module: nn.Module,
+    masks: Any,
+    states: Mapping[str, State],
+    kind: str,
+) -> dict[str, torch.Tensor]:
+    """One kind of state of all parameters of a layer, shrunk as the layer is.
+
+    The state takes the place of the parameters in a copy of the layer.
+    """
+    stand_in = copy.deepcopy(module)
+    for name, parameter in stand_in.named_parameters(recurse=False):
+        value = states[name].get(kind)
+        if _is_array(value) and value.shape == parameter.shape:
+            parameter.data = value.detach().clone()
+    shrunk = function(stand_in, masks)
+    return {name: value.detach().clone() for name, value in shrunk.named_parameters(recurse=False)}
 
 
 def repoint(
-    optimizer: torch.optim.Optimizer, before: dict, after: dict, state: Callable | None = None
+    optimizer: torch.optim.Optimizer,
+    before: Parameters,
+    after: Parameters,
+    state_of: Callable[[nn.Parameter], State] | None = None,
 ) -> None:
     """Let an optimizer train other parameters in place of those of the same name.
 
     Parameters
     ----------
     optimizer
-        Changed in place: its groups stay the same objects, so that schedulers of the learning rate go on.
+        The optimizer, changed in place. Its groups stay the same objects, so that learning rate
+        schedulers keep working.
     before, after
-        {name: parameter}. A parameter of the optimizer that is not in `before` stays.
-    state
-        What is remembered of a new parameter; default: what was remembered of the old one.
+        ``{name: parameter}``. Parameters of the optimizer that are not in `before` stay.
+    state_of
+        State of a new parameter. By default, the state of the old one is kept.
+
+    Examples
+    --------
+    >>> old, new = nn.Linear(2, 1), nn.Linear(2, 1)
+    >>> optimizer = torch.optim.SGD(old.parameters(), lr=0.1)
+    >>> repoint(optimizer, dict(old.named_parameters()), dict(new.named_parameters()))
+    >>> optimizer.param_groups[0]["params"][0] is new.weight
+    True
     """
     names = {id(parameter): name for name, parameter in before.items()}
     for group in optimizer.param_groups:
-        old = group["params"]
-        new = [after.get(names.get(id(parameter)), parameter) for parameter in old]
-        group["params"] = new
-        for one, other in zip(old, new):
-            if one is not other and one in optimizer.state:
-                remembered = optimizer.state.pop(one)
-                remembered = state(other) if state else remembered
-                if remembered:
-                    optimizer.state[other] = {
-                        kind: laid_out_as(other, value) for kind, value in remembered.items()
-                    }
+        old_parameters = group["params"]
+        group["params"] = [
+            after.get(names.get(id(parameter), ""), parameter) for parameter in old_parameters
+        ]
+        for old, new in zip(old_parameters, group["params"]):
+            if old is new or old not in optimizer.state:
+                continue
+            state = optimizer.state.pop(old)
+            if state_of is not None:
+                state = state_of(new)
+            if state:
+                optimizer.state[new] = {
+                    kind: laid_out_as(new, value) for kind, value in state.items()
+                }
 
 
-def _is_array(value) -> bool:
+def _is_array(value: Any) -> TypeGuard[torch.Tensor]:
     return isinstance(value, torch.Tensor) and value.dim() > 0
 
 
+def _has_shape_of(parameter: torch.Tensor, state: Mapping[str, Any]) -> bool:
+    """Whether all arrays of a parameter's state have its shape."""
+    return all(not _is_array(value) or value.shape == parameter.shape for value in state.values())
+
+
 @contextmanager
-def _quiet():
-    """NNI's speedup logs, and prints, several lines for every node of the graph."""
+def _quiet_speedup() -> Iterator[logging.Logger]:
+    """Silence NNI's speedup, which logs and prints several lines for every node of the graph."""
     logger = logging.getLogger("nni.compression.speedup")
     level = logger.level
     logger.setLevel(logging.ERROR)
