@@ -1,37 +1,76 @@
-"""The family tree of a lineage: a column for each generation, a line from each offspring to its ancestors."""
+"""The family tree of a lineage: a column per generation, and lines from ancestors to offspring."""
 
 from __future__ import annotations
 
+from collections.abc import Container, Mapping
 from typing import NamedTuple
 
-from .colors import colour
+from .colors import color
 from .markup import Element, tag
 from .snapshot import Generation, Offspring, Overview
 from .text import rounded, times
 
-_ROW, _RADIUS, _TOP, _LEAST, _MOST, _WIDTH = 27, 6, 46, 92, 190, 1128
+# Sizes in pixels.
+_ROW = 27
+_RADIUS = 6
+_TOP = 46
+_NARROWEST_COLUMN = 92
+_WIDEST_COLUMN = 190
+_WIDTH = 1128
+_LETTER = 7.4
+_DRAWING_ORDER = ("plain", "other", "survivor", "best")  # of edges, the last on top
 
 
 class Node(NamedTuple):
-    """An offspring in the tree: `kind` is its state, or "survivor"; `best` where it is in the best survivor's line."""
+    """An offspring in the tree.
 
-    child: Offspring
+    Parameters
+    ----------
+    offspring
+        The offspring.
+    column
+        Its column, from 0.
+    height
+        Its place below the top, in rows.
+    kind
+        Its state, or "survivor".
+    best
+        Whether it is the best survivor or an ancestor of it.
+    """
+
+    offspring: Offspring
     column: int
-    height: float  # of its middle, in rows from the top
+    height: float
     kind: str
     best: bool
 
 
 class Edge(NamedTuple):
-    """A line between two offspring by name; `kind` is "best", "survivor", "other" (the second ancestor) or "plain"."""
+    """A line between an ancestor and its offspring, both by name.
+
+    `kind` is "best" (towards the best survivor), "survivor" (to a survivor), "other" (from a second
+    ancestor) or "plain".
+    """
 
     ancestor: str
     uid: str
     kind: str
 
 
-class TreeFacts(NamedTuple):
-    """What the tree shows: column titles with a remark each, nodes, edges, and the number of rows."""
+class FamilyTree(NamedTuple):
+    """What the figure shows.
+
+    Parameters
+    ----------
+    titles
+        Title of each column, and a remark below it.
+    nodes
+        Offspring by name.
+    edges
+        Lines between them.
+    rows
+        Number of rows.
+    """
 
     titles: list[tuple[str, str]]
     nodes: dict[str, Node]
@@ -39,58 +78,71 @@ class TreeFacts(NamedTuple):
     rows: int
 
 
-def tree_facts(facts: Overview) -> TreeFacts:
-    """Lay a lineage's family tree out, each column in the order of the ancestors, so that few lines cross."""
-    rows = max((len(generation.offspring) for generation in facts.generations), default=0)
-    best, survivors = {record.uid for record in facts.line}, facts.survivors
+def family_tree(overview: Overview) -> FamilyTree:
+    """Lay out the family tree of a lineage.
+
+    Each column is sorted by the places of the ancestors, so that few lines cross.
+    """
+    rows = max((len(generation.offspring) for generation in overview.generations), default=0)
+    best = {record.uid for record in overview.line}
+    survivors = overview.survivors
     nodes: dict[str, Node] = {}
-    for column, generation in enumerate(facts.generations):
-
-        def place(child):
-            return nodes[child.ancestor].height if child.ancestor in nodes else 0.0, child.uid
-
-        start = (rows - len(generation.offspring)) / 2
-        for index, child in enumerate(sorted(generation.offspring, key=place)):
+    for column, generation in enumerate(overview.generations):
+        ordered = sorted(generation.offspring, key=lambda child: _sort_key(child, nodes))
+        start = (rows - len(ordered)) / 2 + 0.5
+        for index, child in enumerate(ordered):
             kind = "survivor" if child.uid in survivors else child.state
-            nodes[child.uid] = Node(child, column, start + index + 0.5, kind, child.uid in best)
+            nodes[child.uid] = Node(child, column, start + index, kind, child.uid in best)
+    titles = [_title(generation) for generation in overview.generations]
+    return FamilyTree(titles, nodes, _edges(nodes, best), rows)
+
+
+def _sort_key(child: Offspring, nodes: Mapping[str, Node]) -> tuple[float, str]:
+    ancestor = nodes.get(child.ancestor or "")
+    return 0.0 if ancestor is None else ancestor.height, child.uid
+
+
+def _edges(nodes: Mapping[str, Node], best: Container[str]) -> list[Edge]:
     edges = []
-    for node in nodes.values():
-        uid, ancestor, other = node.child.uid, node.child.ancestor, node.child.other
-        if ancestor in nodes:
-            kind = (
-                "best"
-                if {uid, ancestor} <= best
-                else "survivor"
-                if node.kind == "survivor"
-                else "plain"
-            )
+    for uid, node in nodes.items():
+        ancestor = node.offspring.ancestor
+        other = node.offspring.other
+        if ancestor is not None and ancestor in nodes:
+            kind = "survivor" if node.kind == "survivor" else "plain"
+            if uid in best and ancestor in best:
+                kind = "best"
             edges.append(Edge(ancestor, uid, kind))
-        if other in nodes:
+        if other is not None and other in nodes:
             edges.append(Edge(other, uid, "other"))
-    return TreeFacts([_title(generation) for generation in facts.generations], nodes, edges, rows)
+    return edges
 
 
 def _title(generation: Generation) -> tuple[str, str]:
     name = f"generation {generation.number}" if generation.number else "founder"
     if not generation.closed:
-        return name, "under way"
-    return name, "" if generation.survivors else "none survived"
+        return name, "in progress"
+    return name, "" if generation.survivors else "no survivor"
 
 
-def draw_tree(tree: TreeFacts) -> Element:
-    """The tree as SVG."""
-    step = min(max(_WIDTH / max(len(tree.titles), 1), _LEAST), _MOST)
-    width, height = step * len(tree.titles), _TOP + _ROW * tree.rows + 8
-    spot = {
+def draw_family_tree(tree: FamilyTree) -> Element:
+    """The family tree as SVG."""
+    columns = len(tree.titles)
+    step = min(max(_WIDTH / max(columns, 1), _NARROWEST_COLUMN), _WIDEST_COLUMN)
+    width = step * columns
+    height = _TOP + _ROW * tree.rows + 8
+    places = {
         uid: (step * node.column + 16, _TOP + _ROW * node.height)
         for uid, node in tree.nodes.items()
     }
-    order = ("plain", "other", "survivor", "best")
-    lines = [
+    edges = sorted(tree.edges, key=lambda edge: _DRAWING_ORDER.index(edge.kind))
+    curves = [
         _curve(
-            spot[edge.ancestor], len(_label(tree.nodes[edge.ancestor])), spot[edge.uid], edge.kind
+            places[edge.ancestor],
+            len(_label(tree.nodes[edge.ancestor])),
+            places[edge.uid],
+            edge.kind,
         )
-        for edge in sorted(tree.edges, key=lambda edge: order.index(edge.kind))
+        for edge in edges
     ]
     heads = [
         tag(
@@ -106,8 +158,8 @@ def draw_tree(tree: TreeFacts) -> Element:
         "svg",
         tag("title", "Family tree of the lineage"),
         *heads,
-        *lines,
-        *(_node(node, spot[uid], len(tree.titles)) for uid, node in tree.nodes.items()),
+        *curves,
+        *(_node(node, places[uid], columns) for uid, node in tree.nodes.items()),
         class_="tree",
         role="img",
         width=width,
@@ -117,46 +169,60 @@ def draw_tree(tree: TreeFacts) -> Element:
 
 
 def _label(node: Node) -> str:
-    return times(node.child.record.efficiency) if node.child.record else node.kind
+    record = node.offspring.record
+    return times(record.efficiency) if record else node.kind
 
 
-def _curve(ancestor, letters: int, end, kind: str) -> Element:
-    start, y = (
-        ancestor[0] + 2 * _RADIUS + 4 + 7.4 * letters,
-        ancestor[1],
-    )  # behind the ancestor's label
+def _curve(
+    ancestor: tuple[float, float], letters: int, end: tuple[float, float], kind: str
+) -> Element:
+    """A line from behind the ancestor's label to the offspring."""
+    start = ancestor[0] + 2 * _RADIUS + 4 + _LETTER * letters
     middle = (start + end[0]) / 2
-    path = f"M{start:.1f} {y:.1f}C{middle:.1f} {y:.1f} {middle:.1f} {end[1]:.1f} {end[0]:.1f} {end[1]:.1f}"
+    path = (
+        f"M{start:.1f} {ancestor[1]:.1f}"
+        f"C{middle:.1f} {ancestor[1]:.1f} {middle:.1f} {end[1]:.1f} {end[0]:.1f} {end[1]:.1f}"
+    )
     return tag("path", d=path, class_=f"edge {kind}")
 
 
-def _node(node: Node, spot, columns: int) -> Element:
-    x, y = spot
-    record, r = node.child.record, _RADIUS
-    parts = [tag("title", tooltip(node.child))]
-    if record:
-        fill = colour(node.child.generation, columns - 1)
-        parts.append(
-            tag("circle", cx=x, cy=y, r=r + 2 if node.kind == "survivor" else r - 1, fill=fill)
-        )
+def _node(node: Node, place: tuple[float, float], columns: int) -> Element:
+    x, y = place
+    child = node.offspring
+    if child.record:
+        radius = _RADIUS + 2 if node.kind == "survivor" else _RADIUS - 1
+        shape = tag("circle", cx=x, cy=y, r=radius, fill=color(child.generation, columns - 1))
     elif node.kind == "lost":
-        parts.append(tag("path", d=f"M{x - 4} {y - 4}l8 8m0 -8l-8 8"))
+        shape = tag("path", d=f"M{x - 4} {y - 4}l8 8m0 -8l-8 8")
     else:
-        parts.append(tag("circle", cx=x, cy=y, r=r - 1, fill="#fff"))
-    parts.append(tag("text", _label(node), x=x + r + 6, y=y + 4))
-    names = " ".join(
-        [
-            "node",
-            node.kind,
-            *(["best"] if node.best else []),
-            *([] if node.child.counts else ["late"]),
-        ]
+        shape = tag("circle", cx=x, cy=y, r=_RADIUS - 1, fill="#fff")
+    classes = ["node", node.kind]
+    if node.best:
+        classes.append("best")
+    if not child.counts:
+        classes.append("late")
+    return tag(
+        "a",
+        tag("title", tooltip(child)),
+        shape,
+        tag("text", _label(node), x=x + _RADIUS + 6, y=y + 4),
+        href=f"#{child.uid}",
+        class_=" ".join(classes),
+        id=f"node-{child.uid}",
     )
-    return tag("a", *parts, href=f"#{node.child.uid}", class_=names, id=f"node-{node.child.uid}")
 
 
 def tooltip(child: Offspring) -> str:
-    """All that is known of an offspring, for the pointer that rests on it."""
+    """All facts about an offspring, one a line.
+
+    Examples
+    --------
+    >>> child = Offspring("g001-00", 1, "g000-00", None, {"temperature": 0.5}, "lost", "no memory")
+    >>> print(tooltip(child))
+    g001-00: lost (no memory)
+    from g000-00
+    temperature 0.5
+    """
     lines = [f"{child.uid}: {child.state}" + (f" ({child.note})" if child.note else "")]
     if child.record:
         lines += [
@@ -165,6 +231,5 @@ def tooltip(child: Offspring) -> str:
         ]
     if child.ancestor:
         lines.append(f"from {child.ancestor}" + (f" and {child.other}" if child.other else ""))
-    return "\n".join(
-        [*lines, *(f"{name} {rounded(value)}" for name, value in sorted(child.arguments.items()))]
-    )
+    lines += [f"{name} {rounded(value)}" for name, value in sorted(child.arguments.items())]
+    return "\n".join(lines)

@@ -1,36 +1,61 @@
-"""A lineage as it stands, as one page that needs nothing else: no script, no other file, no network."""
+"""A snapshot of a lineage as one HTML page without scripts, other files or network access."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from ..evolution import selection
-from .colors import colour
-from .family_tree import draw_tree, tree_facts
+from .colors import color
+from .family_tree import draw_family_tree, family_tree
 from .markup import Element, document, tag
-from .scatter import draw_scatter, scatter_facts, unit
+from .scatter import draw_scatter, scatter_plot, unit
 from .snapshot import Overview
-from .table import draw_table, table_facts
+from .table import draw_table, offspring_table
 from .text import headline, rules_line, times
 
 _CSS = Path(__file__).with_name("page.css")
-_POLICY = (
-    "default-src 'none'; style-src 'unsafe-inline'"  # a browser is not to fetch or run anything
-)
+# Keeps a browser from fetching or running anything.
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'"
+_EDGES = {
+    "best": "ancestry of the best survivor",
+    "survivor": "ancestor of a survivor",
+    "plain": "ancestor",
+    "other": "second ancestor",
+}
+_NODES = {
+    "survivor": "survivor",
+    "recorded": "recorded",
+    "lost": "lost",
+    "taken": "in progress",
+    "waiting": "waiting",
+    "left": "closed without it",
+}
 
 
-def page(facts: Overview, refresh: float | None = None) -> str:
+def page(overview: Overview, refresh: float | None = None) -> str:
     """The page as text.
 
     Parameters
     ----------
-    facts
+    overview
         The lineage.
     refresh
-        Seconds after which a browser reads the page again; None: never.
+        Seconds after which a browser reloads the page. None: never.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from nni_stress.lineage.store import Lineage
+    >>> from nni_stress.visualization.snapshot import overview
+    >>> folder = tempfile.mkdtemp()
+    >>> rules = selection.Rules(generations=3, tolerance=0.01)
+    >>> Lineage(folder).update_state(**rules._asdict())
+    >>> page(overview(folder)).splitlines()[0]
+    '<!doctype html>'
     """
-    name = facts.folder.resolve()
-    title = f"Lineage {name.parent.name if name.name == 'lineage' else name.name}"
+    folder = overview.folder.resolve()
+    title = f"Lineage {folder.parent.name if folder.name == 'lineage' else folder.name}"
     head = tag(
         "head",
         tag("meta", charset="utf-8"),
@@ -40,205 +65,193 @@ def page(facts: Overview, refresh: float | None = None) -> str:
         None if refresh is None else tag("meta", http_equiv="refresh", content=f"{refresh:g}"),
         tag("style", _CSS.read_text(encoding="utf-8")),
     )
-    body = tag(
-        "body",
-        tag(
-            "header",
-            tag("h1", title),
-            tag("p", headline(facts), class_="state"),
-            tag("p", rules_line(facts), class_="soft"),
-        ),
-        tag(
-            "main",
-            _summary(facts),
-            *_tree(facts),
-            *_scatter(facts),
-            *_table(facts),
-            *_constraints(facts),
-            *_losses(facts),
-        ),
+    header = tag(
+        "header",
+        tag("h1", title),
+        tag("p", headline(overview), class_="state"),
+        tag("p", rules_line(overview), class_="soft"),
     )
-    return document(tag("html", head, body, lang="en"))
+    main = tag(
+        "main",
+        _summary(overview),
+        *_family_tree(overview),
+        *_scatter(overview),
+        *_table(overview),
+        *_constraints(overview),
+        *_losses(overview),
+    )
+    return document(tag("html", head, tag("body", header, main), lang="en"))
 
 
-def summary(facts: Overview) -> list[tuple[str, str, str]]:
-    """The lineage in a few figures: what, how much, and a remark."""
-    states = [child.state for child in facts.offspring if child.generation]
-    found = [
+def summary(overview: Overview) -> list[tuple[str, str, str]]:
+    """The lineage in a few figures: for each its name, its value, and a remark."""
+    states = [child.state for child in overview.offspring if child.generation]
+    counts = (
+        "offspring",
+        f"{states.count('recorded')} of {len(states)}",
+        f"recorded; {states.count('lost')} lost, {len(overview.frontier)} on the frontier",
+    )
+    if not overview.line:
+        return [counts]
+    founder = overview.line[0]
+    best = overview.line[-1]
+    return [
+        ("best survivor", best.uid, f"generation {best.generation}"),
+        ("efficiency", times(best.efficiency), unit(overview)),
+        ("synapses", f"{best.synapses:,}", f"founder {founder.synapses:,}"),
+        ("MACs", f"{best.macs:,}", f"founder {founder.macs:,}"),
         (
-            "offspring",
-            f"{states.count('recorded')} of {len(states)}",
-            f"recorded; {states.count('lost')} lost, {len(facts.frontier)} on the frontier",
-        )
-    ]
-    if facts.line:
-        founder, best = facts.line[0], facts.line[-1]
-        found = [
-            ("best survivor", best.uid, f"generation {best.generation}"),
-            ("efficiency", times(best.efficiency), unit(facts)),
-            ("synapses", f"{best.synapses:,}", f"founder {founder.synapses:,}"),
-            ("MACs", f"{best.macs:,}", f"founder {founder.macs:,}"),
-            (
-                "validation fidelity",
-                f"{best.validation:.4f}",
-                f"founder {founder.validation:.4f}; test {best.test:.4f}, founder {founder.test:.4f}",
-            ),
-            *found,
-        ]
-    return found
-
-
-def constraints(facts: Overview) -> list[tuple[str, float, float]]:
-    """(resource, share of the founder's that is allowed, share that the best survivor uses)."""
-    if not facts.line:
-        return []
-    return [
-        (resource, allowed, selection.used(facts.line[-1], facts.founder, resource))
-        for resource, allowed in facts.rules.constraints.items()
-    ]
-
-
-def _summary(facts: Overview) -> Element:
-    return tag(
-        "dl",
-        *(
-            tag("div", tag("dt", what), tag("dd", value, tag("small", remark)))
-            for what, value, remark in summary(facts)
+            "validation fidelity",
+            f"{best.validation:.4f}",
+            f"founder {founder.validation:.4f}; test {best.test:.4f}, founder {founder.test:.4f}",
         ),
-        class_="summary",
-    )
+        counts,
+    ]
 
 
-def _tree(facts: Overview) -> list[Element]:
-    if not facts.generations:
+def constraints(overview: Overview) -> list[tuple[str, float, float]]:
+    """Constraints on resources, as shares of what the founder uses.
+
+    Returns
+    -------
+    list of (str, float, float)
+        For each constraint the resource, the allowed share, and the best survivor's share.
+    """
+    if not overview.line or overview.founder is None:
         return []
-    line = [
-        ("best", "line of the best survivor"),
-        ("survivor", "a survivor's ancestor"),
-        ("plain", "ancestor"),
-        ("other", "second ancestor"),
-    ]
-    tree = tree_facts(facts)
-    used = {edge.kind for edge in tree.edges}
-    kinds = {node.kind for node in tree.nodes.values()}
-    dots = [
-        ("survivor", "survivor"),
-        ("recorded", "recorded"),
-        ("lost", "lost"),
-        ("taken", "being made"),
-        ("waiting", "waiting"),
-        ("left", "closed without it"),
-    ]
-    keys = [
-        _key(tag("path", d="M0 8H26", class_=f"edge {kind}"), words, 26)
-        for kind, words in line
-        if kind in used
-    ]
-    keys += [
-        _key(tag("g", _dot(kind), class_=f"node {kind}"), words)
-        for kind, words in dots
-        if kind in kinds
-    ]
+    best = overview.line[-1]
     return [
-        tag("h2", "Family tree"),
-        tag("div", draw_tree(tree), class_="wide"),
-        tag("ul", *keys, class_="legend"),
+        (resource, allowed, selection.used(best, overview.founder, resource))
+        for resource, allowed in overview.rules.constraints.items()
     ]
 
 
-def _scatter(facts: Overview) -> list[Element]:
-    points = scatter_facts(facts)
-    if not points.points:
+def _summary(overview: Overview) -> Element:
+    figures = [
+        tag("div", tag("dt", name), tag("dd", value, tag("small", remark)))
+        for name, value, remark in summary(overview)
+    ]
+    return tag("dl", *figures, class_="summary")
+
+
+def _family_tree(overview: Overview) -> list[Element]:
+    if not overview.generations:
         return []
-    last = max(points.points)
-    keys = [
-        _key(tag("circle", cx=8, cy=8, r=5, fill=colour(number, last)), f"generation {number}")
-        if number
-        else _key(tag("path", d="M8 1l7 7l-7 7l-7 -7z", fill=colour(0, last)), "founder")
-        for number in points.points
+    tree = family_tree(overview)
+    edge_kinds = {edge.kind for edge in tree.edges}
+    node_kinds = {node.kind for node in tree.nodes.values()}
+    legend = [
+        _key(tag("path", d="M0 8H26", class_=f"edge {kind}"), words, 26)
+        for kind, words in _EDGES.items()
+        if kind in edge_kinds
     ]
-    keys += [
-        _key(tag("path", d="M0 8H26", class_="frontier"), "frontier: none is better in both", 26),
+    legend += [
+        _key(tag("g", _node(kind), class_=f"node {kind}"), words)
+        for kind, words in _NODES.items()
+        if kind in node_kinds
+    ]
+    return _figure("Family tree", draw_family_tree(tree), legend)
+
+
+def _scatter(overview: Overview) -> list[Element]:
+    plot = scatter_plot(overview)
+    if not plot.points:
+        return []
+    legend = [_generation_key(number, max(plot.points)) for number in plot.points]
+    legend += [
+        _key(
+            tag("path", d="M0 8H26", class_="frontier"),
+            "frontier: no offspring is better in both",
+            26,
+        ),
         _key(
             tag("g", tag("circle", cx=8, cy=8, r=6, fill="#fff"), class_="node survivor"),
             "survivor",
         ),
     ]
-    if any(child.record and child.record.validation < points.bottom for child in facts.offspring):
-        keys.append(
-            _key(tag("path", d="M2 4h12l-6 9z", fill="#566072"), "fidelity below this figure")
-        )
-    return [
-        tag("h2", "Fidelity against efficiency"),
-        tag("div", draw_scatter(points), class_="wide"),
-        tag("ul", *keys, class_="legend"),
-    ]
+    if any(record.validation < plot.bottom for _, record in overview.recorded):
+        triangle = tag("path", d="M2 4h12l-6 9z", fill="#566072")
+        legend.append(_key(triangle, "fidelity below the range of this figure"))
+    return _figure("Fidelity against efficiency", draw_scatter(plot), legend)
 
 
-def _table(facts: Overview) -> list[Element]:
-    table = table_facts(facts)
-    same = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in table.same.items())
+def _table(overview: Overview) -> list[Element]:
+    table = offspring_table(overview)
+    constant = ", ".join(
+        f"{name.replace('_', ' ')} {value}" for name, value in table.constant.items()
+    )
     return [
         tag("h2", "Hyperparameters of each generation"),
-        tag("p", f"The same for all: {same}.") if same else tag("p"),
+        tag("p", f"The same for all: {constant}." if constant else None),
         tag(
             "p",
-            "\N{BLACK STAR} in the line of the best survivor, \N{BLACK CIRCLE} other survivor; untrained: "
-            "validation fidelity right after synthesis.",
+            "\N{BLACK STAR} ancestry of the best survivor, \N{BLACK CIRCLE} other survivor; "
+            "untrained: validation fidelity right after synthesis.",
             class_="soft",
         ),
         tag("div", draw_table(table), class_="wide"),
     ]
 
 
-def _constraints(facts: Overview) -> list[Element]:
+def _constraints(overview: Overview) -> list[Element]:
     rows = [
         tag(
             "tr",
             tag("td", resource),
             tag("td", f"{100 * allowed:.1f} %"),
             tag("td", f"{100 * used:.1f} %"),
-            tag("td", "kept" if used <= allowed else "not yet kept", class_="word"),
+            tag("td", "met" if used <= allowed else "not yet met", class_="word"),
         )
-        for resource, allowed, used in constraints(facts)
+        for resource, allowed, used in constraints(overview)
     ]
-    head = tag(
-        "thead",
-        tag("tr", *(tag("th", name) for name in ("resource", "allowed", "best survivor", ""))),
-    )
-    return (
-        [
-            tag("h2", "Constraints, as shares of the founder's"),
-            tag("table", head, tag("tbody", *rows)),
-        ]
-        if rows
-        else []
-    )
-
-
-def _losses(facts: Overview) -> list[Element]:
-    lists = [
-        ("Lost offspring", [f"{loss.uid}: {loss.reason}" for loss in facts.losses]),
-        ("Set aside by the tuner, to be made again", [f"aside/{name}" for name in facts.aside]),
-        ("Damaged, and left as found", facts.damaged),
-    ]
+    if not rows:
+        return []
+    names = ("resource", "allowed", "best survivor", "")
+    head = tag("thead", tag("tr", *(tag("th", name) for name in names)))
     return [
-        part
-        for title, lines in lists
-        if lines
-        for part in (
-            tag("h2", title),
-            tag("ul", *(tag("li", line) for line in lines), class_="losses"),
-        )
+        tag("h2", "Constraints, as shares of the founder's resources"),
+        tag("table", head, tag("tbody", *rows)),
+    ]
+
+
+def _losses(overview: Overview) -> list[Element]:
+    losses = [f"{loss.uid}: {loss.reason}" for loss in overview.losses]
+    aside = [f"aside/{name}" for name in overview.aside]
+    return [
+        *_list("Lost offspring", losses),
+        *_list("Set aside by the tuner, to be retried", aside),
+        *_list("Damaged, left unchanged", overview.damaged),
+    ]
+
+
+def _list(title: str, lines: Iterable[str]) -> list[Element]:
+    """A heading and a list; nothing if the list is empty."""
+    items = [tag("li", line) for line in lines]
+    return [tag("h2", title), tag("ul", *items, class_="losses")] if items else []
+
+
+def _figure(title: str, figure: Element, legend: Iterable[Element]) -> list[Element]:
+    return [
+        tag("h2", title),
+        tag("div", figure, class_="wide"),
+        tag("ul", *legend, class_="legend"),
     ]
 
 
 def _key(shape: Element, words: str, width: int = 16) -> Element:
+    """One entry of a legend."""
     return tag("li", tag("svg", shape, width=width, height=16, aria_hidden="true"), words)
 
 
-def _dot(kind: str) -> Element:
+def _generation_key(number: int, last: int) -> Element:
+    fill = color(number, last)
+    if number == 0:
+        return _key(tag("path", d="M8 1l7 7l-7 7l-7 -7z", fill=fill), "founder")
+    return _key(tag("circle", cx=8, cy=8, r=5, fill=fill), f"generation {number}")
+
+
+def _node(kind: str) -> Element:
     if kind == "lost":
         return tag("path", d="M4 4l8 8m0 -8l-8 8")
-    fill = colour(1, 3) if kind in ("survivor", "recorded") else "#fff"
+    fill = color(1, 3) if kind in ("survivor", "recorded") else "#fff"
     return tag("circle", cx=8, cy=8, r=6 if kind == "survivor" else 5, fill=fill)

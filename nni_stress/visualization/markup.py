@@ -9,7 +9,24 @@ Element = ElementTree.Element
 
 
 def tag(name: str, /, *children: Any, **attributes: Any) -> Element:
-    """An element of these children and texts, None being left out; `class_` and `text_anchor` name class and text-anchor."""
+    r"""Make an element.
+
+    Parameters
+    ----------
+    name
+        Name of the element.
+    *children
+        Elements and texts, in order. None is left out.
+    **attributes
+        The element's attributes. None is left out; a trailing underscore is dropped, and other
+        underscores become hyphens (``class_``, ``text_anchor``). Floats are coordinates, and are
+        rounded to one decimal place.
+
+    Examples
+    --------
+    >>> document(tag("p", "a < b ", tag("b", "bold"), class_="soft", title=None))
+    '<!doctype html>\n<p class="soft">a &lt; b <b>bold</b></p>\n'
+    """
     element = Element(
         name,
         {
@@ -30,14 +47,14 @@ def tag(name: str, /, *children: Any, **attributes: Any) -> Element:
 
 def _text(value: Any) -> str:
     if isinstance(value, float):
-        return f"{value:.1f}"  # coordinates; numbers that are to be read come as texts
+        return f"{value:.1f}"
     return "".join(
-        c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in str(value)
+        letter if letter.isprintable() or letter == "\n" else "\N{REPLACEMENT CHARACTER}"
+        for letter in str(value)
     )
 
 
 def document(root: Element) -> str:
-    """A whole HTML document."""
-    return (
-        "<!doctype html>\n" + ElementTree.tostring(root, encoding="unicode", method="html") + "\n"
-    )
+    """A complete HTML document; see :func:`tag` for an example."""
+    text = ElementTree.tostring(root, encoding="unicode", method="html")
+    return f"<!doctype html>\n{text}\n"

@@ -1,29 +1,52 @@
-"""A lineage as it stands: facts gathered from its folder, without changing anything there. No torch here."""
+"""Snapshot of a lineage: what its folder tells about it, read without changing anything there.
+
+Imports neither torch nor NNI.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ..evolution import selection
 from ..evolution.tuner_arguments import check_values
 from ..lineage.read_only import LineageView
 from ..lineage.store import FOUNDER, Record
+from ..utils.messages import one_line
 
 
 class Offspring(NamedTuple):
-    """One offspring, made or to be made.
+    """One offspring, recorded or still to be made.
 
-    `state` is "recorded", "lost", "taken" (by a trial), "waiting" or "left" (its generation closed without it); `note` is
-    the reason of a loss, or the trial. An offspring that came too late for its generation does not count.
+    Parameters
+    ----------
+    uid
+        Its name, as ``g001-00``.
+    generation
+        Its generation; the founder is generation 0.
+    ancestor
+        Name of its ancestor; None for the founder.
+    other
+        Name of its second ancestor, if it has two.
+    arguments
+        Its hyperparameters.
+    state
+        "waiting", "taken" (by a trial), "recorded", "lost" (its trial failed) or "left" (its
+        generation closed without it).
+    note
+        Why it was lost or left, or which trial has taken it.
+    record
+        What it achieved, if it is recorded.
+    counts
+        Whether it may be selected: False if it came after its generation had closed.
     """
 
     uid: str
     generation: int
     ancestor: str | None
     other: str | None
-    arguments: Mapping
+    arguments: Mapping[str, Any]
     state: str
     note: str = ""
     record: Record | None = None
@@ -31,7 +54,19 @@ class Offspring(NamedTuple):
 
 
 class Generation(NamedTuple):
-    """A generation that was begun; its survivors, the best first, once it has closed."""
+    """A generation that has begun.
+
+    Parameters
+    ----------
+    number
+        Its number; the founder is generation 0.
+    offspring
+        Its offspring, by name.
+    closed
+        Whether selection has taken place, or takes no more offspring.
+    survivors
+        Records of its survivors, the best first. Empty until the generation has closed.
+    """
 
     number: int
     offspring: list[Offspring]
@@ -40,33 +75,72 @@ class Generation(NamedTuple):
 
 
 class Loss(NamedTuple):
-    """An offspring that was lost, and why."""
+    """An offspring that was lost, and the reason."""
 
     uid: str
     reason: str
 
 
 class Overview(NamedTuple):
-    """A lineage as it stands. All efficiencies are in the resource that this evolution saves."""
+    """A lineage at one moment.
+
+    Parameters
+    ----------
+    folder
+        Folder of the lineage.
+    rules
+        Rules of the evolution.
+    population_size
+        Number of offspring per generation.
+    generation
+        The generation in progress, or the last one.
+    finished
+        Why the evolution ended; None if it has not.
+    running
+        Whether a tuner is working on the lineage at this moment.
+    generations
+        All generations that have begun, the founder's first.
+    founder
+        Record of the founder.
+    line
+        Records from the founder to the best survivor, each the ancestor of the next.
+    frontier
+        Records that no other surpasses in both fidelity and efficiency, the most efficient first.
+    losses
+        Offspring that were lost.
+    aside
+        Names of files that the tuner has set aside because they were damaged or are to be retried.
+    damaged
+        Paths of files that are damaged now.
+
+    Notes
+    -----
+    All efficiencies are in the resource that the evolution saves.
+    """
 
     folder: Path
     rules: selection.Rules
     population_size: int | None
-    generation: int | None  # the one under way, or the last
-    finished: str | None  # why the evolution ended
-    running: bool  # whether a tuner works on it at this moment
+    generation: int | None
+    finished: str | None
+    running: bool
     generations: list[Generation]
     founder: Record | None
-    line: list[Record]  # the founder, ..., the best survivor: each the ancestor of the next
-    frontier: list[Record]  # the most efficient first
+    line: list[Record]
+    frontier: list[Record]
     losses: list[Loss]
-    aside: list[str]  # what the tuner found damaged, or pardoned
-    damaged: list[str]  # what is damaged now
+    aside: list[str]
+    damaged: list[str]
 
     @property
     def offspring(self) -> list[Offspring]:
         """All offspring, the founder first."""
         return [child for generation in self.generations for child in generation.offspring]
+
+    @property
+    def recorded(self) -> list[tuple[Offspring, Record]]:
+        """All offspring that have a record, with it, the founder first."""
+        return [(child, child.record) for child in self.offspring if child.record]
 
     @property
     def survivors(self) -> set[str]:
@@ -75,15 +149,34 @@ class Overview(NamedTuple):
 
 
 def overview(folder: str | Path) -> Overview:
-    """Look at a lineage, and change nothing of it.
+    """Take a snapshot of a lineage without changing anything in its folder.
+
+    Parameters
+    ----------
+    folder
+        Folder of the lineage.
+
+    Returns
+    -------
+    Overview
+        The lineage at this moment. Other processes may be working on it.
 
     Raises
     ------
     ValueError
-        If its state is missing, damaged, or without the rules of the evolution.
+        If the lineage's state is missing, damaged, or lacks rules of the evolution.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from nni_stress.lineage.store import Lineage
+    >>> folder = tempfile.mkdtemp()
+    >>> Lineage(folder).update_state(**selection.Rules(generations=3, tolerance=0.01)._asdict())
+    >>> overview(folder).rules.generations
+    3
     """
     lineage = LineageView(folder)
-    state, rules = _state(lineage)
+    state, rules = _state_and_rules(lineage)
     records = _records(lineage, rules)
     losses = {loss["uid"]: str(loss["reason"]) for loss in lineage.failures()}
     numbers = {*lineage.numbers(), *(record.generation for record in records.values())}
@@ -94,24 +187,25 @@ def overview(folder: str | Path) -> Overview:
     finished = None if state.get("finished") is None else str(state["finished"])
     aside = lineage.folder / "aside"
     return Overview(
-        lineage.folder,
-        rules,
-        state.get("population_size"),
-        state.get("generation"),
-        finished,
-        finished is None and lineage.is_under_way(),
-        generations,
-        records.get(FOUNDER),
-        _line(generations, records),
-        selection.frontier(list(records.values())),
-        [Loss(uid, losses[uid]) for uid in sorted(losses)],
-        sorted(path.name for path in aside.iterdir()) if aside.is_dir() else [],
-        sorted(lineage.damaged),
+        folder=lineage.folder,
+        rules=rules,
+        population_size=state.get("population_size"),
+        generation=state.get("generation"),
+        finished=finished,
+        running=finished is None and lineage.is_under_way(),
+        generations=generations,
+        founder=records.get(FOUNDER),
+        line=_line(generations, records),
+        frontier=selection.frontier(list(records.values())),
+        losses=[Loss(uid, losses[uid]) for uid in sorted(losses)],
+        aside=sorted(path.name for path in aside.iterdir()) if aside.is_dir() else [],
+        damaged=sorted(lineage.damaged),
     )
 
 
-def _state(lineage: LineageView) -> tuple[dict, selection.Rules]:
-    path, state = lineage.folder / "state.json", lineage.read_state()
+def _state_and_rules(lineage: LineageView) -> tuple[dict[str, Any], selection.Rules]:
+    path = lineage.folder / "state.json"
+    state = lineage.read_state()
     if state is None:
         raise ValueError(f"{path} is {'damaged' if lineage.damaged else 'missing'}")
     missing = [name for name in selection.Rules._fields if name not in state]
@@ -126,70 +220,67 @@ def _state(lineage: LineageView) -> tuple[dict, selection.Rules]:
             if type(state.get(name, 0)) is not int:
                 raise ValueError(f"{name} must be a whole number, but got {state[name]!r}")
     except (TypeError, ValueError) as error:
-        raise ValueError(f"{path}: {error}") from None
+        raise ValueError(f"{path}: {one_line(error)}") from None
     return state, rules._replace(constraints=rules.constraints or {})
 
 
 def _records(lineage: LineageView, rules: selection.Rules) -> dict[str, Record]:
-    """Sound records by name, their efficiency in the evolution's resource."""
-    found = {record.uid: record for record in lineage.records()}
+    """Sound records by name, with their efficiency in the resource that the evolution saves."""
+    records = {record.uid: record for record in lineage.records()}
     if "latency" in rules.resources():
-        for uid in [
-            uid for uid, record in found.items() if record.latency is None and uid != FOUNDER
-        ]:
-            lineage.set_aside(
-                lineage.folder / "offspring" / found.pop(uid).uid
-            )  # nothing moves: it is noted as damaged
-    founder = found.get(FOUNDER)
+        for uid, record in list(records.items()):
+            if record.latency is None and uid != FOUNDER:
+                lineage.set_aside(lineage.folder / "offspring" / uid)  # only lists it as damaged
+                del records[uid]
+    founder = records.get(FOUNDER)
+    if founder is None:
+        return records
     return {
-        uid: record
-        if founder is None
-        else record._replace(efficiency=selection.efficiency(record, founder, rules))
-        for uid, record in found.items()
+        uid: record._replace(efficiency=selection.efficiency(record, founder, rules))
+        for uid, record in records.items()
     }
 
 
 def _generation(
-    lineage: LineageView, state: Mapping, number: int, records: Mapping, losses: Mapping
+    lineage: LineageView,
+    state: Mapping[str, Any],
+    number: int,
+    records: Mapping[str, Record],
+    losses: Mapping[str, str],
 ) -> Generation:
-    planned, closed = lineage.planned(number)
-    over = (
-        closed is not None
+    planned, counted = lineage.planned(number)
+    closed = (
+        counted is not None
         or state.get("finished") is not None
         or number < state.get("generation", 0)
     )
-    names = {*planned, *(uid for uid, record in records.items() if record.generation == number)}
+    recorded = [uid for uid, record in records.items() if record.generation == number]
     offspring = []
-    for uid in sorted(names):
-        record, counts = records.get(uid), closed is None or uid in closed
-        made = record._asdict() if record else planned[uid]
-        child = Offspring(
-            uid,
-            number,
-            made["ancestor"],
-            made["other"],
-            made["arguments"],
-            "waiting",
-            "",
-            record,
-            counts,
-        )
+    for uid in sorted({*planned, *recorded}):
+        record = records.get(uid)
+        described = record._asdict() if record else planned[uid]
+        counts = counted is None or uid in counted
         if record:
-            child = child._replace(state="recorded", note="" if counts else "too late to count")
+            status = ("recorded", "" if counts else "too late to count")
         elif uid in losses:
-            child = child._replace(state="lost", note=losses[uid])
-        elif over:
-            child = child._replace(state="left", note="its generation closed without it")
+            status = ("lost", losses[uid])
+        elif closed:
+            status = ("left", "its generation closed without it")
         elif (job := lineage.taker(uid, state.get("incarnation", 0))) is not None:
-            child = child._replace(state="taken", note=f"by trial {job}")
-        offspring.append(child)
-    return Generation(number, offspring, over, [])
+            status = ("taken", f"by trial {job}")
+        else:
+            status = ("waiting", "")
+        parents = (described["ancestor"], described["other"])
+        offspring.append(
+            Offspring(uid, number, *parents, described["arguments"], *status, record, counts)
+        )
+    return Generation(number, offspring, closed, [])
 
 
 def _with_survivors(
     generations: list[Generation], founder: Record | None, rules: selection.Rules
 ) -> list[Generation]:
-    """Survivors are chosen as the tuner chooses them: among what counts, of generations that have closed."""
+    """Select the survivors of closed generations as the tuner does, from offspring that count."""
     closed = [generation for generation in generations if generation.closed]
     counted = [
         [child.record for child in generation.offspring if child.record and child.counts]
@@ -197,23 +288,23 @@ def _with_survivors(
     ]
     if founder is None or not counted or counted[0] != [founder]:
         return generations
-    chosen = {
+    survivors = {
         generation.number: best
         for generation, best in zip(closed, selection.survivors(counted, rules))
     }
     return [
-        generation._replace(survivors=chosen.get(generation.number, []))
+        generation._replace(survivors=survivors.get(generation.number, []))
         for generation in generations
     ]
 
 
 def _line(generations: list[Generation], records: Mapping[str, Record]) -> list[Record]:
-    """The best survivor of the last generation that had one, after its ancestors, the founder first."""
-    line = [generation.survivors[0] for generation in generations if generation.survivors][-1:]
-    while (
-        line
-        and (ancestor := records.get(line[0].ancestor))
-        and ancestor.generation < line[0].generation
-    ):
+    """The best survivor of the last generation that has one, after its ancestors."""
+    best = [generation.survivors[0] for generation in generations if generation.survivors]
+    line = best[-1:]
+    while line:
+        ancestor = records.get(line[0].ancestor or "")
+        if ancestor is None or ancestor.generation >= line[0].generation:
+            break
         line.insert(0, ancestor)
     return line

@@ -1,8 +1,8 @@
-"""The hyperparameters of all offspring, and what came of them."""
+"""A table of the hyperparameters of all offspring, and what each offspring achieved."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from typing import NamedTuple
 
 from .markup import Element, tag
@@ -14,49 +14,80 @@ _MARKS = {"best": "\N{BLACK STAR}", "survivor": "\N{BLACK CIRCLE}", "": ""}
 
 
 class Row(NamedTuple):
-    """One offspring: `mark` is "best" (in the best survivor's line), "survivor" or nothing; values as texts."""
+    """One offspring.
 
-    child: Offspring
+    Parameters
+    ----------
+    offspring
+        The offspring.
+    mark
+        "best" (the best survivor or an ancestor of it), "survivor" or "".
+    achieved
+        Texts for the columns ancestor, efficiency, validation, test and untrained. Empty if the
+        offspring has no record.
+    values
+        Texts for the hyperparameters that vary.
+    """
+
+    offspring: Offspring
     mark: str
-    achieved: list[str]  # in the order of the table's columns; empty where there is no record
+    achieved: list[str]
     values: list[str]
 
 
-class TableFacts(NamedTuple):
-    """What the table shows: the hyperparameters that vary, rows by generation, and those that are the same for all."""
+class OffspringTable(NamedTuple):
+    """What the table shows.
+
+    Parameters
+    ----------
+    varying
+        Names of the hyperparameters that differ between offspring, each with a column.
+    rows
+        Rows by generation.
+    constant
+        Hyperparameters that are the same for all offspring, each with its value.
+    """
 
     varying: list[str]
     rows: dict[int, list[Row]]
-    same: dict[str, str]
+    constant: dict[str, str]
 
 
-def table_facts(facts: Overview) -> TableFacts:
-    """Gather what the table shows. What is the same for all offspring needs no column."""
-    offspring = [child for child in facts.offspring if child.generation]
+def offspring_table(overview: Overview) -> OffspringTable:
+    """Gather what the table shows."""
+    offspring = [child for child in overview.offspring if child.generation]
     names = sorted({name for child in offspring for name in child.arguments})
-    found = {name: {_value(child, name) for child in offspring} for name in names}
-    varying = [name for name in names if len(found[name]) > 1]
-    best, survivors = {record.uid for record in facts.line}, facts.survivors
+    values = {name: {_value(child, name) for child in offspring} for name in names}
+    varying = [name for name in names if len(values[name]) > 1]
+    best = {record.uid for record in overview.line}
+    survivors = overview.survivors
+    rows = {
+        generation.number: [
+            Row(
+                child,
+                _mark(child.uid, best, survivors),
+                _achieved(child),
+                [_value(child, name) for name in varying],
+            )
+            for child in generation.offspring
+        ]
+        for generation in overview.generations
+    }
+    constant = {name: min(values[name]) for name in names if name not in varying}
+    return OffspringTable(varying, rows, constant)
 
-    def row(child):
-        mark = "best" if child.uid in best else "survivor" if child.uid in survivors else ""
-        return Row(child, mark, _achieved(child), [_value(child, name) for name in varying])
 
-    return TableFacts(
-        varying,
-        {
-            generation.number: [row(child) for child in generation.offspring]
-            for generation in facts.generations
-        },
-        {name: values.pop() for name, values in found.items() if name not in varying},
-    )
+def _mark(uid: str, best: Container[str], survivors: Container[str]) -> str:
+    if uid in best:
+        return "best"
+    return "survivor" if uid in survivors else ""
 
 
 def _value(child: Offspring, name: str) -> str:
     value = child.arguments.get(name, "")
-    return (
-        f"{value:#.3g}" if isinstance(value, float) else plain(value)
-    )  # with its zeros, so that columns align
+    if isinstance(value, float):
+        return f"{value:#.3g}"  # with trailing zeros, so that columns align
+    return plain(value)
 
 
 def _achieved(child: Offspring) -> list[str]:
@@ -72,40 +103,39 @@ def _achieved(child: Offspring) -> list[str]:
     ]
 
 
-def draw_table(facts: TableFacts) -> Element:
-    """The table as HTML, one group of rows for each generation."""
-    names = ["offspring", *_COLUMNS, *(name.replace("_", " ") for name in facts.varying)]
-    kinds = [
-        _kind(column)
-        for column in zip(*(row.values for rows in facts.rows.values() for row in rows))
+def draw_table(table: OffspringTable) -> Element:
+    """The table as HTML, with a group of rows for each generation."""
+    rows = [row for generation in table.rows.values() for row in generation]
+    kinds = [_kind(column) for column in zip(*(row.values for row in rows))]
+    names = ["offspring", *_COLUMNS, *(name.replace("_", " ") for name in table.varying)]
+    heads = [
+        tag("th", name, scope="col", class_=kind)
+        for name, kind in zip(names, [None] * (1 + len(_COLUMNS)) + kinds)
     ]
     groups = [
         tag(
             "tbody",
-            tag(
-                "tr", tag("th", f"generation {number}" if number else "founder", colspan=len(names))
-            ),
-            *(_row(row, kinds) for row in rows),
+            tag("tr", tag("th", _group_title(number), colspan=len(names))),
+            *(_row(row, kinds) for row in generation),
         )
-        for number, rows in facts.rows.items()
+        for number, generation in table.rows.items()
     ]
-    heads = (
-        tag("th", name, scope="col", class_=kind)
-        for name, kind in zip(names, [None] * (1 + len(_COLUMNS)) + kinds)
-    )
     return tag("table", tag("thead", tag("tr", *heads)), *groups)
 
 
+def _group_title(number: int) -> str:
+    return f"generation {number}" if number else "founder"
+
+
 def _row(row: Row, kinds: list[str | None]) -> Element:
-    child, mark = row.child, _MARKS[row.mark]
-    name = tag("td", tag("a", child.uid, href=f"#node-{child.uid}"), f" {mark}" if mark else None)
+    child = row.offspring
+    mark = f" {_MARKS[row.mark]}" if row.mark else None
+    name = tag("td", tag("a", child.uid, href=f"#node-{child.uid}"), mark)
     achieved = [tag("td", text) for text in row.achieved]
     if not achieved:
         words = f"{child.state}: {child.note}" if child.note else child.state
         achieved = [tag("td", words, class_=f"reason {child.state}", colspan=len(_COLUMNS))]
-    classes = " ".join(
-        filter(None, ("survivor" if row.mark else "", row.mark, "" if child.counts else "late"))
-    )
+    classes = ("survivor" if row.mark else "", row.mark, "" if child.counts else "late")
     return tag(
         "tr",
         name,
@@ -113,14 +143,15 @@ def _row(row: Row, kinds: list[str | None]) -> Element:
         *(tag("td", value, class_=kind) for value, kind in zip(row.values, kinds)),
         id=child.uid,
         title=child.note or None,
-        class_=classes or None,
+        class_=" ".join(filter(None, classes)) or None,
     )
 
 
 def _kind(column: Iterable[str]) -> str | None:
-    """A column of numbers is aligned as such; one that holds anything else is a column of words."""
+    """Class of a column's cells: "word" unless all are numbers, which are aligned differently."""
     try:
-        [float(value) for value in column if value]
+        for value in filter(None, column):
+            float(value)
     except ValueError:
         return "word"
     return None

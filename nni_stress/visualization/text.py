@@ -1,4 +1,7 @@
-"""Texts for a terminal, rendered from records and from the facts of a lineage. No torch here."""
+"""Text for a terminal, from records and from a snapshot of a lineage.
+
+Imports neither torch nor NNI.
+"""
 
 from __future__ import annotations
 
@@ -10,44 +13,81 @@ from .snapshot import Generation, Offspring, Overview
 
 
 def plain(text: Any) -> str:
-    """One line that a terminal only shows: what others wrote into a record or a reason may hold anything."""
+    r"""One printable line.
+
+    Records and reasons are written by others, and could hold control sequences of a terminal.
+
+    Examples
+    --------
+    >>> plain("out of\n memory")
+    'out of memory'
+    >>> plain("\x1b[31m") == "\N{REPLACEMENT CHARACTER}[31m"
+    True
+    """
     return "".join(
-        c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in " ".join(str(text).split())
+        letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}"
+        for letter in " ".join(str(text).split())
     )
 
 
 def rounded(value: Any) -> str:
-    """A hyperparameter's value, numbers to three digits."""
+    """Value of a hyperparameter; floats have three significant digits.
+
+    Examples
+    --------
+    >>> rounded(0.12345), rounded("taylor")
+    ('0.123', 'taylor')
+    """
     return f"{value:.3g}" if isinstance(value, float) else plain(value)
 
 
 def times(efficiency: float) -> str:
-    """An efficiency, to be read: 9.6x, 1,250x."""
+    """An efficiency as text.
+
+    Examples
+    --------
+    >>> times(9.61), times(1250)
+    ('9.6x', '1,250x')
+    """
     return f"{efficiency:.1f}x" if efficiency < 99.95 else f"{efficiency:,.0f}x"
 
 
 def offspring_line(record: Record) -> str:
-    """One offspring in one line: what it achieved, and under which stress."""
-    stress = ", ".join(
+    """One line about an offspring: what it achieved, and its hyperparameters."""
+    arguments = ", ".join(
         f"{plain(name)} {rounded(value)}" for name, value in sorted(record.arguments.items())
     )
     return (
         f"  {record.uid}  fidelity {record.validation:.4f}  efficiency {record.efficiency:6.1f}x"
-        f"  {record.synapses:>9,} synapses  {stress}"
+        f"  {record.synapses:>9,} synapses  {arguments}"
     ).rstrip()
 
 
 def generations_table(records: Sequence[Record], survivors: Sequence[Record]) -> str:
-    """A line for every survivor of every generation, or that there was none; `survivors` are in order, the best first."""
+    """A table with a line for every survivor of every generation.
+
+    Parameters
+    ----------
+    records
+        Records of all offspring that count.
+    survivors
+        Records of the survivors, in each generation the best first.
+
+    Returns
+    -------
+    str
+        The table; a generation without survivors has a line that says so.
+    """
     lines = [
         "generation  offspring  fittest   synapses        MACs  efficiency  validation    test"
     ]
     for generation in sorted({record.generation for record in records}):
-        start = f"{generation:>10}  {sum(record.generation == generation for record in records):>9}"
-        chosen = [record for record in survivors if record.generation == generation]
-        if not chosen:
-            lines.append(f"{start}  none kept the fidelity; gentler next")
-        for record in chosen:
+        size = sum(record.generation == generation for record in records)
+        start = f"{generation:>10}  {size:>9}"
+        fittest = [record for record in survivors if record.generation == generation]
+        if not fittest:
+            lines.append(f"{start}  no survivor: fidelity too low; next generation gentler")
+        for record in fittest:
             lines.append(
                 f"{start:<21}  {record.uid}  {record.synapses:>9,}  {record.macs:>10,}"
                 f"  {record.efficiency:>9.1f}x  {record.validation:>10.4f}  {record.test:.4f}"
@@ -56,33 +96,35 @@ def generations_table(records: Sequence[Record], survivors: Sequence[Record]) ->
     return "\n".join(lines)
 
 
-def headline(facts: Overview) -> str:
+def headline(overview: Overview) -> str:
     """The state of the evolution in a few words."""
-    rules, number = facts.rules, facts.generation
-    if facts.finished is not None:
-        return f"finished: {plain(facts.finished)}"
-    what = "not begun" if number is None else f"generation {number} of at most {rules.generations}"
-    if not facts.running:
-        return f"not running: {what}" + ("" if number is None else ", not finished")
+    rules = overview.rules
+    number = overview.generation
+    if overview.finished is not None:
+        return f"finished: {plain(overview.finished)}"
     if number is None:
-        return "begins"
-    found = [child.state for child in facts.offspring if child.generation == number]
+        return "starting" if overview.running else "not running: not started"
+    progress = f"generation {number} of at most {rules.generations}"
+    if not overview.running:
+        return f"not running: {progress}, not finished"
+    states = [child.state for child in overview.offspring if child.generation == number]
     counts = ", ".join(
-        f"{found.count(state)} {state}" for state in ("recorded", "lost", "taken", "waiting")
+        f"{states.count(state)} {state}" for state in ("recorded", "lost", "taken", "waiting")
     )
-    return f"{what} is under way: {counts}"
+    return f"{progress} in progress: {counts}"
 
 
-def rules_line(facts: Overview) -> str:
+def rules_line(overview: Overview) -> str:
     """The rules of the evolution in one line."""
-    rules = facts.rules
+    rules = overview.rules
     parts = [
-        f"{facts.population_size} offspring a generation, survivors: at most {rules.survivors}",
-        f"a survivor may lose {rules.tolerance:g} of fidelity",
-        f"what is saved: {_name(rules.resource)}",
+        f"{overview.population_size} offspring per generation",
+        f"at most {rules.survivors} survivor{'s' if rules.survivors != 1 else ''}",
+        f"fidelity at most {rules.tolerance:g} below the founder's",
+        f"resource to save: {_resource_name(rules.resource)}",
     ]
     parts += [
-        f"{_name(name)} at most {100 * share:g} % of the founder's"
+        f"{_resource_name(name)} at most {100 * share:g} % of the founder's"
         for name, share in rules.constraints.items()
     ]
     if rules.target_efficiency is not None:
@@ -90,69 +132,63 @@ def rules_line(facts: Overview) -> str:
     return "; ".join(parts)
 
 
-def _name(resource: str) -> str:
+def _resource_name(resource: str) -> str:
     return "MACs" if resource == "macs" else resource
 
 
-def status_text(facts: Overview) -> str:
-    """A lineage as it stands: its state, survivors, offspring under way, frontier, line of ancestors, losses."""
-    closed = {generation.number for generation in facts.generations if generation.closed}
-    counted = [
-        child.record
-        for child in facts.offspring
-        if child.record and child.counts and child.generation in closed
-    ]
+def status_text(overview: Overview) -> str:
+    """A lineage as text of several paragraphs.
+
+    State and rules, survivors of each generation, offspring in progress, frontier, ancestry of the
+    best survivor, lost offspring, and files that are set aside or damaged.
+    """
+    open_generations = [each for each in overview.generations if not each.closed]
     blocks = [
-        f"lineage {facts.folder}\n{headline(facts)}\n{rules_line(facts)}",
-        generations_table(counted, [r for g in facts.generations for r in g.survivors])
-        if counted
-        else "",
+        f"lineage {overview.folder}\n{headline(overview)}\n{rules_line(overview)}",
+        _survivors(overview),
+        *map(_open_generation, open_generations),
+        _paragraph(
+            "frontier (no offspring is better in both fidelity and efficiency):",
+            [offspring_line(record._replace(arguments={})) for record in overview.frontier],
+        ),
+        _ancestry(overview.line),
+        _paragraph("lost:", [f"  {loss.uid}  {plain(loss.reason)}" for loss in overview.losses]),
+        _paragraph(
+            "set aside by the tuner, to be retried:",
+            [f"  aside/{plain(name)}" for name in overview.aside],
+        ),
+        _paragraph("damaged, left unchanged:", [f"  {plain(name)}" for name in overview.damaged]),
     ]
-    blocks += [
-        _open_generation(generation) for generation in facts.generations if not generation.closed
-    ]
-    if facts.frontier:
-        blocks.append(
-            "\n".join(
-                [
-                    "frontier (none is better in both fidelity and efficiency):",
-                    *map(_short_line, facts.frontier),
-                ]
-            )
-        )
-    if len(facts.line) > 1:
-        steps = [
-            record.uid + (f" (with {record.other})" if record.other else "")
-            for record in facts.line
-        ]
-        blocks.append(f"line of {facts.line[-1].uid}, the best survivor: {' -> '.join(steps)}")
-    if facts.losses:
-        blocks.append(
-            "\n".join(["lost:", *(f"  {loss.uid}  {plain(loss.reason)}" for loss in facts.losses)])
-        )
-    if facts.aside:
-        names = (f"  aside/{plain(name)}" for name in facts.aside)
-        blocks.append("\n".join(["set aside by the tuner, to be made again:", *names]))
-    if facts.damaged:
-        blocks.append(
-            "\n".join(
-                ["damaged, and left as found:", *(f"  {plain(name)}" for name in facts.damaged)]
-            )
-        )
     return "\n\n".join(filter(None, blocks))
 
 
+def _paragraph(title: str, lines: Sequence[str]) -> str:
+    """A title and the lines below it; nothing if there are no lines."""
+    return "\n".join([title, *lines]) if lines else ""
+
+
+def _survivors(overview: Overview) -> str:
+    closed = {generation.number for generation in overview.generations if generation.closed}
+    counted = [
+        record for child, record in overview.recorded if child.counts and child.generation in closed
+    ]
+    survivors = [record for each in overview.generations for record in each.survivors]
+    return generations_table(counted, survivors) if counted else ""
+
+
+def _ancestry(line: Sequence[Record]) -> str:
+    if len(line) < 2:
+        return ""
+    steps = [record.uid + (f" (with {record.other})" if record.other else "") for record in line]
+    return f"ancestry of {line[-1].uid}, the best survivor: {' -> '.join(steps)}"
+
+
 def _open_generation(generation: Generation) -> str:
-    return "\n".join(
-        [f"generation {generation.number}, not yet closed:", *map(_offspring, generation.offspring)]
-    )
+    title = f"generation {generation.number}, not yet closed:"
+    return "\n".join([title, *map(_offspring_line, generation.offspring)])
 
 
-def _offspring(child: Offspring) -> str:
+def _offspring_line(child: Offspring) -> str:
     if child.record:
         return offspring_line(child.record)
     return f"  {child.uid}  {child.state}" + (f": {plain(child.note)}" if child.note else "")
-
-
-def _short_line(record: Record) -> str:
-    return offspring_line(record._replace(arguments={}))

@@ -79,7 +79,7 @@ def test_a_whole_evolution(tmp_path):
     text = status_text(facts)
     assert (
         "finished: all 4 generations done" in text
-        and f"line of {best.uid}, the best survivor: g000-00 -> " in text
+        and f"ancestry of {best.uid}, the best survivor: g000-00 -> " in text
     )
     assert all(f"  {loss.uid}  {loss.reason}" in text for loss in facts.losses)
     table = text.split("\n\n")[1].splitlines()
@@ -108,12 +108,12 @@ def test_an_evolution_under_way(tmp_path):
     }
     assert facts.generations[2].survivors == [] and facts.line[-1].generation == 1
     text = status_text(facts)
-    assert "generation 2 of at most 4 is under way: 1 recorded, 1 lost, 1 taken, 1 waiting" in text
+    assert "generation 2 of at most 4 in progress: 1 recorded, 1 lost, 1 taken, 1 waiting" in text
     assert (
         "g002-02  taken: by trial abcde" in text
         and "g002-01  lost: out of \N{REPLACEMENT CHARACTER}[31m memory" in text
     )
-    assert "none kept the fidelity" not in text and "\x1b" not in text
+    assert "no survivor: fidelity too low" not in text and "\x1b" not in text
     assert "not running: generation 2 of at most 4, not finished" in status_text(overview(tmp_path))
 
 
@@ -145,7 +145,7 @@ def test_a_weak_generation_is_said_to_be_weak(tmp_path):
     evolve(tmp_path, tolerance=0, patience=1, seed=5)
     facts = overview(tmp_path)
     assert not all(generation.survivors for generation in facts.generations)
-    assert "none kept the fidelity" in status_text(facts)
+    assert "no survivor: fidelity too low" in status_text(facts)
 
 
 def test_efficiency_is_that_of_the_resource(tmp_path):
@@ -184,7 +184,7 @@ def test_looking_changes_nothing(tmp_path, damaged):
     (text,) = status.run(options)
     assert content(lineage.folder) == before
     name = damaged.removesuffix("/record.json")
-    assert f"damaged, and left as found:\n  {name}" in text and name in options.html.read_text()
+    assert f"damaged, left unchanged:\n  {name}" in text and name in options.html.read_text()
 
 
 def test_what_the_tuner_set_aside_is_told(tmp_path):

@@ -9,11 +9,11 @@ import subprocess
 import pytest
 
 from nni_stress.utils.atomic_files import write_json
-from nni_stress.visualization.family_tree import Edge, tooltip, tree_facts
+from nni_stress.visualization.family_tree import Edge, tooltip, family_tree
 from nni_stress.visualization.html_page import constraints, page, summary
-from nni_stress.visualization.scatter import log_ticks, scatter_facts, ticks
+from nni_stress.visualization.scatter import log_ticks, scatter_plot, ticks
 from nni_stress.visualization.snapshot import overview
-from nni_stress.visualization.table import table_facts
+from nni_stress.visualization.table import offspring_table
 from tests.unit.cli.test_status import evolve
 
 BROWSER = next(
@@ -120,7 +120,7 @@ def test_the_tree_shows_every_offspring_and_its_ancestors(tmp_path):
     lineage = evolve(tmp_path, survivors=3, parents=2)
     lineage.add_failure("g005-09", "belongs to no generation")
     facts = overview(tmp_path)
-    tree, records = tree_facts(facts), {record.uid: record for record in lineage.records()}
+    tree, records = family_tree(facts), {record.uid: record for record in lineage.records()}
     assert set(tree.nodes) == set(records)
     assert len({(node.column, node.height) for node in tree.nodes.values()}) == len(records)
     assert all(0 < node.height < tree.rows for node in tree.nodes.values())
@@ -138,7 +138,7 @@ def test_the_tree_shows_every_offspring_and_its_ancestors(tmp_path):
         record.uid for record in facts.line
     }
     assert {uid for uid, node in tree.nodes.items() if node.kind == "survivor"} == facts.survivors
-    words = tooltip(tree.nodes["g002-01"].child)
+    words = tooltip(tree.nodes["g002-01"].offspring)
     record = records["g002-01"]
     assert (
         f"from {record.ancestor} and {record.other}" in words
@@ -150,27 +150,27 @@ def test_the_tree_shows_every_offspring_and_its_ancestors(tmp_path):
 def test_the_tree_shows_what_was_lost_and_what_is_to_come(tmp_path):
     lineage = evolve(tmp_path, trained=6)
     lineage.add_failure("g002-01", "no memory")
-    tree = tree_facts(overview(tmp_path))
+    tree = family_tree(overview(tmp_path))
     assert {uid: node.kind for uid, node in tree.nodes.items() if uid > "g002"} == {
         "g002-00": "recorded",
         "g002-01": "lost",
         "g002-02": "waiting",
         "g002-03": "waiting",
     }
-    assert tree.titles[0] == ("founder", "") and tree.titles[2] == ("generation 2", "under way")
+    assert tree.titles[0] == ("founder", "") and tree.titles[2] == ("generation 2", "in progress")
 
 
 def test_the_figure_shows_every_record(tmp_path):
     evolve(tmp_path, chance=random.Random(4))
     facts = overview(tmp_path)
-    shown = scatter_facts(facts)
+    shown = scatter_plot(facts)
     assert {number: len(children) for number, children in shown.points.items()} == {
         g.number: sum(child.record is not None for child in g.offspring) for g in facts.generations
     }
     assert shown.tolerated == pytest.approx(0.95 - 0.2) and shown.founder == "g000-00"
     assert shown.frontier == [(record.efficiency, record.validation) for record in facts.frontier]
     assert shown.bottom == min(
-        child.record.validation for children in shown.points.values() for child in children
+        record.validation for points in shown.points.values() for _, record in points
     )
 
 
@@ -181,7 +181,7 @@ def test_a_wreck_does_not_press_all_others_into_a_line(tmp_path):
         tmp_path / "offspring" / "g003-01" / "record.json",
         record._replace(validation=0.1)._asdict(),
     )
-    assert 0.85 < scatter_facts(overview(tmp_path)).bottom < 0.93
+    assert 0.85 < scatter_plot(overview(tmp_path)).bottom < 0.93
 
 
 def test_ticks_are_round_and_few():
@@ -224,11 +224,11 @@ def test_the_table_has_a_row_for_each_and_no_column_for_what_does_not_vary(tmp_p
             parameters["arguments"].update(floor=2, stressor="silence")
         lineage.write_generation(number, generation)
     facts = overview(tmp_path)
-    table = table_facts(facts)
-    assert table.varying == ["environmental_factor", "stressor", "temperature"] and table.same == {
+    table = offspring_table(facts)
+    assert table.varying == ["environmental_factor", "stressor", "temperature"] and table.constant == {
         "floor": "2"
     }
-    rows = {row.child.uid: row for rows in table.rows.values() for row in rows}
+    rows = {row.offspring.uid: row for rows in table.rows.values() for row in rows}
     assert set(rows) == {
         child.uid for generation in facts.generations for child in generation.offspring
     }
@@ -246,7 +246,7 @@ def test_the_table_has_a_row_for_each_and_no_column_for_what_does_not_vary(tmp_p
         f"{first.arguments['temperature']:#.3g}",
     ]
     assert (
-        all(row.achieved == [] for row in rows.values() if row.child.state == "lost")
+        all(row.achieved == [] for row in rows.values() if row.offspring.state == "lost")
         and facts.losses
     )
     assert {uid for uid, row in rows.items() if row.mark} == facts.survivors | {
