@@ -1,4 +1,4 @@
-"""Two parents of one founder, their union, and which of the founder's clusters each network has."""
+"""Origins of networks, and the union of two parents of one founder."""
 
 import copy
 import json
@@ -26,7 +26,8 @@ from trials.models import lenet5
 
 
 def small_vgg():
-    layers, width = [], 3
+    layers = []
+    width = 3
     for wider in (16, 32):
         layers += [
             nn.Conv2d(width, wider, 3, padding=1, bias=False),
@@ -69,17 +70,18 @@ NETWORKS = {
 
 
 def founder_of(name):
-    """(founder in evaluation mode, no two of its norms' numbers alike, and images)"""
+    """A founder in evaluation mode, with norms whose channels all differ, and images."""
     factory, shape = NETWORKS[name]
     torch.manual_seed(0)
-    network, images = factory(), torch.randn(8, *shape)
+    network = factory()
+    images = torch.randn(8, *shape)
     for module in network.modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
             module.weight.data.uniform_(0.5, 1.5)
             module.bias.data.uniform_(-0.5, 0.5)
             module.momentum = 1.0
     with torch.no_grad():
-        network(images)  # statistics under which no layer's signal fades
+        network(images)  # so that no layer's outputs are almost constant
     for module in network.modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
             module.momentum = 0.1
@@ -100,13 +102,14 @@ def offspring_of(ancestor, origins, images, seed, **arguments):
     return crossover.synthesize(pruner, images, origins)
 
 
-def chosen(founder, images, favoured):
-    """The offspring that has the favoured half of the clusters of every group: favoured(cluster, layer) says which."""
-    graph, ancestor = ClusterGraph(founder, images), copy.deepcopy(founder)
+def offspring_with(founder, images, favored):
+    """The offspring that keeps half of every group: the clusters with favored(cluster, layer)."""
+    graph = ClusterGraph(founder, images)
+    ancestor = copy.deepcopy(founder)
     for group in graph.groups:
         for layer in group.layers if not group.frozen else ():
             weight = ancestor.get_submodule(layer).weight.data
-            weight[[cluster for cluster in range(len(weight)) if not favoured(cluster, layer)]] *= (
+            weight[[cluster for cluster in range(len(weight)) if not favored(cluster, layer)]] *= (
                 1e-6
             )
     pruner = StressPruner(ancestor, config_of(graph, 0.5), temperature=0)
@@ -116,7 +119,7 @@ def chosen(founder, images, favoured):
 
 @pytest.fixture(scope="module", params=NETWORKS)
 def family(request):
-    """(factory, founder, images, first parent, its origins, second parent, its origins)"""
+    """Factory, founder, images, first parent, its origins, second parent, its origins."""
     founder, images = founder_of(request.param)
     origins = crossover.founding(founder, images)
     return (
@@ -129,9 +132,10 @@ def family(request):
 
 
 def check_origins(founder, network, origins):
-    """The numbers of every cluster are those of the founder's cluster that its origin names."""
+    """Check that every cluster has the weights of the founder's cluster that its origin names."""
     for layer, indices in json.loads(json.dumps(origins)).items():
-        mine, its = network.get_submodule(layer), founder.get_submodule(layer)
+        mine = network.get_submodule(layer)
+        its = founder.get_submodule(layer)
         assert len(mine.weight) == len(indices) and indices == sorted(indices)
         for synapse in (0, -1):
             assert (
@@ -142,7 +146,7 @@ def check_origins(founder, network, origins):
         assert mine.bias is None or torch.equal(mine.bias, its.bias[indices])
 
 
-def test_origins_name_the_founders_clusters_through_two_generations(family):
+def test_origins_name_the_founders_clusters_over_two_generations(family):
     _, founder, images, first, origins, _, _ = family
     founding = crossover.founding(founder, images)
     assert founding == {
@@ -159,14 +163,14 @@ def test_origins_name_the_founders_clusters_through_two_generations(family):
     assert all(set(origins_of_second[layer]) <= set(origins[layer]) for layer in founding)
 
 
-def test_a_union_with_itself_computes_what_the_parent_computes(family):
+def test_the_union_of_a_parent_with_itself_computes_the_same(family):
     _, founder, images, first, origins, _, _ = family
     network, again = crossover.union(founder, images, first, origins, first, origins)
     assert again == origins and repr(network) == repr(first)
     assert torch.allclose(network(images), first(images), atol=1e-6)
 
 
-def test_a_union_has_every_cluster_of_both_and_nothing_is_left_of_the_rest(family):
+def test_a_union_has_the_clusters_of_both_parents_and_no_others(family):
     factory, founder, images, first, first_origins, second, second_origins = family
     before = copy.deepcopy(first.state_dict())
     network, origins = crossover.union(
@@ -175,7 +179,7 @@ def test_a_union_has_every_cluster_of_both_and_nothing_is_left_of_the_rest(famil
     for layer, indices in origins.items():
         assert len(network.get_submodule(layer).weight) == len(indices)
         assert set(indices) >= set(first_origins[layer]) | set(second_origins[layer])
-        if factory is not Grouped:  # which needs as many in each block
+        if factory is not Grouped:  # which needs equal blocks
             assert indices == sorted({*first_origins[layer], *second_origins[layer]})
     assert synapses(network) >= max(synapses(first), synapses(second))
     assert macs(network, images) >= max(macs(first, images), macs(second, images))
@@ -183,7 +187,7 @@ def test_a_union_has_every_cluster_of_both_and_nothing_is_left_of_the_rest(famil
     assert all(torch.equal(tensor, before[name]) for name, tensor in first.state_dict().items())
 
 
-def test_a_union_becomes_an_ancestor_like_any_other_and_comes_back_from_disk(family, tmp_path):
+def test_a_union_can_be_saved_loaded_and_pruned(family, tmp_path):
     factory, founder, images, first, first_origins, second, second_origins = family
     network, origins = crossover.union(
         founder, images, first, first_origins, second, second_origins
@@ -200,61 +204,71 @@ def test_a_union_becomes_an_ancestor_like_any_other_and_comes_back_from_disk(fam
     assert synapses(child) <= 0.6 * synapses(network)
 
 
-def test_parents_without_a_common_cluster_compute_in_their_union_what_each_computed(family):
-    """No synapse joins the two: what the union answers is the sum of their answers, less one of two equal biases."""
+def test_a_union_of_parents_without_common_clusters_adds_their_outputs(family):
+    """No synapse connects the two, so that only one of two equal last biases is missing."""
     _, founder, images, *_ = family
-    one, one_origins = chosen(founder, images, lambda cluster, layer: cluster % 2 == 0)
-    other, other_origins = chosen(founder, images, lambda cluster, layer: cluster % 2 == 1)
-    network, origins = crossover.union(founder, images, one, one_origins, other, other_origins)
+    first, first_origins = offspring_with(founder, images, lambda cluster, layer: cluster % 2 == 0)
+    second, second_origins = offspring_with(
+        founder, images, lambda cluster, layer: cluster % 2 == 1
+    )
+    network, origins = crossover.union(
+        founder, images, first, first_origins, second, second_origins
+    )
     assert origins == crossover.founding(founder, images) and architecture(network) == architecture(
         founder
     )
     last = [module for module in founder.modules() if isinstance(module, nn.Linear)][-1]
     assert torch.allclose(
-        network(images), one(images) + other(images) - last.bias, rtol=1e-4, atol=1e-5
+        network(images), first(images) + second(images) - last.bias, rtol=1e-4, atol=1e-5
     )
 
 
-def test_synapses_of_both_are_their_mean_of_one_its_own_and_of_neither_zero():
+def test_synapses_are_the_mean_over_the_parents_that_have_them_and_else_zero():
     founder, images = founder_of("lenet5")
-    (one, one_origins), (other, other_origins) = (
-        chosen(founder, images, lambda cluster, layer: cluster % 4 in favoured)
-        for favoured in ((0, 1), (1, 2))
+    first, first_origins = offspring_with(
+        founder, images, lambda cluster, layer: cluster % 4 in (0, 1)
     )
-    for number, network in enumerate((one, other)):
+    second, second_origins = offspring_with(
+        founder, images, lambda cluster, layer: cluster % 4 in (1, 2)
+    )
+    for number, network in enumerate((first, second)):
         torch.manual_seed(number)
         for parameter in network.parameters():
             parameter.data += torch.rand_like(parameter)
-    network, origins = crossover.union(founder, images, one, one_origins, other, other_origins)
+    network, origins = crossover.union(
+        founder, images, first, first_origins, second, second_origins
+    )
     seen = set()
     for row, cluster in enumerate(origins["conv2"]):
         for column, source in enumerate(origins["conv1"]):
             both = [
                 parent.conv2.weight[mine["conv2"].index(cluster), mine["conv1"].index(source)]
-                for parent, mine in ((one, one_origins), (other, other_origins))
+                for parent, mine in ((first, first_origins), (second, second_origins))
                 if cluster in mine["conv2"] and source in mine["conv1"]
             ]
             seen.add(len(both))
             expected = sum(both) / len(both) if both else torch.zeros(5, 5)
             assert torch.allclose(network.conv2.weight[row, column], expected)
     assert seen == {0, 1, 2}
-    only = sorted(set(one_origins["conv1"]) - set(other_origins["conv1"]))
+    only = sorted(set(first_origins["conv1"]) - set(second_origins["conv1"]))
     assert only
     assert torch.allclose(
         network.conv1(images)[:, [origins["conv1"].index(cluster) for cluster in only]],
-        one.conv1(images)[:, [one_origins["conv1"].index(cluster) for cluster in only]],
+        first.conv1(images)[:, [first_origins["conv1"].index(cluster) for cluster in only]],
         atol=1e-6,
     )
 
 
-def test_blocks_of_a_grouped_convolution_are_filled_up_from_the_founder():
+def test_unequal_blocks_are_filled_up_from_the_founder():
     founder, images = founder_of("grouped")
-    one, one_origins = chosen(founder, images, lambda cluster, layer: cluster % 4 < 2)
-    other, other_origins = chosen(
+    first, first_origins = offspring_with(founder, images, lambda cluster, layer: cluster % 4 < 2)
+    second, second_origins = offspring_with(
         founder, images, lambda cluster, layer: (cluster % 4 < 2) == (layer != "one" or cluster < 4)
     )
-    assert one_origins["one"][:4] == [0, 1, 4, 5] and other_origins["one"][:4] == [0, 1, 6, 7]
-    network, origins = crossover.union(founder, images, one, one_origins, other, other_origins)
+    assert first_origins["one"][:4] == [0, 1, 4, 5] and second_origins["one"][:4] == [0, 1, 6, 7]
+    network, origins = crossover.union(
+        founder, images, first, first_origins, second, second_origins
+    )
     assert origins["one"] == list(range(16))
     assert torch.allclose(network.one.weight[2:4], founder.one.weight[2:4])
     first_block = len(origins["two"]) // 4
@@ -264,35 +278,34 @@ def test_blocks_of_a_grouped_convolution_are_filled_up_from_the_founder():
     )
 
 
-def test_layers_that_are_not_followed_and_frozen_synapses_stay():
+def test_layer_norms_are_averaged_and_frozen_synapses_stay_frozen():
     class Normed(nn.Module):
         def __init__(self):
             super().__init__()
-            self.one, self.norm, self.two, self.three = (
-                nn.Linear(6, 8),
-                nn.LayerNorm(8),
-                nn.Linear(8, 12),
-                nn.Linear(12, 3),
-            )
+            self.one = nn.Linear(6, 8)
+            self.norm = nn.LayerNorm(8)
+            self.two = nn.Linear(8, 12)
+            self.three = nn.Linear(12, 3)
             self.one.weight.requires_grad = False
 
         def forward(self, features):
             return self.three(torch.relu(self.two(self.norm(self.one(features)))))
 
     torch.manual_seed(0)
-    founder, features = Normed().eval(), torch.rand(4, 6)
+    founder = Normed().eval()
+    features = torch.rand(4, 6)
     origins = crossover.founding(founder, features)
-    (one, one_origins), (other, other_origins) = (
+    (first, first_origins), (second, second_origins) = (
         offspring_of(founder, origins, features, seed) for seed in (1, 2)
     )
-    one.norm.weight.data += 1
-    network, _ = crossover.union(founder, features, one, one_origins, other, other_origins)
+    first.norm.weight.data += 1
+    network, _ = crossover.union(founder, features, first, first_origins, second, second_origins)
     assert torch.allclose(network.norm.weight, torch.full((8,), 1.5))
     assert not network.one.weight.requires_grad and network.two.weight.requires_grad
 
 
-def test_origins_tell_what_remains_also_where_that_is_not_what_the_masks_say():
-    """A depthwise layer that no mask names still speaks, by its biases: NNI keeps what feeds it."""
+def test_origins_follow_the_offspring_where_it_differs_from_the_masks():
+    """NNI keeps the layer in front of an unmasked depthwise layer, whose biases are active."""
     founder, images = founder_of("gated")
     pruner = StressPruner(
         copy.deepcopy(founder), [{"op_names": ["wide", "squeeze"], "sparse_ratio": 0.5}]
@@ -307,7 +320,7 @@ def test_origins_tell_what_remains_also_where_that_is_not_what_the_masks_say():
     assert origins == {**crossover.founding(founder, images), "squeeze": kept["squeeze"]}
 
 
-def test_origins_come_through_stress_and_a_common_offspring_uses_its_share_of_the_parents_mean():
+def test_origins_survive_stress_and_the_budget_is_a_share_of_the_parents_mean():
     founder, images = founder_of("lenet5")
 
     def stressed(network, origins, share, seed):
@@ -334,9 +347,9 @@ def test_origins_come_through_stress_and_a_common_offspring_uses_its_share_of_th
         return offspring, inherited
 
     founding = crossover.founding(founder, images)
-    one, other = (stressed(founder, founding, 0.3, seed) for seed in (1, 2))
-    both = crossover.union(founder, images, *one, *other)
-    mean = (synapses(one[0]) + synapses(other[0])) / 2
+    first, second = (stressed(founder, founding, 0.3, seed) for seed in (1, 2))
+    both = crossover.union(founder, images, *first, *second)
+    mean = (synapses(first[0]) + synapses(second[0])) / 2
     child, _ = stressed(*both, 0.5 * mean / synapses(both[0]), 3)
     assert 0.48 * mean < synapses(child) <= 0.5 * mean
 
@@ -345,12 +358,10 @@ def test_layers_that_share_a_weight_keep_all_their_clusters():
     class Tied(nn.Module):
         def __init__(self):
             super().__init__()
-            self.one, self.two, self.three, self.four = (
-                nn.Linear(9, 9),
-                nn.Linear(9, 9),
-                nn.Linear(9, 24),
-                nn.Linear(24, 3),
-            )
+            self.one = nn.Linear(9, 9)
+            self.two = nn.Linear(9, 9)
+            self.three = nn.Linear(9, 24)
+            self.four = nn.Linear(24, 3)
             self.two.weight = self.one.weight
 
         def forward(self, features):
@@ -359,7 +370,8 @@ def test_layers_that_share_a_weight_keep_all_their_clusters():
             )
 
     torch.manual_seed(0)
-    founder, features = Tied().eval(), torch.rand(4, 9)
+    founder = Tied().eval()
+    features = torch.rand(4, 9)
     founding = crossover.founding(founder, features)
     pruner = StressPruner(copy.deepcopy(founder), [{"op_names": ["three"], "sparse_ratio": 0.5}])
     pruner.compress()
@@ -369,7 +381,7 @@ def test_layers_that_share_a_weight_keep_all_their_clusters():
     assert torch.allclose(network(features), offspring(features), atol=1e-6)
 
 
-def test_an_offspring_with_few_synapses_in_its_clusters_has_its_origins_too():
+def test_origins_of_an_offspring_with_sparse_clusters():
     founder, images = founder_of("lenet5")
     network, origins = offspring_of(
         founder, crossover.founding(founder, images), images, 1, synapse_sparsity=0.95

@@ -31,9 +31,10 @@ class Grouped(nn.Module):
 @pytest.mark.parametrize(
     ("factory", "shape", "last"), [(lenet5, (1, 28, 28), "fc2"), (Grouped, (3, 12, 12), "layers.8")]
 )
-def test_a_small_network_comes_back_with_its_shapes(factory, shape, last, tmp_path):
+def test_a_small_network_is_loaded_with_its_shapes(factory, shape, last, tmp_path):
     torch.manual_seed(0)
-    network, images = factory().eval(), torch.rand(4, *shape)
+    network = factory().eval()
+    images = torch.rand(4, *shape)
     config = [{"op_types": ["Conv2d", "Linear"], "sparse_ratio": 0.5, "exclude_op_names": [last]}]
     pruner = StressPruner(network, config, temperature=0)
     _, masks = pruner.compress()
@@ -53,8 +54,9 @@ def test_a_small_network_comes_back_with_its_shapes(factory, shape, last, tmp_pa
     [torch.contiguous_format, torch.channels_last],
     ids=["contiguous", "channels last"],
 )
-def test_a_network_comes_back_in_the_memory_format_of_its_factory(memory_format, tmp_path):
-    network, images = lenet5().to(memory_format=torch.channels_last), torch.rand(4, 1, 28, 28)
+def test_a_loaded_network_has_the_memory_format_of_its_factory(memory_format, tmp_path):
+    network = lenet5().to(memory_format=torch.channels_last)
+    images = torch.rand(4, 1, 28, 28)
     nni_stress.save(network, tmp_path / "network.safetensors")
     again = nni_stress.load(
         tmp_path / "network.safetensors", lambda: lenet5().to(memory_format=memory_format)
@@ -63,7 +65,7 @@ def test_a_network_comes_back_in_the_memory_format_of_its_factory(memory_format,
     assert torch.allclose(again(images), network(images), atol=1e-6)
 
 
-def test_files_that_hold_no_such_network_are_named(tmp_path):
+def test_an_error_names_a_file_without_this_network(tmp_path):
     file = tmp_path / "network.safetensors"
     with pytest.raises(FileNotFoundError, match="no network file at"):
         nni_stress.load(file, lenet5)
@@ -79,7 +81,7 @@ def test_files_that_hold_no_such_network_are_named(tmp_path):
         nni_stress.load(file, lenet5)
     tensors = {**lenet5().state_dict(), "fc2.bias": torch.zeros(2, 5)}
     safetensors.torch.save_file(tensors, file)
-    with pytest.raises(ValueError, match="tensor fc2.bias should be 1-dimensional"):
+    with pytest.raises(ValueError, match=r"tensor fc2\.bias should be 1-dimensional"):
         nni_stress.load(file, lenet5)
     safetensors.torch.save_file(
         lenet5().state_dict(), file, {"nni_stress": '{"fc2": {"forward": 1}}'}
@@ -93,7 +95,8 @@ def test_files_that_hold_no_such_network_are_named(tmp_path):
 def test_onnx_runtime_agrees_with_the_small_network(factory, shape, dynamic, tmp_path):
     onnxruntime = pytest.importorskip("onnxruntime")
     torch.manual_seed(0)
-    network, images = factory(), torch.rand(1, *shape)
+    network = factory()
+    images = torch.rand(1, *shape)
     pruner = StressPruner(
         network,
         [{"op_types": ["Conv2d", "Linear"]}],
@@ -114,7 +117,7 @@ def test_onnx_runtime_agrees_with_the_small_network(factory, shape, dynamic, tmp
 def test_an_onnx_file_that_disagrees_is_not_written(tmp_path):
     pytest.importorskip("onnxruntime")
 
-    class Forgetful(nn.Module):  # its answer is another at every call, which no file can hold
+    class Forgetful(nn.Module):  # its output differs at every call, which no file can reproduce
         calls = 0
 
         def forward(self, images):

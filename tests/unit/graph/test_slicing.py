@@ -1,4 +1,4 @@
-"""A network that is cut tensor by tensor is the one that NNI's ModelSpeedup builds, number for number."""
+"""A sliced network is equal to the network that NNI's ModelSpeedup builds."""
 
 import copy
 import logging
@@ -13,11 +13,11 @@ from torch import nn
 from nni_stress.graph import slicing
 from nni_stress.graph.cluster_graph import ClusterGraph
 from nni_stress.graph.synthesis import synthesize
-from tests.unit.graph import test_cluster_graph as test_clusters
+from tests.unit.graph import test_cluster_graph as cases
 from trials.models import yolov2
 
 NETWORKS = {
-    **test_clusters.NETWORKS,
+    **cases.NETWORKS,
     "densenet121": (lambda: torchvision.models.densenet121(num_classes=5), (3, 64, 64)),
     "regnet": (lambda: torchvision.models.regnet_y_400mf(num_classes=5), (3, 64, 64)),
     "yolov2": (lambda: yolov2(4, width=0.25), (3, 64, 64)),
@@ -25,10 +25,13 @@ NETWORKS = {
 
 
 def pruned(factory, shape, together=True, ratio=0.5):
-    """A network with statistics of its own, an input, its graph, and masks that take whole clusters, in layers that share
-    them either together or each for itself."""
+    """A network with random norms, an input, its graph, and masks that remove whole clusters.
+
+    Layers of one group lose the same clusters if `together`, else each its own.
+    """
     torch.manual_seed(1)
-    network, images = factory(), torch.rand(2, *shape)
+    network = factory()
+    images = torch.rand(2, *shape)
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
             for tensor in (
@@ -40,7 +43,7 @@ def pruned(factory, shape, together=True, ratio=0.5):
                 tensor.uniform_(0.5, 1.5)
     network.eval()
     graph = ClusterGraph(network, images)
-    config = test_clusters.config_of(graph, ratio)
+    config = cases.config_of(graph, ratio)
     if not together:
         config = [{"op_names": each["op_names"], "sparse_ratio": ratio} for each in config]
     pruner = L1NormPruner(network, config)
@@ -50,11 +53,12 @@ def pruned(factory, shape, together=True, ratio=0.5):
 
 
 def forbid(*_, **__):
-    raise AssertionError("ModelSpeedup was asked")
+    raise AssertionError("ModelSpeedup was called")
 
 
-def test_a_cluster_that_one_of_its_layers_keeps_stays_in_all():
-    network, images = test_clusters.Residual().eval(), torch.rand(2, 3, 16, 16)
+def test_a_cluster_stays_if_any_of_its_layers_keeps_it():
+    network = cases.Residual().eval()
+    images = torch.rand(2, 3, 16, 16)
     graph = ClusterGraph(network, images)
     everything = slicing.survivors(graph, {})
     assert slicing.survivors(graph, masks_of(network, stem=[1])) == everything, (
@@ -65,12 +69,12 @@ def test_a_cluster_that_one_of_its_layers_keeps_stays_in_all():
     )
 
 
-@pytest.mark.parametrize("together", [True, False], ids=["together", "each for itself"])
+@pytest.mark.parametrize("together", [True, False], ids=["together", "separately"])
 @pytest.mark.parametrize("name", NETWORKS)
-def test_the_cut_network_is_modelspeedups(name, together, monkeypatch):
+def test_the_sliced_network_equals_modelspeedups(name, together, monkeypatch):
     network, images, graph, masks = pruned(*NETWORKS[name], together)
     if not together and any(group.blocks > 1 for group in graph.groups):
-        pytest.skip("of a grouped convolution, NNI's pruner alone does not keep the blocks alike")
+        pytest.skip("NNI's pruner alone does not prune the blocks of a grouped convolution equally")
     wanted = ModelSpeedup(
         copy.deepcopy(network), images, copy.deepcopy(masks), logger=logging.getLogger("quiet")
     ).speedup_model()
@@ -108,15 +112,16 @@ def masks_of(network, **dead):
     }
 
 
-def test_masks_that_ask_for_anything_else_are_left_to_modelspeedup():
-    network, images = test_clusters.Residual().eval(), torch.rand(2, 3, 16, 16)
+def test_other_masks_are_left_to_modelspeedup():
+    network = cases.Residual().eval()
+    images = torch.rand(2, 3, 16, 16)
     graph = ClusterGraph(network, images)
 
     def understood(masks):
         return slicing.survivors(graph, masks) is not None
 
     assert understood({}) and understood(masks_of(network, one=[3, 4], stem=[1], two=[1]))
-    assert not understood(masks_of(network, one=list(range(24)))), "a layer would die"
+    assert not understood(masks_of(network, one=list(range(24)))), "a layer would be empty"
     assert not understood(masks_of(network, head=[1])), "the output needs it"
     assert not understood(
         {
@@ -130,14 +135,15 @@ def test_masks_that_ask_for_anything_else_are_left_to_modelspeedup():
     ), "a single synapse"
     bias = masks_of(network, one=[3])
     bias["one"]["bias"] = torch.ones(24).index_fill(0, torch.tensor([4]), 0)
-    assert not understood(bias), "its bias is another's"
+    assert not understood(bias), "weight and bias of different clusters"
     assert not understood({"norm": {"weight": torch.zeros(16)}}), "a norm alone"
     pruner = LevelPruner(copy.deepcopy(network), [{"op_types": ["Conv2d"], "sparse_ratio": 0.5}])
     assert not understood(pruner.compress()[1])
 
 
-def test_blocks_of_a_grouped_convolution_stay_as_large_as_each_other():
-    network, images = test_clusters.Grouped().eval(), torch.rand(2, 3, 16, 16)
+def test_blocks_of_a_grouped_convolution_stay_equal():
+    network = cases.Grouped().eval()
+    images = torch.rand(2, 3, 16, 16)
     graph = ClusterGraph(network, images)
     assert slicing.survivors(graph, masks_of(network, two=[0, 8, 16, 24])) is not None
     assert slicing.survivors(graph, masks_of(network, two=[0, 1, 2, 3])) is None
@@ -148,8 +154,12 @@ class Tied(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.stem, self.one, self.two = nn.Linear(6, 8), nn.Linear(8, 8), nn.Linear(8, 8)
-        self.two.weight, self.wide, self.head = self.one.weight, nn.Linear(8, 20), nn.Linear(20, 3)
+        self.stem = nn.Linear(6, 8)
+        self.one = nn.Linear(8, 8)
+        self.two = nn.Linear(8, 8)
+        self.two.weight = self.one.weight
+        self.wide = nn.Linear(8, 20)
+        self.head = nn.Linear(20, 3)
 
     def forward(self, inputs):
         return self.head(
@@ -158,7 +168,8 @@ class Tied(nn.Module):
 
 
 def test_weights_that_are_shared_stay_shared():
-    network, inputs = Tied(), torch.rand(2, 6)
+    network = Tied()
+    inputs = torch.rand(2, 6)
     found = synthesize(network, inputs, masks_of(network, wide=[0, 3]))
     assert found.wide.out_features == found.head.in_features == 18
     assert found.two.weight is found.one.weight

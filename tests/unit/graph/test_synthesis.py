@@ -1,4 +1,4 @@
-"""Making an ancestor physically small, its optimizer along with it."""
+"""Making an ancestor physically small, along with its optimizer."""
 
 import copy
 
@@ -43,12 +43,10 @@ def step(network, optimizer, images, labels):
 def trained(name, optimizer, memory_format=torch.contiguous_format):
     torch.manual_seed(0)
     factory, shape = NETWORKS[name]
-    network, images, labels = (
-        factory().to(memory_format=memory_format),
-        torch.rand(6, *shape),
-        torch.arange(6) % 5,
-    )
-    network.eval()  # batch norm by its statistics: the batch has few images
+    network = factory().to(memory_format=memory_format)
+    images = torch.rand(6, *shape)
+    labels = torch.arange(6) % 5
+    network.eval()  # batch norms use running statistics, as the batch is small
     optimizer = OPTIMIZERS[optimizer](network.parameters())
     for _ in range(3):
         step(network, optimizer, images, labels)
@@ -64,9 +62,9 @@ def trained(name, optimizer, memory_format=torch.contiguous_format):
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @pytest.mark.parametrize("name", NETWORKS)
-def test_the_optimizer_remembers_the_surviving_synapses_and_no_others(name, optimizer):
+def test_the_optimizer_keeps_its_state_of_the_surviving_synapses_only(name, optimizer):
     pruner, _network, optimizer, images, labels = trained(name, optimizer)
-    # what is remembered of a synapse is made a function of its weight, so that it is known whose it is
+    # The state is made a function of the weight, so that it shows which synapse it belongs to.
     synapses = 0
     for parameter in optimizer.param_groups[0]["params"]:
         synapses += parameter.numel()
@@ -93,8 +91,8 @@ def test_the_optimizer_remembers_the_surviving_synapses_and_no_others(name, opti
     [torch.contiguous_format, torch.channels_last],
     ids=["contiguous", "channels last"],
 )
-def test_training_goes_on_as_if_nothing_had_happened(memory_format, kind):
-    """The small network takes the very steps that the masked one would have taken, whatever the order of its memory."""
+def test_training_continues_as_with_the_masked_network(memory_format, kind):
+    """The small network takes the same steps as the masked one, in any memory format."""
     pruner, _network, optimizer, images, labels = trained("lenet5", kind, memory_format)
     masks = pruner.get_masks()
     masked = lenet5().to(memory_format=memory_format).eval()
@@ -117,9 +115,11 @@ def test_training_goes_on_as_if_nothing_had_happened(memory_format, kind):
     assert torch.allclose(offspring(images), masked(images), atol=1e-4)
 
 
-def test_a_scheduler_of_the_learning_rate_and_groups_of_parameters_go_on():
+def test_learning_rate_schedules_and_parameter_groups_are_kept():
     torch.manual_seed(0)
-    network, images, labels = lenet5(), torch.rand(4, 1, 28, 28), torch.arange(4)
+    network = lenet5()
+    images = torch.rand(4, 1, 28, 28)
+    labels = torch.arange(4)
     optimizer = torch.optim.SGD(
         [
             {"params": network.conv1.parameters(), "lr": 0.1},

@@ -1,4 +1,4 @@
-"""The page of `status --html`: what it shows, that it is sound and needs nothing else, that a browser renders it."""
+"""The page of `status --html`: its content, its validity, and how a browser renders it."""
 
 import html.parser
 import random
@@ -9,7 +9,7 @@ import subprocess
 import pytest
 
 from nni_stress.utils.atomic_files import write_json
-from nni_stress.visualization.family_tree import Edge, tooltip, family_tree
+from nni_stress.visualization.family_tree import Edge, family_tree, tooltip
 from nni_stress.visualization.html_page import constraints, page, summary
 from nni_stress.visualization.scatter import log_ticks, scatter_plot, ticks
 from nni_stress.visualization.snapshot import overview
@@ -39,11 +39,13 @@ KINDS = {
 
 
 class Reader(html.parser.HTMLParser):
-    """Reads a page strictly: every element is closed in its order."""
+    """Reads a page strictly: every element must be closed, in order."""
 
     def __init__(self, text):
         super().__init__()
-        self.open, self.elements, self.texts = [], [], []
+        self.open = []
+        self.elements = []
+        self.texts = []
         self.feed(text)
         self.close()
         assert not self.open
@@ -64,14 +66,12 @@ class Reader(html.parser.HTMLParser):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_page_is_sound_and_needs_nothing_else(tmp_path, kind):
+def test_the_page_is_valid_and_self_contained(tmp_path, kind):
     evolve(tmp_path / "lineage", **KINDS[kind])
     facts = overview(tmp_path / "lineage")
     text = page(facts)
-    read, names = (
-        Reader(text),
-        [child.uid for generation in facts.generations for child in generation.offspring],
-    )
+    read = Reader(text)
+    names = [child.uid for generation in facts.generations for child in generation.offspring]
     ids = read.all("id")
     assert len(ids) == len(set(ids)) and set(ids) == {*names, *(f"node-{name}" for name in names)}
     assert all(href.startswith("#") and href[1:] in ids for href in read.all("href"))
@@ -85,14 +85,14 @@ def test_the_page_is_sound_and_needs_nothing_else(tmp_path, kind):
     assert read.elements[2] == (
         "meta",
         {"charset": "utf-8"},
-    )  # html, head, and at once how to read the rest
+    )  # after html and head, so that the encoding is known early
     shown = " ".join(data for _, data in read.texts)
     assert all(loss.reason in shown for loss in facts.losses) and all(
         name in shown for name in names
     )
 
 
-def test_a_hostile_record_stays_text(tmp_path):
+def test_markup_in_a_record_stays_text(tmp_path):
     lineage = evolve(tmp_path)
     bad = "</title></style><script>alert(1)</script><img src=x onerror='alert(1)'>\x00\ud800\""
     record = lineage.record("g001-01")
@@ -103,10 +103,8 @@ def test_a_hostile_record_stays_text(tmp_path):
     lineage.add_failure("g001-02", bad)
     lineage.update_state(finished=bad, search_space=bad)
     (tmp_path / "aside" / "<script>").mkdir(parents=True)
-    honest, text = (
-        Reader(page(overview(evolve(tmp_path / "other").folder))),
-        page(overview(tmp_path)),
-    )
+    honest = Reader(page(overview(evolve(tmp_path / "other").folder)))
+    text = page(overview(tmp_path))
     read = Reader(text)
     assert {tag for tag, _ in read.elements} == {tag for tag, _ in honest.elements}
     assert {name for _, attributes in read.elements for name in attributes} <= {
@@ -120,7 +118,8 @@ def test_the_tree_shows_every_offspring_and_its_ancestors(tmp_path):
     lineage = evolve(tmp_path, survivors=3, parents=2)
     lineage.add_failure("g005-09", "belongs to no generation")
     facts = overview(tmp_path)
-    tree, records = family_tree(facts), {record.uid: record for record in lineage.records()}
+    tree = family_tree(facts)
+    records = {record.uid: record for record in lineage.records()}
     assert set(tree.nodes) == set(records)
     assert len({(node.column, node.height) for node in tree.nodes.values()}) == len(records)
     assert all(0 < node.height < tree.rows for node in tree.nodes.values())
@@ -147,7 +146,7 @@ def test_the_tree_shows_every_offspring_and_its_ancestors(tmp_path):
     assert f"temperature {record.arguments['temperature']:.3g}" in words
 
 
-def test_the_tree_shows_what_was_lost_and_what_is_to_come(tmp_path):
+def test_the_tree_shows_lost_and_waiting_offspring(tmp_path):
     lineage = evolve(tmp_path, trained=6)
     lineage.add_failure("g002-01", "no memory")
     tree = family_tree(overview(tmp_path))
@@ -174,7 +173,7 @@ def test_the_figure_shows_every_record(tmp_path):
     )
 
 
-def test_a_wreck_does_not_press_all_others_into_a_line(tmp_path):
+def test_one_low_fidelity_does_not_squeeze_the_other_points(tmp_path):
     lineage = evolve(tmp_path, tolerance=0.02)
     record = lineage.record("g003-01")
     write_json(
@@ -205,7 +204,7 @@ def test_ticks_are_round_and_few():
         )
 
 
-def test_the_table_has_a_row_for_each_and_no_column_for_what_does_not_vary(tmp_path):
+def test_the_table_has_a_row_per_offspring_and_columns_for_what_varies(tmp_path):
     lineage = evolve(tmp_path, chance=random.Random(4))
     for record in lineage.records()[1:]:
         arguments = {
@@ -225,9 +224,11 @@ def test_the_table_has_a_row_for_each_and_no_column_for_what_does_not_vary(tmp_p
         lineage.write_generation(number, generation)
     facts = overview(tmp_path)
     table = offspring_table(facts)
-    assert table.varying == ["environmental_factor", "stressor", "temperature"] and table.constant == {
-        "floor": "2"
-    }
+    assert table.varying == [
+        "environmental_factor",
+        "stressor",
+        "temperature",
+    ] and table.constant == {"floor": "2"}
     rows = {row.offspring.uid: row for rows in table.rows.values() for row in rows}
     assert set(rows) == {
         child.uid for generation in facts.generations for child in generation.offspring
@@ -254,10 +255,11 @@ def test_the_table_has_a_row_for_each_and_no_column_for_what_does_not_vary(tmp_p
     }
 
 
-def test_the_head_tells_the_best_survivor_and_the_constraints(tmp_path):
+def test_the_summary_shows_the_best_survivor_and_the_constraints(tmp_path):
     evolve(tmp_path, resource="macs", constraints={"parameters": 0.2, "macs": 0.3})
     facts = overview(tmp_path)
-    best, shown = facts.line[-1], {what: (value, remark) for what, value, remark in summary(facts)}
+    best = facts.line[-1]
+    shown = {what: (value, remark) for what, value, remark in summary(facts)}
     assert shown["best survivor"][0] == best.uid
     assert shown["efficiency"] == (f"{best.efficiency:.1f}x", "founder's MACs / offspring's MACs")
     share = best.synapses / 100_000
@@ -266,9 +268,10 @@ def test_the_head_tells_the_best_survivor_and_the_constraints(tmp_path):
 
 @pytest.mark.skipif(BROWSER is None, reason="there is no chromium and no google-chrome here")
 @pytest.mark.parametrize("kind", ["open", "big"])
-def test_a_browser_renders_it_without_a_word(tmp_path, kind):
+def test_a_browser_renders_the_page_without_messages(tmp_path, kind):
     evolve(tmp_path / "lineage", **KINDS[kind])
-    facts, file = overview(tmp_path / "lineage"), tmp_path / "page.html"
+    facts = overview(tmp_path / "lineage")
+    file = tmp_path / "page.html"
     file.write_text(page(facts), encoding="utf-8")
 
     def browse(*arguments):
@@ -299,4 +302,4 @@ def test_a_browser_renders_it_without_a_word(tmp_path, kind):
         browse(f"--screenshot={picture}", f"--window-size={width},1600")
         assert (
             picture.read_bytes().startswith(b"\x89PNG") and picture.stat().st_size > 20_000
-        )  # a white one has 5 kB
+        )  # an empty page has 5 kB
