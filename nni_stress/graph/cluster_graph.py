@@ -161,7 +161,14 @@ class ClusterGraph:
         return {name: layer.input_shape for name, layer in self._layers.items()}
 
     def channels(self, keep: Sequence[int]) -> dict[str, tuple[int, int]]:
-        """Numbers of inputs and outputs of every layer when group i keeps ``keep[i]`` clusters."""
+        """Numbers of inputs and outputs of every layer when group i keeps ``keep[i]`` clusters.
+
+        Examples
+        --------
+        >>> network = nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 2))
+        >>> ClusterGraph(network, torch.rand(1, 4)).channels([3, 2])
+        {'0': (4, 3), '2': (3, 2)}
+        """
         return {
             name: (round(layer.inputs.count(keep)), round(layer.outputs.count(keep)))
             for name, layer in self._layers.items()

@@ -156,6 +156,10 @@ def read_json(path: Path) -> Any:
         If the file cannot be read.
     ValueError
         If the file does not hold JSON; the message names the file.
+
+    Examples
+    --------
+    See :func:`write_json`.
     """
     try:
         return json.loads(path.read_text(encoding="utf-8"), parse_constant=lambda text: math.nan)

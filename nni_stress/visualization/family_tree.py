@@ -82,6 +82,20 @@ def family_tree(overview: Overview) -> FamilyTree:
     """Lay out the family tree of a lineage.
 
     Each column is sorted by the places of the ancestors, so that few lines cross.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from nni_stress.evolution.selection import Rules
+    >>> rules = Rules(generations=3, tolerance=0.01)
+    >>> founder = Offspring("g000-00", 0, None, None, {}, "recorded")
+    >>> child = Offspring("g001-00", 1, "g000-00", None, {}, "waiting")
+    >>> generations = [Generation(0, [founder], True, []), Generation(1, [child], False, [])]
+    >>> tree = family_tree(Overview(Path("lineage"), rules, generations=generations))
+    >>> tree.edges
+    [Edge(ancestor='g000-00', uid='g001-00', kind='plain')]
+    >>> draw_family_tree(tree).tag
+    'svg'
     """
     rows = max((len(generation.offspring) for generation in overview.generations), default=0)
     best = {record.uid for record in overview.line}
@@ -125,7 +139,7 @@ def _title(generation: Generation) -> tuple[str, str]:
 
 
 def draw_family_tree(tree: FamilyTree) -> Element:
-    """The family tree as SVG."""
+    """The family tree as SVG; see :func:`family_tree` for an example."""
     columns = len(tree.titles)
     step = min(max(_WIDTH / max(columns, 1), _NARROWEST_COLUMN), _WIDEST_COLUMN)
     width = step * columns

@@ -45,13 +45,8 @@ def page(overview: Overview, refresh: float | None = None) -> str:
 
     Examples
     --------
-    >>> import tempfile
-    >>> from nni_stress.lineage.store import Lineage
-    >>> from nni_stress.visualization.snapshot import overview
-    >>> folder = tempfile.mkdtemp()
     >>> rules = selection.Rules(generations=3, tolerance=0.01)
-    >>> Lineage(folder).update_state(**rules._asdict())
-    >>> page(overview(folder)).splitlines()[0]
+    >>> page(Overview(Path("lineage"), rules)).splitlines()[0]
     '<!doctype html>'
     """
     folder = overview.folder.resolve()
@@ -84,7 +79,13 @@ def page(overview: Overview, refresh: float | None = None) -> str:
 
 
 def summary(overview: Overview) -> list[tuple[str, str, str]]:
-    """The lineage in a few figures: for each its name, its value, and a remark."""
+    """The lineage in a few figures: for each its name, its value, and a remark.
+
+    Examples
+    --------
+    >>> summary(Overview(Path("lineage"), selection.Rules(generations=3, tolerance=0.01)))
+    [('offspring', '0 of 0', 'recorded; 0 lost, 0 on the frontier')]
+    """
     states = [child.state for child in overview.offspring if child.generation]
     counts = (
         "offspring",

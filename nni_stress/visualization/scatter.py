@@ -84,7 +84,16 @@ def _bottom(overview: Overview, tolerated: float | None) -> float:
 
 
 def unit(overview: Overview) -> str:
-    """What efficiency means in this evolution, as "founder's MACs / offspring's MACs"."""
+    """What efficiency means in this evolution.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from nni_stress.evolution.selection import Rules
+    >>> rules = Rules(generations=3, tolerance=0.01, resource="macs")
+    >>> unit(Overview(Path("lineage"), rules))
+    "founder's MACs / offspring's MACs"
+    """
     resource = {"parameters": "synapses", "macs": "MACs", "latency": "latency"}[
         overview.rules.resource
     ]

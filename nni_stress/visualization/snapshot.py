@@ -5,7 +5,7 @@ Imports neither torch nor NNI.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -116,21 +116,30 @@ class Overview(NamedTuple):
     Notes
     -----
     All efficiencies are in the resource that the evolution saves.
+
+    Examples
+    --------
+    >>> waiting = Offspring("g000-00", 0, None, None, {}, "waiting")
+    >>> generation = Generation(0, [waiting], closed=False, survivors=[])
+    >>> rules = selection.Rules(generations=3, tolerance=0.01)
+    >>> snapshot = Overview(Path("lineage"), rules, generations=[generation])
+    >>> [child.uid for child in snapshot.offspring], snapshot.recorded
+    (['g000-00'], [])
     """
 
     folder: Path
     rules: selection.Rules
-    population_size: int | None
-    generation: int | None
-    finished: str | None
-    running: bool
-    generations: list[Generation]
-    founder: Record | None
-    line: list[Record]
-    frontier: list[Record]
-    losses: list[Loss]
-    aside: list[str]
-    damaged: list[str]
+    population_size: int | None = None
+    generation: int | None = None
+    finished: str | None = None
+    running: bool = False
+    generations: Sequence[Generation] = ()
+    founder: Record | None = None
+    line: Sequence[Record] = ()
+    frontier: Sequence[Record] = ()
+    losses: Sequence[Loss] = ()
+    aside: Sequence[str] = ()
+    damaged: Sequence[str] = ()
 
     @property
     def offspring(self) -> list[Offspring]:

@@ -54,7 +54,22 @@ class OffspringTable(NamedTuple):
 
 
 def offspring_table(overview: Overview) -> OffspringTable:
-    """Gather what the table shows."""
+    """Gather what the table shows.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from nni_stress.visualization.snapshot import Generation
+    >>> from nni_stress.evolution.selection import Rules
+    >>> rules = Rules(generations=3, tolerance=0.01)
+    >>> child = Offspring("g001-00", 1, "g000-00", None, {"temperature": 0.5}, "waiting")
+    >>> generation = Generation(1, [child], closed=False, survivors=[])
+    >>> table = offspring_table(Overview(Path("lineage"), rules, generations=[generation]))
+    >>> table.constant
+    {'temperature': '0.500'}
+    >>> draw_table(table).tag
+    'table'
+    """
     offspring = [child for child in overview.offspring if child.generation]
     names = sorted({name for child in offspring for name in child.arguments})
     values = {name: {_value(child, name) for child in offspring} for name in names}
@@ -104,7 +119,7 @@ def _achieved(child: Offspring) -> list[str]:
 
 
 def draw_table(table: OffspringTable) -> Element:
-    """The table as HTML, with a group of rows for each generation."""
+    """The table as HTML, with a group of rows per generation; :func:`offspring_table` shows how."""
     rows = [row for generation in table.rows.values() for row in generation]
     kinds = [_kind(column) for column in zip(*(row.values for row in rows))]
     names = ["offspring", *_COLUMNS, *(name.replace("_", " ") for name in table.varying)]

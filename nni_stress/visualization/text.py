@@ -53,7 +53,19 @@ def times(efficiency: float) -> str:
 
 
 def offspring_line(record: Record) -> str:
-    """One line about an offspring: what it achieved, and its hyperparameters."""
+    """One line about an offspring: what it achieved, and its hyperparameters.
+
+    Examples
+    --------
+    >>> from nni_stress.lineage.store import Record
+    >>> founder = Record(
+    ...     uid="g000-00", generation=0, ancestor=None, arguments={}, validation=0.91, test=0.9,
+    ...     synapses=61_706, macs=416_520, efficiency=1.0, untrained=None, architecture={},
+    ...     seconds={},
+    ... )
+    >>> offspring_line(founder)
+    '  g000-00  fidelity 0.9100  efficiency    1.0x     61,706 synapses'
+    """
     arguments = ", ".join(
         f"{plain(name)} {rounded(value)}" for name, value in sorted(record.arguments.items())
     )
@@ -77,6 +89,20 @@ def generations_table(records: Sequence[Record], survivors: Sequence[Record]) ->
     -------
     str
         The table; a generation without survivors has a line that says so.
+
+    Examples
+    --------
+    >>> from nni_stress.lineage.store import Record
+    >>> founder = Record(
+    ...     uid="g000-00", generation=0, ancestor=None, arguments={}, validation=0.91, test=0.9,
+    ...     synapses=61_706, macs=416_520, efficiency=1.0, untrained=None, architecture={},
+    ...     seconds={},
+    ... )
+    >>> print(generations_table([founder], [founder]))
+    generation  offspring  fittest   synapses        MACs  efficiency  validation    test
+             0          1  g000-00     61,706     416,520        1.0x      0.9100  0.9000
+    >>> print(generations_table([founder], []).splitlines()[1])
+             0          1  no survivor: fidelity too low; next generation gentler
     """
     lines = [
         "generation  offspring  fittest   synapses        MACs  efficiency  validation    test"
@@ -97,7 +123,16 @@ def generations_table(records: Sequence[Record], survivors: Sequence[Record]) ->
 
 
 def headline(overview: Overview) -> str:
-    """The state of the evolution in a few words."""
+    """The state of the evolution in a few words.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from nni_stress.evolution.selection import Rules
+    >>> rules = Rules(generations=3, tolerance=0.01)
+    >>> headline(Overview(Path("lineage"), rules, generation=2))
+    'not running: generation 2 of at most 3, not finished'
+    """
     rules = overview.rules
     number = overview.generation
     if overview.finished is not None:
@@ -115,7 +150,19 @@ def headline(overview: Overview) -> str:
 
 
 def rules_line(overview: Overview) -> str:
-    """The rules of the evolution in one line."""
+    r"""The rules of the evolution in one line.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from nni_stress.evolution.selection import Rules
+    >>> rules = Rules(generations=3, tolerance=0.01)
+    >>> print(rules_line(Overview(Path("lineage"), rules, 8)).replace("; ", "\n"))
+    8 offspring per generation
+    at most 1 survivor
+    fidelity at most 0.01 below the founder's
+    resource to save: parameters
+    """
     rules = overview.rules
     parts = [
         f"{overview.population_size} offspring per generation",
@@ -141,6 +188,22 @@ def status_text(overview: Overview) -> str:
 
     State and rules, survivors of each generation, offspring in progress, frontier, ancestry of the
     best survivor, lost offspring, and files that are set aside or damaged.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from nni_stress.evolution.selection import Rules
+    >>> rules = Rules(generations=3, tolerance=0.01)
+    >>> waiting = Offspring("g000-00", 0, None, None, {}, "waiting")
+    >>> generation = Generation(0, [waiting], closed=False, survivors=[])
+    >>> overview = Overview(Path("lineage"), rules, 8, 0, generations=[generation])
+    >>> print(status_text(overview))  # doctest: +ELLIPSIS
+    lineage lineage
+    not running: generation 0 of at most 3, not finished
+    8 offspring per generation; ...
+    <BLANKLINE>
+    generation 0, not yet closed:
+      g000-00  waiting
     """
     open_generations = [each for each in overview.generations if not each.closed]
     blocks = [
