@@ -1,4 +1,7 @@
-"""Where NNI's manager listens: it has no login, and by itself it binds every interface. Ours listens on 127.0.0.1."""
+"""Makes NNI's manager listen on 127.0.0.1 only.
+
+By itself it listens on every network interface, and it has no login.
+"""
 
 from __future__ import annotations
 
@@ -8,21 +11,34 @@ import ipaddress
 import os
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from ..exceptions import LaunchError
 
 LOOPBACK = Path(__file__).parents[1] / "loopback.js"
 VARIABLE = "NNI_STRESS_LISTEN"
-_starting = (
-    threading.RLock()
-)  # the environment is the whole process's; and NNI makes its own files with no care for others
+
+# Threads start managers one after the other: they change the environment of the whole process, and
+# NNI does not protect its own files from concurrent starts.
+_starting = threading.RLock()
 
 
 def everywhere() -> bool:
-    """Whether the user said, in so many words, that the manager may listen on every interface."""
+    """Tell whether the user allows the manager to listen on every interface.
+
+    Raises
+    ------
+    LaunchError
+        If the environment variable NNI_STRESS_LISTEN is set to anything but "everywhere".
+
+    Examples
+    --------
+    >>> everywhere()  # NNI_STRESS_LISTEN is not set
+    False
+    """
     value = os.environ.get(VARIABLE, "")
     if value not in ("", "everywhere"):
         raise LaunchError(
@@ -32,29 +48,43 @@ def everywhere() -> bool:
 
 
 def check_port(port: int) -> None:
-    """Raise a LaunchError if the manager could not listen on this port."""
+    """Check that the manager can listen on this port.
+
+    Raises
+    ------
+    LaunchError
+        If the port is out of range, is in use, or needs permissions.
+
+    Examples
+    --------
+    >>> check_port(70000)
+    Traceback (most recent call last):
+    nni_stress.exceptions.LaunchError: port must lie in [1, 65535], but got 70000
+    """
     if not 1 <= port <= 65535:
         raise LaunchError(f"port must lie in [1, 65535], but got {port}")
     with socket.socket() as probe:
-        probe.setsockopt(
-            socket.SOL_SOCKET, socket.SO_REUSEADDR, 1
-        )  # as node does: closed connections do not count
+        # As node does, which does not mind connections that have been closed.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("" if everywhere() else "127.0.0.1", port))
         except OSError as error:
-            reason = (
-                "is in use"
-                if error.errno == errno.EADDRINUSE
-                else f"cannot be used ({error.strerror})"
-            )
+            in_use = error.errno == errno.EADDRINUSE
+            reason = "is in use" if in_use else f"cannot be used ({error.strerror})"
             raise LaunchError(f"port {port} {reason}; name another") from None
 
 
 @contextlib.contextmanager
 def on_loopback() -> Iterator[None]:
-    """The manager that is started meanwhile, and what it starts, listens on 127.0.0.1 only, unless the user wants more.
+    """Make a manager that is started in this context, and its children, listen on 127.0.0.1 only.
 
-    Threads that start managers take turns.
+    It changes nothing if :func:`everywhere`. Only one thread at a time is in this context.
+
+    Examples
+    --------
+    >>> with on_loopback():
+    ...     "loopback.js" in os.environ["NODE_OPTIONS"]
+    True
     """
     with _starting:
         before = os.environ.get("NODE_OPTIONS")
@@ -70,16 +100,24 @@ def on_loopback() -> Iterator[None]:
 
 
 def refuse_exposed_manager() -> None:
-    """In the tuner's process: raise a ValueError if the manager listens where other machines can reach it.
+    """Check, in the tuner's process, that other machines cannot reach the manager.
 
-    So an experiment that was started past our hook in nnictl ends before its first trial.
+    An experiment that was started without :func:`on_loopback` thus ends before its first trial.
+
+    Raises
+    ------
+    ValueError
+        If the manager listens on an address other than 127.0.0.1, and may not.
+
+    Examples
+    --------
+    >>> refuse_exposed_manager()  # no manager runs this process
     """
     channel = os.environ.get("NNI_TUNER_COMMAND_CHANNEL")
     if channel is None or everywhere():
         return
-    exposed = [
-        each for each in _listening_of_manager(urlsplit(channel).port) if not _is_loopback(each.ip)
-    ]
+    listening = _addresses_of_manager(urlsplit(channel).port or 80)
+    exposed = [address for address in listening if not _is_loopback(address.ip)]
     if exposed:
         raise ValueError(
             "NNI's manager, which has no login, must listen on 127.0.0.1 only, but it listens on "
@@ -88,28 +126,40 @@ def refuse_exposed_manager() -> None:
         )
 
 
-def _listening_of_manager(port: int) -> list:
-    """All addresses on which the manager listens: of our ancestors, the one that listens on `port`."""
+class _Address(NamedTuple):
+    ip: str
+    port: int
+
+
+def _addresses_of_manager(port: int) -> list[_Address]:
+    """Return all addresses on which the manager listens.
+
+    The manager is the ancestor of this process that listens on `port`. If no ancestor is seen to do
+    so, the addresses are those of whatever process listens on it.
+    """
     import psutil
 
     for process in psutil.Process().parents():  # the manager runs its tuner through a shell
         try:
-            connections = (
-                process.net_connections
-                if hasattr(process, "net_connections")
-                else process.connections
-            )
-            listening = [
-                each.laddr for each in connections("tcp") if each.status == psutil.CONN_LISTEN
-            ]
+            # psutil 6 renamed the method.
+            connections = getattr(process, "net_connections", None) or process.connections
+            listening = _listening(connections("tcp"))
         except psutil.Error:
             continue
-        if port in [address.port for address in listening]:
+        if any(address.port == port for address in listening):
             return listening
     return [
-        each.laddr
-        for each in psutil.net_connections("tcp")  # no such ancestor is seen: whoever listens there
-        if each.status == psutil.CONN_LISTEN and each.laddr.port == port
+        address for address in _listening(psutil.net_connections("tcp")) if address.port == port
+    ]
+
+
+def _listening(connections: Iterable[Any]) -> list[_Address]:
+    import psutil
+
+    return [
+        _Address(*connection.laddr)
+        for connection in connections
+        if connection.status == psutil.CONN_LISTEN
     ]
 
 

@@ -1,48 +1,71 @@
-"""NNI's manager, as the tuner it runs sees it. Without a manager (in tests, in a shell) there are no jobs."""
+"""NNI's manager as seen by the tuner that it runs.
+
+Without a manager (in tests, in a shell) there are no trial jobs.
+"""
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import sqlite3
 import sys
 import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
-OUR_LINE = "nni-stress: "  # how a line of ours begins among NNI's
+from ..lineage import nni_database
+from ..utils.messages import one_line
+from .rest import ManagerClient
+
+OUR_LINE = "nni-stress: "  # prefix of the lines that this package writes into NNI's logs
 _ALIVE = ("UNKNOWN", "WAITING", "RUNNING")
 
 
 def in_dispatcher() -> bool:
-    """Whether this is the process in which NNI's manager runs a tuner."""
+    """Tell whether this is the process in which NNI's manager runs a tuner.
+
+    Examples
+    --------
+    >>> in_dispatcher()
+    False
+    """
     return os.environ.get("SDK_PROCESS") == "dispatcher"
 
 
 def say(reason: Any) -> None:
-    """Put a line where it can be found: NNI's manager shows "Dispatcher stream error" for every error of a tuner."""
-    print(
-        f"{OUR_LINE}{reason}", file=sys.stderr, flush=True
-    )  # ends in the experiment's log/nnictl_stderr.log
+    """Write a line to stderr, which ends up in the experiment's ``log/nnictl_stderr.log``.
+
+    NNI's manager itself shows "Dispatcher stream error" for every error of a tuner.
+    """
+    print(f"{OUR_LINE}{reason}", file=sys.stderr, flush=True)
 
 
 def refuse(error: Exception) -> None:
-    """End the start of a tuner: NNI's manager is told why, and goes to ERROR. Elsewhere the error itself is raised."""
+    """End a tuner that cannot start: tell NNI's manager why, so that the experiment goes to ERROR.
+
+    Raises
+    ------
+    Exception
+        The error itself, where no manager runs this process.
+    """
     if not in_dispatcher():
         raise error
     from nni.runtime.tuner_command_channel import CommandType, TunerCommandChannel
 
-    say(error)
+    reason = one_line(error)
+    say(reason)
     channel = TunerCommandChannel(os.environ["NNI_TUNER_COMMAND_CHANNEL"])
     channel.connect()
-    channel._send(CommandType.Error, str(error))
-    time.sleep(1)  # let it arrive before the connection closes
+    channel._send(CommandType.Error, reason)  # noqa: SLF001, NNI has no public method for it
+    time.sleep(1)  # the message must arrive before the connection closes
     raise SystemExit(1)
 
 
 def die_with_manager() -> None:
-    """Kill -9 of the manager leaves its tuner alive, to meddle with a manager resumed on the same port."""
+    """Wait until NNI's manager has ended, then end this process.
+
+    ``kill -9`` of the manager leaves its tuner alive, and the tuner would interfere with a manager
+    that is resumed on the same port.
+    """
     import psutil
 
     shell = psutil.Process(os.getppid())  # the manager runs the tuner through a shell
@@ -53,7 +76,23 @@ def die_with_manager() -> None:
 
 
 class Job(NamedTuple):
-    """A trial job of NNI's. It was submitted with these parameters, and may run others."""
+    """A trial job of NNI.
+
+    Attributes
+    ----------
+    id
+        NNI's id of the job.
+    status
+        NNI's status of it, as RUNNING or SUCCEEDED.
+    parameters
+        The parameters it was submitted with; it may run others, because the first job that asks
+        gets the first parameters.
+
+    Examples
+    --------
+    >>> Job("abcde", "WAITING", None).alive
+    True
+    """
 
     id: str
     status: str
@@ -61,100 +100,95 @@ class Job(NamedTuple):
 
     @property
     def alive(self) -> bool:
+        """Whether the job has not ended yet."""
         return self.status in _ALIVE
 
 
 class Manager:
-    """The manager's REST interface, on this machine. Every method may raise an OSError: it does not answer."""
+    """The manager that runs this process as its tuner.
 
-    def __init__(self):
-        channel = os.environ.get("NNI_TUNER_COMMAND_CHANNEL")
-        self._api = (
-            channel and channel.replace("ws:", "http:", 1).rsplit("/tuner", 1)[0] + "/api/v1/nni"
-        )
+    Every method may raise an OSError, if the manager does not answer.
 
-    def _ask(self, method: str, path: str, **arguments):
-        import requests
+    Examples
+    --------
+    >>> Manager().jobs()  # no manager runs this process
+    []
+    """
 
-        answer = requests.request(method, f"{self._api}/{path}", timeout=20, **arguments)
-        answer.raise_for_status()
-        return answer
+    def __init__(self) -> None:
+        self._client = ManagerClient.of_tuner()
 
     def jobs(self) -> list[Job]:
-        """All trial jobs."""
-        listed = self._ask("GET", "trial-jobs").json() if self._api else []
-        return [Job(job["trialJobId"], job["status"], _submitted(job)) for job in listed]
+        """Return all trial jobs."""
+        if self._client is None:
+            return []
+        return [_parse_job(job) for job in self._client.trial_jobs()]
 
     def job(self, id: str) -> Job | None:
-        """One trial job; None where NNI has none of that id."""
-        import requests
-
-        try:
-            found = self._ask("GET", f"trial-jobs/{id}").json() if self._api and id else None
-        except (
-            requests.HTTPError
-        ):  # the manager knows no other answer, whether there is no such job or it is in trouble
+        """Return one trial job; None if NNI has no job of that id."""
+        if self._client is None or not id:
+            return None
+        found = self._client.trial_job(id)
+        if found is None:  # there is no such job, or the manager is in trouble: the list tells
             return next((job for job in self.jobs() if job.id == id), None)
-        return found and Job(found["trialJobId"], found["status"], _submitted(found))
+        return _parse_job(found)
 
     def cancelled_by_user(self, id: str) -> bool:
-        """Whether the user ended a job. Its status does not say: a job that a signal ended is USER_CANCELED, too."""
-        database = (
-            Path(os.environ.get("NNI_LOG_DIRECTORY", "/nonexistent")).parent / "db" / "nni.sqlite"
-        )
-        query = (
-            "select count(*) from TrialJobEvent where trialJobId = ? and event = 'USER_TO_CANCEL'"
-        )
+        """Tell whether the user ended a job.
+
+        The job's status does not tell: NNI also calls a job that a signal ended USER_CANCELED.
+        """
+        logs = os.environ.get("NNI_LOG_DIRECTORY")
+        if logs is None:
+            return False
         try:
-            with contextlib.closing(
-                sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=5)
-            ) as events:
-                return events.execute(query, (id,)).fetchone()[0] > 0
-        except sqlite3.Error:
+            with nni_database.open_read_only(Path(logs).parent) as database:
+                return nni_database.was_cancelled_by_user(database, id)
+        except OSError:
             return False
 
     def stopping(self) -> bool:
-        """Whether the experiment is being stopped: it then cancels its trials, which says nothing about them."""
-        return bool(self._api) and self._ask("GET", "check-status").json()["status"] in (
-            "STOPPING",
-            "STOPPED",
-        )
+        """Tell whether the experiment is being stopped.
+
+        The manager then cancels its trials, which says nothing about them.
+        """
+        return self._client is not None and self._client.status()[0] in ("STOPPING", "STOPPED")
 
     def cancel(self, id: str) -> None:
-        """End a trial job."""
-        if self._api:
-            self._ask("DELETE", f"trial-jobs/{id}")
+        """Cancel a trial job."""
+        if self._client is not None:
+            self._client.cancel(id)
 
     def end_experiment(self) -> None:
-        """Make the manager stop at the trials it has: NNI knows no other way for a tuner to end an experiment well."""
-        if self._api:
-            self._ask(
-                "PUT",
-                "experiment",
-                params={"update_type": "MAX_TRIAL_NUM"},
-                json={"params": {"maxTrialNumber": len(self.jobs())}},
-            )
+        """Limit the number of trials to those there are, so that the experiment ends as DONE.
+
+        NNI has no other way for a tuner to end an experiment without an error.
+        """
+        if self._client is not None:
+            self._client.set_max_trial_number(len(self.jobs()))
 
     def last_words(self, job: str | None) -> str | None:
-        """The last line on stderr of a trial job; of the last that ended, where it is not known which."""
-        import requests
+        """Return the last line that a trial job wrote to stderr, or None.
 
-        if not self._api:
+        Parameters
+        ----------
+        job
+            NNI's id of the job; None: the last job that has ended.
+        """
+        if self._client is None:
             return None
         job = job or next((job.id for job in reversed(self.jobs()) if not job.alive), None)
-        try:
-            lines = self._ask("GET", f"trial-file/{job}/stderr").text.strip().splitlines()
-        except requests.HTTPError:  # it has none
+        text = None if job is None else self._client.trial_file(job, "stderr")
+        lines = (text or "").strip().splitlines()
+        if not lines or lines == ["stderr is empty."]:  # NNI's text for an empty file
             return None
-        return (
-            f"{lines[-1]} (stderr of trial {job})"
-            if lines and lines != ["stderr is empty."]
-            else None
-        )  # NNI's words
+        return f"{lines[-1]} (stderr of trial {job})"
 
 
-def _submitted(job: dict) -> Any:
+def _parse_job(described: dict[str, Any]) -> Job:
+    """Parse NNI's description of a trial job."""
     try:
-        return json.loads(job["hyperParameters"][0])["parameters"]
+        parameters = json.loads(described["hyperParameters"][0])["parameters"]
     except (KeyError, IndexError, TypeError, ValueError):
-        return None
+        parameters = None
+    return Job(described["trialJobId"], described["status"], parameters)

@@ -1,0 +1,105 @@
+"""Reads the SQLite database in which NNI's manager records an experiment.
+
+It imports neither NNI nor torch: NNI takes a second to import, and its own reader of the database
+runs code that the database names.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+
+@contextlib.contextmanager
+def open_read_only(experiment_folder: Path) -> Iterator[sqlite3.Connection]:
+    """Open the database of an experiment for reading, and close it afterwards.
+
+    Parameters
+    ----------
+    experiment_folder
+        NNI's folder of the experiment, which holds ``db/nni.sqlite``.
+
+    Raises
+    ------
+    OSError
+        If there is no database, or it cannot be read, in the body of the ``with`` statement too.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder, open_read_only(Path(folder)):
+    ...     pass
+    Traceback (most recent call last):
+    FileNotFoundError: NNI has no database at ...
+    """
+    database = experiment_folder.resolve() / "db" / "nni.sqlite"
+    if not database.is_file():
+        raise FileNotFoundError(f"NNI has no database at {database}")
+    uri = f"{database.as_uri()}?mode=ro"
+    try:
+        with contextlib.closing(sqlite3.connect(uri, uri=True, timeout=5)) as connection:
+            yield connection
+    except sqlite3.Error as error:
+        raise OSError(f"NNI's database {database} cannot be read: {error}") from error
+
+
+def experiment_config(
+    connection: sqlite3.Connection, experiment_id: str | None = None
+) -> dict[str, Any]:
+    """Return the newest configuration of an experiment, as plain data; empty if there is none.
+
+    Parameters
+    ----------
+    connection
+        The experiment's database.
+    experiment_id
+        NNI's id of the experiment; by default, the newest configuration of any experiment.
+
+    Raises
+    ------
+    ValueError
+        If the configuration is not a JSON object.
+    sqlite3.Error
+        If the database cannot be read.
+
+    Examples
+    --------
+    >>> connection = sqlite3.connect(":memory:")
+    >>> _ = connection.execute("create table ExperimentProfile (params, id, revision)")
+    >>> row = ('{"trialConcurrency": 2}', "abc", 1)
+    >>> _ = connection.execute("insert into ExperimentProfile values (?, ?, ?)", row)
+    >>> experiment_config(connection, "abc")
+    {'trialConcurrency': 2}
+    """
+    row = connection.execute(
+        "select params from ExperimentProfile where ?1 is null or id = ?1 "
+        "order by revision desc limit 1",
+        (experiment_id,),
+    ).fetchone()
+    if row is None:
+        return {}
+    config = json.loads(row[0])
+    if not isinstance(config, dict):
+        raise ValueError(f"an experiment's configuration must be a mapping, but got {config!r}")
+    return config
+
+
+def was_cancelled_by_user(connection: sqlite3.Connection, job_id: str) -> bool:
+    """Tell whether the user cancelled a trial job, in the web page or by nnictl.
+
+    Examples
+    --------
+    >>> connection = sqlite3.connect(":memory:")
+    >>> _ = connection.execute("create table TrialJobEvent (trialJobId, event)")
+    >>> was_cancelled_by_user(connection, "abcde")
+    False
+    """
+    (count,) = connection.execute(
+        "select count(*) from TrialJobEvent where trialJobId = ? and event = 'USER_TO_CANCEL'",
+        (job_id,),
+    ).fetchone()
+    return bool(count)
