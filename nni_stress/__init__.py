@@ -1,16 +1,22 @@
 """Stress-induced evolutionary synthesis of deep networks for Microsoft NNI.
 
-Importing this package mends NNI 3.0 on today's PyTorch (see :mod:`nni_stress.nni_compat.patches`). It imports neither torch nor
-NNI's compression until a name that needs them is asked for, so that the tuner starts in time.
+To import this package patches NNI 3.0 for current PyTorch (:mod:`nni_stress.nni_compat.patches`)
+and hooks nnictl (:mod:`nni_stress.experiment.hooks`). It imports neither torch nor NNI until a name
+that needs them is used, because NNI's manager waits only a few seconds for its tuner to start.
 """
 
-import importlib
+from __future__ import annotations
 
+import importlib
+from typing import Any
+
+from .experiment import hooks
 from .nni_compat import patches
 
 patches.install()
+hooks.install()
 
-_HOMES = {
+_MODULES = {
     "StressPruner": "pruning.pruner",
     "StressTuner": "evolution.tuner",
     "Arguments": "hparams",
@@ -23,14 +29,26 @@ _HOMES = {
     "load": "graph.serialization",
     "export_onnx": "graph.onnx",
 }
-__all__ = sorted(_HOMES)
+__all__ = sorted(_MODULES)
 
 
-def __getattr__(name):
-    if name not in _HOMES:
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return _version()
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f".{_HOMES[name]}", __name__), name)
+    return getattr(importlib.import_module(f".{_MODULES[name]}", __name__), name)
 
 
-def __dir__():
-    return sorted([*globals(), *_HOMES])
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_MODULES, "__version__"])
+
+
+def _version() -> str:
+    """Return the version of the installed package, or "unknown" if it was not installed."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("nni-stress")
+    except PackageNotFoundError:
+        return "unknown"

@@ -1,87 +1,83 @@
-"""python -m nni_stress: what there is to do beside nnictl."""
+"""The command line: ``python -m nni_stress``.
+
+A new subcommand is a module in nni_stress/cli/ and its name in COMMANDS. The module has
+
+- HELP, one line about it;
+- add_arguments(parser), which adds its arguments;
+- run(options), which runs it, and returns or yields the lines to print. A ValueError or an OSError
+  ends it with one line on stderr.
+
+It imports what takes long, such as torch and NNI, only when it runs.
+"""
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import os
 import sys
+from typing import Any
 
-COMMANDS = []  # functions that add a subcommand: each sets `run`, which imports what it needs when it runs
+from .utils.messages import one_line
 
-
-def command(add):
-    """Let a function add its subcommand to the command line."""
-    COMMANDS.append(add)
-    return add
-
-
-@command
-def register(commands) -> None:
-    parser = commands.add_parser(
-        "register", help="make this environment's nnictl know us: name: Stress, checks, 127.0.0.1"
-    )
-    parser.set_defaults(run=lambda options: _registration().register())
-
-
-@command
-def unregister(commands) -> None:
-    parser = commands.add_parser("unregister", help="take back what register did")
-    parser.set_defaults(run=lambda options: _registration().unregister())
-
-
-@command
-def init(commands) -> None:
-    from .cli import init
-
-    _add(commands, "init", "write a stress.yml, a search space and a trial to start from", init)
-
-
-@command
-def status(commands) -> None:
-    from .cli import status
-
-    _add(commands, "status", "a lineage as it stands, in the terminal and as a page", status)
-
-
-@command
-def export(commands) -> None:
-    from .cli import export
-
-    _add(
-        commands,
-        "export",
-        "write the network of an offspring, with its record and an ONNX file",
-        export,
-    )
-
-
-def _add(commands, name: str, help: str, module) -> None:
-    parser = commands.add_parser(name, help=help)
-    module.add_arguments(parser)
-    parser.set_defaults(run=module.run)
-
-
-def _registration():
-    from .experiment import registration
-
-    return registration
+COMMANDS = ("register", "unregister", "init", "status", "export")
 
 
 def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m nni_stress", description="Beside nnictl.")
-    commands = parser.add_subparsers(required=True, metavar="command")
-    for add in COMMANDS:
-        add(commands)
-    options = parser.parse_args(arguments)
+    """Run a subcommand.
+
+    Parameters
+    ----------
+    arguments
+        The arguments of the command line; by default, those of this process.
+
+    Raises
+    ------
+    SystemExit
+        If the subcommand fails, or there is none.
+
+    Examples
+    --------
+    >>> main(["init", "setup.py"])
+    Traceback (most recent call last):
+    SystemExit: error: setup.py is not a folder
+    """
+    options = _parser().parse_args(arguments)
     try:
-        for line in options.run(options) or []:
+        for line in options.run(options):
             print(line, flush=True)
     except KeyboardInterrupt:
         sys.exit(130)
-    except BrokenPipeError:  # whoever reads, as `head` does, has seen enough
+    except BrokenPipeError:  # the reader, such as `head`, has closed its end
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (OSError, ValueError) as error:
-        sys.exit(f"error: {error}")
+        sys.exit(f"error: {one_line(error)}")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m nni_stress", description="Commands that go with nnictl."
+    )
+    parser.add_argument(
+        "--version", action=_ShowVersion, nargs=0, help="show the version of nni-stress"
+    )
+    subparsers = parser.add_subparsers(required=True, metavar="command")
+    for name in COMMANDS:
+        module = importlib.import_module(f".cli.{name}", __package__)
+        subparser = subparsers.add_parser(name, help=module.HELP)
+        module.add_arguments(subparser)
+        subparser.set_defaults(run=module.run)
+    return parser
+
+
+class _ShowVersion(argparse.Action):
+    """Shows the version; unlike argparse's own action, it looks it up only when asked to."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        from . import __version__
+
+        print(f"nni-stress {__version__}")
+        parser.exit()
 
 
 if __name__ == "__main__":

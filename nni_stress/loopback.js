@@ -1,5 +1,6 @@
-// NNI's manager binds every interface, without a login, and so does the TensorBoard that its web page starts. Loaded
-// before it by `node --require`, this makes all its servers listen on 127.0.0.1 only.
+// By itself, NNI's manager listens on every network interface, without a login, and so does the
+// TensorBoard that its web page starts. This file is loaded before the manager, by
+// `node --require`, and makes both listen on 127.0.0.1 only.
 'use strict';
 const { Server } = require('net');
 const childProcess = require('child_process');
@@ -11,7 +12,7 @@ Server.prototype.listen = function (...args) {
     const first = typeof args[0] === 'function' ? undefined : args[0];
     const options = typeof first === 'object' && first !== null ? first : { port: first ?? 0 };
     if (options.port === undefined || options.port === null || Number.isNaN(Number(options.port))) {
-        return listen.apply(this, args);  // a pipe, or a handle that listens already
+        return listen.apply(this, args);  // a pipe, or a handle that already listens
     }
     return listen.call(this, { ...options, port: Number(options.port), host: '127.0.0.1' }, callback);
 };

@@ -1,4 +1,4 @@
-"""StressTuner, where registered environments and experiment files look for it; it lives in nni_stress.evolution."""
+"""StressTuner, under the name that registered environments and experiment files use."""
 
 from .evolution.tuner import StressTuner
 

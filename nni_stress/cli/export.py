@@ -1,4 +1,4 @@
-"""`python -m nni_stress export`: one network of a lineage, with what it is and where it comes from, for use elsewhere."""
+"""``python -m nni_stress export``: write a network of a lineage, its record, and an ONNX file."""
 
 from __future__ import annotations
 
@@ -13,41 +13,56 @@ from ..evolution.ancestry import ancestry, best_survivor
 from ..lineage.locate import find_lineage
 from ..lineage.store import Lineage, Record
 from ..utils.atomic_files import beside, digest, write_json
+from ..utils.messages import one_line
 
 if TYPE_CHECKING:
     from ..trial.task import Task
+
+HELP = "write the network of an offspring, with its record and an ONNX file"
 
 
 def export(
     lineage: Lineage, uid: str | None, target: Path, task: Task | None, onnx: bool = True
 ) -> Record:
-    """Write a network and its record into a new folder, all of it or nothing. The lineage is only read.
+    """Write a network and its record into a new folder: all files or none.
 
-        <target>/network.safetensors    what nni_stress.load reads
-        <target>/record.json            what the network is and achieved
-        <target>/ancestors.json         the records from the founder to it
-        <target>/network.onnx           for everything else
+    The lineage is only read. The files are
+
+    - network.safetensors, which nni_stress.load reads;
+    - record.json, what the network is and achieved;
+    - ancestors.json, the records from the founder (the network of generation 0) to it;
+    - network.onnx, if there is a task and `onnx` is true.
 
     Parameters
     ----------
     lineage
         The lineage.
     uid
-        The network's name; None: the best survivor.
+        Name of the network, as "g003-01"; None: the best survivor.
     target
         A folder that does not exist yet, or is empty.
     task
-        Makes the network and has an example input; the network's file is checked against it. Needed for ONNX.
+        Makes the network and has an example input; the network's file is checked against it. None:
+        no check, and no ONNX file.
     onnx
-        Whether the ONNX file is written, once ONNX Runtime has been seen to agree with the network.
+        Whether to write the ONNX file; ONNX Runtime must agree with the network.
+
+    Returns
+    -------
+    Record
+        The network's record.
 
     Raises
     ------
-    ValueError, OSError, ImportError
-        If there is no such network, its file is damaged or of another task, the target is in use, or a package is missing.
+    ValueError
+        If there is no such network, or its file is damaged or of another task.
+    OSError
+        If the target is in use, or cannot be written to.
+    ImportError
+        If a package that ONNX needs is missing.
     """
     if target.exists() and not (target.is_dir() and not any(target.iterdir())):
-        raise FileExistsError(f"{target} is there already, and not an empty folder")
+        raise FileExistsError(f"{target} already exists, and is not an empty folder")
     record = best_survivor(lineage) if uid is None else lineage.record(uid)
     if record is None:
         raise ValueError(f"{lineage.folder} holds no offspring {uid}")
@@ -56,14 +71,16 @@ def export(
     temporary = beside(target)
     temporary.mkdir()
     try:
-        _write(lineage, record, ancestors, temporary, task, onnx)
+        _write_records(lineage, record, ancestors, temporary)
+        if task is not None:
+            _check_network(temporary, task, onnx)
         os.rename(temporary, target)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return record
 
 
-def _write(lineage, record, ancestors, folder, task, onnx) -> None:
+def _write_records(lineage: Lineage, record: Record, ancestors: list[Record], folder: Path) -> None:
     network = folder / "network.safetensors"
     shutil.copyfile(lineage.network_path(record.uid), network)
     if record.digest not in (None, digest(network)):
@@ -72,23 +89,27 @@ def _write(lineage, record, ancestors, folder, task, onnx) -> None:
         )
     write_json(folder / "record.json", record._asdict())
     write_json(folder / "ancestors.json", [ancestor._asdict() for ancestor in ancestors])
-    if task is not None:
-        from ..graph import serialization
-        from ..graph.onnx import export_onnx
 
-        small = serialization.load(network, task.network)
-        if onnx:
-            export_onnx(small, folder / "network.onnx", task.example_input)
+
+def _check_network(folder: Path, task: Task, onnx: bool) -> None:
+    """Load the network that was written, and write its ONNX file if wanted."""
+    from ..graph import serialization
+    from ..graph.onnx import export_onnx
+
+    network = serialization.load(folder / "network.safetensors", task.network)
+    if onnx:
+        export_onnx(network, folder / "network.onnx", task.example_input)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the subcommand's arguments to its parser."""
     parser.add_argument(
         "folder",
         metavar="FOLDER|ID",
         help="folder of the lineage or the run, or NNI's id of the experiment",
     )
     parser.add_argument(
-        "uid", nargs="?", help="the network's name, as g003-01; default: the best survivor"
+        "uid", nargs="?", help="name of the network, as g003-01; default: the best survivor"
     )
     parser.add_argument(
         "--to", type=Path, required=True, help="folder to write; must not exist yet, or be empty"
@@ -101,12 +122,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--no-onnx",
         dest="onnx",
         action="store_false",
-        help="write no ONNX file; needs no --task then",
+        help="write no ONNX file; --task is then not needed",
     )
 
 
 def run(options: argparse.Namespace) -> Iterator[str]:
-    """Export, and say what; a ValueError, an OSError or an ImportError says why not."""
+    """Export a network, and yield lines that say which, and where it is.
+
+    Raises
+    ------
+    ValueError, OSError
+        If it cannot be exported; the message says why.
+    """
     if options.onnx and options.task is None:
         raise ValueError(
             "an ONNX file needs --task FILE.py:FUNCTION, which makes the task; or give --no-onnx"
@@ -119,10 +146,10 @@ def run(options: argparse.Namespace) -> Iterator[str]:
         task = load_task(options.task)
     try:
         record = export(lineage, options.uid, options.to, task, options.onnx)
-    except Exception as error:  # torch's exporter raises all kinds
-        raise ValueError(" ".join(str(error).split()) or type(error).__name__) from error
+    except Exception as error:  # torch's exporter raises errors of many types
+        raise ValueError(one_line(error)) from error
     yield (
-        f"{record.uid}: {record.synapses:,} synapses, {record.efficiency:.1f}x fewer than the founder, fidelity "
-        f"{record.validation:.4f} (validation), {record.test:.4f} (test)"
+        f"{record.uid}: {record.synapses:,} synapses, {record.efficiency:.1f}x fewer than the "
+        f"founder, fidelity {record.validation:.4f} (validation), {record.test:.4f} (test)"
     )
     yield str(options.to)

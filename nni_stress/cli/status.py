@@ -1,4 +1,4 @@
-"""`status`: a lineage as it stands, in the terminal and as a page, while the evolution runs and after."""
+"""``python -m nni_stress status``: the state of an evolution, in the terminal and as a page."""
 
 from __future__ import annotations
 
@@ -13,51 +13,55 @@ from ..visualization.html_page import page
 from ..visualization.snapshot import overview
 from ..visualization.text import status_text
 
-INTERVAL = 2.0  # seconds between two looks, when watching
-CLEAR = "\x1b[H\x1b[2J"
+HELP = "show the state of an evolution, in the terminal and as a page"
+INTERVAL = 2.0  # seconds between updates with --watch
+CLEAR = "\x1b[H\x1b[2J"  # clears the terminal
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the subcommand's arguments to its parser."""
     parser.add_argument(
         "lineage",
         nargs="?",
         metavar="FOLDER|ID",
-        help="folder of the lineage or the run, or NNI's id of the experiment; by default the newest",
+        help="folder of the lineage or the run, or NNI's id of the experiment; "
+        "by default the newest",
     )
     parser.add_argument(
         "--html",
         type=Path,
         metavar="FILE",
-        help="write a page with the family tree to FILE as well",
+        help="also write a page with the family tree to FILE",
     )
     parser.add_argument(
         "--watch",
         action="store_true",
-        help=f"look again every {INTERVAL:g} s until the evolution has ended",
+        help=f"update every {INTERVAL:g} s until the evolution has ended",
     )
 
 
 def run(options: argparse.Namespace) -> Iterator[str]:
-    """What to print, one text at a time.
+    """Yield the text to show, and again after every change if it is to be watched.
 
     Raises
     ------
     ValueError, OSError
         If there is no such lineage, or the page cannot be written.
     """
-    folder, shown, clear = (
-        find_lineage(options.lineage),
-        None,
-        CLEAR if options.watch and sys.stdout.isatty() else "",
-    )
+    folder = find_lineage(options.lineage)
+    clear = CLEAR if options.watch and sys.stdout.isatty() else ""
+    footer = "" if options.html is None else f"\n\npage: {options.html}"
+    shown = None
     while True:
-        facts = overview(folder)
-        if facts != shown:
-            shown, again = facts, options.watch and facts.finished is None
+        snapshot = overview(folder)
+        goes_on = options.watch and snapshot.finished is None
+        if snapshot != shown:
+            shown = snapshot
             if options.html is not None:
-                options.html.write_text(page(facts, INTERVAL if again else None), encoding="utf-8")
-            yield clear + status_text(facts) + (f"\n\npage: {options.html}" if options.html else "")
+                html = page(snapshot, INTERVAL if goes_on else None)
+                options.html.write_text(html, encoding="utf-8")
+            yield clear + status_text(snapshot) + footer
             sys.stdout.flush()
-        if not again:
+        if not goes_on:
             return
         time.sleep(INTERVAL)

@@ -1,0 +1,1 @@
+"""Before and around an NNI experiment: checks, hooks in nnictl, start, registration."""

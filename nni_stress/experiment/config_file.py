@@ -1,6 +1,6 @@
-"""An experiment file, read and checked before anything is started, in one line for each fault.
+"""Reads an experiment file and checks it before anything starts.
 
-NNI checks little of it, and says what it finds in tracebacks.
+NNI itself checks little of it, and reports faults as tracebacks. Here, every fault is one line.
 """
 
 from __future__ import annotations
@@ -13,46 +13,82 @@ from typing import Any
 import yaml
 
 from ..exceptions import LaunchError
-from .validation import check, in_one_line, registered, short
+from ..utils.messages import one_line
+from .validation import check, registered, short
 
 
-def read_mapping(file: Path) -> dict:
-    """The content of an experiment file, which must be a mapping that says which tuner it wants."""
+def read_mapping(file: Path) -> dict[str, Any]:
+    """Return the content of an experiment file: a mapping that names a tuner.
+
+    Raises
+    ------
+    LaunchError
+        If there is no such file, or it is not such a mapping.
+
+    Examples
+    --------
+    >>> read_mapping(Path("nowhere.yml"))
+    Traceback (most recent call last):
+    nni_stress.exceptions.LaunchError: no experiment file at nowhere.yml
+    """
     if not file.is_file():
         raise LaunchError(f"no experiment file at {file}")
     data = _read_yaml(file)
     if not isinstance(data, dict):
         raise LaunchError(
-            f"{file} must hold the fields of an experiment (trialCommand, tuner, ...), but got {short(data)}"
+            f"{file} must hold the fields of an experiment (trialCommand, tuner, ...), "
+            f"but got {short(data)}"
         )
-    wrong = [key for key in data if not isinstance(key, str)]
-    if wrong:
-        raise LaunchError(f"{file} must name its fields by text, but got {wrong[0]!r}")
-    fields, tuner = _folded(data), tuner_of(data)
-    if fields.get("experimenttype", "hpo") == "hpo" and "trainingserviceplatform" not in fields:
-        names = (
-            [_folded(tuner).get(name) for name in ("name", "classname")]
-            if isinstance(tuner, Mapping)
-            else []
+    not_text = [key for key in data if not isinstance(key, str)]
+    if not_text:
+        raise LaunchError(f"{file} must name its fields by text, but got {not_text[0]!r}")
+    fields = _folded(data)
+    is_hpo = fields.get("experimenttype", "hpo") == "hpo"
+    if is_hpo and "trainingserviceplatform" not in fields and not _names_tuner(tuner_of(data)):
+        raise LaunchError(
+            f"{file.name}: tuner must be a mapping with className: nni_stress.StressTuner "
+            f"(or name: Stress), but got {short(tuner_of(data))}"
         )
-        if not any(isinstance(name, str) for name in names):
-            raise LaunchError(
-                f"{file.name}: tuner must be a mapping with className: nni_stress.StressTuner "
-                f"(or name: Stress), but got {short(tuner)}"
-            )
     return data
 
 
-def tuner_of(data: Mapping) -> Any:
-    """The section of an experiment file that names its tuner; "advisor" is NNI's old word for it."""
+def _names_tuner(tuner: Any) -> bool:
+    fields = _folded(tuner) if isinstance(tuner, Mapping) else {}
+    return any(isinstance(fields.get(name), str) for name in ("name", "classname"))
+
+
+def tuner_of(data: Mapping[str, Any]) -> Any:
+    """Return the section of an experiment file that names its tuner, or None.
+
+    "advisor" is NNI's old name for it.
+
+    Examples
+    --------
+    >>> tuner_of({"advisor": {"name": "BOHB"}})
+    {'name': 'BOHB'}
+    """
     fields = _folded(data)
     return fields.get("tuner", fields.get("advisor"))
 
 
 def is_ours(tuner: Any) -> bool:
-    """Whether a config's tuner, as a mapping or as NNI's object, is meant to be ours."""
+    """Tell whether an experiment's tuner is meant to be this package's.
+
+    Parameters
+    ----------
+    tuner
+        The tuner's section of an experiment file, or NNI's object for it.
+
+    Examples
+    --------
+    >>> is_ours({"className": "nni_stress.StressTuner"})
+    True
+    >>> is_ours({"class_name": "my_tuner.MyTuner"})
+    False
+    """
     fields = _folded(tuner if isinstance(tuner, Mapping) else getattr(tuner, "__dict__", {}))
-    name, class_name = fields.get("name"), fields.get("classname")
+    name = fields.get("name")
+    class_name = fields.get("classname")
     if isinstance(name, str) and name.lower() != "_none_":
         class_name = registered(name)
         if name.lower() == "stress" and class_name is None:
@@ -60,37 +96,47 @@ def is_ours(tuner: Any) -> bool:
     return isinstance(class_name, str) and "nni_stress" in class_name.split(".")
 
 
-def read(file: Path) -> dict:
-    """Read and check the file of an experiment whose tuner is ours; returns it as NNI's manager wants it.
+def read(file: Path) -> dict[str, Any]:
+    """Read and check the file of an experiment with this package's tuner.
+
+    Returns
+    -------
+    dict
+        The configuration in the form that NNI's manager expects: with absolute paths, and with the
+        search space in it.
 
     Raises
     ------
     LaunchError
-        Naming the first fault: what was got, and what was expected.
+        For the first fault: one line that names what was got and what was expected.
     """
-    from nni.experiment.config import ExperimentConfig
-    from nni.experiment.config.utils import set_base_path, unset_base_path
-
     data = read_mapping(file)
     try:
         _check_fields(data)
-        set_base_path(file.parent.absolute())
-        try:
-            config = ExperimentConfig(**data)
-        finally:
-            unset_base_path()
-        content = check(config)
-        content.pop("searchSpaceFile", None)  # its content is in searchSpace
-        return content
+        content = check(_parse(data, file.parent.absolute()))
     except LaunchError as error:
         raise LaunchError(f"{file.name}: {error}") from None
     except Exception as error:
-        raise LaunchError(f"{file.name}: {in_one_line(error)}") from None
+        raise LaunchError(f"{file.name}: {one_line(error)}") from None
+    content.pop("searchSpaceFile", None)  # its content is in searchSpace
+    return content
 
 
-def _check_fields(data: dict) -> None:
+def _parse(data: dict[str, Any], base: Path) -> Any:
+    """Return NNI's configuration object; relative paths start from the folder `base`."""
+    from nni.experiment.config import ExperimentConfig
+    from nni.experiment.config.utils import set_base_path, unset_base_path
+
+    set_base_path(base)
+    try:
+        return ExperimentConfig(**data)
+    finally:
+        unset_base_path()
+
+
+def _check_fields(data: dict[str, Any]) -> None:
+    """Check that the file has only fields that NNI knows, and only plain data."""
     from nni.experiment.config import AlgorithmConfig, ExperimentConfig
-    from nni.experiment.config.utils import training_service_config_factory
 
     from ..utils.atomic_files import refuse_code
 
@@ -98,45 +144,57 @@ def _check_fields(data: dict) -> None:
     fields = _folded(data)
     if "trainingserviceplatform" in fields:
         raise LaunchError(
-            "trainingServicePlatform belongs to NNI's old format; expected trainingService: {platform: local}"
+            "trainingServicePlatform belongs to NNI's old format; "
+            "expected trainingService: {platform: local}"
         )
-    _known_only(data, ExperimentConfig, "field")
-    _known_only(tuner_of(data), AlgorithmConfig.__base__, "field of tuner")
-    service = fields.get("trainingservice")
-    for each in service if isinstance(service, list) else [service]:
-        if not isinstance(each, Mapping) or not isinstance(each.get("platform"), str):
-            raise LaunchError(
-                f"trainingService must be a mapping such as {{platform: local}}, but got {short(each)}"
-            )
-        try:
-            kind = type(training_service_config_factory(each["platform"]))
-        except ValueError:
-            from nni.experiment.config.training_service import TrainingServiceConfig
-
-            known = sorted(str(kind.platform) for kind in TrainingServiceConfig.__subclasses__())
-            if each["platform"] in known:  # NNI's own list of services is damaged
-                raise
-            raise LaunchError(
-                f"platform must be one of {', '.join(known)}, but got {each['platform']!r}"
-            ) from None
-        _known_only(each, kind, "field of trainingService")
+    _check_known(data, ExperimentConfig, "field")
+    _check_known(tuner_of(data), AlgorithmConfig.__base__, "field of tuner")
+    services = fields.get("trainingservice")
+    for service in services if isinstance(services, list) else [services]:
+        _check_service(service)
 
 
-def _known_only(data: Mapping, kind: type, what: str) -> None:
+def _check_service(service: Any) -> None:
+    if not isinstance(service, Mapping) or not isinstance(service.get("platform"), str):
+        raise LaunchError(
+            "trainingService must be a mapping such as {platform: local}, "
+            f"but got {short(service)}"
+        )
+    _check_known(service, _service_class(service["platform"]), "field of trainingService")
+
+
+def _service_class(platform: str) -> type:
+    """Return NNI's configuration class of a training service."""
+    from nni.experiment.config.training_service import TrainingServiceConfig
+    from nni.experiment.config.utils import training_service_config_factory
+
+    try:
+        return type(training_service_config_factory(platform))
+    except ValueError:
+        known = sorted(str(kind.platform) for kind in TrainingServiceConfig.__subclasses__())
+        if platform in known:  # NNI's own list of services is damaged
+            raise
+        raise LaunchError(
+            f"platform must be one of {', '.join(known)}, but got {platform!r}"
+        ) from None
+
+
+def _check_known(data: Mapping[str, Any], config_class: Any, what: str) -> None:
+    """Check that a section has only fields of NNI's configuration class."""
     from nni.experiment.config.utils import camel_case
 
-    known = [camel_case(field.name) for field in dataclasses.fields(kind)]
-    unknown = [
-        key
-        for key in data
-        if not _folded({key: None}).keys() & _folded(dict.fromkeys(known)).keys()
-    ]
+    known = [camel_case(field.name) for field in dataclasses.fields(config_class)]
+    folded = _folded(dict.fromkeys(known)).keys()
+    unknown = [key for key in data if not _folded({key: None}).keys() & folded]
     if unknown:
         raise LaunchError(f"unknown {what} {unknown[0]!r}; known are {', '.join(known)}")
 
 
-def _folded(fields: Mapping) -> dict:
-    """NNI takes trialCommand, trial_command and TRIALCOMMAND for the same."""
+def _folded(fields: Mapping[Any, Any]) -> dict[str, Any]:
+    """Return fields by name in lower case without "_".
+
+    NNI accepts trialCommand, trial_command and TRIALCOMMAND as the same field.
+    """
     return {str(key).lower().replace("_", ""): value for key, value in fields.items()}
 
 
@@ -144,4 +202,4 @@ def _read_yaml(file: Path) -> Any:
     try:
         return yaml.safe_load(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise LaunchError(f"{file} is not YAML: {in_one_line(error)}") from None
+        raise LaunchError(f"{file} is not YAML: {one_line(error)}") from None

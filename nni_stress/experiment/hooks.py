@@ -1,52 +1,72 @@
-"""Guards of NNI experiments whose tuner is ours: checked before they start, on 127.0.0.1 only, and of plain data only.
+"""Hooks in NNI: experiments with this package's tuner are checked, and stay on this machine.
 
-The guards go into NNI's modules when these are imported (see :mod:`nni_stress.nni_compat.patches`); other experiments are left as
-they are. That nnictl imports this package at all is the work of a line in the environment's nni_stress_nnictl.pth.
+A configuration is checked before its experiment starts, the manager listens on 127.0.0.1 only, and
+what is stored or sent is read as plain data. Other experiments are left as they are.
+
+The hooks go into NNI's modules when these are imported. nnictl imports this package because of a
+line in the environment's nni_stress_nnictl.pth (see :mod:`nni_stress.experiment.registration`).
 """
 
 from __future__ import annotations
 
 import inspect
-import json
 import os
 import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import ModuleType
+from typing import Any, NoReturn
 
 import wrapt
 
+from ..exceptions import LaunchError
+from ..nni_compat import patches
 from ..nni_runtime.serializer import plain_messages
+from ..utils.messages import one_line
+
+_Arguments = tuple[Any, ...]
+_Keywords = Mapping[str, Any]
+_Function = Callable[..., Any]
 
 
-def guard_experiments(module) -> None:
-    """In nni.experiment.experiment, where nnictl and Python scripts alike start the manager."""
-    wrapt.wrap_function_wrapper(module, "Experiment.start", _start)
+def install() -> None:
+    """Hook NNI's modules, now or when they are imported. Calling this again changes nothing."""
+    for name, hook in _HOOKS:
+        patches.apply_on_import(name, hook)
 
 
-def guard_nnictl(module) -> None:
-    """In nni.tools.nnictl.launcher: a fault is one line in the terminal, not a traceback."""
-    wrapt.wrap_function_wrapper(module, "create_experiment", _create)
-    wrapt.wrap_function_wrapper(module, "resume_experiment", _in_one_line)
-    wrapt.wrap_function_wrapper(module, "view_experiment", _in_one_line)
-    wrapt.wrap_function_wrapper(module, "get_stopped_experiment_config_json", _stored_config)
+def _hook_start(module: ModuleType) -> None:
+    """Check before the manager starts, which nnictl and Python scripts do in the same function."""
+    wrapt.wrap_function_wrapper(module, "Experiment.start", _start_checked)
 
 
-def guard_updates(module) -> None:
-    """In nni.tools.nnictl.updater: a wrong search space does not reach the manager."""
-    wrapt.wrap_function_wrapper(module, "update_experiment_profile", _update)
+def _hook_nnictl(module: ModuleType) -> None:
+    """Report a fault in one line, where nnictl shows a traceback."""
+    wrapt.wrap_function_wrapper(module, "create_experiment", _create_checked)
+    wrapt.wrap_function_wrapper(module, "resume_experiment", _report_in_one_line)
+    wrapt.wrap_function_wrapper(module, "view_experiment", _report_in_one_line)
+    wrapt.wrap_function_wrapper(module, "get_stopped_experiment_config_json", _require_config)
 
 
-def guard_stored_configs(module) -> None:
-    """In nni.tools.nnictl.config_utils: NNI would run code that the database of an experiment names."""
-    wrapt.wrap_function_wrapper(module, "Config.refresh_config", _read_stored)
+def _hook_updates(module: ModuleType) -> None:
+    """Check a new search space before `nnictl update` sends it to the manager."""
+    wrapt.wrap_function_wrapper(module, "update_experiment_profile", _update_checked)
 
 
-def guard_messages(module) -> None:
-    """In nni.common.serializer, where a tuner of ours runs."""
+def _hook_stored_configs(module: ModuleType) -> None:
+    """Check the configuration in an experiment's database, as NNI runs code that it names."""
+    wrapt.wrap_function_wrapper(module, "Config.refresh_config", _refresh_checked)
+
+
+def _hook_messages(module: ModuleType) -> None:
+    """Read messages as plain data in the process in which a tuner runs."""
     if os.environ.get("SDK_PROCESS") == "dispatcher":
         plain_messages(module)
 
 
-def _start(start, experiment, args, kwargs):
+def _start_checked(
+    start: _Function, experiment: Any, args: _Arguments, kwargs: _Keywords
+) -> object:
     from ..nni_runtime import loopback
     from . import config_file, validation
 
@@ -55,86 +75,93 @@ def _start(start, experiment, args, kwargs):
         return start(*args, **kwargs)
     call = inspect.signature(start).bind(*args, **kwargs)
     call.apply_defaults()
+    action = experiment._action  # noqa: SLF001, NNI has no public name for create, resume or view
     with loopback.on_loopback():
-        if (
-            experiment._action != "view"
-        ):  # a search space that was wrong when it was updated must not bar the way back
-            validation.check(config, with_space=experiment._action != "resume")
+        if action != "view":
+            # A search space that was updated to a wrong one must not prevent resuming.
+            validation.check(config, with_space=action != "resume")
         loopback.check_port(call.arguments["port"])
         return start(*args, **kwargs)
 
 
-def _create(create, _, args, kwargs):
-    from . import config_file, validation
+def _create_checked(create: _Function, _: None, args: _Arguments, kwargs: _Keywords) -> object:
+    from . import config_file
 
     file = Path(args[0].config)
     try:
         data = config_file.read_mapping(file)
         ours = config_file.is_ours(config_file.tuner_of(data))
     except Exception as error:
-        sys.exit(f"error: {validation.in_one_line(error)}")
+        _exit(error)
     if not ours:
         return create(*args, **kwargs)
     try:
         config_file.read(file)
         return create(*args, **kwargs)
     except Exception as error:
-        sys.exit(f"error: {validation.in_one_line(error)}")
+        _exit(error)
 
 
-def _in_one_line(command, _, args, kwargs):
-    from ..exceptions import LaunchError
-
+def _report_in_one_line(command: _Function, _: None, args: _Arguments, kwargs: _Keywords) -> object:
     try:
         return command(*args, **kwargs)
     except LaunchError as error:
-        sys.exit(f"error: {error}")
+        _exit(error)
 
 
-def _update(update, _, args, kwargs):
-    import requests
-
+def _update_checked(update: _Function, _: None, args: _Arguments, kwargs: _Keywords) -> object:
     from ..evolution.search_space import check_search_space
+    from ..nni_runtime.rest import ManagerClient
     from ..utils.atomic_files import refuse_code
     from .config_file import is_ours, tuner_of
-    from .validation import in_one_line
 
     options, key, value = args
     if key == "searchSpace":
-        profile = requests.get(
-            f"http://127.0.0.1:{options.port}/api/v1/nni/experiment", timeout=20
-        ).json()
+        profile = ManagerClient.on_port(options.port).experiment()
         if is_ours(tuner_of(profile["params"])):
             try:
                 refuse_code(value)
                 check_search_space(value)
             except Exception as error:
-                sys.exit(f"error: {in_one_line(error)}")
+                _exit(error)
     return update(*args, **kwargs)
 
 
-def _stored_config(get, _, args, kwargs):
-    from ..exceptions import LaunchError
-
+def _require_config(get: _Function, _: None, args: _Arguments, kwargs: _Keywords) -> object:
     config = get(*args, **kwargs)
     if config is None:
         raise LaunchError(
-            f"no stopped experiment {args[0]!r}; `nnictl experiment list --all` shows which there are"
+            f"no stopped experiment {args[0]!r}; "
+            "`nnictl experiment list --all` shows which there are"
         )
     return config
 
 
-def _read_stored(refresh, stored, args, kwargs):
-    from ..exceptions import LaunchError
+def _refresh_checked(
+    refresh: _Function, stored: Any, args: _Arguments, kwargs: _Keywords
+) -> object:
+    from ..lineage import nni_database
     from ..utils.atomic_files import refuse_code
     from .config_file import is_ours, tuner_of
 
-    query = "select params from ExperimentProfile where id = ? order by revision desc"
-    row = stored.conn.execute(query, (stored.experiment_id,)).fetchone()
-    config = json.loads(row[0]) if row else {}
+    # NNI's own connection, so that what is checked is what NNI reads.
+    config = nni_database.experiment_config(stored.conn, stored.experiment_id)
     if is_ours(tuner_of(config)):
         try:
             refuse_code(config)
         except ValueError as error:
             raise LaunchError(f"the stored experiment {stored.experiment_id}: {error}") from None
     return refresh(*args, **kwargs)
+
+
+def _exit(error: Exception) -> NoReturn:
+    sys.exit(f"error: {one_line(error)}")
+
+
+_HOOKS: tuple[tuple[str, patches.Patch], ...] = (
+    ("nni.experiment.experiment", _hook_start),
+    ("nni.tools.nnictl.launcher", _hook_nnictl),
+    ("nni.tools.nnictl.updater", _hook_updates),
+    ("nni.tools.nnictl.config_utils", _hook_stored_configs),
+    ("nni.common.serializer", _hook_messages),
+)

@@ -1,4 +1,4 @@
-"""Runs an experiment file through the real nnictl and manager, on 127.0.0.1, and follows it to its end."""
+"""Runs an experiment file by the real nnictl, with the manager on 127.0.0.1, and follows it."""
 
 from __future__ import annotations
 
@@ -10,14 +10,20 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-import requests
 import yaml
 
 from ..exceptions import LaunchError
 from ..nni_runtime import loopback
 from ..nni_runtime.manager import OUR_LINE
-from . import config_file as experiment_file
+from ..nni_runtime.rest import ManagerClient
+from .config_file import read
+
+_NNICTL = (  # nnictl with this package's hooks, even where it is not registered
+    "import sys, nni_stress; from nni.tools.nnictl.nnictl import parse_args; sys.exit(parse_args())"
+)
+_MISSED_ANSWERS = 30  # of the manager, in a row, one a second, until it counts as gone
 
 
 class Experiment:
@@ -26,65 +32,94 @@ class Experiment:
     Parameters
     ----------
     id
-        NNI's id of it.
+        NNI's id of the experiment.
     port
         Port of its manager on 127.0.0.1.
     folder
-        NNI's own folder of it.
+        NNI's folder of the experiment.
+
+    Attributes
+    ----------
+    client
+        Client of the manager's REST interface.
+
+    Examples
+    --------
+    >>> Experiment("abcdefgh", 8080, Path("nni/abcdefgh")).client.url
+    'http://127.0.0.1:8080/api/v1/nni'
     """
 
-    def __init__(self, id: str, port: int, folder: Path):
-        self.id, self.port, self.folder = id, port, folder
-
-    def _get(self, path: str):
-        return requests.get(f"http://127.0.0.1:{self.port}/api/v1/nni/{path}", timeout=30).json()
+    def __init__(self, id: str, port: int, folder: Path) -> None:
+        self.id = id
+        self.port = port
+        self.folder = folder
+        self.client = ManagerClient.on_port(port, timeout=30)
 
     def status(self) -> tuple[str, list[str]]:
-        """NNI's status (RUNNING, DONE, ERROR, ...) and its errors."""
-        answer = self._get("check-status")
-        return answer["status"], answer.get("errors", [])
+        """Return NNI's status (RUNNING, DONE, ERROR, ...) and its errors."""
+        return self.client.status()
 
     def follow(self, each_second: Callable[[], None]) -> None:
-        """Wait for DONE, calling back once a second. ERROR, or a manager that is gone, is a LaunchError."""
+        """Wait until the experiment is DONE or STOPPED.
+
+        Parameters
+        ----------
+        each_second
+            Called once a second, and at the end.
+
+        Raises
+        ------
+        LaunchError
+            If the experiment goes to ERROR, or its manager does not answer any more.
+        """
         missed = 0
         while True:
             each_second()
             try:
                 status, errors = self.status()
-                missed = 0
-            except (requests.RequestException, ValueError):
+            except (OSError, ValueError):
                 missed += 1
-                if self._unreachable():
-                    raise LaunchError(
-                        f"NNI could not set up its workers: {self._unreachable()}"
-                    ) from None
-                if missed == 30:
-                    raise LaunchError(
-                        f"NNI's manager does not answer on port {self.port} any more"
-                    ) from None
+                self._check_alive(missed)
             else:
+                missed = 0
                 if status == "ERROR":
-                    raise LaunchError(
-                        self.reason() or "; ".join(errors) or "the experiment ended in ERROR"
-                    )
+                    reason = self.reason() or "; ".join(errors)
+                    raise LaunchError(reason or "the experiment ended in ERROR")
                 if status in ("DONE", "STOPPED"):
-                    return each_second()
+                    each_second()
+                    return
             time.sleep(1)
 
-    def reason(self) -> str | None:
-        """Why the experiment is in ERROR, in one line of ours, if there is one."""
-        log = self.folder / "log" / "nnictl_stderr.log"
-        return _our_line(log.read_text(errors="replace")) if log.exists() else None
+    def _check_alive(self, missed: int) -> None:
+        """Raise a LaunchError if the manager has given up, or has missed too many answers."""
+        reason = self._failed_start()
+        if reason:
+            raise LaunchError(f"NNI could not set up its workers: {reason}") from None
+        if missed >= _MISSED_ANSWERS:
+            raise LaunchError(
+                f"NNI's manager does not answer on port {self.port} any more"
+            ) from None
 
-    def _unreachable(self) -> str | None:
-        """Why NNI's manager gave up at its start; a worker that it cannot reach or use, as a rule."""
-        log = self.folder / "log" / "nnimanager.log"
-        text = log.read_text(errors="replace") if log.exists() else ""
-        found = re.search(r"initialize failed: (?:\w*Error: )?(.*)", text)
+    def reason(self) -> str | None:
+        """Return the reason for which the tuner ended the experiment in ERROR, in one line.
+
+        None if the tuner gave no reason.
+        """
+        lines = _read_log(self.folder / "log" / "nnictl_stderr.log").splitlines()
+        ours = [line.strip() for line in lines if line.strip().startswith(OUR_LINE)]
+        return ours[-1].removeprefix(OUR_LINE) if ours else None
+
+    def _failed_start(self) -> str | None:
+        """Return why the manager gave up at its start, usually a worker that it cannot reach."""
+        log = _read_log(self.folder / "log" / "nnimanager.log")
+        found = re.search(r"initialize failed: (?:\w*Error: )?(.*)", log)
         return found and found.group(1)
 
     def stop(self) -> None:
-        """Stop the manager and all it started. nnictl does not always get it done at the first time."""
+        """Stop the manager and all that it started.
+
+        nnictl does not always succeed at the first attempt, so there are three.
+        """
         for _ in range(3):
             _nnictl("stop", self.id)
             for _ in range(40):
@@ -97,28 +132,40 @@ class Experiment:
             return probe.connect_ex(("127.0.0.1", self.port)) == 0
 
 
-def _our_line(text: str) -> str | None:
-    lines = [
-        line.strip().removeprefix(OUR_LINE)
-        for line in text.splitlines()
-        if line.strip().startswith(OUR_LINE)
-    ]
-    return lines[-1] if lines else None
-
-
-def check_config(config_file: Path) -> dict:
-    """Read an experiment file and check what can be checked before anything is started.
+def check_config(config_file: Path) -> dict[str, Any]:
+    """Read an experiment file, and check what can be checked before anything starts.
 
     Returns
     -------
     dict
-        The config as NNI's manager wants it: with absolute paths and the search space in it.
+        The configuration in the form that NNI's manager expects: with absolute paths, and with the
+        search space in it.
+
+    Raises
+    ------
+    LaunchError
+        For the first fault: one line that names what was got and what was expected.
+
+    Examples
+    --------
+    >>> check_config(Path("nowhere.yml"))
+    Traceback (most recent call last):
+    nni_stress.exceptions.LaunchError: no experiment file at nowhere.yml
     """
-    return experiment_file.read(config_file)
+    return read(config_file)
 
 
-def start(config: dict, folder: Path, port: int) -> Experiment:
-    """Start an experiment by `nnictl create`, with NNI's own files under `folder`.
+def start(config: dict[str, Any], folder: Path, port: int) -> Experiment:
+    """Start an experiment by `nnictl create`.
+
+    Parameters
+    ----------
+    config
+        The configuration, as :func:`check_config` returns it.
+    folder
+        Folder for the experiment file and, in ``nni``, for NNI's files.
+    port
+        Port of 127.0.0.1 on which the manager will listen.
 
     Raises
     ------
@@ -127,46 +174,49 @@ def start(config: dict, folder: Path, port: int) -> Experiment:
     """
     loopback.check_port(port)
     folder.mkdir(parents=True, exist_ok=True)
-    file, nni_folder = folder / "experiment.yml", folder.resolve() / "nni"
+    file = folder / "experiment.yml"
+    nni_folder = folder.resolve() / "nni"
     file.write_text(yaml.safe_dump({**config, "experimentWorkingDirectory": str(nni_folder)}))
-    with loopback.on_loopback():  # whatever its tuner
+    with loopback.on_loopback():  # also for other tuners, which the hooks leave as they are
         output = _nnictl("create", "--config", str(file), "--port", str(port))
     found = re.search(r"Experiment ID: (?:\x1b\[\d+m)?(\w+)", output.stdout + output.stderr)
     if output.returncode or not found:
-        raise LaunchError(_why(output))
+        raise LaunchError(_reason_of_refusal(output))
     return Experiment(found.group(1), port, nni_folder / found.group(1))
 
 
 def resume(experiment: Experiment, port: int) -> Experiment:
-    """Go on with a stopped experiment by `nnictl resume`. A LaunchError where nnictl refuses."""
-    output = _nnictl(
-        "resume",
-        experiment.id,
-        "--port",
-        str(port),
-        "--experiment_dir",
-        str(experiment.folder.parent),
-    )
+    """Resume a stopped experiment by `nnictl resume`.
+
+    Raises
+    ------
+    LaunchError
+        If nnictl refuses.
+    """
+    folder = str(experiment.folder.parent)
+    output = _nnictl("resume", experiment.id, "--port", str(port), "--experiment_dir", folder)
     if output.returncode or "Experiment ID" not in output.stdout + output.stderr:
-        raise LaunchError(_why(output))
+        raise LaunchError(_reason_of_refusal(output))
     return Experiment(experiment.id, port, experiment.folder)
 
 
-def _why(output: subprocess.CompletedProcess) -> str:
-    """The reason in nnictl's output: our own line where there is one, else its last."""
+def _reason_of_refusal(output: subprocess.CompletedProcess[str]) -> str:
+    """Return the reason from nnictl's output: the hooks' line if there is one, else the last."""
     last = " ".join(output.stderr.strip().splitlines()[-1:])
     if last.startswith("error: "):
         return last.removeprefix("error: ")
     return f"nnictl refused the experiment: {last or 'no reason'}"
 
 
-def _nnictl(*arguments: str) -> subprocess.CompletedProcess:
-    """Run nnictl under our guards, whether or not this environment's own nnictl has them."""
-    nnictl = "import sys, nni_stress; from nni.tools.nnictl.nnictl import parse_args; sys.exit(parse_args())"
-    environment = {
-        **os.environ,
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-    }
+def _nnictl(*arguments: str) -> subprocess.CompletedProcess[str]:
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     return subprocess.run(
-        [sys.executable, "-c", nnictl, *arguments], env=environment, capture_output=True, text=True
+        [sys.executable, "-c", _NNICTL, *arguments],
+        env={**os.environ, "PATH": path},
+        capture_output=True,
+        text=True,
     )
+
+
+def _read_log(file: Path) -> str:
+    return file.read_text(errors="replace") if file.exists() else ""

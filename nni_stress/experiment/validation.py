@@ -1,6 +1,7 @@
-"""The config of an experiment whose tuner is ours, checked before anything is started, in one line for each fault.
+"""Checks the configuration of an experiment with this package's tuner before anything starts.
 
-NNI checks little of it (nothing of a tuner's arguments), and says what it finds in tracebacks.
+NNI itself checks little (and none of a tuner's arguments), and reports faults as tracebacks. Here,
+every fault is one line.
 """
 
 from __future__ import annotations
@@ -8,37 +9,49 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import traceback
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from ..exceptions import LaunchError
 from ..nni_runtime import loopback
+from ..utils.messages import one_line
 
-_LEVELS = ("fatal", "error", "warning", "info", "debug", "trace")
+if TYPE_CHECKING:
+    from nni.experiment.config import ExperimentConfig
+
 CLASSES = ("nni_stress.StressTuner", "nni_stress.tuner.StressTuner")
+_LOG_LEVELS = ("fatal", "error", "warning", "info", "debug", "trace")
+_COMPOUND = ("=", "!", "time", "coproc", "eval", "source", ".")  # first words for which bash stays
 
 
-def check(config, with_space: bool = True) -> dict:
-    """Check NNI's config object of an experiment whose tuner is ours; returns it as NNI's manager wants it.
+def check(config: ExperimentConfig, with_space: bool = True) -> dict[str, Any]:
+    """Check an experiment's configuration, and return it in the form that NNI's manager expects.
 
-    The search space is left out where the tuner has one to fall back on.
+    Parameters
+    ----------
+    config
+        NNI's configuration of an experiment whose tuner is StressTuner.
+    with_space
+        Whether to check the search space. A tuner that resumes does not need it, as it can fall
+        back on the last one that was right.
 
     Raises
     ------
     LaunchError
-        Naming the first fault: what was got, and what was expected.
+        For the first fault: one line that names what was got and what was expected.
     """
     from ..evolution.search_space import check_search_space
     from ..evolution.tuner_arguments import check_arguments
     from ..utils.atomic_files import refuse_code
 
     try:
-        for part in (_check_tuner, _check_values, _check_trials, _check_space_file):
-            part(config)
-        content = config.json()  # NNI's own checks
+        _check_tuner(config)
+        _check_values(config)
+        _check_training_services(config)
+        _check_search_space_file(config)
+        content: dict[str, Any] = config.json()  # runs NNI's own checks
         refuse_code(content)
         if with_space:
             check_search_space(content["searchSpace"])
@@ -48,12 +61,12 @@ def check(config, with_space: bool = True) -> dict:
     except LaunchError:
         raise
     except Exception as error:
-        raise LaunchError(in_one_line(error)) from None
+        raise LaunchError(one_line(error)) from None
     return content
 
 
-def _check_tuner(config) -> None:
-    tuner = config.tuner or config.advisor
+def _check_tuner(config: ExperimentConfig) -> None:
+    tuner = _tuner_of(config)
     if tuner.class_args is not None and not isinstance(tuner.class_args, dict):
         raise LaunchError(
             f"classArgs of the tuner must be a mapping, but got {short(tuner.class_args)}"
@@ -61,166 +74,203 @@ def _check_tuner(config) -> None:
     class_name = tuner.class_name or registered(tuner.name)
     if class_name is None:
         raise LaunchError(
-            f"tuner {tuner.name!r} is not registered with NNI; `python -m nni_stress register` does it"
+            f"tuner {tuner.name!r} is not registered with NNI; "
+            "`python -m nni_stress register` does it"
         )
     if not class_name.endswith(CLASSES):
         raise LaunchError(f"className of the tuner must be {CLASSES[0]}, but got {class_name!r}")
     if tuner.class_name is None:
         return
     if tuner.code_directory is None:
-        tuner.code_directory = "."  # NNI insists on one, though an installed class needs none
-    _check_folder("codeDirectory of the tuner", tuner.code_directory, config._base_path)
+        tuner.code_directory = "."  # NNI requires one, though an installed class needs none
+    _check_folder("codeDirectory of the tuner", tuner.code_directory, _base_path(config))
 
 
-def _check_values(config) -> None:
-    from nni.experiment.config.utils import parse_time
-
-    concurrency, most = _given(config.trial_concurrency), config.max_trial_number
-    if type(concurrency) is not int or concurrency < 1:
+def _check_values(config: ExperimentConfig) -> None:
+    concurrency = _given(config.trial_concurrency)
+    if not _is_positive_integer(concurrency):
         raise LaunchError(
             f"trialConcurrency must be a whole number of at least 1, but got {concurrency!r}"
         )
-    if most is not None and (type(most) is not int or most < 1):
-        raise LaunchError(f"maxTrialNumber must be a whole number of at least 1, but got {most!r}")
-    for name, value in (
-        ("maxExperimentDuration", config.max_experiment_duration),
-        ("maxTrialDuration", config.max_trial_duration),
-    ):
-        try:
-            good = value is None or (type(value) in (int, str) and parse_time(value) > 0)
-        except (ValueError, OverflowError):
-            good = False
-        if not good:
-            raise LaunchError(
-                f"{name} must be a time above 0 such as 30m, 2h or 7d, but got {value!r}"
-            )
-    if config.log_level not in (None, *_LEVELS):
+    number = config.max_trial_number
+    if number is not None and not _is_positive_integer(number):
         raise LaunchError(
-            f"logLevel must be one of {', '.join(_LEVELS)}, but got {config.log_level!r}"
+            f"maxTrialNumber must be a whole number of at least 1, but got {number!r}"
+        )
+    _check_duration("maxExperimentDuration", config.max_experiment_duration)
+    _check_duration("maxTrialDuration", config.max_trial_duration)
+    if config.log_level not in (None, *_LOG_LEVELS):
+        raise LaunchError(
+            f"logLevel must be one of {', '.join(_LOG_LEVELS)}, but got {config.log_level!r}"
         )
 
 
-def _check_trials(config) -> None:
-    services = (
-        config.training_service
-        if isinstance(config.training_service, list)
-        else [config.training_service]
-    )
-    for service in services:
+def _is_positive_integer(value: Any) -> bool:
+    return type(value) is int and value >= 1
+
+
+def _check_duration(name: str, value: Any) -> None:
+    from nni.experiment.config.utils import parse_time
+
+    try:
+        valid = value is None or (type(value) in (int, str) and parse_time(value) > 0)
+    except (ValueError, OverflowError):
+        valid = False
+    if not valid:
+        raise LaunchError(f"{name} must be a time above 0 such as 30m, 2h or 7d, but got {value!r}")
+
+
+def _check_training_services(config: ExperimentConfig) -> None:
+    services = config.training_service
+    for service in services if isinstance(services, list) else [services]:
         local = _given(getattr(service, "platform", None)) == "local"
         command = _given(getattr(service, "trial_command", None)) or config.trial_command
-        folder = (
-            _given(getattr(service, "trial_code_directory", None)) or config.trial_code_directory
+        folder = _check_folder(
+            "trialCodeDirectory",
+            _given(getattr(service, "trial_code_directory", None)) or config.trial_code_directory,
+            _base_path(config),
         )
-        folder = _check_folder("trialCodeDirectory", folder, config._base_path)
         check_command(command, folder if local else None)
-        address = _given(getattr(service, "nni_manager_ip", None)) or config.nni_manager_ip
-        if not local and not loopback.everywhere() and address != "127.0.0.1":
-            raise LaunchError(
-                "nniManagerIp must be 127.0.0.1, the workers' end of an SSH tunnel to the manager (or set "
-                f"{loopback.VARIABLE}=everywhere), but got {address!r}"
-            )
-        shared = (
-            (tuner.class_args or {}).get("folder")
-            if (tuner := config.tuner or config.advisor)
-            else None
+        if not local:
+            _check_reachable(config, service)
+
+
+def _check_reachable(config: ExperimentConfig, service: Any) -> None:
+    """Check that workers on other machines reach the manager through a tunnel, and the lineage."""
+    address = _given(getattr(service, "nni_manager_ip", None)) or config.nni_manager_ip
+    if not loopback.everywhere() and address != "127.0.0.1":
+        raise LaunchError(
+            "nniManagerIp must be 127.0.0.1, the workers' end of an SSH tunnel to the manager "
+            f"(or set {loopback.VARIABLE}=everywhere), but got {address!r}"
         )
-        if not local and not (isinstance(shared, str) and Path(shared).is_absolute()):
-            raise LaunchError(
-                f"folder must be an absolute path on storage that all workers share, but got {shared!r}"
-            )
+    tuner = _tuner_of(config)
+    folder = (tuner.class_args or {}).get("folder") if tuner else None
+    if not isinstance(folder, str) or not Path(folder).is_absolute():
+        raise LaunchError(
+            f"folder must be an absolute path on storage that all workers share, but got {folder!r}"
+        )
 
 
 def check_command(command: Any, folder: Path | None = None) -> None:
-    """Refuse what is not one simple command: its shell would stay, and NNI kills nothing but that.
+    """Check that a trial's command is one simple command.
 
-    Where `folder` is given, the command's program must be found from there.
+    NNI runs it in a shell and kills only the process of that shell. The shell replaces itself by a
+    simple command, but stays the parent of any other.
+
+    Parameters
+    ----------
+    command
+        The ``trialCommand`` of the experiment.
+    folder
+        Folder in which the trial starts; the command's program must be found from there. None: the
+        trial runs on another machine, and the program is not looked for.
+
+    Raises
+    ------
+    LaunchError
+        If it is not a simple command, or its program does not exist.
+
+    Examples
+    --------
+    >>> check_command("python3 -m trials.lenet5")
+    >>> check_command("'trial.py")
+    Traceback (most recent call last):
+    nni_stress.exceptions.LaunchError: trialCommand must close its quotes, but got "'trial.py"
     """
     if not isinstance(command, str) or not command.strip():
         raise LaunchError(
             f"trialCommand must be a command such as python3 -m trials.lenet5, but got {command!r}"
         )
+    # What is quoted, escaped or substituted does not count as the shell's syntax.
     bare = re.sub(
         r"\\.|'[^']*'|\"(?:[^\"\\]|\\.)*\"|\$\(|`", "\0", command.strip(), flags=re.DOTALL
     )
     if re.search("['\"]", bare):
         raise LaunchError(f"trialCommand must close its quotes, but got {command!r}")
     words = [word for word in bare.split() if not re.match(r"\w+=", word)] or ["="]
-    if words[0] == "exec":  # replaces the shell, wherever its output goes
+    program = words[0]
+    if program == "exec":  # replaces the shell even if it redirects
         bare = re.sub(r"\d*(>&|&>|>|<)\d*", " ", bare)
-    if re.search(r"[;&|<>\n]|^[({]", bare) or words[0] in (
-        "=",
-        "!",
-        "time",
-        "coproc",
-        "eval",
-        "source",
-        ".",
-    ):
+    if re.search(r"[;&|<>\n]|^[({]", bare) or program in _COMPOUND:
         raise LaunchError(
-            "trialCommand must be one simple command, without ; & | < > or a second line, because NNI kills "
-            f"only the shell of a trial, but got {command!r}"
+            "trialCommand must be one simple command, without ; & | < > or a second line, because "
+            f"NNI kills only the shell of a trial, but got {command!r}"
         )
-    if folder is not None and re.fullmatch(r"[\w./+-]+", words[0]) and words[0] != "exec":
-        if not shutil.which(str(folder / words[0]) if "/" in words[0] else words[0]):
-            raise LaunchError(
-                f"trialCommand must begin with a program that exists, but got {words[0]!r}"
-            )
+    if folder is not None and re.fullmatch(r"[\w./+-]+", program) and program != "exec":
+        _check_program(program, folder)
 
 
-def _check_space_file(config) -> None:
+def _check_program(program: str, folder: Path) -> None:
+    if not shutil.which(str(folder / program) if "/" in program else program):
+        raise LaunchError(
+            f"trialCommand must begin with a program that exists, but got {program!r}"
+        )
+
+
+def _check_search_space_file(config: ExperimentConfig) -> None:
     if config.search_space_file is None:
         if config.search_space is None:
             raise LaunchError("searchSpaceFile or searchSpace must be given, but got neither")
         return
-    file = _path(config.search_space_file, config._base_path)
+    file = _absolute(config.search_space_file, _base_path(config))
     if not file.is_file():
         raise LaunchError(f"no search space file at {file}")
     try:
         text = file.read_text(encoding="utf-8")
         try:
-            json.loads(text)
-        except ValueError:  # NNI, too, tries JSON first: not all of it is YAML to PyYAML
+            json.loads(text)  # like NNI, because PyYAML does not read all of JSON
+        except ValueError:
             yaml.safe_load(text)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise LaunchError(f"search space file {file} is not YAML: {in_one_line(error)}") from None
+        raise LaunchError(f"search space file {file} is not YAML: {one_line(error)}") from None
 
 
 def _check_folder(name: str, folder: Any, base: Path) -> Path:
-    if not isinstance(folder, (str, Path)) or not _path(folder, base).is_dir():
-        shown = _path(folder, base) if isinstance(folder, (str, Path)) else folder
+    shown = _absolute(folder, base) if isinstance(folder, (str, Path)) else folder
+    if not isinstance(shown, Path) or not shown.is_dir():
         raise LaunchError(f"{name} must be a folder that exists, but got {str(shown)!r}")
-    return _path(folder, base)
+    return shown
 
 
-def _path(path: str | Path, base: Path) -> Path:
+def _absolute(path: str | Path, base: Path) -> Path:
     return Path(base, Path(path).expanduser()).absolute()
 
 
+def _base_path(config: ExperimentConfig) -> Path:
+    """Return the folder from which a configuration's relative paths start."""
+    base: Path = config._base_path  # noqa: SLF001, NNI has no public name for it
+    return base
+
+
+def _tuner_of(config: ExperimentConfig) -> Any:
+    """Return the tuner's section; "advisor" is NNI's old name for it."""
+    return config.tuner or config.advisor
+
+
 def _given(value: Any) -> Any:
-    """A field's value, or None where NNI marks it as not given."""
+    """Return a field's value; None if NNI marks it as missing."""
     from nni.experiment.config.utils import is_missing
 
     return None if is_missing(value) else value
 
 
 def registered(name: Any) -> str | None:
-    """The class that is registered with NNI under this name, or None."""
+    """Return the class that is registered with NNI under a tuner's name, or None."""
     from nni.tools.package_utils import get_algo_meta
 
     meta = get_algo_meta(name) if isinstance(name, str) else None
-    return meta and meta.class_name
+    return None if meta is None else meta.class_name
 
 
 def short(value: Any) -> str:
-    """A value as a message shows it."""
+    """Return a value's representation, in at most 60 characters, for a message.
+
+    Examples
+    --------
+    >>> short({"className": None})
+    "{'className': None}"
+    >>> len(short("x" * 1000))
+    60
+    """
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
-
-
-def in_one_line(error: Exception) -> str:
-    """What an error says, NNI's bare assertions included, in one line."""
-    text = " ".join(str(error).split())
-    if not text and isinstance(error, AssertionError):
-        text = f"NNI expects {traceback.extract_tb(error.__traceback__)[-1].line.removeprefix('assert ')}"
-    return text or type(error).__name__

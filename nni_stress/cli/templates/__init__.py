@@ -1,0 +1,1 @@
+"""The files that ``python -m nni_stress init`` writes."""
