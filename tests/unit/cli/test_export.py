@@ -1,4 +1,4 @@
-"""A network leaves its lineage whole, or not at all, and the lineage stays as it is."""
+"""Export writes all files of a network or none, and does not change the lineage."""
 
 import json
 import os
@@ -77,7 +77,7 @@ def add(lineage, generation, slot, ancestor, validation, clusters, other=None):
 
 @pytest.fixture
 def lineage(tmp_path):
-    """Two generations have ended; of the second, the smaller is not faithful. The third is under way."""
+    """Two generations have ended, and a third runs; of the second, one is not accurate enough."""
     found = Lineage(tmp_path / "run" / "lineage")
     add(found, 0, 0, None, 0.95, 8)
     add(found, 1, 0, "g000-00", 0.95, 6)
@@ -94,68 +94,46 @@ def lineage(tmp_path):
     return found
 
 
-def everything(folder):
+def content_of(folder):
     return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_the_best_survivor_leaves_with_its_record_its_ancestors_and_onnx(lineage, tmp_path, capsys):
+def test_the_best_survivor_is_written_with_its_record_ancestors_and_onnx(lineage, tmp_path, capsys):
     onnxruntime = pytest.importorskip("onnxruntime")
-    before = everything(lineage.folder)
+    before = content_of(lineage.folder)
     target = tmp_path / "new" / "exported"
-    assert (
-        command(
-            "export",
-            tmp_path / "run",
-            "--to",
-            target,
-            "--task",
-            f"{tmp_path / 'trial.py'}:make_task",
-        )
-        == 0
-    )
+    task = f"{tmp_path / 'trial.py'}:make_task"
+    assert command("export", tmp_path / "run", "--to", target, "--task", task) == 0
     first, last = capsys.readouterr().out.splitlines()
-    assert first.startswith("g002-01: 357 synapses, 2.7x fewer than the founder") and last == str(
-        target
-    )
+    assert first.startswith("g002-01: 357 synapses, 2.7x fewer than the founder")
+    assert last == str(target)
     names = {path.name for path in target.iterdir()}
     assert names == {"network.safetensors", "network.onnx", "record.json", "ancestors.json"}
     assert json.loads((target / "record.json").read_text()) == lineage.record("g002-01")._asdict()
     ancestors = json.loads((target / "ancestors.json").read_text())
-    assert [one["uid"] for one in ancestors] == [
-        "g000-00",
-        "g001-00",
-        "g001-01",
-        "g002-01",
-    ]  # both its ancestors
-    small, images = (
-        serialization.load(target / "network.safetensors", network).eval(),
-        torch.rand(7, 1, 8, 8),
-    )
+    uids = [ancestor["uid"] for ancestor in ancestors]
+    assert uids == ["g000-00", "g001-00", "g001-01", "g002-01"]  # it has two parents
+    small = serialization.load(target / "network.safetensors", network).eval()
+    images = torch.rand(7, 1, 8, 8)
     assert small[0].out_channels == 3
     session = onnxruntime.InferenceSession(
         str(target / "network.onnx"), providers=["CPUExecutionProvider"]
     )
     (answer,) = session.run(None, {session.get_inputs()[0].name: images.numpy()})
     assert torch.allclose(torch.from_numpy(answer), small(images), atol=1e-5)
-    assert everything(lineage.folder) == before
+    assert content_of(lineage.folder) == before
     umask = os.umask(0)
     os.umask(umask)
     assert {path.stat().st_mode & 0o777 for path in target.iterdir()} == {0o666 & ~umask}
 
 
-def test_any_offspring_may_be_named_and_without_onnx_no_task_is_needed(lineage, tmp_path):
-    (tmp_path / "empty").mkdir()
-    assert (
-        command("export", lineage.folder, "g003-00", "--to", tmp_path / "empty", "--no-onnx") == 0
-    )
-    assert {path.name for path in (tmp_path / "empty").iterdir()} == {
-        "network.safetensors",
-        "record.json",
-        "ancestors.json",
-    }
-    assert (
-        serialization.load(tmp_path / "empty" / "network.safetensors", network)[0].out_channels == 1
-    )
+def test_any_offspring_can_be_exported_without_a_task_and_onnx(lineage, tmp_path):
+    target = tmp_path / "empty"
+    target.mkdir()
+    assert command("export", lineage.folder, "g003-00", "--to", target, "--no-onnx") == 0
+    names = {path.name for path in target.iterdir()}
+    assert names == {"network.safetensors", "record.json", "ancestors.json"}
+    assert serialization.load(target / "network.safetensors", network)[0].out_channels == 1
 
 
 def damage_network(lineage):
@@ -191,13 +169,13 @@ def lose_founder(lineage):
         (lose_founder, "the founder is not there yet"),
     ],
 )
-def test_what_is_damaged_is_refused_and_stays_where_it_is(damage, words, lineage, tmp_path, capsys):
+def test_a_damaged_lineage_is_refused_and_not_changed(damage, words, lineage, tmp_path, capsys):
     damage(lineage)
-    before = everything(tmp_path)
+    before = content_of(tmp_path)
     assert command("export", tmp_path / "run", "--to", tmp_path / "exported", "--no-onnx") == 1
     error = capsys.readouterr().err
     assert len(error.splitlines()) == 1 and error.startswith("error: ") and words in error
-    assert everything(tmp_path) == before and not (tmp_path / "exported").exists()
+    assert content_of(tmp_path) == before and not (tmp_path / "exported").exists()
 
 
 @pytest.mark.parametrize(
@@ -230,27 +208,27 @@ def test_what_is_damaged_is_refused_and_stays_where_it_is(damage, words, lineage
         ),
         (["{0}/run", "--task", "trials.lenet5:make_task"], "holds another network"),
         (
-            ["{0}/run", "--task", "tests.unit.cli.test_export:unguarded"],
+            ["{0}/run", "--task", "tests.unit.cli.test_export:run_at_once"],
             "SystemExit: this is a trial: NNI runs it",
         ),
     ],
 )
-def test_wrong_arguments_are_told_in_one_line(
+def test_wrong_arguments_are_reported_in_one_line(
     arguments, words, lineage, tmp_path, capsys, monkeypatch
 ):
     for name in [name for name in os.environ if name.startswith("NNI_")]:
         monkeypatch.delenv(name)
-    before = everything(tmp_path)
+    before = content_of(tmp_path)
     filled = [argument.format(tmp_path) for argument in arguments]
     assert command("export", *filled, "--to", tmp_path / "exported") == 1
     error = capsys.readouterr().err
     assert len(error.splitlines()) == 1 and error.startswith("error: ") and words in error
-    assert {k: v for k, v in everything(tmp_path).items() if "__pycache__" not in str(k)} == before
+    assert {k: v for k, v in content_of(tmp_path).items() if "__pycache__" not in str(k)} == before
     assert not [path for path in tmp_path.iterdir() if "exported" in path.name]
 
 
-def unguarded():
-    """As a script that is a trial whenever it is imported."""
+def run_at_once():
+    """Run a trial, as a script does that has no `if __name__ == "__main__"`."""
     from nni_stress import run_trial
 
     run_trial(network)
@@ -260,27 +238,18 @@ def test_a_folder_in_use_is_not_touched(lineage, tmp_path, capsys):
     (tmp_path / "exported").mkdir()
     (tmp_path / "exported" / "mine").write_text("mine")
     assert command("export", lineage.folder, "--to", tmp_path / "exported", "--no-onnx") == 1
-    assert "exported is there already, and not an empty folder" in capsys.readouterr().err
+    assert "exported already exists, and is not an empty folder" in capsys.readouterr().err
     assert [path.name for path in (tmp_path / "exported").iterdir()] == ["mine"]
 
 
 def test_a_missing_package_is_named_and_nothing_is_left(lineage, tmp_path):
     code = (
-        "import sys; sys.modules['onnxruntime'] = None\n"  # as Python takes note of what cannot be imported
+        "import sys; sys.modules['onnxruntime'] = None\n"  # it cannot be imported any more
         "from nni_stress.__main__ import main; main()"
     )
+    arguments = ["run", "--to", "exported", "--task", "trial.py:make_task"]
     done = subprocess.run(
-        [
-            sys.executable,
-            "-c",
-            code,
-            "export",
-            "run",
-            "--to",
-            "exported",
-            "--task",
-            "trial.py:make_task",
-        ],
+        [sys.executable, "-c", code, "export", *arguments],
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])},
         capture_output=True,
@@ -300,7 +269,7 @@ class Bomb:
 
 
 def test_a_network_file_runs_no_code(lineage, tmp_path, capsys):
-    """A hostile lineage whose record vouches for a pickle."""
+    """The network file of a hostile lineage is a pickle, with the digest in its record."""
     bomb = Bomb()
     bomb.path = str(tmp_path / "went off")
     file = lineage.network_path("g002-01")
@@ -313,5 +282,5 @@ def test_a_network_file_runs_no_code(lineage, tmp_path, capsys):
     assert command("export", lineage.folder, "--to", tmp_path / "exported", "--task", task) == 1
     assert "damaged or not a network file" in capsys.readouterr().err
     assert not (tmp_path / "went off").exists() and not (tmp_path / "exported").exists()
-    pickle.loads(file.read_bytes()).close()  # it would have
+    pickle.loads(file.read_bytes()).close()  # to load it as a pickle would run code
     assert (tmp_path / "went off").exists()

@@ -1,4 +1,4 @@
-"""`status`: what it says of a lineage, that it finds it, and that it changes nothing of it."""
+"""`status` finds a lineage, shows its state, and does not change it."""
 
 import argparse
 import fcntl
@@ -26,7 +26,7 @@ ROOT = Path(__file__).parents[3]
 
 
 def evolve(folder, trained=1000, chance=None, **changes):
-    """A lineage of simulated trials, whole or until so many were trained."""
+    """Return a lineage of simulated trials, complete or until `trained` trials have run."""
     settings = {
         "population_size": 4,
         "generations": 4,
@@ -124,7 +124,7 @@ def test_before_the_founder(tmp_path):
     assert "g000-00  waiting" in status_text(facts)
 
 
-def test_what_came_too_late_does_not_count(tmp_path):
+def test_an_offspring_that_came_too_late_does_not_count(tmp_path):
     lineage = evolve(tmp_path)
     late = overview(tmp_path).generations[4].survivors[0].uid
     generation = lineage.generation(4)
@@ -141,14 +141,14 @@ def test_what_came_too_late_does_not_count(tmp_path):
     )
 
 
-def test_a_weak_generation_is_said_to_be_weak(tmp_path):
+def test_a_generation_without_survivors_is_reported(tmp_path):
     evolve(tmp_path, tolerance=0, patience=1, seed=5)
     facts = overview(tmp_path)
     assert not all(generation.survivors for generation in facts.generations)
     assert "no survivor: fidelity too low" in status_text(facts)
 
 
-def test_efficiency_is_that_of_the_resource(tmp_path):
+def test_efficiency_is_measured_in_the_resource(tmp_path):
     lineage = evolve(tmp_path, trained=5, resource="macs", generations=2)
     record = lineage.record("g001-01")
     write_json(
@@ -158,7 +158,7 @@ def test_efficiency_is_that_of_the_resource(tmp_path):
     assert facts.frontier[0].uid == "g001-01" and facts.frontier[0].efficiency == facts.founder.macs
 
 
-def test_a_record_without_the_latency_that_matters_is_damaged(tmp_path):
+def test_a_record_without_the_required_latency_is_damaged(tmp_path):
     lineage = evolve(tmp_path, trained=5, generations=2)
     lineage.update_state(resource="latency")
     home = lineage.folder / "offspring" / "g001-01" / "record.json"
@@ -171,7 +171,7 @@ def test_a_record_without_the_latency_that_matters_is_damaged(tmp_path):
 @pytest.mark.parametrize(
     "damaged", ["offspring/g002-01/record.json", "generations/g002.json", "failures/g001-01.json"]
 )
-def test_looking_changes_nothing(tmp_path, damaged):
+def test_status_changes_nothing(tmp_path, damaged):
     lineage = evolve(tmp_path / "lineage")
     lineage.add_failure("g001-01", "reason")
     (lineage.folder / damaged).write_text(
@@ -187,7 +187,7 @@ def test_looking_changes_nothing(tmp_path, damaged):
     assert f"damaged, left unchanged:\n  {name}" in text and name in options.html.read_text()
 
 
-def test_what_the_tuner_set_aside_is_told(tmp_path):
+def test_files_that_the_tuner_set_aside_are_listed(tmp_path):
     lineage = evolve(tmp_path)
     lineage.add_failure("g001-01", "reason")
     lineage.pardon("g001-01")
@@ -206,7 +206,7 @@ def test_what_the_tuner_set_aside_is_told(tmp_path):
         ("{", "state.json is damaged"),
     ],
 )
-def test_a_state_that_says_nothing_is_refused(tmp_path, change, words):
+def test_an_invalid_state_is_refused(tmp_path, change, words):
     lineage = evolve(tmp_path, trained=1)
     if isinstance(change, dict):
         lineage.update_state(**change)
@@ -216,11 +216,11 @@ def test_a_state_that_says_nothing_is_refused(tmp_path, change, words):
         overview(tmp_path)
 
 
-# Finding it
+# Finding the lineage
 
 
 def nni_experiment(home, id, folder=None):
-    """NNI's own files of an experiment, as far as a lineage is found by them."""
+    """Write those of NNI's files of an experiment by which a lineage is found."""
     database = home / "nni" / id / "db" / "nni.sqlite"
     database.parent.mkdir(parents=True)
     arguments = {} if folder is None else {"folder": str(folder)}
@@ -245,36 +245,28 @@ def state_in(folder, age):
     return folder
 
 
-def test_a_lineage_is_found_by_whatever_holds_it(tmp_path):
-    named, plain = tmp_path / "elsewhere" / "lineage", nni_experiment(tmp_path, "plain123")
-    told, relative = (
-        nni_experiment(tmp_path, "told1234", named),
-        nni_experiment(tmp_path, "relative", "own"),
-    )
-    state_in(named, 0)
+def test_a_lineage_is_found_by_its_folders_and_its_id(tmp_path):
+    named = tmp_path / "elsewhere" / "lineage"
+    plain = nni_experiment(tmp_path, "plain123")
+    absolute = nni_experiment(tmp_path, "absolute", named)
+    relative = nni_experiment(tmp_path, "relative", "own")
     (relative / "log").mkdir()
-    state_in(plain / "checkpoint" / "lineage", 10), state_in(relative / "log" / "own", 20)
+    state_in(named, 0)
+    state_in(plain / "checkpoint" / "lineage", 10)
+    state_in(relative / "log" / "own", 20)
 
     def found(name=None, runs=tmp_path / "runs"):
         return find_lineage(name, tmp_path, runs)
 
-    assert (
-        found(str(named))
-        == found(str(named.parent))
-        == found("told1234")
-        == found(str(told))
-        == found()
-        == named
-    )
+    for name in (str(named), str(named.parent), "absolute", str(absolute), None):
+        assert found(name) == named
     assert found("plain123") == found(str(plain)) == plain / "checkpoint" / "lineage"
     assert found("relative") == relative / "log" / "own"
-    assert (
-        found(runs=state_in(tmp_path / "runs" / "one" / "lineage", -10).parent.parent).parent.name
-        == "one"
-    )
+    newest = state_in(tmp_path / "runs" / "first" / "lineage", -10)
+    assert found() == newest
 
 
-def test_what_is_not_found_is_told_in_a_line(tmp_path):
+def test_a_lineage_that_is_not_found_is_reported_in_one_line(tmp_path):
     nni_experiment(tmp_path, "empty123")
     for name, words in (
         (
@@ -304,7 +296,7 @@ def command(*arguments):
     )
 
 
-def test_the_command_prints_and_writes_or_says_why_not(tmp_path):
+def test_the_command_prints_and_writes_or_reports_an_error(tmp_path):
     evolve(tmp_path / "lineage", generations=1)
     done = command(tmp_path, "--html", tmp_path / "page.html")
     assert (
@@ -322,12 +314,15 @@ def test_the_command_prints_and_writes_or_says_why_not(tmp_path):
         )
 
 
-def test_it_starts_without_torch_and_without_nni(tmp_path):
-    script = "import sys, nni_stress.cli.status; sys.exit([n for n in ('torch', 'nni', 'numpy') if n in sys.modules] or 0)"
-    subprocess.run([sys.executable, "-c", script], check=True, cwd=ROOT)
+def test_the_command_line_starts_without_torch_and_nni():
+    script = "import sys, nni_stress.__main__ as it; it._parser(); print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", script], check=True, cwd=ROOT, capture_output=True, text=True
+    )
+    assert not {"torch", "nni", "numpy", "requests"} & set(done.stdout.split())
 
 
-def test_watching_goes_on_until_the_end(tmp_path, monkeypatch):
+def test_watching_continues_until_the_end(tmp_path, monkeypatch):
     monkeypatch.setattr(status, "INTERVAL", 0.01)
     lineage = evolve(tmp_path / "lineage", trained=3)
     page = tmp_path / "page.html"

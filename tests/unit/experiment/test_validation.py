@@ -1,4 +1,4 @@
-"""What a trial's command may be: NNI kills the shell of a trial, and nothing else."""
+"""Which commands a trial may have, given that NNI kills only the shell of a trial."""
 
 import os
 import shlex
@@ -16,16 +16,16 @@ from nni_stress.experiment.validation import check_command
 SLEEP = f"{shlex.quote(sys.executable)} -c 'import time; time.sleep(60)'"
 
 
-def runs(shell):
-    """The shell's process and all below it, once the program runs among them: in the shell's place, or below it."""
+def running_processes(shell):
+    """Return the shell's process and its descendants once one of them runs the program, else []."""
     try:
-        family = [psutil.Process(shell), *psutil.Process(shell).children(recursive=True)]
+        processes = [psutil.Process(shell), *psutil.Process(shell).children(recursive=True)]
         programs = [
-            each
-            for each in family
-            if each.name() != "bash" and "time.sleep(60)" in " ".join(each.cmdline())
+            process
+            for process in processes
+            if process.name() != "bash" and "time.sleep(60)" in " ".join(process.cmdline())
         ]
-        return family if programs else []
+        return processes if programs else []
     except psutil.Error:  # one of them has just ended
         return []
 
@@ -41,18 +41,22 @@ def runs(shell):
         f"{SLEEP} $(echo 1) `echo 2`",
     ],
 )
-def test_a_command_that_is_taken_leaves_nothing_when_its_shell_is_killed(command):
+def test_an_accepted_command_leaves_no_process_when_its_shell_is_killed(command):
     check_command(command)
     shell = subprocess.Popen(["/bin/bash", "-c", command])
     deadline = time.time() + 20
-    while not (family := runs(shell.pid)):
+    while not (processes := running_processes(shell.pid)):
         assert time.time() < deadline
         time.sleep(0.05)
     os.kill(shell.pid, signal.SIGKILL)
     shell.wait()
-    left = [each for each in family if each.is_running() and each.status() != psutil.STATUS_ZOMBIE]
-    for each in left:
-        each.kill()
+    left = [
+        process
+        for process in processes
+        if process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    ]
+    for process in left:
+        process.kill()
     assert not left
 
 
@@ -77,8 +81,8 @@ def test_a_command_that_is_taken_leaves_nothing_when_its_shell_is_killed(command
         "echo $(a | b)",
     ],
 )
-def test_what_would_leave_orphans_is_refused(command):
-    with pytest.raises(LaunchError, match="^trialCommand must be one simple command") as refusal:
+def test_a_command_that_would_leave_orphans_is_refused(command):
+    with pytest.raises(LaunchError, match="trialCommand must be one simple command") as refusal:
         check_command(command)
     assert repr(command) in str(refusal.value)
 
@@ -92,16 +96,14 @@ def test_what_would_leave_orphans_is_refused(command):
         ("python3 'trial.py", "trialCommand must close its quotes"),
     ],
 )
-def test_what_is_no_command_is_refused(command, words):
+def test_a_value_that_is_not_a_command_is_refused(command, words):
     with pytest.raises(LaunchError, match=words):
         check_command(command)
 
 
-def test_a_program_is_looked_for_from_the_trials_folder(tmp_path):
+def test_the_program_must_exist_in_the_trials_folder_or_on_the_path(tmp_path):
     (tmp_path / "trial.sh").write_text("#!/bin/sh\n")
-    with pytest.raises(
-        LaunchError, match="must begin with a program that exists, but got './trial.sh'"
-    ):
+    with pytest.raises(LaunchError, match=r"a program that exists, but got '\./trial\.sh'"):
         check_command("./trial.sh --fast", tmp_path)
     (tmp_path / "trial.sh").chmod(0o755)
     check_command("./trial.sh --fast", tmp_path)

@@ -1,5 +1,7 @@
-"""NNI itself, mended: its own pruners, tracer and speedup on real networks. The networks live in files, as its tracer
-reads their source."""
+"""NNI's own pruners, tracer and speedup work on real networks once NNI is patched.
+
+NNI's tracer reads the source of networks, so they are defined in files.
+"""
 
 import copy
 import dis
@@ -7,6 +9,7 @@ import logging
 import subprocess
 import sys
 import types
+from typing import ClassVar
 
 import nni
 import pytest
@@ -19,8 +22,8 @@ from nni.compression.utils import LightningEvaluator
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-import nni_stress  # noqa: F401, mends NNI; before NNI is imported, as users do
-from nni_stress.nni_compat import patches
+import nni_stress  # noqa: F401, patches NNI
+from nni_stress.nni_compat import bytecode, evaluators, patches, speedup, tracer
 
 HALF_OF_CONVOLUTIONS = [{"op_types": ["Conv2d"], "sparse_ratio": 0.5}]
 
@@ -28,15 +31,13 @@ HALF_OF_CONVOLUTIONS = [{"op_types": ["Conv2d"], "sparse_ratio": 0.5}]
 @pytest.fixture(scope="module", autouse=True)
 def one_thread():
     threads = torch.get_num_threads()
-    torch.set_num_threads(
-        1
-    )  # threads that wait for each other on a busy machine take ten times as long
+    torch.set_num_threads(1)  # on a busy machine, threads that wait for each other are slow
     yield
     torch.set_num_threads(threads)
 
 
 class Branching(nn.Module):
-    """A small LeNet with batch norm, whose forward branches and loops on traced values, and takes them apart."""
+    """A small LeNet whose forward branches on, loops on, and splits traced values."""
 
     def __init__(self):
         super().__init__()
@@ -70,13 +71,14 @@ def _speed_up(model, size, configs=HALF_OF_CONVOLUTIONS):
     _, masks = (pruner := L1NormPruner(model, configs)).compress()
     pruner.unwrap_model()
     masked = copy.deepcopy(model).eval()
-    speedup = ModelSpeedup(model, torch.rand(size), masks, logger=logging.getLogger("quiet"))
-    speedup.fix_mask_conflict()  # as speedup_model does first: layers that are added up must keep the same channels
-    for name, mask in speedup.masks.items():
+    model_speedup = ModelSpeedup(model, torch.rand(size), masks, logger=logging.getLogger("quiet"))
+    # speedup_model does it first: layers whose outputs are added must keep the same channels.
+    model_speedup.fix_mask_conflict()
+    for name, mask in model_speedup.masks.items():
         for parameter, ones in mask.items():
             if ones is not None:
                 getattr(masked.get_submodule(name), parameter).data.mul_(ones)
-    return speedup.speedup_model(), masked
+    return model_speedup.speedup_model(), masked
 
 
 def _size(model):
@@ -93,10 +95,8 @@ def _modes(model):
         (Branching, (2, 1, 28, 28)),
         (_small_alexnet, (1, 3, 64, 64)),
         (lambda: torchvision.models.resnet18(num_classes=10), (1, 3, 32, 32)),
-        (
-            lambda: torchvision.models.efficientnet_b0(num_classes=10),
-            (1, 3, 32, 32),
-        ),  # stochastic depth asks for `training`
+        # Its stochastic depth branches on `training`.
+        (lambda: torchvision.models.efficientnet_b0(num_classes=10), (1, 3, 32, 32)),
     ],
     ids=["lenet", "alexnet", "resnet18", "efficientnet_b0"],
 )
@@ -126,10 +126,10 @@ def test_speedup_keeps_the_mode_of_every_module_and_the_batch_statistics():
     assert small.norm.num_batches_tracked == 0 and small.norm.running_mean.eq(0).all()
 
 
-def test_a_module_that_speedup_adds_is_in_its_parents_mode():
+def test_a_module_that_speedup_adds_gets_its_parents_mode():
     model = nn.Sequential(nn.Linear(2, 2), nn.Sequential(nn.Linear(2, 2))).train()
     model[1].eval()
-    with patches._modes_kept(model):
+    with speedup._modes_kept(model):
         model[0] = nn.Sequential(nn.Linear(2, 2).eval())
         model[1].append(nn.Linear(2, 2))
     assert _modes(model) == {
@@ -150,7 +150,7 @@ def test_the_tracer_follows_branches_on_traced_values():
     assert called.count("flatten") == 2 and "conv2" in called
 
 
-def test_the_tracer_drops_what_is_computed_in_vain():
+def test_the_tracer_drops_unused_results():
     class Wasteful(nn.Module):
         def forward(self, x):
             x.exp()
@@ -168,12 +168,8 @@ def _instruction(opname, offset):
     ("code", "expected"),
     [
         (
-            [
-                ("COMPARE_OP", 0),
-                ("CACHE", 2),
-                ("CACHE", 4),
-                ("POP_JUMP_FORWARD_IF_FALSE", 6),
-            ],  # 3.11, which may show caches
+            # Python 3.11, which may show caches.
+            [("COMPARE_OP", 0), ("CACHE", 2), ("CACHE", 4), ("POP_JUMP_FORWARD_IF_FALSE", 6)],
             ["COMPARE_OP"] + 3 * ["POP_JUMP_FORWARD_IF_FALSE"],
         ),
         (
@@ -182,12 +178,8 @@ def _instruction(opname, offset):
         ),
         ([("COMPARE_OP", 0), ("POP_JUMP_IF_FALSE", 4)], ["COMPARE_OP"] + 2 * ["POP_JUMP_IF_FALSE"]),
         (
-            [
-                ("TO_BOOL", 0),
-                ("EXTENDED_ARG", 8),
-                ("POP_JUMP_IF_FALSE", 10),
-                ("POP_TOP", 14),
-            ],  # 3.13
+            # Python 3.13.
+            [("TO_BOOL", 0), ("EXTENDED_ARG", 8), ("POP_JUMP_IF_FALSE", 10), ("POP_TOP", 14)],
             7 * ["POP_JUMP_IF_FALSE"] + ["POP_TOP"],
         ),
         (
@@ -201,16 +193,17 @@ def _instruction(opname, offset):
     ],
     ids=["3.11", "far jump", "3.12", "3.13", "3.13 not", "for"],
 )
-def test_each_code_unit_shows_the_instruction_that_is_meant(code, expected):
+def test_each_code_unit_shows_the_instruction_that_nni_looks_for(code, expected):
     instructions = [_instruction(*each) for each in code]
-    assert [each.opname for each in patches._by_code_unit(instructions, len(expected))] == expected
+    by_unit = bytecode._by_code_unit(instructions, len(expected))
+    assert [instruction.opname for instruction in by_unit] == expected
 
 
 def test_code_units_of_this_python():
     def function(x):
         return [print(x)] if x > 1 else len(x)
 
-    units = patches._instructions_by_code_unit(function.__code__)
+    units = bytecode._instructions_by_code_unit(function.__code__)
     assert len(units) == len(function.__code__.co_code) // 2 and None not in units
     for instruction in dis.get_instructions(function):
         if instruction.opname not in ("CACHE", "EXTENDED_ARG", "TO_BOOL"):
@@ -226,7 +219,8 @@ def _lightning_evaluator(lightning, tmp_path):
     class Lenet(lightning.LightningModule):
         def __init__(self):
             super().__init__()
-            self.net, self.steps = Branching(), 0
+            self.net = Branching()
+            self.steps = 0
 
         def forward(self, x):
             return self.net(x)
@@ -279,7 +273,7 @@ def test_taylor_pruner_works_with_lightning(lightning, tmp_path):
     assert all(mask["weight"].mean() == 0.5 for mask in masks.values())
 
 
-def _mended():
+def _patched_attributes():
     tracer = concrete_tracer.ConcreteTracer
     return (
         len(tracer.default_autowrap_leaf_function),
@@ -293,19 +287,19 @@ def _mended():
     )
 
 
-def test_installing_and_mending_again_change_nothing():
-    before = _mended()
+def test_installing_and_patching_again_change_nothing():
+    before = _patched_attributes()
     patches.install()
-    for mend in (patches._mend_tensor_functions, patches._mend_purity):
-        mend(concrete_tracer)
-    patches._mend_bytecode(concrete_proxy)
-    patches._mend_several_outputs(model_speedup)
-    assert _mended() == before
+    tracer.patch_tensor_functions(concrete_tracer)
+    tracer.patch_purity(concrete_tracer)
+    bytecode.patch_bytecode(concrete_proxy)
+    speedup.patch_several_outputs(model_speedup)
+    assert _patched_attributes() == before
 
 
 def test_a_healthy_nni_is_left_alone():
     class Tracer:
-        default_autowrap_leaf_function = {torch.Tensor._make_subclass: ([], False, None)}
+        default_autowrap_leaf_function: ClassVar = {torch.Tensor._make_subclass: ([], False, None)}
 
         def trace(self, function):
             return function.__qualname__.startswith(("_TensorBase", "TensorBase"))
@@ -320,7 +314,8 @@ def test_a_healthy_nni_is_left_alone():
     class FitLoop:
         max_steps = property(lambda self: 1, lambda self, value: None)
 
-    purity, steps = torch.fx.Node.is_impure, FitLoop.max_steps
+    purity = torch.fx.Node.is_impure
+    steps = FitLoop.max_steps
     healthy = types.SimpleNamespace(
         ConcreteTracer=Tracer,
         Node=torch.fx.Node,
@@ -330,23 +325,20 @@ def test_a_healthy_nni_is_left_alone():
         LIGHTNING_INSTALLED=True,
         pl=types.SimpleNamespace(loops=types.SimpleNamespace(FitLoop=FitLoop)),
     )
-    for mend in (
-        patches._mend_tensor_functions,
-        patches._mend_purity,
-        patches._mend_bytecode,
-        patches.evaluators.mend_lightning_steps,
-    ):
-        mend(healthy)
+    tracer.patch_tensor_functions(healthy)
+    tracer.patch_purity(healthy)
+    bytecode.patch_bytecode(healthy)
+    evaluators.patch_lightning_steps(healthy)
     assert len(Tracer.default_autowrap_leaf_function) == 1
     assert healthy.node_is_impure_wrapper is purity
     assert healthy.dis is dis and not hasattr(Proxy, "jump_opcodes")
     assert FitLoop.max_steps is steps
 
 
-def test_an_nni_unknown_to_us_can_still_be_imported(caplog):
+def test_an_unknown_nni_can_still_be_imported(caplog):
     stranger = types.ModuleType("nni.stranger")
-    patches._apply(patches._mend_bytecode, stranger)
-    assert "nni.stranger needs _mend_bytecode" in caplog.text
+    patches._apply(bytecode.patch_bytecode, stranger)
+    assert "nni.stranger needs patch_bytecode" in caplog.text
 
 
 def _python(code, *options):
@@ -355,41 +347,41 @@ def _python(code, *options):
     )
 
 
-def test_importing_us_imports_nothing_heavy():
+def test_the_package_imports_nothing_heavy():
     loaded = _python("import sys, nni_stress; print(*sys.modules)").stdout.split()
     assert "nni_stress.nni_compat.patches" in loaded
     assert not {"torch", "nni", "nni.compression", "pytorch_lightning"} & set(loaded)
 
 
 def test_nni_imports_without_warnings_about_itself():
-    assert (
-        _python(
-            "import nni_stress; import nni.compression.speedup", "-W", "error::FutureWarning"
-        ).stderr
-        == ""
-    )
+    compression = "import nni_stress; import nni.compression.speedup"
+    assert _python(compression, "-W", "error::FutureWarning").stderr == ""
+    nnictl = "import nni_stress; import nni.tools.nnictl.nnictl"
     shown = "always:pkg_resources is deprecated as an API"  # some setuptools hide it by default
-    assert _python("import nni_stress; import nni.tools.nnictl.nnictl", "-W", shown).stderr == ""
+    assert _python(nnictl, "-W", shown).stderr == ""
 
 
-def test_nni_imported_before_us_is_mended_too():
+def test_an_nni_that_was_imported_earlier_is_patched_too():
     _python(
-        "import nni.compression.speedup; from nni.common.concrete_trace_utils import concrete_trace; import torch\n"
-        "import nni_stress; concrete_trace(torch.nn.ReLU(), (torch.rand(2),))"
+        "import nni.compression.speedup, torch\n"
+        "from nni.common.concrete_trace_utils import concrete_trace\n"
+        "import nni_stress\n"
+        "concrete_trace(torch.nn.ReLU(), (torch.rand(2),))"
     )
 
 
 class PoolsWithoutStride(nn.Module):
     def __init__(self):
         super().__init__()
-        self.conv, self.head = nn.Conv2d(1, 6, 3), nn.Linear(6 * 9, 3)
+        self.conv = nn.Conv2d(1, 6, 3)
+        self.head = nn.Linear(6 * 9, 3)
 
     def forward(self, images):
         return self.head(nn.functional.max_pool2d(torch.relu(self.conv(images)), 2).flatten(1))
 
 
 def test_functions_that_write_generics_are_traced():
-    """max_pool2d without a stride says `list[int]` inside, which NNI's stand-in for `list` did not understand."""
+    """max_pool2d without a stride writes `list[int]`, while NNI has replaced `list`."""
     graph = concrete_trace(PoolsWithoutStride().eval(), (torch.rand(2, 1, 8, 8),))
     assert "max_pool2d" in graph.code
 
@@ -397,11 +389,9 @@ def test_functions_that_write_generics_are_traced():
 class Recurrent(nn.Module):
     def __init__(self):
         super().__init__()
-        self.lstm, self.hidden, self.head = (
-            nn.LSTM(8, 16, batch_first=True),
-            nn.Linear(16, 24),
-            nn.Linear(24, 4),
-        )
+        self.lstm = nn.LSTM(8, 16, batch_first=True)
+        self.hidden = nn.Linear(16, 24)
+        self.head = nn.Linear(24, 4)
 
     def forward(self, words):
         states, _ = self.lstm(words)
@@ -409,7 +399,7 @@ class Recurrent(nn.Module):
 
 
 def test_a_layer_behind_an_lstm_is_sped_up():
-    """NNI goes backward through the LSTM once for each output."""
+    """NNI runs backward through the LSTM once for each output."""
     torch.manual_seed(0)
     small, masked = _speed_up(
         Recurrent().eval(), (4, 7, 8), [{"op_names": ["hidden"], "sparse_ratio": 0.5}]
@@ -421,7 +411,7 @@ def test_a_layer_behind_an_lstm_is_sped_up():
 
 
 def test_nnictl_waits_for_a_manager_that_starts_slowly(port):
-    """As on a machine with other work to do: it answers after six seconds, where NNI gives it three."""
+    """It answers after six seconds, as on a busy machine; NNI waits three."""
     import http.server
     import threading
     import time
@@ -435,7 +425,7 @@ def test_nnictl_waits_for_a_manager_that_starts_slowly(port):
             self.wfile.write(b'{"status": "RUNNING"}')
 
         def log_message(self, *arguments):
-            """Nothing."""
+            """Log nothing."""
 
     def serve():
         time.sleep(6)
@@ -452,15 +442,16 @@ def test_nnictl_waits_for_a_manager_that_starts_slowly(port):
 class BoxAndScore(nn.Module):
     def __init__(self):
         super().__init__()
-        self.body, self.head = nn.Conv2d(1, 8, 3), nn.Linear(8 * 36, 5)
+        self.body = nn.Conv2d(1, 8, 3)
+        self.head = nn.Linear(8 * 36, 5)
 
     def forward(self, images):
         found = self.head(torch.relu(self.body(images)).flatten(1))
         return torch.cat([found[:, :4], torch.sigmoid(found[:, 4:])], 1)
 
 
-def test_a_head_of_which_one_value_goes_its_own_way_stays_whole():
-    """NNI took the score of a detector for no activation, and cut it out of the head."""
+def test_a_detectors_head_keeps_its_score():
+    """NNI does not take the score for an activation, and removes it from the head."""
     torch.manual_seed(0)
     small, masked = _speed_up(
         BoxAndScore().eval(), (4, 1, 8, 8), [{"op_names": ["body"], "sparse_ratio": 0.5}]
@@ -478,15 +469,15 @@ def test_a_head_of_which_one_value_goes_its_own_way_stays_whole():
         {"sparse_threshold": 0.01},
     ],
 )
-def test_weights_in_channels_last_are_ranked_as_others(rule):
+def test_weights_in_channels_last_format_are_ranked_as_others_are(rule):
     torch.manual_seed(0)
     network = _small_alexnet()
     last = copy.deepcopy(network).to(memory_format=torch.channels_last)
-    (_, wanted), (_, found) = (
-        LevelPruner(one, [{"op_types": ["Conv2d"], **rule}]).compress() for one in (network, last)
-    )
-    assert found.keys() == wanted.keys()
-    for name, targets in wanted.items():
+    config = [{"op_types": ["Conv2d"], **rule}]
+    _, expected = LevelPruner(network, config).compress()
+    _, found = LevelPruner(last, config).compress()
+    assert found.keys() == expected.keys()
+    for name, targets in expected.items():
         assert 0 < targets["weight"].mean() < 1 and torch.equal(
             found[name]["weight"], targets["weight"]
         )

@@ -1,4 +1,4 @@
-"""What makes NNI's ModelSpeedup fast changes nothing of what it makes: mask for mask, weight for weight."""
+"""The patches that make NNI's ModelSpeedup faster change none of its masks and weights."""
 
 import copy
 
@@ -9,7 +9,7 @@ from nni.compression.speedup import ModelSpeedup, mask_conflict, model_speedup
 from torch import nn
 from torchvision import models
 
-import nni_stress  # noqa: F401  brings the mends
+import nni_stress  # noqa: F401, patches NNI
 from trials.models import yolov2
 
 NETWORKS = {
@@ -20,7 +20,7 @@ NETWORKS = {
 
 
 def speed_up(make, shape):
-    """The small network, the masks it was cut by, and what NNI noted of them on the way."""
+    """Return the small network, and the masks as NNI's speedup completed them."""
     torch.manual_seed(0)
     network = make().eval()
     pruner = L1NormPruner(
@@ -34,25 +34,24 @@ def speed_up(make, shape):
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_the_offspring_are_those_of_nnis_own_code(name, monkeypatch):
+def test_the_networks_are_those_of_nnis_own_code(name, monkeypatch):
     small, masks = speed_up(*NETWORKS[name])
     for module, function in (
         (model_speedup, "sparsity_stats"),
         (mask_conflict, "detect_mask_prune_dim"),
     ):
-        mended = getattr(module, function)
-        assert hasattr(mended, "__wrapped__"), f"{function} is not mended"
-        monkeypatch.setattr(module, function, mended.__wrapped__)
-    wanted, others = speed_up(*NETWORKS[name])
-    assert small.state_dict().keys() == wanted.state_dict().keys()
-    assert all(
-        torch.equal(one, other)
-        for one, other in zip(small.state_dict().values(), wanted.state_dict().values())
-    )
+        patched = getattr(module, function)
+        assert hasattr(patched, "__wrapped__"), f"{function} is not patched"
+        monkeypatch.setattr(module, function, patched.__wrapped__)
+    expected, expected_masks = speed_up(*NETWORKS[name])
+    weights = small.state_dict()
+    expected_weights = expected.state_dict()
+    assert weights.keys() == expected_weights.keys()
+    assert all(torch.equal(weights[key], expected_weights[key]) for key in weights)
     assert sum(p.numel() for p in small.parameters()) < 0.6 * sum(
         p.numel() for p in NETWORKS[name][0]().parameters()
     )
-    for layer, targets in others.items():
+    for layer, targets in expected_masks.items():
         assert all(
             torch.equal(mask, masks[layer][target])
             for target, mask in targets.items()
@@ -61,7 +60,7 @@ def test_the_offspring_are_those_of_nnis_own_code(name, monkeypatch):
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_the_dimension_of_masks_is_found_as_nni_finds_it(seed):
+def test_the_dimension_of_masks_is_the_one_that_nni_finds(seed):
     chance = torch.Generator().manual_seed(seed)
     network = nn.Sequential(
         nn.Conv2d(6, 8, 3), nn.Conv2d(8, 8, 3, groups=2), nn.Linear(8, 4), nn.BatchNorm2d(8)
@@ -80,14 +79,12 @@ def test_the_dimension_of_masks_is_found_as_nni_finds_it(seed):
             )
             masks[name] = {"weight": mask}
     graph = torch.fx.symbolic_trace(network)
-    found, wanted = (
-        mask_conflict.detect_mask_prune_dim,
-        mask_conflict.detect_mask_prune_dim.__wrapped__,
-    )
-    assert found(graph, copy.deepcopy(masks)) == wanted(graph, copy.deepcopy(masks))
+    patched = mask_conflict.detect_mask_prune_dim
+    original = patched.__wrapped__
+    assert patched(graph, copy.deepcopy(masks)) == original(graph, copy.deepcopy(masks))
 
 
-def test_masks_below_zero_are_refused_as_before():
+def test_masks_below_zero_are_refused_as_nni_refuses_them():
     graph = torch.fx.symbolic_trace(nn.Sequential(nn.Conv2d(1, 2, 3)))
     for function in (
         mask_conflict.detect_mask_prune_dim,
@@ -97,7 +94,7 @@ def test_masks_below_zero_are_refused_as_before():
             function(graph, {"0": {"weight": -torch.ones(2, 1, 3, 3)}})
 
 
-def test_the_sparsity_in_log_lines_is_nnis():
+def test_the_sparsity_in_log_lines_is_the_one_that_nni_computes():
     masks = {
         "weight": torch.tensor([[1.0, 0.0], [0.0, 0.0]]),
         "bias": None,
