@@ -1,4 +1,7 @@
-"""Workers for tests: real sshds on 127.0.0.1, each with a home folder of its own, and a network of its own if wanted."""
+"""Workers for tests: real sshds on 127.0.0.1, each with its own home folder.
+
+A worker can have its own network, too, as another machine has.
+"""
 
 import contextlib
 import getpass
@@ -29,20 +32,26 @@ UsePAM no
 StrictModes no
 PasswordAuthentication no
 SetEnv HOME={home} PIP_NO_INDEX=1 NODE_OPTIONS="--require {loopback}"
-"""  # NNI keeps a worker's files in its home, runs pip there, and would let the worker's server listen everywhere
+"""
+# SetEnv: NNI keeps a worker's files in its home and runs pip there, and its server on the worker
+# would listen on every interface.
 
 
 class Worker(NamedTuple):
+    """A worker: its home folder, its sshd, and its entry in machineList."""
+
     home: Path
     sshd: psutil.Process
-    machine: dict  # its entry in machineList
+    machine: dict
 
 
 class Workers:
-    """Starts workers in a folder, with one pair of keys, and ends them."""
+    """Starts workers in a folder, with one pair of keys for all, and ends them."""
 
     def __init__(self, folder: Path):
-        self._folder, self._keys, self._to_end = folder, folder / "keys", contextlib.ExitStack()
+        self._folder = folder
+        self._keys = folder / "keys"
+        self._to_end = contextlib.ExitStack()
         self._keys.mkdir()
         for name in ("host_key", "user_key"):
             subprocess.run(
@@ -52,7 +61,7 @@ class Workers:
         self._to_end.enter_context(_privilege_separation())
 
     def start(self, name: str) -> Worker:
-        """A worker beside the manager, on one network with it."""
+        """Start a worker on the manager's network."""
         (port,) = free_ports(1)
         home, config = self._prepare(name, port)
         with open(home / "sshd.log", "w") as log:
@@ -62,7 +71,7 @@ class Workers:
         return Worker(home, psutil.Process(sshd.pid), self._machine(port))
 
     def start_elsewhere(self, name: str) -> Worker:
-        """A worker in a network of its own, as another machine is: its 127.0.0.1 is not the manager's."""
+        """Start a worker with its own network: its 127.0.0.1 is not the manager's."""
         (port,) = free_ports(1)
         home, config = self._prepare(name, port)
         network = self._run(
@@ -71,20 +80,20 @@ class Workers:
             text=True,
         )
         assert network.stdout.readline() == "up\n"
-        door = self._to_end.enter_context(socket.create_server(("127.0.0.1", port)))
+        listener = self._to_end.enter_context(socket.create_server(("127.0.0.1", port)))
         enter = ["nsenter", "--net", "--target", str(network.pid), SSHD, "-i", "-f", str(config)]
 
-        def let_in():
-            with contextlib.suppress(OSError):  # the door is closed at the end
+        def accept_connections():
+            with contextlib.suppress(OSError):  # the socket is closed at the end
                 while True:
-                    with door.accept()[0] as connection, open(home / "sshd.log", "a") as log:
+                    with listener.accept()[0] as connection, open(home / "sshd.log", "a") as log:
                         self._run(enter, stdin=connection, stdout=connection, stderr=log)
 
-        threading.Thread(target=let_in, daemon=True).start()
+        threading.Thread(target=accept_connections, daemon=True).start()
         return Worker(home, psutil.Process(network.pid), self._machine(port))
 
     def tunnel(self, worker: Worker, port: int) -> None:
-        """What docs/many-machines.md tells to do: the worker's port leads to the manager's."""
+        """Open the SSH tunnel of docs/many-machines.md from the worker's port to the manager's."""
         machine = worker.machine
         self._run(
             [
@@ -109,6 +118,7 @@ class Workers:
         )
 
     def end(self) -> None:
+        """End all workers and tunnels."""
         self._to_end.close()
 
     def _prepare(self, name: str, port: int) -> tuple[Path, Path]:
@@ -138,7 +148,7 @@ class Workers:
 
 @contextlib.contextmanager
 def _privilege_separation():
-    """An sshd of root's wants /run/sshd, which its service makes at boot."""
+    """Make /run/sshd if it is missing: an sshd that runs as root needs it."""
     folder = Path("/run/sshd")
     make = os.geteuid() == 0 and not folder.exists()
     if make:
@@ -149,6 +159,7 @@ def _privilege_separation():
 
 
 def own_network_possible() -> bool:
+    """Tell whether a worker can have its own network here, which needs root."""
     tools = all(shutil.which(tool) for tool in ("unshare", "nsenter", "ip"))
     return (
         tools
@@ -158,20 +169,25 @@ def own_network_possible() -> bool:
 
 
 def answers(port: int) -> bool:
+    """Tell whether something listens on a port of 127.0.0.1."""
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def free_ports(count: int) -> list[int]:
+    """Return ports of 127.0.0.1 that are free."""
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
+        for free in sockets:
+            free.bind(("127.0.0.1", 0))
+        return [free.getsockname()[1] for free in sockets]
 
 
 def processes_of(folder: Path) -> list[psutil.Process]:
-    """Processes that were started with a path in the folder, or work in it: NNI's keepers, the trials."""
+    """Return processes that have the folder in their command, or run in it.
+
+    Of a worker, they are its sshd, NNI's trial keepers and the trials.
+    """
     found = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
@@ -181,6 +197,7 @@ def processes_of(folder: Path) -> list[psutil.Process]:
 
 
 def wait_until(condition, seconds: float = 30) -> bool:
+    """Wait until the condition is true or the time is over, and return which."""
     deadline = time.time() + seconds
     while not condition() and time.time() < deadline:
         time.sleep(0.1)

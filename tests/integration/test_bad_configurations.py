@@ -1,7 +1,9 @@
-"""Every kind of bad configuration, as a user meets it: `nnictl create` says in one line what was got and expected."""
+"""`nnictl create` reports every kind of bad configuration in one line: got, and expected."""
 
 import socket
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from types import MappingProxyType
 from typing import NamedTuple
 
 import psutil
@@ -20,15 +22,20 @@ CONFIG = {
 }
 
 
+NOTHING = MappingProxyType({})
+
+
 class Case(NamedTuple):
-    words: list  # which the line must hold: what was got, and what was expected
-    fields: dict = {}  # of the experiment file; None takes one away
-    arguments: dict = {}  # of the tuner
-    tuner: dict = {}
-    space: object = SPACE  # or the text of its file
-    text: str = None  # of the whole experiment file
-    port: object = None
-    variables: dict = {}
+    """A configuration that differs from CONFIG, and words that the error must hold."""
+
+    words: list
+    fields: Mapping = NOTHING  # fields of the experiment file; None removes one
+    arguments: Mapping = NOTHING  # arguments of the tuner
+    tuner: Mapping = NOTHING  # fields of the tuner's section; None removes one
+    space: object = SPACE  # the search space, or the text of its file
+    text: str = None  # text of the whole experiment file
+    port: object = None  # a port, or "in use"
+    variables: Mapping = NOTHING  # environment variables
 
 
 def space(name, kind, values):
@@ -278,7 +285,7 @@ def create(case, folder):
 
 @pytest.fixture(scope="module")
 def started(request, tmp_path_factory):
-    """All cases asked for, two at a time: nnictl takes two seconds to import NNI."""
+    """Start all selected cases, two at a time, as nnictl takes two seconds to import NNI."""
     names = [
         item.callspec.params["name"]
         for item in request.session.items

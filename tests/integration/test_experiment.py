@@ -66,9 +66,9 @@ def no_process_is_left(folder):
     deadline = time.time() + 20
     while time.time() < deadline:
         left = [
-            p.info["cmdline"]
-            for p in psutil.process_iter(["cmdline"])
-            if any(str(folder) in argument for argument in p.info["cmdline"] or [])
+            process.info["cmdline"]
+            for process in psutil.process_iter(["cmdline"])
+            if any(str(folder) in argument for argument in process.info["cmdline"] or [])
         ]
         if not left:
             return True
@@ -77,12 +77,12 @@ def no_process_is_left(folder):
 
 
 def lineage_of(run):
-    """What must be the same whenever the seed is: all of the records but the time they took."""
+    """Return what the seed determines: all of the records except the time they took."""
     records = Lineage(Path(run, "lineage")).records()
     return [record._replace(seconds={}) for record in records]
 
 
-def test_an_evolution_survives_its_failures_and_its_seed_decides_it(tmp_path, port):
+def test_an_evolution_continues_after_failures_and_repeats_with_its_seed(tmp_path, port):
     config = write_config(tmp_path, "tests.helpers.failing_trial")
     runs = []
     for _again in range(2):
@@ -106,9 +106,7 @@ def test_an_evolution_survives_its_failures_and_its_seed_decides_it(tmp_path, po
     assert lineage_of(runs[0]) == lineage_of(runs[1])
 
 
-def test_the_manager_listens_on_127_0_0_1_only_and_nnis_own_view_of_the_trials_is_sound(
-    tmp_path, port
-):
+def test_the_manager_listens_on_127_0_0_1_only_and_shows_valid_results(tmp_path, port):
     config = launch.check_config(write_config(tmp_path, generations=1, population=2))
     experiment = launch.start(config, tmp_path / "run", port)
     try:
@@ -118,7 +116,7 @@ def test_the_manager_listens_on_127_0_0_1_only_and_nnis_own_view_of_the_trials_i
             for c in psutil.net_connections("tcp")
             if c.status == "LISTEN" and c.laddr.port == port
         }
-        jobs = experiment._get("trial-jobs")
+        jobs = experiment.client.trial_jobs()
     finally:
         experiment.stop()
     assert {address.ip for address in listening} == {"127.0.0.1"}
@@ -147,7 +145,7 @@ def test_the_manager_listens_on_127_0_0_1_only_and_nnis_own_view_of_the_trials_i
         ({"trialCommand": "python3 -m trials.lenet5 --dat digits"}, "error: "),
     ],
 )
-def test_what_every_trial_would_fail_for_ends_in_one_line(change, words, tmp_path, port):
+def test_a_fault_of_every_trial_is_reported_in_one_line(change, words, tmp_path, port):
     (tmp_path / "founder").write_bytes(b"garbage")
     config = write_config(tmp_path)
     content = yaml.safe_load(config.read_text())
@@ -209,20 +207,20 @@ def test_a_port_in_use_is_named(tmp_path, port):
     assert done.returncode == 1 and done.stderr == f"error: port {port} is in use; name another\n"
 
 
-def test_a_tuner_that_cannot_start_tells_the_manager(tmp_path, port):
-    """Started past our guards, nothing is checked before the tuner runs: it refuses, and the experiment is in ERROR."""
+def test_a_tuner_that_cannot_start_puts_the_experiment_into_error(tmp_path, port):
+    """Started without the hooks, the experiment is not checked before the tuner runs."""
     content = {
         **launch.check_config(write_config(tmp_path)),
         "experimentWorkingDirectory": str(tmp_path / "nni"),
     }
     content["tuner"]["classArgs"]["patience"] = -1
     (tmp_path / "wrong.yml").write_text(yaml.safe_dump(content))
-    unguarded = "from nni.tools.nnictl.nnictl import parse_args; parse_args()"
+    without_hooks = "from nni.tools.nnictl.nnictl import parse_args; parse_args()"
     subprocess.run(
         [
             sys.executable,
             "-c",
-            unguarded,
+            without_hooks,
             "create",
             "--config",
             str(tmp_path / "wrong.yml"),
@@ -244,7 +242,7 @@ def test_a_tuner_that_cannot_start_tells_the_manager(tmp_path, port):
         experiment.stop()
 
 
-def test_a_trial_run_by_hand_says_what_it_is():
+def test_a_trial_that_nni_does_not_run_is_refused():
     environment = {k: v for k, v in os.environ.items() if not k.startswith("NNI_")}
     done = subprocess.run(
         [sys.executable, "-m", "trials.lenet5"],

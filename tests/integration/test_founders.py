@@ -1,4 +1,4 @@
-"""Founders are trained once, and a killed training ends as one that was not."""
+"""Founders are trained once, and a training that was killed resumes to the same result."""
 
 import copy
 import dataclasses
@@ -43,7 +43,7 @@ def wait_for(path, seconds=60):
         time.sleep(0.01)
 
 
-def test_a_training_that_is_killed_goes_on_to_the_very_same_founder(tmp_path):
+def test_a_killed_training_resumes_to_the_same_founder(tmp_path):
     whole = train_founder(make_task(), tmp_path / "whole", seed=3, quiet=True)
     file, checkpoint = tmp_path / "killed", tmp_path / "killed.checkpoint"
     process = start(file, 0.1)
@@ -67,46 +67,45 @@ def test_a_training_that_is_killed_goes_on_to_the_very_same_founder(tmp_path):
     assert not [path for path in tmp_path.iterdir() if "checkpoint" in path.name]
 
 
-def test_a_founder_is_trained_once_and_its_seed_decides_it(tmp_path):
+def test_a_founder_is_trained_once_and_determined_by_its_seed(tmp_path):
     task = make_task()
-    one, other, third = (
-        train_founder(task, tmp_path / name, seed, quiet)
-        for name, seed, quiet in (("a", 1, True), ("b", 1, False), ("c", 2, True))
-    )
-    assert torch.equal(weights(one), weights(other)) and not torch.equal(
-        weights(one), weights(third)
-    )
-    assert task.fidelity(one, "test") > 0.7
+    first = train_founder(task, tmp_path / "a", seed=1, quiet=True)
+    same_seed = train_founder(task, tmp_path / "b", seed=1, quiet=False)
+    other_seed = train_founder(task, tmp_path / "c", seed=2, quiet=True)
+    assert torch.equal(weights(first), weights(same_seed))
+    assert not torch.equal(weights(first), weights(other_seed))
+    assert task.fidelity(first, "test") > 0.7
     written = (tmp_path / "a").stat().st_mtime_ns
-    told = read_json(tmp_path / "a.json")
-    assert (told["seed"], told["epochs"], told["synapses"]) == (1, 6, 123) and 0 < told[
-        "seconds"
-    ] < 60
-    assert told["test"] == task.fidelity(one, "test")
+    facts = read_json(tmp_path / "a.json")
+    assert (facts["seed"], facts["epochs"], facts["synapses"]) == (1, 6, 123)
+    assert 0 < facts["seconds"] < 60
+    assert facts["test"] == task.fidelity(first, "test")
     again = train_founder(task, tmp_path / "a", seed=2, quiet=True)
-    assert (
-        torch.equal(weights(one), weights(again)) and (tmp_path / "a").stat().st_mtime_ns == written
-    )
+    assert torch.equal(weights(first), weights(again))
+    assert (tmp_path / "a").stat().st_mtime_ns == written
 
 
 @pytest.mark.parametrize("split", [1, 2, 3])
-def test_a_state_between_epochs_is_all_that_the_rest_depends_on(split):
+def test_a_training_resumes_exactly_from_its_state_between_epochs(split):
     def fresh():
         torch.manual_seed(0)
         network = tiny()
         return network, Training(network, make_task(), 4, 0.01, seed=5, warm_up=0.3)
 
     network, training = fresh()
-    losses, state, seen = [], None, 0
+    losses = []
+    state = None
+    seen = 0
     for loss in training:
         losses.append(loss)
         if training.between_epochs and training.epoch == split:
             state = copy.deepcopy(training.state())
             seen = len(losses)
     torch.rand(17)
-    other, resumed = fresh()
+    resumed_network, resumed = fresh()
     resumed.restore(state)
-    assert list(resumed) == losses[seen:] and torch.equal(weights(network), weights(other))
+    assert list(resumed) == losses[seen:]
+    assert torch.equal(weights(network), weights(resumed_network))
     assert resumed.step == resumed.steps == 20
 
 
@@ -134,7 +133,7 @@ def test_a_founders_learning_rate_rises_before_it_falls(share, rising):
     assert not rising or rates[0] == pytest.approx(0.05 / (rising + 1))
 
 
-def test_a_checkpoint_of_another_training_or_none_is_refused(tmp_path):
+def test_a_checkpoint_that_is_damaged_or_of_another_training_is_refused(tmp_path):
     file, checkpoint = tmp_path / "founder", tmp_path / "founder.checkpoint"
 
     class Stop(Exception):
@@ -149,12 +148,13 @@ def test_a_checkpoint_of_another_training_or_none_is_refused(tmp_path):
     with pytest.raises(Stop):
         train_founder(dataclasses.replace(task, fidelity=fidelity), file, seed=1)
     with pytest.raises(
-        ValueError, match="is of a training with seed 1, epochs 6, learning_rate 0.05, .* is seed 2"
+        ValueError,
+        match=r"is of a training with seed 1, epochs 6, learning_rate 0\.05, .* is seed 2",
     ):
         train_founder(task, file, seed=2, quiet=True)
-    with pytest.raises(ValueError, match="epochs 6, .* but asked for is seed 1, epochs 7"):
+    with pytest.raises(ValueError, match=r"epochs 6, .* but asked for is seed 1, epochs 7"):
         train_founder(make_task(epochs=7), file, seed=1, quiet=True)
-    with pytest.raises(ValueError, match="type float32, but asked for is .*, type bfloat16"):
+    with pytest.raises(ValueError, match=r"type float32, but asked for is .*, type bfloat16"):
         train_founder(dataclasses.replace(task, autocast=torch.bfloat16), file, seed=1, quiet=True)
     with pytest.raises(ValueError, match="is of another network"):
         train_founder(
@@ -163,16 +163,16 @@ def test_a_checkpoint_of_another_training_or_none_is_refused(tmp_path):
     whole = checkpoint.read_bytes()
     for content in (whole[: len(whole) // 2], b"garbage", b""):
         checkpoint.write_bytes(content)
-        with pytest.raises(ValueError, match="founder.checkpoint is damaged, remove it") as error:
+        with pytest.raises(ValueError, match=r"founder\.checkpoint is damaged, remove it") as error:
             train_founder(task, file, seed=1, quiet=True)
         assert "\n" not in str(error.value)
     assert not file.exists()
 
 
-def test_a_trial_is_told_how_its_founder_is_made(tmp_path):
+def test_a_trial_without_a_founder_names_the_command_that_trains_it(tmp_path):
     file = tmp_path / "founder"
     with pytest.raises(
-        FileNotFoundError, match="make it by `python -m trials.alexnet --train-founder --founder "
+        FileNotFoundError, match=r"make it by `python -m trials\.alexnet --train-founder --founder "
     ):
         existing_founder(file, "python -m trials.alexnet")
     file.touch()

@@ -1,4 +1,4 @@
-"""docs/own-networks.md: its detector, evolved by its script through nni.experiment.Experiment and the real manager."""
+"""The detector of docs/own-networks.md evolves by the page's script, with the real manager."""
 
 import os
 import re
@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def write_blocks(folder, port):
-    """Each block of Python on the page is a file, whose name it begins with."""
+    """Write each block of Python on the page to a file, whose name is its first line."""
     page = (ROOT / "docs" / "own-networks.md").read_text(encoding="utf-8")
     for name, code in re.findall(
         r"^```python\n# (\w+\.py)\n(.*?)^```", page, re.MULTILINE | re.DOTALL
@@ -58,7 +58,7 @@ def test_the_detector_of_the_page_evolves_from_python(tmp_path, port):
     )
     assert all(
         record.architecture["head"][0] == 5 for record in offspring
-    )  # box and score, whatever is cut
+    )  # the head keeps box and score
     assert max(record.validation for record in offspring) > 0.9
     task = load_task(f"{tmp_path / 'boxes.py'}:make_task")
     for record in offspring:  # what the records say, the networks do
@@ -67,7 +67,7 @@ def test_the_detector_of_the_page_evolves_from_python(tmp_path, port):
     assert no_process_is_left(tmp_path)
 
 
-def test_the_script_says_what_is_wrong(tmp_path, port):
+def test_the_script_reports_a_wrong_argument(tmp_path, port):
     write_blocks(tmp_path, port)
     script = tmp_path / "evolve.py"
     script.write_text(script.read_text().replace("population_size=2", "population_size=0"))

@@ -1,4 +1,4 @@
-"""nnictl finds us by itself once we are installed or registered, and other Python processes do not notice."""
+"""nnictl imports an installed or registered nni_stress; other Python processes do not."""
 
 import shutil
 import subprocess
@@ -15,14 +15,15 @@ ROOT = Path(__file__).parents[2]
 
 
 class Environment:
-    """A virtual environment with all that this one has but the hook, and with an nnictl of its own."""
+    """A virtual environment with its own nnictl and this one's packages, but not registered."""
 
     def __init__(self, folder):
         venv.create(folder, with_pip=False, symlinks=True)
-        self.folder, self.python = folder, folder / "bin" / "python"
+        self.folder = folder
+        self.python = folder / "bin" / "python"
         self.site = next(folder.glob("lib/python*/site-packages"))
-        ours = [path for path in sys.path if path.endswith("site-packages")]
-        (self.site / "all.pth").write_text("\n".join([*ours, str(ROOT)]))
+        packages = [path for path in sys.path if path.endswith("site-packages")]
+        (self.site / "all.pth").write_text("\n".join([*packages, str(ROOT)]))
         nnictl = (BINARIES / "nnictl").read_text().splitlines(True)
         (folder / "bin" / "nnictl").write_text("".join([f"#!{self.python}\n", *nnictl[1:]]))
         (folder / "bin" / "nnictl").chmod(0o755)
@@ -39,46 +40,42 @@ class Environment:
 
 
 @pytest.fixture(scope="module")
-def environment_of_its_own(tmp_path_factory):
+def own(tmp_path_factory):
     return Environment(tmp_path_factory.mktemp("environment"))
 
 
-def test_register_and_unregister(environment_of_its_own, tmp_path):
-    own, names = environment_of_its_own, tmp_path / "stress.yml"
-    names.write_text(
+def test_register_and_unregister(own, tmp_path):
+    by_name = tmp_path / "stress.yml"
+    by_name.write_text(
         yaml.safe_dump({"tuner": {"name": "Stress"}, "trainingService": {"platform": "local"}})
     )
-    unguarded = own.run("nnictl", "create", "--config", names)
-    assert unguarded.returncode == 1 and "ValueError: ExperimentConfig" in unguarded.stderr
+    without_hooks = own.run("nnictl", "create", "--config", by_name)
+    assert without_hooks.returncode == 1 and "ValueError: ExperimentConfig" in without_hooks.stderr
 
     done = own.run("python", "-m", "nni_stress", "register")
     assert done.returncode == 0 and str(own.site) in done.stdout, done.stderr
-    assert (
-        own.folder / "nni" / "registered_algorithms.yml"
-    ).exists()  # in the environment, not in the user's home
+    # NNI registers it in the environment, not in the user's home.
+    assert (own.folder / "nni" / "registered_algorithms.yml").exists()
     assert "nni_stress.tuner.StressTuner" in own.run("nnictl", "algo", "show", "Stress").stdout
-    guarded = own.run("nnictl", "create", "--config", names)
-    assert (
-        guarded.stderr
-        == "error: stress.yml: trialConcurrency must be a whole number of at least 1, but got None\n"
+    with_hooks = own.run("nnictl", "create", "--config", by_name)
+    assert with_hooks.stderr == (
+        "error: stress.yml: trialConcurrency must be a whole number of at least 1, but got None\n"
     )
 
     assert own.run("python", "-m", "nni_stress", "unregister").returncode == 0
     assert not (own.site / "nni_stress_nnictl.pth").exists()
     assert "not found" in own.run("nnictl", "algo", "show", "Stress").stdout
-    assert "ValueError: ExperimentConfig" in own.run("nnictl", "create", "--config", names).stderr
+    assert "ValueError: ExperimentConfig" in own.run("nnictl", "create", "--config", by_name).stderr
 
 
-def test_other_processes_do_not_notice(environment_of_its_own):
-    own = environment_of_its_own
+def test_other_processes_do_not_notice(own):
     shutil.copyfile(ROOT / "nni_stress" / "nnictl.pth", own.site / "nni_stress_nnictl.pth")
     seen = "import sys; print('nni_stress' in sys.modules)"
     assert own.run("python", "-c", seen).stdout == "False\n"
     assert own.run("python", "-c", seen, "nnictl").stdout == "True\n"
 
 
-def test_a_hook_that_outlives_the_package_is_silent(environment_of_its_own):
-    own = environment_of_its_own
+def test_the_pth_file_does_nothing_once_the_package_is_gone(own):
     shutil.copyfile(ROOT / "nni_stress" / "nnictl.pth", own.site / "nni_stress_nnictl.pth")
     (own.site / "all.pth").unlink()
     done = own.run("python", "-c", "print('alive')", "nnictl")

@@ -1,4 +1,4 @@
-"""Workers over SSH: the real nnictl, manager, sshds, trials."""
+"""Workers over SSH, with the real nnictl, manager, sshds and trials."""
 
 import json
 import os
@@ -34,7 +34,7 @@ def workers(tmp_path):
 
 
 def write_config(home, machines, **class_args):
-    """The example beside the trial, with the test's workers, and less to train."""
+    """Write the example of trials/, with the test's workers and less training."""
     config = yaml.safe_load((ROOT / "trials" / "lenet5-remote.yml").read_text())
     config.update(
         trialCommand="python3 -m trials.lenet5 --founder-epochs 2",
@@ -65,7 +65,7 @@ def write_config(home, machines, **class_args):
 
 
 def keepers_of(folder):
-    """NNI's process on each worker that starts its trials."""
+    """Return NNI's trial keepers: the process on each worker that starts its trials."""
     return [
         process
         for process in processes_of(folder)
@@ -82,7 +82,7 @@ def test_two_workers_evolve_two_generations_and_nothing_is_left_on_them(tmp_path
     try:
         experiment.follow(lambda: None)
         status = experiment.status()
-        jobs = experiment._get("trial-jobs")
+        jobs = experiment.client.trial_jobs()
         keepers = {process.pid for process in keepers_of(tmp_path)}
         listening = {
             c.laddr.ip
@@ -131,7 +131,9 @@ def test_two_workers_evolve_two_generations_and_nothing_is_left_on_them(tmp_path
 @pytest.mark.skipif(
     not own_network_possible(), reason="making a network of its own for a worker needs root"
 )
-def test_a_worker_elsewhere_reaches_the_manager_through_the_tunnel_only(tmp_path, port, workers):
+def test_a_worker_on_another_network_reaches_the_manager_by_the_tunnel_only(
+    tmp_path, port, workers
+):
     worker = workers.start_elsewhere("worker1")
     workers.tunnel(worker, port)
     config = launch.check_config(
@@ -172,14 +174,14 @@ def test_a_worker_that_cannot_be_reached_is_named(tmp_path, port, workers):
 
 
 @pytest.mark.parametrize("folder", [None, "lineage"])
-def test_a_lineage_that_workers_would_not_find_starts_nothing(folder, tmp_path):
+def test_a_lineage_that_is_not_on_shared_storage_is_refused(folder, tmp_path):
     with pytest.raises(
         launch.LaunchError, match=f"on storage that all workers share, but got {folder!r}"
     ):
         launch.check_config(write_config(tmp_path, [], folder=folder))
 
 
-def test_the_example_beside_the_trial_is_sound(tmp_path, monkeypatch):
+def test_the_example_of_trials_is_valid(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     key = tmp_path / ".ssh" / "id_ed25519"
     key.parent.mkdir()

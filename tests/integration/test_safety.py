@@ -1,4 +1,4 @@
-"""Nothing of an experiment is reached from another machine, and no data runs code."""
+"""Other machines reach nothing of an experiment, and no data runs code."""
 
 import json
 import os
@@ -19,7 +19,7 @@ import yaml
 from nni_stress.nni_runtime import loopback
 from tests.helpers.nnictl import environment, nnictl
 
-CODE = "builtins.open"  # what the hostile data names: it would make a file
+CODE = "builtins.open"  # what hostile data names; it would create a file
 WAITING = "import nni, time\nnni.get_next_parameter()\ntime.sleep(300)\n"
 PROBING = """
 from nni.tuner import Tuner
@@ -29,7 +29,7 @@ class Probe(Tuner):
     def __init__(self, answer):
         try:
             refuse_exposed_manager()
-            answer_text = "reached by nobody unwanted"
+            answer_text = "not exposed"
         except ValueError as error:
             answer_text = str(error)
         open(answer, "w").write(answer_text)
@@ -40,12 +40,12 @@ class Probe(Tuner):
 
 
 def another_address():
-    """An address of this machine by which others reach it."""
+    """Return an address of this machine by which others reach it."""
     found = [
-        each.address
-        for each_interface in psutil.net_if_addrs().values()
-        for each in each_interface
-        if each.family == socket.AF_INET and not each.address.startswith("127.")
+        address.address
+        for interface in psutil.net_if_addrs().values()
+        for address in interface
+        if address.family == socket.AF_INET and not address.address.startswith("127.")
     ]
     return found[0] if found else pytest.skip("this machine has no address but 127.0.0.1")
 
@@ -76,10 +76,11 @@ def config_of(folder, **changes):
 
 
 class Running:
-    """An experiment that plain nnictl has started; stopped at the end of the test."""
+    """An experiment that nnictl has started; the fixture stops it at the end of the test."""
 
     def __init__(self, port, folder):
-        self.port, self.id = port, (folder / "nni" / "_latest").readlink().name
+        self.port = port
+        self.id = (folder / "nni" / "_latest").readlink().name
         self.folder = folder / "nni" / self.id
         self.api = f"http://127.0.0.1:{port}/api/v1/nni"
 
@@ -108,20 +109,20 @@ class Running:
         return requests.get(f"{self.api}/check-status", timeout=20).json()["status"]
 
     def listening(self):
-        """Addresses on which the manager and all below it listen."""
+        """Return the addresses on which the manager and its descendants listen."""
         manager = next(
             each.pid
             for each in psutil.net_connections("tcp")
             if each.status == psutil.CONN_LISTEN and each.laddr.port == self.port
         )
-        family = {
+        processes = {
             manager,
             *(child.pid for child in psutil.Process(manager).children(recursive=True)),
         }
         return {
             tuple(each.laddr)
             for each in psutil.net_connections("inet")
-            if each.pid in family
+            if each.pid in processes
             and (
                 each.status == psutil.CONN_LISTEN
                 or (each.type == socket.SOCK_DGRAM and not each.raddr)
@@ -149,10 +150,8 @@ def experiment(port, tmp_path):
         nnictl("stop", id)
 
 
-def test_every_port_of_an_experiment_refuses_whoever_comes_from_another_address(
-    experiment, port, tmp_path
-):
-    """After create, resume and view; TensorBoard, which the web page starts, would listen everywhere by itself, too."""
+def test_no_port_of_an_experiment_is_reached_from_another_address(experiment, port, tmp_path):
+    """After create, resume and view, and for the TensorBoard that the web page starts, too."""
     pytest.importorskip("tensorboard")
     config_of(tmp_path)
     running = experiment()
@@ -171,7 +170,7 @@ def test_every_port_of_an_experiment_refuses_whoever_comes_from_another_address(
         assert running.listening() == {("127.0.0.1", port)} and not reaches(other, port)
 
 
-def test_the_user_may_say_that_everyone_may_come(experiment, port, tmp_path):
+def test_the_user_may_open_the_manager_to_other_machines(experiment, port, tmp_path):
     config_of(tmp_path)
     running = experiment(NNI_STRESS_LISTEN="everywhere")
     assert reaches(another_address(), port) and running.until(running.running_trial)
@@ -189,11 +188,11 @@ def test_the_user_may_say_that_everyone_may_come(experiment, port, tmp_path):
                 "NNI_STRESS_LISTEN=everywhere",
             ],
         ),
-        ("everywhere", ["reached by nobody unwanted"]),
+        ("everywhere", ["not exposed"]),
     ],
 )
 def test_a_tuner_sees_that_its_manager_is_exposed(listen, words, experiment, port, tmp_path):
-    """Other people's tuners are none of our business: nnictl starts them as NNI always did, on every interface."""
+    """nnictl starts experiments with other tuners as NNI does: on every interface."""
     tuner = {
         "className": "probing.Probe",
         "codeDirectory": ".",
@@ -223,12 +222,15 @@ def test_a_message_that_names_code_runs_none(experiment, tmp_path):
         json=profile,
         timeout=20,
     )
-    refusal = "nni-stress: the search space stays as it was: plain data expected, but got the key '__symbol__'"
+    refusal = (
+        "nni-stress: the search space stays as it was: "
+        "plain data expected, but got the key '__symbol__'"
+    )
     running.until(lambda: refusal in (running.folder / "log" / "nnictl_stderr.log").read_text())
     assert running.status() != "ERROR" and not (tmp_path / "owned").exists()
 
 
-def test_nnictl_does_not_pass_a_wrong_search_space_on(experiment, tmp_path):
+def test_nnictl_does_not_send_a_wrong_search_space(experiment, tmp_path):
     config_of(tmp_path)
     running = experiment()
     (tmp_path / "wrong.json").write_text(
@@ -263,22 +265,28 @@ def test_a_stored_experiment_that_names_code_runs_none(experiment, tmp_path, por
         store.execute("update ExperimentProfile set params = ?", (json.dumps(config),))
     done = nnictl("resume", running.id, "--experiment_dir", tmp_path / "nni", "--port", port)
     assert done.returncode == 1 and not (tmp_path / "owned").exists()
-    refusal = f"error: the stored experiment {running.id}: plain data expected, but got the key '__symbol__'"
-    assert done.stderr.startswith(refusal)
+    assert done.stderr.startswith(
+        f"error: the stored experiment {running.id}: "
+        "plain data expected, but got the key '__symbol__'"
+    )
     assert len(done.stderr.splitlines()) == 1
 
 
 SERVERS = """
 const net = require('net');
-for (const where of [[0], [], [() => 0], [{port: 0}], ['0', '0.0.0.0'], [{port: 0, host: '::'}, () => 0], ['pipe']]) {
+const ports = [[0], [], [() => 0], [{port: 0}], ['0', '0.0.0.0'], [{port: 0, host: '::'}, () => 0]];
+for (const where of [...ports, ['pipe']]) {
     const server = net.createServer();
-    server.on('listening', () => { console.log(server.address().address ?? server.address()); server.close(); });
+    server.on('listening', () => {
+        console.log(server.address().address ?? server.address());
+        server.close();
+    });
     server.listen(...where);
 }
 """
 
 
-def test_every_way_in_which_node_listens_is_kept_on_127_0_0_1(tmp_path, monkeypatch):
+def test_every_way_to_listen_in_node_is_kept_on_127_0_0_1(tmp_path, monkeypatch):
     import nni_node
 
     folder = tmp_path / 'a "folder"'
@@ -315,7 +323,7 @@ experiment.stop()
         (-1, 1, "", "LaunchError: seed must be a whole number of at least 0, but got -1"),
     ],
 )
-def test_a_python_script_is_checked_and_kept_on_127_0_0_1_as_nnictl_is(
+def test_an_experiment_from_python_is_checked_and_kept_on_127_0_0_1(
     seed, code, output, words, tmp_path, port
 ):
     script = tmp_path / "script.py"
@@ -331,7 +339,7 @@ def test_a_python_script_is_checked_and_kept_on_127_0_0_1_as_nnictl_is(
     assert output in done.stdout.splitlines() or not output
 
 
-def test_threads_that_start_managers_do_not_take_the_loopback_from_each_other(monkeypatch):
+def test_threads_that_start_managers_all_start_them_on_loopback(monkeypatch):
     monkeypatch.setenv("NODE_OPTIONS", "--no-warnings")
     seen = []
 

@@ -1,4 +1,4 @@
-"""What `init` writes runs: through the real nnictl, manager, tuner and trials."""
+"""The files that `init` writes run with the real nnictl, manager, tuner and trials."""
 
 import json
 import sys
@@ -19,7 +19,7 @@ from tests.integration.test_experiment import no_process_is_left
 
 
 def command(name, *arguments):
-    """`python -m nni_stress`, in this process: its exit status."""
+    """Run `python -m nni_stress` in this process, and return its exit status."""
     try:
         main([name, *map(str, arguments)])
     except SystemExit as end:
@@ -40,7 +40,7 @@ def make_short(folder):
     (folder / "search_space.yml").write_text(yaml.safe_dump(space))
 
 
-def test_the_starting_experiment_evolves_and_its_best_is_exported(
+def test_the_starting_experiment_evolves_and_its_network_is_exported(
     tmp_path, port, capsys, monkeypatch
 ):
     onnxruntime = pytest.importorskip("onnxruntime")
@@ -54,16 +54,13 @@ def test_the_starting_experiment_evolves_and_its_best_is_exported(
         experiment.follow(lambda: None)
     finally:
         experiment.stop()
-    founder, *offspring = Lineage(
-        find_lineage(experiment.folder)
-    ).records()  # NNI's own folder of the experiment
-    assert founder.validation > 0.9 and [record.uid for record in offspring] == [
-        "g001-00",
-        "g001-01",
-    ]
+    founder, *offspring = Lineage(find_lineage(experiment.folder)).records()
+    assert founder.validation > 0.9
+    assert [record.uid for record in offspring] == ["g001-00", "g001-01"]
     assert all(record.efficiency > 1.5 for record in offspring)
 
-    target, made_by = tmp_path / "exported", f"{folder / 'trial.py'}:make_task"
+    target = tmp_path / "exported"
+    made_by = f"{folder / 'trial.py'}:make_task"
     assert command("export", experiment.folder, "g001-01", "--to", target, "--task", made_by) == 0
     assert capsys.readouterr().out.splitlines()[-1] == str(target)
     assert json.loads((target / "record.json").read_text())["synapses"] == offspring[1].synapses
@@ -79,7 +76,7 @@ def test_the_starting_experiment_evolves_and_its_best_is_exported(
     assert no_process_is_left(tmp_path)
 
 
-def test_nothing_is_overwritten_unless_told(tmp_path, capsys):
+def test_files_are_replaced_only_with_force(tmp_path, capsys):
     mine = tmp_path / "trial.py"
     mine.write_text("mine")
     assert command("init", tmp_path) == 1
@@ -99,7 +96,7 @@ def test_nothing_is_overwritten_unless_told(tmp_path, capsys):
         ("a/trial.py/b", ["a", "--force"], "trial.py is a folder, where a file is to be written"),
     ],
 )
-def test_what_cannot_be_written_is_told_in_one_line(
+def test_a_blocked_target_is_reported_in_one_line(
     there, arguments, words, tmp_path, capsys, monkeypatch
 ):
     monkeypatch.chdir(tmp_path)
@@ -112,7 +109,7 @@ def test_what_cannot_be_written_is_told_in_one_line(
     assert sorted(tmp_path.rglob("*")) == before and Path(there).read_text() == "mine"
 
 
-def test_the_written_search_space_and_arguments_are_sound_and_the_trial_is_short(tmp_path):
+def test_the_written_files_are_valid_and_the_trial_is_short(tmp_path):
     init.write_starting_files(tmp_path)
     config = launch.check_config(tmp_path / "stress.yml")
     assert (
