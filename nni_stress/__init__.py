@@ -1,6 +1,6 @@
 """Stress-induced evolutionary synthesis of deep networks for Microsoft NNI.
 
-To import this package patches NNI 3.0 for current PyTorch (:mod:`nni_stress.nni_compat.patches`)
+Importing this package patches NNI 3.0 for current PyTorch (:mod:`nni_stress.nni_compat.patches`)
 and hooks nnictl (:mod:`nni_stress.experiment.hooks`). It imports neither torch nor NNI until a name
 that needs them is used, because NNI's manager waits only a few seconds for its tuner to start.
 """

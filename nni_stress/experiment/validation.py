@@ -7,8 +7,6 @@ every fault is one line.
 from __future__ import annotations
 
 import json
-import re
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,13 +15,13 @@ import yaml
 from ..exceptions import LaunchError
 from ..nni_runtime import loopback
 from ..utils.messages import one_line
+from .trial_command import check_command
 
 if TYPE_CHECKING:
     from nni.experiment.config import ExperimentConfig
 
 CLASSES = ("nni_stress.StressTuner", "nni_stress.tuner.StressTuner")
 _LOG_LEVELS = ("fatal", "error", "warning", "info", "debug", "trace")
-_COMPOUND = ("=", "!", "time", "coproc", "eval", "source", ".")  # first words for which bash stays
 
 
 def check(config: ExperimentConfig, with_space: bool = True) -> dict[str, Any]:
@@ -148,62 +146,6 @@ def _check_reachable(config: ExperimentConfig, service: Any) -> None:
     if not isinstance(folder, str) or not Path(folder).is_absolute():
         raise LaunchError(
             f"folder must be an absolute path on storage that all workers share, but got {folder!r}"
-        )
-
-
-def check_command(command: Any, folder: Path | None = None) -> None:
-    """Check that a trial's command is one simple command.
-
-    NNI runs it in a shell and kills only the process of that shell. The shell replaces itself by a
-    simple command, but stays the parent of any other.
-
-    Parameters
-    ----------
-    command
-        The ``trialCommand`` of the experiment.
-    folder
-        Folder in which the trial starts; the command's program must be found from there. None: the
-        trial runs on another machine, and the program is not looked for.
-
-    Raises
-    ------
-    LaunchError
-        If it is not a simple command, or its program does not exist.
-
-    Examples
-    --------
-    >>> check_command("python3 -m trials.lenet5")
-    >>> check_command("'trial.py")
-    Traceback (most recent call last):
-    nni_stress.exceptions.LaunchError: trialCommand must close its quotes, but got "'trial.py"
-    """
-    if not isinstance(command, str) or not command.strip():
-        raise LaunchError(
-            f"trialCommand must be a command such as python3 -m trials.lenet5, but got {command!r}"
-        )
-    # What is quoted, escaped or substituted does not count as the shell's syntax.
-    bare = re.sub(
-        r"\\.|'[^']*'|\"(?:[^\"\\]|\\.)*\"|\$\(|`", "\0", command.strip(), flags=re.DOTALL
-    )
-    if re.search("['\"]", bare):
-        raise LaunchError(f"trialCommand must close its quotes, but got {command!r}")
-    words = [word for word in bare.split() if not re.match(r"\w+=", word)] or ["="]
-    program = words[0]
-    if program == "exec":  # replaces the shell even if it redirects
-        bare = re.sub(r"\d*(>&|&>|>|<)\d*", " ", bare)
-    if re.search(r"[;&|<>\n]|^[({]", bare) or program in _COMPOUND:
-        raise LaunchError(
-            "trialCommand must be one simple command, without ; & | < > or a second line, because "
-            f"NNI kills only the shell of a trial, but got {command!r}"
-        )
-    if folder is not None and re.fullmatch(r"[\w./+-]+", program) and program != "exec":
-        _check_program(program, folder)
-
-
-def _check_program(program: str, folder: Path) -> None:
-    if not shutil.which(str(folder / program) if "/" in program else program):
-        raise LaunchError(
-            f"trialCommand must begin with a program that exists, but got {program!r}"
         )
 
 

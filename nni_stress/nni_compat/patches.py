@@ -1,7 +1,7 @@
 """Patches NNI 3.0 for current PyTorch, Python, Lightning and transformers.
 
 NNI's last release is from 2023. Each patch tests for one defect of NNI, not for a version, and
-leaves an NNI without the defect as it is. To install the patches imports nothing of NNI: a patch
+leaves an NNI without the defect as it is. Installing the patches imports nothing of NNI: a patch
 runs right after NNI's module has been imported, or at once if it already is.
 
 A new patch is a function in a module of this package, and a line in the table below.

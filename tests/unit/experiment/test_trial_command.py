@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from nni_stress.exceptions import LaunchError
-from nni_stress.experiment.validation import check_command
+from nni_stress.experiment.trial_command import check_command
 
 SLEEP = f"{shlex.quote(sys.executable)} -c 'import time; time.sleep(60)'"
 
