@@ -5,10 +5,10 @@ import signal
 
 import nni
 
-from nni_stress.trial import offspring
+from nni_stress.trial import run
 from trials import lenet5
 
-make_offspring = offspring.make_offspring
+make_offspring = run.make_offspring
 
 
 def fail_or_make(task, parameters, lineage):
@@ -24,5 +24,5 @@ if __name__ == "__main__":
         nni.get_sequence_id() == 3
     ):  # dies before it has asked for its parameters, which the next trial then gets
         os._exit(3)
-    offspring.make_offspring = fail_or_make
+    run.make_offspring = fail_or_make
     lenet5.main()
