@@ -36,6 +36,14 @@ $(VENV)/linters: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet --editable '.[lint]'
 	touch $@
 
+# The documentation as a site, in docs/_build; a broken link or reference is an error.
+$(VENV)/docs-installed: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --editable '.[docs]'
+	touch $@
+
+docs: $(VENV)/docs-installed
+	$(BIN)/python -m sphinx -W --keep-going -n -b html docs docs/_build
+
 # Over 200 faults against real experiments; half an hour, more where the machine has other work.
 test-faults: install
 	$(BIN)/python -m tests.faults.campaign
@@ -44,4 +52,4 @@ test-faults: install
 bench: install
 	$(BIN)/python -m reports.bench
 
-.PHONY: install demo lint test test-all test-faults bench
+.PHONY: install demo lint docs test test-all test-faults bench

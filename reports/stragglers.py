@@ -1,4 +1,4 @@
-"""What stragglers cost, simulated: `python -m reports.stragglers`. Used by docs/many-machines.md.
+"""What stragglers cost, simulated: `python -m reports.stragglers`. Used by docs/results/many-machines.md.
 
 A generation's offspring take lognormal times around 1; a share of the workers is slow. NNI hands an offspring to the
 workers in turn, busy or not, whenever one has ended; offspring on one worker share it. A generation closes when a share of

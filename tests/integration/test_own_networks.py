@@ -1,4 +1,4 @@
-"""The detector of docs/own-networks.md evolves by the page's script, with the real manager."""
+"""The detector of docs/guides/own-networks.md evolves by the page's script, with the real manager."""
 
 import os
 import re
@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 
 def write_blocks(folder, port):
     """Write each block of Python on the page to a file, whose name is its first line."""
-    page = (ROOT / "docs" / "own-networks.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "guides" / "own-networks.md").read_text(encoding="utf-8")
     for name, code in re.findall(
         r"^```python\n# (\w+\.py)\n(.*?)^```", page, re.MULTILINE | re.DOTALL
     ):

@@ -1,0 +1,36 @@
+"""The generated blocks by name: each function returns the Markdown between the markers."""
+
+from __future__ import annotations
+
+from . import evolutions, machines, reference, speed, studies
+
+BLOCKS = {
+    "demo": evolutions.demo,
+    "alexnet generations": lambda: evolutions.generations("alexnet"),
+    "alexnet survivor": lambda: evolutions.survivor("alexnet"),
+    "yolov2 generations": lambda: evolutions.generations("yolov2"),
+    "yolov2 survivor": lambda: evolutions.survivor("yolov2"),
+    "yolov2 precision": evolutions.precision,
+    "contest fidelity": studies.contest_fidelity,
+    "contest differences": studies.contest_differences,
+    "contest MACs": studies.contest_macs,
+    "contest verdict": studies.contest_verdict,
+    "stress study": studies.stress_study,
+    "early ending, TPE": lambda: studies.early_ending("ending"),
+    "early ending, Random": lambda: studies.early_ending("ending-random"),
+    "early ending, 24 seeds": studies.many_seeds,
+    "training steps": speed.training_steps,
+    "synthesis": speed.synthesis,
+    "growth": speed.growth,
+    "masking": speed.masking,
+    "engines": speed.engines,
+    "layers": speed.layers,
+    "records": speed.records,
+    "tuner cost": speed.tuner_cost,
+    "machines measured": machines.measured,
+    "barrier scan": machines.barrier_scan,
+    "machines extrapolated": machines.extrapolated,
+    "stragglers": machines.stragglers,
+    "hyperparameters": reference.hyperparameters,
+    "classArgs": reference.tuner_arguments,
+}

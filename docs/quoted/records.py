@@ -1,0 +1,54 @@
+"""The records, each read once; and how figures are written."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Iterable, Sequence
+from decimal import ROUND_HALF_UP, Decimal
+from pathlib import Path
+from typing import Any
+
+from reports.collect import collect
+from reports.compare import Comparison, compare
+
+RESULTS = Path(__file__).parents[2] / "reports" / "results"
+
+
+@functools.cache
+def record(name: str) -> Any:
+    """A JSON file below reports/results, named without its ending."""
+    return json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def bench(part: str) -> Any:
+    """One part of the benchmark."""
+    return record("bench")[part]
+
+
+@functools.cache
+def contest() -> Comparison:
+    """The contest of LeNet-5, compared from the records of its cells."""
+    return compare(collect(RESULTS / "lenet5"))
+
+
+def text(name: str) -> str:
+    """A text file below reports/results."""
+    return (RESULTS / name).read_text(encoding="utf-8").rstrip("\n")
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines).replace("|  |", "| |")
+
+
+def fixed(value: float, digits: int = 0) -> str:
+    """A figure with so many decimals, halves rounded up as readers expect it."""
+    exact = Decimal(repr(round(value, 9)))
+    return str(exact.quantize(Decimal(1).scaleb(-digits), ROUND_HALF_UP))
+
+
+def percent(share: float, digits: int = 0) -> str:
+    """A share in percent, without the sign."""
+    return fixed(100 * share, digits)

@@ -1,0 +1,93 @@
+"""The tables of hyperparameters and of StressTuner's arguments, from the code."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from nni_stress import StressTuner, hparams
+from nni_stress.evolution import tuner_arguments as declarations
+
+from .records import table
+
+HEAD = ["name", "default", "allowed", "meaning"]
+
+
+def written(value: Any) -> str:
+    """A default as an experiment's file has it."""
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:g}" if isinstance(value, (int, float)) else str(value)
+
+
+def allowed(bounds: Mapping[str, Any]) -> str:
+    """The values that a hyperparameter may take, from the metadata of its field."""
+    if "choices" in bounds:
+        return ", ".join(bounds["choices"])
+    kind = "whole number" if bounds["whole"] else "number"
+    if bounds["high"] == 1e9:
+        return f"{kind} of at least {bounds['low']:g}"
+    opening = "(" if bounds["open_low"] else "["
+    closing = ")" if bounds["open_high"] else "]"
+    return f"{kind} in {opening}{bounds['low']:g}, {bounds['high']:,.10g}{closing}"
+
+
+def hyperparameters() -> str:
+    """All hyperparameters of an offspring."""
+    if hasattr(hparams, "argument_rows"):
+        return _declared(hparams.argument_rows())
+    return table(
+        HEAD,
+        (
+            [
+                f"`{spec.name}`",
+                written(spec.default),
+                allowed(spec.metadata),
+                spec.metadata["meaning"],
+            ]
+            for spec in dataclasses.fields(hparams.Arguments)
+        ),
+    )
+
+
+def tuner_arguments() -> str:
+    """All of StressTuner's arguments, as they are declared, or else as its docstring says."""
+    if hasattr(declarations, "argument_rows"):
+        return _declared(declarations.argument_rows())
+    meanings = documented(StressTuner)
+    return table(
+        ["name", "default", "meaning"],
+        (
+            [f"`{name}`", written(parameter.default), meanings[name].replace("|", "\\|")]
+            for name, parameter in inspect.signature(StressTuner).parameters.items()
+            if parameter.kind != parameter.VAR_KEYWORD
+        ),
+    )
+
+
+def _declared(rows: Iterable[Any]) -> str:
+    """Rows that the code provides for documentation: name, default, bounds, meaning."""
+    return table(HEAD, ([f"`{row.name}`", *row[1:]] for row in rows))
+
+
+def documented(owner: type) -> dict[str, str]:
+    """The parameters that a numpydoc docstring describes: {name: its description on one line}."""
+    section = re.search(
+        r"^Parameters\n-+\n(.*?)(?=^\w[\w ]*\n-+\n|\Z)", inspect.getdoc(owner), re.M | re.S
+    )
+    if section is None:
+        raise ValueError(f"the docstring of {owner.__name__} has no section Parameters")
+    found: dict[str, str] = {}
+    names: list[str] = []
+    for line in section[1].splitlines():
+        if line and not line[0].isspace():
+            names = [name.strip(" *") for name in line.split(":")[0].split(",")]
+            found.update(dict.fromkeys(names, ""))
+        elif line.strip():
+            found.update({name: f"{found[name]} {line.strip()}".strip() for name in names})
+    return found

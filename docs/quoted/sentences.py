@@ -1,0 +1,204 @@
+"""Sentences of README.md and docs/results whose figures come from records."""
+
+from __future__ import annotations
+
+import statistics
+
+from . import evolutions, figures, machines, studies
+from .pages import Sentence
+from .records import bench, contest, fixed, percent, record
+
+_CONTEST = "docs/results/contest.md"
+_STRESS = "docs/results/stress-study.md"
+_ENDING = "docs/results/early-ending.md"
+_EVOLUTIONS = "docs/results/evolutions.md"
+_MACHINES = "docs/results/many-machines.md"
+_SPEED = "docs/results/speed.md"
+_INDEX = "docs/results/index.md"
+
+SENTENCES = [
+    Sentence(
+        "README.md",
+        "LeNet-5 on handwritten digits with {}x fewer synapses (weights) after four generations, "
+        "at {} % test accuracy where the original had {} %, in {} s on two cores.",
+        lambda: [
+            figures.efficiency("demo/seed1"),
+            percent(record("demo/seed1")["survivor"]["test"], 2),
+            percent(record("demo/seed1")["founder"]["test"], 2),
+            fixed(record("demo/seed1")["seconds"]),
+        ],
+    ),
+    Sentence(
+        "README.md",
+        "AlexNet with {}x fewer synapses at {} points less test accuracy; YOLOv2 with {}x fewer "
+        "at {} points less mAP, running {}x to {}x as fast.",
+        lambda: [
+            figures.efficiency("alexnet/summary"),
+            figures.lost_points("alexnet/summary", 2),
+            figures.efficiency("yolov2/summary"),
+            figures.lost_points("yolov2/summary", 1),
+            *figures.yolov2_faster(),
+        ],
+    ),
+    Sentence(
+        "README.md",
+        "({} % instead of {} % accuracy)",
+        lambda: [figures.untrained("nested silence"), figures.untrained("none")],
+    ),
+    Sentence(
+        "README.md",
+        "takes {} s for ResNet-18, where NNI's ModelSpeedup takes {} s and Torch-Pruning {} s.",
+        figures.seconds_of_synthesis,
+    ),
+    Sentence(
+        _INDEX,
+        "LeNet-5 {}x, AlexNet {}x and YOLOv2 {}x fewer synapses (weights), "
+        "at {}, {} and {} points less test fidelity",
+        lambda: [
+            *(
+                figures.efficiency(name)
+                for name in ("demo/seed1", "alexnet/summary", "yolov2/summary")
+            ),
+            figures.lost_points("demo/seed1", 1),
+            figures.lost_points("alexnet/summary", 2),
+            figures.lost_points("yolov2/summary", 1),
+        ],
+    ),
+    Sentence(
+        _INDEX,
+        "It saves {} % of the training with random search",
+        lambda: [percent(studies.saved("ending-random"))],
+    ),
+    Sentence(_INDEX, "a step under stress costs at most {} % more", figures.cpu_steps),
+    Sentence(
+        _INDEX, "the small YOLOv2 runs {}x to {}x as fast as its founder", figures.yolov2_faster
+    ),
+    Sentence(_INDEX, "up to {} workers", lambda: [str(max(machines.workers()))]),
+    Sentence(
+        _EVOLUTIONS,
+        "and loses {} points on the test images",
+        lambda: [figures.lost_points("alexnet/summary", 2)],
+    ),
+    Sentence(
+        _EVOLUTIONS,
+        "asks for {} times fewer synapses and, because synapses are not what takes time, "
+        "also for {} times fewer MACs",
+        evolutions.asked_of_yolov2,
+    ),
+    Sentence(
+        _CONTEST,
+        "one founder with {} % test accuracy and {} synapses (weights)",
+        lambda: [
+            percent(contest().results.founder["test"], 2),
+            f"{contest().results.founder['synapses']:,}",
+        ],
+    ),
+    Sentence(_CONTEST, "at p < {} after correction", studies.level),
+    Sentence(
+        _CONTEST,
+        "At {}x and {}x, the evolution's worst seed is above",
+        lambda: figures.budgets(figures.separated()[0]),
+    ),
+    Sentence(
+        _CONTEST, "At {}x and {}x it is not.", lambda: figures.budgets(figures.separated()[1])
+    ),
+    Sentence(
+        _CONTEST,
+        "the evolution's mean is at least {} points ahead at every budget",
+        lambda: [figures.least_lead()],
+    ),
+    Sentence(
+        _CONTEST, "the evolution loses {} to {} points", figures.lost_in_a_uniform_environment
+    ),
+    Sentence(_CONTEST, "{} s against {} s for L1NormPruner at 10x", figures.seconds_at_10x),
+    Sentence(
+        _STRESS,
+        "one founder with {} % test accuracy",
+        lambda: [fixed(statistics.median(figures.study("none", 44, "founder")), 2)],
+    ),
+    Sentence(
+        _STRESS,
+        "worth {} points over one ratio for every layer at 44x, and {} points at 140x",
+        lambda: [figures.worth_of_a_budget(44), figures.worth_of_a_budget(140)],
+    ),
+    Sentence(
+        _STRESS,
+        "{} % right after synthesis at 140x, against {} % without stress",
+        lambda: [figures.untrained("nested silence"), figures.untrained("none")],
+    ),
+    Sentence(
+        _ENDING,
+        "saves {} % of the training seconds of the five evolutions ({} to {} %)",
+        lambda: [
+            percent(studies.saved("ending-random")),
+            percent(min(figures.saved_by_seed("ending-random"))),
+            percent(max(figures.saved_by_seed("ending-random"))),
+        ],
+    ),
+    Sentence(
+        _ENDING,
+        "stay untrained: {} % less hypervolume",
+        lambda: [percent(studies.lost_hypervolume("ending-random"))],
+    ),
+    Sentence(
+        _ENDING,
+        "saves {} % of the training seconds, and the last survivors are "
+        "{} %, {} %, {} %, {} % and {} % less efficient",
+        lambda: [percent(studies.saved("ending")), *figures.less_efficient("ending")],
+    ),
+    Sentence(
+        _ENDING,
+        "Of {} small evolutions on handwritten digits, the last survivor is more efficient with "
+        "early ending in {} and less efficient in {}, by a factor of {} in the geometric mean, "
+        "with {} % less training.",
+        studies.many_seeds_in_words,
+    ),
+    Sentence(_SPEED, "stress makes it {} to {} times as long", figures.gpu_steps),
+    Sentence(_SPEED, "On the CPU it costs at most {} % more", figures.cpu_steps),
+    Sentence(_SPEED, "Peak memory falls from {}x to {}x as networks grow.", figures.growth),
+    Sentence(
+        _SPEED,
+        "spends {} s on everything that is neither training nor evaluation, {} % of its time",
+        lambda: [
+            fixed(bench("overhead")["LeNet-5, Fashion-MNIST"]["overhead_seconds"], 1),
+            percent(bench("overhead")["LeNet-5, Fashion-MNIST"]["share"]),
+        ],
+    ),
+    Sentence(
+        _SPEED,
+        "search space of {} hyperparameters",
+        lambda: [str(record("tuner_cost")["hyperparameters"])],
+    ),
+    Sentence(
+        _MACHINES,
+        "uploaded once to each worker: {} kB",
+        lambda: [fixed(record("many_machines")["upload"]["bytes"] / 1e3)],
+    ),
+    Sentence(
+        _MACHINES,
+        "the last started {} s after the first on two workers, and {} s locally",
+        figures.all_at_once,
+    ),
+    Sentence(
+        _MACHINES,
+        "first start of the next: {} s to {} s with workers",
+        lambda: [
+            fixed(bound(figures.lenet5_trial("last_end_to_next_generation_seconds")["remote"]), 1)
+            for bound in (min, max)
+        ],
+    ),
+    Sentence(
+        _MACHINES,
+        "took {} MB and {} s of CPU time",
+        lambda: [
+            fixed(figures.lenet5_trial("tuner_megabytes")),
+            fixed(figures.lenet5_trial("tuner_cpu_seconds")["remote"], 1),
+        ],
+    ),
+    Sentence(_MACHINES, "takes {} MB to {} MB on disk, the founder {} MB", figures.megabytes),
+    Sentence(
+        _MACHINES,
+        "That takes {} % off a generation when all workers are alike, and {} % with two",
+        figures.quorum_saves,
+    ),
+]

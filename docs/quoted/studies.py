@@ -1,0 +1,170 @@
+"""The contest with NNI's pruners, the study of stressors, and the study of early ending."""
+
+from __future__ import annotations
+
+import statistics
+
+from reports import stress_study as study
+from reports.significance import LEVEL
+from reports.tables import bounds
+from reports.tables import percent as hundredths
+
+from .records import bench, contest, percent, record, table
+
+
+def level() -> list[str]:
+    """The p value below which the contest claims a difference."""
+    return [f"{LEVEL:g}"]
+
+
+def _method(name: str) -> str:
+    return f"**{name}**" if name == "evolution" else name
+
+
+def contest_fidelity() -> str:
+    """Median test accuracy and its interval, of every method at every budget."""
+    facts = contest()
+
+    def cell(method: str, budget: float) -> str:
+        found = facts.entries[method, budget].test
+        return f"{hundredths(found.median)} ({bounds(found)})"
+
+    return table(
+        ["test accuracy, %", *(f"{budget:g}x" for budget in facts.budgets)],
+        (
+            [_method(method), *(cell(method, budget) for budget in facts.budgets)]
+            for method in facts.methods
+        ),
+    )
+
+
+def contest_differences() -> str:
+    """Mean difference of the evolution to every other method, with the corrected p value."""
+    facts = contest()
+
+    def cell(method: str, budget: float) -> str:
+        entry = facts.entries[method, budget]
+        return f"{100 * entry.against.mean:+.2f} (p {entry.p:.3f})"
+
+    return table(
+        ["evolution less ..., points", *(f"{budget:g}x" for budget in facts.budgets)],
+        (
+            [method, *(cell(method, budget) for budget in facts.budgets)]
+            for method in facts.methods
+            if method != "evolution"
+        ),
+    )
+
+
+def contest_macs() -> str:
+    """How many times fewer MACs the chosen networks have, median over seeds."""
+    facts = contest()
+    full = facts.results.founder["macs"]
+
+    def cell(method: str, budget: float) -> str:
+        outcomes = facts.entries[method, budget].outcomes.values()
+        return f"{statistics.median(full / one.chosen.macs for one in outcomes):.1f}x"
+
+    return table(
+        ["fewer MACs", *(f"{budget:g}x fewer synapses" for budget in facts.budgets)],
+        (
+            [_method(method), *(cell(method, budget) for budget in facts.budgets)]
+            for method in facts.methods
+        ),
+    )
+
+
+def contest_verdict() -> str:
+    """The sentence by which the report begins."""
+    return f"> {contest().verdict}".replace("p < ", "p \\< ")
+
+
+def stress_study() -> str:
+    """All variants of the study."""
+    return study.table(study.RESULTS).replace("|  |", "| |").replace("| 0.000 |", "| < 0.001 |")
+
+
+def early_ending(part: str) -> str:
+    """Evolutions that differ in early ending alone, seed by seed."""
+    rows = []
+    for seed, pair in bench(part).items():
+        whole, early = pair["to the end"], pair["ended early"]
+        rows.append(
+            [
+                seed.removeprefix("seed "),
+                f"{whole['training_seconds']:.0f} s",
+                f"{early['training_seconds']:.0f} s",
+                f"{100 * (1 - early['training_seconds'] / whole['training_seconds']):.0f} %",
+                f"{whole['efficiency']:.1f}x",
+                f"{early['efficiency']:.1f}x",
+                f"{whole['hypervolume']:.3f}",
+                f"{early['hypervolume']:.3f}",
+            ]
+        )
+    return table(
+        [
+            "seed",
+            "training",
+            "ended early",
+            "saved",
+            "efficiency",
+            "ended early",
+            "hypervolume",
+            "ended early",
+        ],
+        rows,
+    )
+
+
+def saved(part: str) -> float:
+    """Share of the training seconds that early ending saves, over all seeds together."""
+    pairs = bench(part).values()
+    whole, early = (
+        sum(pair[kind]["training_seconds"] for pair in pairs)
+        for kind in ("to the end", "ended early")
+    )
+    return 1 - early / whole
+
+
+def lost_hypervolume(part: str) -> float:
+    """Share of the frontier's hypervolume that early ending costs, over all seeds together."""
+    pairs = bench(part).values()
+    whole, early = (
+        sum(pair[kind]["hypervolume"] for pair in pairs) for kind in ("to the end", "ended early")
+    )
+    return 1 - early / whole
+
+
+def many_seeds() -> str:
+    """Last survivors of many small evolutions with early ending, beside those without."""
+    found = record("ending_study")["compared"]
+    return table(
+        [
+            "seeds",
+            "training saved",
+            "efficiency of the last survivor",
+            "p",
+            "higher",
+            "same",
+            "lower",
+        ],
+        [
+            [
+                str(found["seeds"]),
+                f"{100 * found['saved']:.0f} %",
+                f"{found['efficiency_ratio']:.3f} times",
+                f"{found['p']:.3f}",
+                *(str(found[name]) for name in ("higher", "same", "lower")),
+            ]
+        ],
+    )
+
+
+def many_seeds_in_words() -> list[str]:
+    """Seeds, how often higher and lower, gain in efficiency, training saved in percent."""
+    found = record("ending_study")["compared"]
+    return [
+        *(str(found[name]) for name in ("seeds", "higher", "lower")),
+        f"{found['efficiency_ratio']:.3f}",
+        percent(found["saved"]),
+    ]
