@@ -1,4 +1,4 @@
-"""One trial of NNI's own pruners in a contest: see :mod:`reports.contest_tuner`, which sends what the trial is to be."""
+"""A trial of one of NNI's own pruners in a contest; the contest's tuner sends its parameters."""
 
 from __future__ import annotations
 
@@ -10,49 +10,44 @@ import torch
 from nni_stress.graph import serialization
 from nni_stress.trial import claim
 from nni_stress.trial.task import load_task
+from nni_stress.utils.messages import one_line
 from nni_stress.utils.seeding import seed_of
+
+_CELL = ("method", "budget", "seed", "trial")  # parameters that identify a trial of the contest
 
 
 def main(arguments: list[str] | None = None) -> None:
+    """Run one trial; `arguments` are those of the command line by default."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         "--threads",
         type=int,
         default=1,
-        help="threads of this trial; concurrency x threads = cores",
+        help="threads of this trial; trials at a time x threads should equal the number of cores",
     )
     options = parser.parse_args(arguments)
     torch.set_num_threads(options.threads)
     claim.begin()
-    from . import (
-        pruners,
-    )  # only now: NNI's compression is imported in seconds, were it not for begin()
+    from . import pruners  # after begin(), which spares imports of NNI's compression that take long
 
     parameters = nni.get_next_parameter()
+    cell = {name: parameters[name] for name in _CELL}
     try:
         task = load_task(parameters["task"], parameters["task_arguments"])
         founder = serialization.load(parameters["founder"], task.network)
-        cell = [parameters[name] for name in ("method", "budget", "seed", "trial")]
-        found = pruners.run(
+        result = pruners.run(
             parameters["pruner"],
             task,
             founder,
             parameters["budget"],
             parameters["epochs"],
             parameters["knobs"],
-            seed_of(*cell),
+            seed_of(*cell.values()),
         )
-        fitness = found["validation"]
-    except Exception as error:  # a knob's value that this method does not survive is a result, too
-        found, fitness = {"failed": " ".join(str(error).split()) or type(error).__name__}, 0.0
-    nni.report_final_result(
-        {
-            "default": fitness,
-            **{name: parameters[name] for name in ("method", "budget", "seed", "trial")},
-            "knobs": parameters["knobs"],
-            **found,
-        }
-    )
+        fitness = result["validation"]
+    except Exception as error:  # a choice of hyperparameters that fails is a result of the search
+        result, fitness = {"failed": one_line(error)}, 0.0
+    nni.report_final_result({"default": fitness, **cell, "knobs": parameters["knobs"], **result})
 
 
 if __name__ == "__main__":

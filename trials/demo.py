@@ -1,4 +1,4 @@
-"""`make demo`: evolves a network through the real nnictl, shows it as it goes, and sums it up."""
+"""`make demo`: evolve a network through nnictl, show progress, and summarize the result."""
 
 from __future__ import annotations
 
@@ -8,36 +8,50 @@ import sys
 import time
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
 from nni_stress.evolution import selection
 from nni_stress.experiment import launch
 from nni_stress.lineage.store import Lineage, Record
 from nni_stress.utils.atomic_files import write_json
+from nni_stress.visualization.frontier import draw_frontier, frontier_facts
 from nni_stress.visualization.text import generations_table, offspring_line
-from reports.figures import draw_frontier, frontier_facts
 
 
 class Progress:
-    """Prints a line for every offspring as its record, or the reason of its loss, appears."""
+    """Prints a line for each new generation, and for each offspring that is recorded or failed.
 
-    def __init__(self, lineage: Lineage):
-        self._lineage, self._shown, self._generation = lineage, set(), -1
+    Parameters
+    ----------
+    lineage
+        Lineage of the evolution under way.
+    """
+
+    def __init__(self, lineage: Lineage) -> None:
+        self._lineage = lineage
+        self._shown: set[str] = set()
+        self._generation = -1
 
     def __call__(self) -> None:
+        """Print what is new since the last call."""
         state = self._lineage.read_state() or {}
         if state.get("generation", -1) > self._generation:
-            self._show_new()
+            self._show_offspring()  # the last ones of the generation before
             self._generation = state["generation"]
+            self._show_generation(state)
+        self._show_offspring()
+
+    def _show_generation(self, state: dict[str, Any]) -> None:
+        if self._generation == 0:
+            print("generation 0: the founder", flush=True)
+        else:
             print(
-                "generation 0: the founder"
-                if self._generation == 0
-                else f"generation {self._generation} of at most {state['generations']}: "
+                f"generation {self._generation} of at most {state['generations']}: "
                 f"{state['population_size']} offspring",
                 flush=True,
             )
-        self._show_new()
 
-    def _show_new(self) -> None:
+    def _show_offspring(self) -> None:
         for record in self._lineage.records():
             if record.uid not in self._shown:
                 self._shown.add(record.uid)
@@ -49,13 +63,35 @@ class Progress:
 
 
 def run(config_file: Path, runs: Path, seed: int, port: int) -> Path:
-    """Run the experiment, stop its manager whatever happens, and return the run's folder."""
+    """Run an experiment to its end; its NNI manager is stopped in any case.
+
+    Parameters
+    ----------
+    config_file
+        Experiment file.
+    runs
+        Folder in which the run's folder is made.
+    seed
+        Seed of the evolution.
+    port
+        Port of NNI's manager and web page.
+
+    Returns
+    -------
+    pathlib.Path
+        Folder of the run.
+
+    Raises
+    ------
+    nni_stress.experiment.launch.LaunchError
+        If the experiment cannot be started, or fails.
+    """
     config = launch.check_config(config_file)
-    class_args = config["tuner"].setdefault("classArgs", {})
     started = time.time()
     folder = (runs / f"{datetime.now(timezone.utc):%Y%m%d-%H%M%S}-seed{seed}").resolve()
-    class_args.update(seed=seed, folder=str(folder / "lineage"))
     lineage = Lineage(folder / "lineage")
+    class_args = config["tuner"].setdefault("classArgs", {})
+    class_args.update(seed=seed, folder=str(lineage.folder))
     experiment = launch.start(config, folder, port)
     try:
         print(
@@ -65,42 +101,40 @@ def run(config_file: Path, runs: Path, seed: int, port: int) -> Path:
         experiment.follow(Progress(lineage))
     finally:
         experiment.stop()
-    _sum_up(lineage, folder, seed, time.time() - started, experiment.id)
+    _summarize(lineage, folder, seed, time.time() - started, experiment.id)
     return folder
 
 
-def _sum_up(lineage: Lineage, folder: Path, seed: int, seconds: float, experiment: str) -> None:
-    records, state = lineage.records(), lineage.read_state()
+def _summarize(lineage: Lineage, folder: Path, seed: int, seconds: float, experiment: str) -> None:
+    records, state = lineage.records(), lineage.read_state() or {}
     rules = selection.Rules.of(state)
     survivors = selection.line(selection.by_generation(records), rules)
     founder, survivor = survivors[0], survivors[-1]
+    figure = folder / "frontier.png"
+    draw_frontier(frontier_facts(records, survivors, state["tolerance"]), figure)
+    summary = {
+        "seed": seed,
+        "seconds": round(seconds, 1),
+        "generations": records[-1].generation,
+        "experiment": experiment,
+        "efficiency": survivor.efficiency,
+        "founder": _measurements(founder),
+        "survivor": {"uid": survivor.uid, **_measurements(survivor)},
+    }
+    write_json(folder / "summary.json", summary)
+    nnictl = Path(sys.executable).parent / "nnictl"
     print(
-        f"\nThe evolution ended: {state['finished']}.\n\n{generations_table(records, survivors)}\n"
-    )
-    draw_frontier(frontier_facts(records, survivors, state["tolerance"]), folder / "frontier.png")
-    write_json(
-        folder / "summary.json",
-        {
-            "seed": seed,
-            "seconds": round(seconds, 1),
-            "generations": records[-1].generation,
-            "experiment": experiment,
-            "efficiency": survivor.efficiency,
-            "founder": _cost(founder),
-            "survivor": {"uid": survivor.uid, **_cost(survivor)},
-        },
-    )
-    print(f"Fidelity against efficiency: {folder / 'frontier.png'}")
-    print(f"Smallest faithful network:   {lineage.network_path(survivor.uid)}")
-    print(
-        f"NNI's web page of this run:  {Path(sys.executable).parent / 'nnictl'} view {experiment} --port 8081"
-    )
-    print(
-        f"{survivor.efficiency:.1f}x fewer synapses in {seconds:.0f} s. The run's folder, with summary.json:"
+        f"\nThe evolution ended: {state['finished']}.\n\n"
+        f"{generations_table(records, survivors)}\n\n"
+        f"Fidelity against efficiency: {figure}\n"
+        f"Smallest faithful network:   {lineage.network_path(survivor.uid)}\n"
+        f"NNI's web page of this run:  {nnictl} view {experiment} --port 8081\n"
+        f"{survivor.efficiency:.1f}x fewer synapses in {seconds:.0f} s. "
+        f"The run's folder, with summary.json:"
     )
 
 
-def _cost(record: Record) -> dict:
+def _measurements(record: Record) -> dict[str, Any]:
     return {
         "synapses": record.synapses,
         "macs": record.macs,
@@ -110,17 +144,17 @@ def _cost(record: Record) -> dict:
 
 
 def main(arguments: list[str] | None = None) -> None:
+    """Run the demo; `arguments` are those of the command line by default."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--config", type=Path, default=Path("stress.yml"), help="experiment file")
     parser.add_argument(
-        "--runs", type=Path, default=Path("runs"), help="where the run's folder is made"
+        "--runs", type=Path, default=Path("runs"), help="folder in which the run's folder is made"
     )
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--port", type=int, default=8080)
     options = parser.parse_args(arguments)
-    signal.signal(
-        signal.SIGTERM, signal.default_int_handler
-    )  # so that the manager is stopped then, too
+    # SIGTERM raises KeyboardInterrupt, so that the manager is stopped then as well.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         folder = run(options.config, options.runs, options.seed, options.port)
     except launch.LaunchError as error:

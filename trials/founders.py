@@ -1,13 +1,19 @@
-"""Training of a founder as a step of its own: shown by a progress bar, resumed where it was interrupted, done once."""
+"""Training of a founder (the network of generation 0) as a step before the evolution.
+
+The training shows a progress bar, resumes after an interruption, and is done only once.
+"""
 
 from __future__ import annotations
 
 import argparse
 import fcntl
 import pickle
+import sys
 import time
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -15,80 +21,91 @@ from tqdm import tqdm
 
 from nni_stress import Task
 from nni_stress.graph import cost, serialization
-from nni_stress.trial.training import founder_training
+from nni_stress.trial.training import Training, founder_training
 from nni_stress.utils.atomic_files import atomically, write_json
+from nni_stress.utils.messages import one_line
 
 
 def train_founder(task: Task, file: str | Path, seed: int = 0, quiet: bool = False) -> nn.Module:
     """Train the task's founder and save it, unless its file exists.
 
-    How and for how long it was trained, and what it achieves, goes to a .json beside the file. After every epoch a
-    checkpoint (network, optimizer, schedule, generators) is written there, as ``<file>.checkpoint``. A run that was killed
-    goes on from it, and ends with the very network of a run that was not.
+    A .json file beside it records how and for how long the founder was trained, and its fidelity.
+    After every epoch a checkpoint (network, optimizer, schedule, generators) is written to
+    ``<file>.checkpoint``. A run that was killed resumes from it, and ends with exactly the same
+    network as a run that was not.
 
     Parameters
     ----------
     task
-        What the founder is for.
+        The task.
     file
         Network file of the founder.
     seed
-        Of the initial weights, the order of the data, and dropout.
+        Seed of the initial weights, the order of the data, and dropout.
     quiet
-        Show no progress bar.
+        Whether to show no progress bar.
 
     Returns
     -------
-    nn.Module
+    torch.nn.Module
         The founder, in evaluation mode.
 
     Raises
     ------
     ValueError
-        If there is a checkpoint that is damaged, or of a training with another seed, length, learning rate, type or network.
+        If there is a checkpoint that is damaged, or of a training with another seed, length,
+        learning rate, type or network.
     RuntimeError
         If another process is training this founder.
     """
     file = Path(file)
     checkpoint = file.with_name(file.name + ".checkpoint")
-    with _alone(file):
+    with _locked(file):
         if not file.exists():
             torch.manual_seed(seed)
             network = task.network()
             recipe, seconds = _train(network, task, checkpoint, seed, quiet)
             network.eval()
-            write_json(
-                file.with_suffix(".json"),
-                dict(
-                    **recipe,
-                    seconds=round(seconds, 2),
-                    synapses=cost.synapses(network),
-                    validation=task.fidelity(network, "validation"),
-                    test=task.fidelity(network, "test"),
-                ),
-            )
+            summary = {
+                **recipe,
+                "seconds": round(seconds, 2),
+                "synapses": cost.synapses(network),
+                "validation": task.fidelity(network, "validation"),
+                "test": task.fidelity(network, "test"),
+            }
+            write_json(file.with_suffix(".json"), summary)
             serialization.save(network, file)
         checkpoint.unlink(missing_ok=True)
     return serialization.load(file, task.network).eval()
 
 
 def add_arguments(parser: argparse.ArgumentParser, name: str, epochs: int) -> None:
-    """Let a trial's command line take threads and founder; `name` is the network's, `epochs` how long it trains."""
+    """Add the options for threads and the founder to a trial's command line.
+
+    Parameters
+    ----------
+    parser
+        Parser to add them to.
+    name
+        Name of the network.
+    epochs
+        Default number of epochs for which the founder is trained.
+    """
     parser.add_argument(
         "--threads",
         type=int,
         default=1,
-        help="threads of this trial; concurrency x threads = cores",
+        help="threads of this trial; trials at a time x threads should equal the number of cores",
     )
     parser.add_argument(
         "--bfloat16",
         action="store_true",
-        help="train in bfloat16 where that is safe: twice as fast on "
-        "processors that have it, slower on others",
+        help="train in bfloat16 where PyTorch considers it safe: twice as fast on processors that "
+        "support it, slower on others",
     )
     parser.add_argument(
         "--founder",
-        help="file of the founder, which --train-founder makes and trials read; "
+        help="network file of the founder, which --train-founder writes and trials read; "
         f"default: runs/founders/{name}-DATA-SIZE.safetensors",
     )
     parser.add_argument("--founder-epochs", type=int, default=epochs)
@@ -96,22 +113,44 @@ def add_arguments(parser: argparse.ArgumentParser, name: str, epochs: int) -> No
     parser.add_argument(
         "--train-founder",
         action="store_true",
-        help="train the founder, or go on with it, and save it",
+        help="train the founder, or resume its training, and save it",
     )
 
 
 def existing_founder(file: str | Path, command: str) -> None:
-    """Raise a FileNotFoundError that names the command which makes the founder, where its file does not exist."""
+    """Check that a founder's file exists.
+
+    Parameters
+    ----------
+    file
+        Network file of the founder.
+    command
+        Command that trains the founder, named in the error.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the file does not exist.
+    """
     if not Path(file).is_file():
         raise FileNotFoundError(
             f"no founder at {file}: make it by `{command} --train-founder --founder {file}`"
         )
 
 
+@contextmanager
+def errors_in_one_line() -> Iterator[None]:
+    """End the program with one line on standard error, not a traceback, on an expected error."""
+    try:
+        yield
+    except (ValueError, OSError, RuntimeError) as error:
+        sys.exit(f"error: {one_line(error)}")
+
+
 def _train(
     network: nn.Module, task: Task, checkpoint: Path, seed: int, quiet: bool
-) -> tuple[dict, float]:
-    """Train, and say how and how many seconds it took; what was lost when it was interrupted does not count."""
+) -> tuple[dict[str, Any], float]:
+    """Train, and return the recipe and the seconds taken, without those of lost work."""
     training = founder_training(network, task, seed)
     recipe = {
         "seed": seed,
@@ -120,56 +159,59 @@ def _train(
         "warm_up": task.founder_warm_up,
         "type": str(task.autocast or torch.float32).removeprefix("torch."),
     }
-    began = time.monotonic()
+    started = time.monotonic()
     if checkpoint.exists():
-        state, seconds = _read(checkpoint, recipe)
+        state, seconds = _read_checkpoint(checkpoint, recipe)
         training.restore(state)
-        began -= seconds
+        started -= seconds
     with tqdm(total=training.steps, initial=training.step, unit="step", disable=quiet) as bar:
         for loss in training:
             bar.update()
             bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
             if training.between_epochs:
                 if not quiet:
-                    with torch.random.fork_rng(devices=[]):  # to look on must change nothing
-                        fidelity = task.fidelity(network, "validation")
-                    bar.write(
-                        f"epoch {training.epoch} of {task.founder_epochs}: validation {fidelity:.4f}"
-                    )
-                with atomically(checkpoint) as content:
-                    torch.save(
-                        {
-                            "recipe": recipe,
-                            "training": training.state(),
-                            "seconds": time.monotonic() - began,
-                        },
-                        content,
-                    )
-    return recipe, time.monotonic() - began
+                    _show_fidelity(bar, network, task, training)
+                content = {
+                    "recipe": recipe,
+                    "training": training.state(),
+                    "seconds": time.monotonic() - started,
+                }
+                with atomically(checkpoint) as temporary:
+                    torch.save(content, temporary)
+    return recipe, time.monotonic() - started
 
 
-def _read(checkpoint: Path, recipe: dict) -> tuple[dict, float]:
+def _show_fidelity(bar: tqdm, network: nn.Module, task: Task, training: Training) -> None:
+    with torch.random.fork_rng(devices=[]):  # the training must not depend on being shown
+        fidelity = task.fidelity(network, "validation")
+    bar.write(f"epoch {training.epoch} of {task.founder_epochs}: validation {fidelity:.4f}")
+
+
+def _read_checkpoint(checkpoint: Path, recipe: dict[str, Any]) -> tuple[dict[str, Any], float]:
     try:
         content = torch.load(checkpoint, weights_only=True)  # tensors and plain data: runs no code
         found, state, seconds = content["recipe"], content["training"], content["seconds"]
     except (OSError, RuntimeError, EOFError, KeyError, TypeError, pickle.UnpicklingError) as error:
-        raise ValueError(
-            f"{checkpoint} is damaged, remove it: {' '.join(str(error).split())[:200]}"
-        ) from None
+        raise ValueError(f"{checkpoint} is damaged, remove it: {one_line(error)[:200]}") from None
     if found != recipe:
         raise ValueError(
-            f"{checkpoint} is of a training with {_words(found)}, but asked for is {_words(recipe)}"
+            f"{checkpoint} is of a training with {_describe(found)}, but asked for is "
+            f"{_describe(recipe)}"
         )
     return state, seconds
 
 
-def _words(recipe: dict) -> str:
+def _describe(recipe: dict[str, Any]) -> str:
     return ", ".join(f"{name} {value}" for name, value in recipe.items())
 
 
 @contextmanager
-def _alone(file: Path):
-    """No other process trains this founder at the same time; the lock ends with its process. Leftovers of a kill go."""
+def _locked(file: Path) -> Iterator[None]:
+    """Let no other process train this founder at the same time.
+
+    The lock is released when its process ends. What a killed process left of a checkpoint is
+    removed.
+    """
     file.parent.mkdir(parents=True, exist_ok=True)
     lock = file.with_name(f".{file.name}.lock")
     with open(lock, "w") as held:
@@ -177,6 +219,6 @@ def _alone(file: Path):
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise RuntimeError(f"another process is training the founder {file}") from None
-        for half in file.parent.glob(f".{file.name}.checkpoint.*"):
-            half.unlink()
+        for incomplete in file.parent.glob(f".{file.name}.checkpoint.*"):
+            incomplete.unlink()
         yield

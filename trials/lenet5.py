@@ -1,4 +1,4 @@
-"""One trial of LeNet-5's evolution: `nnictl create --config stress.yml` runs it as `python3 -m trials.lenet5`."""
+"""A trial of LeNet-5: `nnictl create --config stress.yml` runs it as `python3 -m trials.lenet5`."""
 
 from __future__ import annotations
 
@@ -8,9 +8,12 @@ import torch
 from torch.nn import functional
 
 from nni_stress import Task, run_trial
-from trials.data import Batches, accuracy, load_images
-from trials.data.images import NAMES
-from trials.models import lenet5
+
+from .data import Batches, accuracy, load_images
+from .data.images import NAMES
+from .models import lenet5
+
+_SCREENING_IMAGES = 640  # validation images on which candidates are judged
 
 
 def make_task(
@@ -19,31 +22,55 @@ def make_task(
     batch_size: int = 32,
     founder_epochs: int = 30,
 ) -> Task:
+    """Create the task of evolving LeNet-5; its fidelity is accuracy.
+
+    Parameters
+    ----------
+    data
+        ``digits``, ``mnist`` or ``fashion-mnist``.
+    data_dir
+        Folder of the data, see :func:`load_images`.
+    batch_size
+        Number of images in a training batch.
+    founder_epochs
+        Number of epochs for which the founder is trained.
+
+    Returns
+    -------
+    nni_stress.Task
+        The task.
+
+    Examples
+    --------
+    >>> make_task().example_input.shape
+    torch.Size([8, 1, 28, 28])
+    """
     images = load_images(data, data_dir)
+    shift = 1 if data == "digits" else 0
+    validation = images.validation
     return Task(
-        network=lambda: lenet5().to(
-            memory_format=torch.channels_last
-        ),  # nearly twice as fast to train
-        example_input=images.validation.images[:8],
-        loader=lambda generator: Batches(
-            images.train, batch_size, generator, shift=1 if data == "digits" else 0
-        ),
+        # The memory format nearly halves the time of training.
+        network=lambda: lenet5().to(memory_format=torch.channels_last),
+        example_input=validation.images[:8],
+        loader=lambda generator: Batches(images.train, batch_size, generator, shift),
         loss=functional.cross_entropy,
         fidelity=lambda network, split: accuracy(network, getattr(images, split)),
         founder_epochs=founder_epochs,
         founder_learning_rate=2e-3,
-        screening=(images.validation.images[:640], images.validation.labels[:640]),
+        screening=(validation.images[:_SCREENING_IMAGES], validation.labels[:_SCREENING_IMAGES]),
     )
 
 
 def main(arguments: list[str] | None = None) -> None:
+    """Run one trial; `arguments` are those of the command line by default."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", choices=NAMES, default="digits")
     parser.add_argument(
-        "--data-dir", help="folder of mnist or fashion-mnist; default: Debian's, or downloaded"
+        "--data-dir",
+        help="folder of mnist or fashion-mnist; by default that of Debian's package, or downloaded",
     )
     parser.add_argument(
-        "--founder", help="file of the founder: read, or written where it does not exist"
+        "--founder", help="network file of the founder; it is trained and written if missing"
     )
     parser.add_argument("--founder-epochs", type=int, help="default: 30 for digits, else 8")
     parser.add_argument("--batch-size", type=int, help="default: 32 for digits, else 128")
@@ -51,20 +78,21 @@ def main(arguments: list[str] | None = None) -> None:
         "--threads",
         type=int,
         default=1,
-        help="threads of this trial; concurrency x threads = cores",
+        help="threads of this trial; trials at a time x threads should equal the number of cores",
     )
     options = parser.parse_args(arguments)
     torch.set_num_threads(options.threads)
     small = options.data == "digits"
-    run_trial(
-        lambda: make_task(
+
+    def task() -> Task:
+        return make_task(
             options.data,
             options.data_dir,
             options.batch_size or (32 if small else 128),
             options.founder_epochs or (30 if small else 8),
-        ),
-        options.founder,
-    )
+        )
+
+    run_trial(task, options.founder)
 
 
 if __name__ == "__main__":

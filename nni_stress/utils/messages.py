@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import traceback
 
+# In a checkout trials and reports are packages of their own.
+_OUR_PACKAGES = ("nni_stress", "trials", "reports")
+
 
 def one_line(error: BaseException) -> str:
     """An error as one line that begins with its type, as in ``KeyError: 'labels'``.
@@ -46,4 +49,4 @@ def _is_ours(error: BaseException) -> bool:
     while frame is not None and frame.tb_next is not None:
         frame = frame.tb_next
     module = "" if frame is None else str(frame.tb_frame.f_globals.get("__name__", ""))
-    return module.split(".")[0] == "nni_stress"
+    return module.split(".")[0] in _OUR_PACKAGES

@@ -19,10 +19,10 @@ from tests.helpers.folders import write_idx, write_kitti, write_voc
 from tests.integration.test_alexnet import trial
 from tests.unit.trials.test_darknet import BACKBONE, random_convolutions, write
 from trials.data.detection_folders import VOC_CLASSES
-from trials.data.scenes import CLASSES
+from trials.data.garments import CLASSES
 from trials.founders import train_founder
 from trials.models import yolov2
-from trials.yolov2 import main, make_task, started, training_sizes
+from trials.yolov2 import main, make_task, training_sizes, with_initial_weights
 
 ROOT = Path(__file__).parents[2]
 SMALL = {"size": 64, "width": 0.125, "batch_size": 8, "founder_epochs": 5, "scenes": 64}
@@ -147,7 +147,7 @@ def test_a_founder_starts_from_darknets_weights_as_far_as_they_suit(evolved, tmp
     ):
         write(tmp_path / name, part)
         task = make_narrow(evolved)
-        network = started(task, str(tmp_path / name)).network()
+        network = with_initial_weights(task, str(tmp_path / name)).network()
         assert torch.equal(network.fine[0][0].weight, torch.from_numpy(convolutions[0][4]).float())
         assert torch.equal(
             network.coarse[5][0].weight, torch.from_numpy(convolutions[17][4]).float()
@@ -156,7 +156,7 @@ def test_a_founder_starts_from_darknets_weights_as_far_as_they_suit(evolved, tmp
     whole = (tmp_path / "other.weights").read_bytes()
     (tmp_path / "other.weights").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(ValueError, match="is too short: the network has"):
-        started(make_narrow(evolved), str(tmp_path / "other.weights")).network()
+        with_initial_weights(make_narrow(evolved), str(tmp_path / "other.weights")).network()
 
 
 def make_narrow(evolved):

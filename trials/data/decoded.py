@@ -1,4 +1,7 @@
-"""Data decoded once, and mapped into memory ever after: trials begin sooner, and those side by side share the memory."""
+"""Cache of decoded data on disk, mapped into memory.
+
+Trials start sooner, and trials that run side by side share the memory.
+"""
 
 from __future__ import annotations
 
@@ -12,58 +15,67 @@ from torch import Tensor
 
 from nni_stress.utils.atomic_files import atomically
 
-_FORM = 1  # of what is made from the files; a change makes it anew
-_WORTH = 2**20  # bytes; what is smaller is decoded in no time
+_VERSION = 1  # of the cached content; a change invalidates all caches
+_MIN_BYTES = 2**20  # smaller files are decoded faster than a cache is read
 
 
-def decoded(kind: str, files: Sequence[Path], make: Callable[[], Sequence[Tensor]]) -> list[Tensor]:
-    """What is made from files, or what was made from the same files before.
+def decode_once(
+    kind: str, files: Sequence[Path], decode: Callable[[], Sequence[Tensor]]
+) -> list[Tensor]:
+    """Decode files, or read what was decoded from the same files before.
 
-    It is kept in ``~/.cache/nni-stress/decoded``. Files count as the same if their paths, sizes and times are.
+    Results are stored in ``~/.cache/nni-stress/decoded``. Files count as the same if their paths,
+    sizes and modification times are.
 
     Parameters
     ----------
     kind
-        What is made of them, as a word.
+        What is decoded, as a word for the name of the cache file.
     files
-        What it is made from.
-    make
-        Makes it.
+        Files that `decode` reads.
+    decode
+        Function that decodes them.
+
+    Returns
+    -------
+    list of torch.Tensor
+        The result of `decode`. A process that writes to these tensors changes only its own copy.
+
+    Examples
+    --------
+    >>> decode_once("numbers", [], lambda: [torch.arange(3)])  # too small to be stored
+    [tensor([0, 1, 2])]
     """
     stats = [(str(file.resolve()), file.stat()) for file in sorted(files)]
-    if sum(stat.st_size for _, stat in stats) < _WORTH:
-        return list(make())
+    if sum(stat.st_size for _, stat in stats) < _MIN_BYTES:
+        return list(decode())
     sources = [f"{path} {stat.st_size} {stat.st_mtime_ns}" for path, stat in stats]
-    name = hashlib.blake2b("\n".join(path for path, _ in stats).encode(), digest_size=8).hexdigest()
-    kept = Path.home() / ".cache" / "nni-stress" / "decoded" / f"{kind}-{name}.pt"
-    known = _read(kept, sources)
-    if known is not None:
-        return known
-    made = list(make())
+    paths = "\n".join(path for path, _ in stats)
+    name = hashlib.blake2b(paths.encode(), digest_size=8).hexdigest()
+    cache = Path.home() / ".cache" / "nni-stress" / "decoded" / f"{kind}-{name}.pt"
+    cached = _read(cache, sources)
+    if cached is not None:
+        return cached
+    tensors = list(decode())
+    content = {
+        "form": _VERSION,
+        "sources": sources,
+        "tensors": [tensor.contiguous() for tensor in tensors],
+    }
     try:
-        with atomically(kept) as file:
-            torch.save(
-                {
-                    "form": _FORM,
-                    "sources": sources,
-                    "tensors": [tensor.contiguous() for tensor in made],
-                },
-                file,
-            )
-    except OSError:  # no home to write to, or no room
-        return made
-    return _read(kept, sources) or made
+        with atomically(cache) as file:
+            torch.save(content, file)
+    except OSError:  # the home folder cannot be written to, or the disk is full
+        return tensors
+    return _read(cache, sources) or tensors
 
 
-def _read(kept: Path, sources: list[str]) -> list[Tensor] | None:
-    """The tensors, mapped: what a process writes to them stays its own."""
+def _read(cache: Path, sources: list[str]) -> list[Tensor] | None:
+    """Tensors of a cache file, or None if it is missing, damaged or of other sources."""
     try:
-        content = torch.load(kept, mmap=True, weights_only=True)
-        return (
-            content["tensors"]
-            if (content["form"], content["sources"]) == (_FORM, sources)
-            else None
-        )
+        content = torch.load(cache, mmap=True, weights_only=True)
+        valid = (content["form"], content["sources"]) == (_VERSION, sources)
+        return content["tensors"] if valid else None
     except (
         OSError,
         RuntimeError,

@@ -1,4 +1,4 @@
-"""Pascal VOC and KITTI for detection, from folders as torchvision keeps them."""
+"""Pascal VOC and KITTI for detection, from folders as torchvision stores them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from torch.utils.data import ConcatDataset, Dataset
 from torchvision.datasets import Kitti, VOCDetection
 from torchvision.transforms.v2 import functional
 
-from .examples import Example, inside
+from nni_stress.utils.messages import one_line
+
+from .examples import Example, clip_boxes
 
 VOC_CLASSES = (
     "aeroplane",
@@ -36,8 +38,14 @@ VOC_CLASSES = (
     "tvmonitor",
 )
 KITTI_CLASSES = ("Car", "Van", "Truck", "Pedestrian", "Person_sitting", "Cyclist", "Tram", "Misc")
-# Beyond these, an object does not belong to KITTI's hardest level: share outside of the image, occlusion, height in pixels.
-_TRUNCATED, _OCCLUDED, _HEIGHT = 0.5, 2, 25
+
+# Limits of KITTI's level "hard"; objects beyond them are difficult.
+_MAX_TRUNCATION = 0.5  # fraction of the object outside the image
+_MAX_OCCLUSION = 2
+_MIN_HEIGHT = 25  # pixels
+
+# An object of an annotation: class name, left, top, right, bottom, difficult.
+_Object = tuple[str, float, float, float, float, bool]
 
 
 class FolderExamples(Dataset):
@@ -46,118 +54,135 @@ class FolderExamples(Dataset):
     Parameters
     ----------
     dataset
-        Of (image, annotation).
+        Data set of pairs (PIL image, annotation).
     parse
-        Makes of an annotation a list of objects (class, left, top, right, bottom, difficult).
+        Function that lists the objects of an annotation as tuples (class name, left, top, right,
+        bottom, difficult), with edges in pixels.
     classes
         Names of the classes, in the order of their numbers.
     """
 
     def __init__(
-        self, dataset: Dataset, parse: Callable[[Any], list[tuple]], classes: tuple[str, ...]
-    ):
-        self._dataset, self._parse, self._numbers = (
-            dataset,
-            parse,
-            {name: number for number, name in enumerate(classes)},
-        )
+        self,
+        dataset: VOCDetection | Kitti,
+        parse: Callable[[Any], list[_Object]],
+        classes: tuple[str, ...],
+    ) -> None:
+        self._dataset = dataset
+        self._parse = parse
+        self._class_numbers = {name: number for number, name in enumerate(classes)}
 
     def __len__(self) -> int:
         return len(self._dataset)
 
     def __getitem__(self, index: int) -> Example:
-        """The example. A ValueError that names its number where its annotation is damaged or of an unknown class."""
+        """Read an example.
+
+        Raises
+        ------
+        IndexError
+            If there is no such example.
+        ValueError
+            If the image or its annotation is damaged, or an object is of an unknown class.
+        """
         if not 0 <= index < len(self):
-            raise IndexError(
-                f"example {index} of {len(self)}"
-            )  # by this a loop over all knows its end
+            raise IndexError(f"example {index} of {len(self)}")  # ends a loop over all examples
         try:
             image, annotation = self._dataset[index]
             objects = self._parse(annotation)
-            labels = [self._numbers[name] for name, *_ in objects]
-            boxes = torch.tensor([box for _, *box, _ in objects], dtype=torch.float32).reshape(
-                -1, 4
-            )
+            labels = [self._class_numbers[name] for name, *_ in objects]
+            edges = [box for _, *box, _ in objects]
+            boxes = torch.tensor(edges, dtype=torch.float32).reshape(-1, 4)
         except KeyError as error:
             raise ValueError(
-                f"example {index}: {error} is no class or entry that is known; classes are "
-                f"{', '.join(self._numbers)}"
+                f"example {index}: {error} is no known class or entry; classes are "
+                f"{', '.join(self._class_numbers)}"
             ) from None
         except (ValueError, TypeError, IndexError, SyntaxError, OSError) as error:
-            raise ValueError(
-                f"example {index} is damaged: {' '.join(str(error).split())}"
-            ) from None
-        example = Example(
-            functional.pil_to_tensor(image.convert("RGB")),
-            boxes,
-            torch.tensor(labels, dtype=torch.int64),
-            torch.tensor([difficult for *_, difficult in objects], dtype=torch.bool),
+            raise ValueError(f"example {index} is damaged: {one_line(error)}") from None
+        return clip_boxes(
+            Example(
+                functional.pil_to_tensor(image.convert("RGB")),
+                boxes,
+                torch.tensor(labels, dtype=torch.int64),
+                torch.tensor([difficult for *_, difficult in objects], dtype=torch.bool),
+            )
         )
-        return inside(example)
 
 
-def voc(folder: str) -> tuple[Dataset, Dataset]:
-    """Training and test examples of Pascal VOC: trained on trainval of 2007 and 2012, whichever is there, tested on 2007's
-    test; where only 2012 is there, trained on its train and tested on its val.
+def load_voc(folder: str) -> tuple[ConcatDataset, FolderExamples]:
+    """Read Pascal VOC.
+
+    Training examples are trainval of 2007 and 2012, of which one may be missing, and test examples
+    are test of 2007. If only 2012 is there, they are its train and its val.
 
     Parameters
     ----------
     folder
-        Holds VOCdevkit.
+        Folder that holds VOCdevkit.
+
+    Returns
+    -------
+    (torch.utils.data.ConcatDataset, FolderExamples)
+        Training and test examples.
 
     Raises
     ------
     FileNotFoundError
-        If it holds neither year, or a list of images is missing.
+        If the folder holds neither year, or a list of images is missing.
     """
-    years = [
-        year for year in ("2007", "2012") if (Path(folder) / "VOCdevkit" / f"VOC{year}").is_dir()
-    ]
+    devkit = Path(folder) / "VOCdevkit"
+    years = [year for year in ("2007", "2012") if (devkit / f"VOC{year}").is_dir()]
     if not years:
         raise FileNotFoundError(f"no VOCdevkit/VOC2007 or VOCdevkit/VOC2012 in {folder}")
-    train, test = (
-        ([("2012", "train")], ("2012", "val"))
-        if years == ["2012"]
-        else ([(year, "trainval") for year in years], ("2007", "test"))
-    )
-    return ConcatDataset([_voc_part(folder, *part) for part in train]), _voc_part(folder, *test)
+    if years == ["2012"]:
+        train, test = [("2012", "train")], ("2012", "val")
+    else:
+        train, test = [(year, "trainval") for year in years], ("2007", "test")
+    return ConcatDataset([_read_voc(folder, *part) for part in train]), _read_voc(folder, *test)
 
 
-def _voc_part(folder: str, year: str, part: str) -> FolderExamples:
+def _read_voc(folder: str, year: str, image_set: str) -> FolderExamples:
     try:
-        dataset = VOCDetection(folder, year=year, image_set=part)
+        dataset = VOCDetection(folder, year=year, image_set=image_set)
     except (RuntimeError, OSError) as error:
-        raise FileNotFoundError(f"no {part} images of VOC{year} in {folder}: {error}") from None
+        raise FileNotFoundError(
+            f"no {image_set} images of VOC{year} in {folder}: {one_line(error)}"
+        ) from None
     return FolderExamples(dataset, _voc_objects, VOC_CLASSES)
 
 
-def _voc_objects(annotation: dict) -> list[tuple]:
-    """VOC counts pixels from 1, and its right and bottom pixels belong to the box."""
+def _voc_objects(annotation: dict[str, Any]) -> list[_Object]:
     objects = []
     for entry in annotation["annotation"]["object"]:
         left, top, right, bottom = (
             float(entry["bndbox"][side]) for side in ("xmin", "ymin", "xmax", "ymax")
         )
-        objects.append(
-            (entry["name"], left - 1, top - 1, right, bottom, entry.get("difficult") == "1")
-        )
+        # VOC counts pixels from 1, and its boxes include their right and bottom pixels.
+        difficult = entry.get("difficult") == "1"
+        objects.append((entry["name"], left - 1, top - 1, right, bottom, difficult))
     return objects
 
 
-def kitti(folder: str) -> FolderExamples:
-    """The labelled examples of KITTI, in the order of their names.
+def load_kitti(folder: str) -> FolderExamples:
+    """Read the labelled examples of KITTI, in the order of their names.
 
-    What KITTI marks as DontCare is left out. What is beyond its hardest level is difficult.
+    Regions marked DontCare are left out. Objects beyond the level "hard" are difficult.
 
     Parameters
     ----------
     folder
-        Holds Kitti/raw/training with folders image_2 and label_2.
+        Folder that holds Kitti/raw/training with folders image_2 and label_2.
+
+    Returns
+    -------
+    FolderExamples
+        The examples.
 
     Raises
     ------
     FileNotFoundError
-        If it does not.
+        If a folder, or the labels of an image, are missing.
     """
     try:
         dataset = Kitti(folder)
@@ -165,10 +190,9 @@ def kitti(folder: str) -> FolderExamples:
         raise FileNotFoundError(
             f"no Kitti/raw/training with folders image_2 and label_2 in {folder}"
         ) from None
-    (
-        dataset.images.sort(),
-        dataset.targets.sort(),
-    )  # torchvision has them in the order of the file system
+    # torchvision lists files in the order of the file system.
+    dataset.images.sort()
+    dataset.targets.sort()
     missing = [path for path in dataset.targets if not Path(path).is_file()]
     if missing:
         raise FileNotFoundError(
@@ -177,15 +201,16 @@ def kitti(folder: str) -> FolderExamples:
     return FolderExamples(dataset, _kitti_objects, KITTI_CLASSES)
 
 
-def _kitti_objects(annotation: list[dict]) -> list[tuple]:
-    return [
-        (
-            entry["type"],
-            *entry["bbox"],
-            entry["truncated"] > _TRUNCATED
-            or entry["occluded"] > _OCCLUDED
-            or entry["bbox"][3] - entry["bbox"][1] < _HEIGHT,
+def _kitti_objects(annotation: list[dict[str, Any]]) -> list[_Object]:
+    objects = []
+    for entry in annotation:
+        if entry["type"] == "DontCare":
+            continue
+        left, top, right, bottom = entry["bbox"]
+        difficult = (
+            entry["truncated"] > _MAX_TRUNCATION
+            or entry["occluded"] > _MAX_OCCLUSION
+            or bottom - top < _MIN_HEIGHT
         )
-        for entry in annotation
-        if entry["type"] != "DontCare"
-    ]
+        objects.append((entry["type"], left, top, right, bottom, difficult))
+    return objects

@@ -1,4 +1,8 @@
-"""The bytes of MNIST and Fashion-MNIST, from Debian's folder, a named one, or as torchvision keeps them."""
+"""Images of MNIST and Fashion-MNIST as bytes.
+
+They are read from a given folder, from where Debian's package installs them, or from where
+torchvision downloads them to.
+"""
 
 from __future__ import annotations
 
@@ -10,35 +14,63 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .decoded import decoded
+from nni_stress.utils.messages import one_line
 
-# Debian's package dataset-fashion-mnist puts the data set's own files here.
+from .decoded import decode_once
+
+# Debian's package dataset-fashion-mnist installs the original files here.
 _DEBIAN = {"fashion-mnist": Path("/usr/share/datasets/fashion-mnist")}
-_CLASSES = {"fashion-mnist": "FashionMNIST", "mnist": "MNIST"}
-GREY = tuple(_CLASSES)
+_TORCHVISION_CLASSES = {"fashion-mnist": "FashionMNIST", "mnist": "MNIST"}
+GREY = tuple(_TORCHVISION_CLASSES)  # names of the data sets that this module reads
+
+LabelledImages = tuple[Tensor, Tensor]  # images, N x 28 x 28 uint8, and labels, N int64
 
 
 def check_folder(folder: str | None) -> None:
-    """A folder that was named must be there."""
+    """Raise a FileNotFoundError if a folder was given that does not exist."""
     if folder is not None and not Path(folder).is_dir():
         raise FileNotFoundError(f"data folder {folder} does not exist")
 
 
-def held_out(count: int) -> tuple[Tensor, Tensor]:
-    """Indices of the training and of the validation examples: a twelfth (5,000 of 60,000), always the same, is held out."""
+def hold_out(count: int) -> tuple[Tensor, Tensor]:
+    """Split the indices of training examples into those to train and those to validate with.
+
+    A twelfth is held out for validation, which is 5,000 of 60,000. The split is the same each time.
+
+    Parameters
+    ----------
+    count
+        Number of examples.
+
+    Returns
+    -------
+    (torch.Tensor, torch.Tensor)
+        Indices of the training and of the validation examples.
+
+    Examples
+    --------
+    >>> [len(indices) for indices in hold_out(60)]
+    [55, 5]
+    """
     order = torch.randperm(count, generator=torch.Generator().manual_seed(0))
     return order[count // 12 :], order[: count // 12]
 
 
-def read_grey(
-    name: str, folder: str | None = None
-) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
-    """The training and test split of ``mnist`` or ``fashion-mnist``: four IDX files, or as torchvision keeps them.
+def read_grey(name: str, folder: str | None = None) -> tuple[LabelledImages, LabelledImages]:
+    """Read the training and the test split of a data set.
+
+    Parameters
+    ----------
+    name
+        ``mnist`` or ``fashion-mnist``.
+    folder
+        Folder that holds the four IDX files, or the data set as torchvision stores it. Without it
+        the data set is downloaded if it is not found.
 
     Returns
     -------
-    tuple
-        Of each split its images, N x 28 x 28 bytes, and its labels, N whole numbers.
+    ((images, labels), (images, labels))
+        Training and test split: N x 28 x 28 uint8, and N int64.
 
     Raises
     ------
@@ -47,73 +79,75 @@ def read_grey(
     ValueError
         If a file is damaged.
     """
-    files, read = _found(name, folder)
-    images, labels, test_images, test_labels = decoded(
-        name, files, lambda: [tensor for part in read() for tensor in part]
+    files, read = _locate(name, folder)
+    images, labels, test_images, test_labels = decode_once(
+        name, files, lambda: [tensor for split in read() for tensor in split]
     )
     return (images, labels), (test_images, test_labels)
 
 
 def grey_files(name: str, folder: str | None = None) -> list[Path]:
-    """The files that :func:`read_grey` reads; none where it has yet to download them."""
-    return _found(name, folder)[0]
+    """Files that :func:`read_grey` reads; none if they have yet to be downloaded."""
+    return _locate(name, folder)[0]
 
 
-def _found(
+def _locate(
     name: str, folder: str | None
-) -> tuple[list[Path], Callable[[], Sequence[tuple[Tensor, Tensor]]]]:
-    """The files, and what reads them."""
+) -> tuple[list[Path], Callable[[], Sequence[LabelledImages]]]:
+    """The files of a data set, and the function that reads them."""
     flat = Path(folder) if folder else _DEBIAN.get(name)
     if flat is not None and any(flat.glob("train-images*ubyte*")):
+        idx_folder = flat
         return list(flat.glob("*ubyte*")), lambda: (
-            _read_idx_split(flat, "train"),
-            _read_idx_split(flat, "t10k"),
+            _read_idx_split(idx_folder, "train"),
+            _read_idx_split(idx_folder, "t10k"),
         )
     root = Path(folder) if folder else Path.home() / ".cache" / "nni-stress"
-    return list((root / _CLASSES[name] / "raw").glob("*ubyte*")), lambda: _torchvisions(
-        name, root, folder is None
-    )
+    raw = root / _TORCHVISION_CLASSES[name] / "raw"
+    return list(raw.glob("*ubyte*")), lambda: _read_torchvision(name, root, folder is None)
 
 
-def _torchvisions(name: str, root: Path, download: bool) -> Sequence[tuple[Tensor, Tensor]]:
+def _read_torchvision(name: str, root: Path, download: bool) -> Sequence[LabelledImages]:
     import torchvision.datasets
 
-    dataset = getattr(torchvision.datasets, _CLASSES[name])
+    dataset = getattr(torchvision.datasets, _TORCHVISION_CLASSES[name])
     try:
-        parts = [dataset(root, train=train, download=download) for train in (True, False)]
+        splits = [dataset(root, train=train, download=download) for train in (True, False)]
     except (RuntimeError, OSError) as error:
-        raise FileNotFoundError(f"no {name} data in {root}: {error}") from None
-    return [(part.data, part.targets.long()) for part in parts]
+        raise FileNotFoundError(f"no {name} data in {root}: {one_line(error)}") from None
+    return [(split.data, split.targets.long()) for split in splits]
 
 
-def _read_idx_split(folder: Path, part: str) -> tuple[Tensor, Tensor]:
-    images = _read_idx(folder, f"{part}-images-idx3-ubyte").reshape(-1, 28, 28)
-    labels = _read_idx(folder, f"{part}-labels-idx1-ubyte")
+def _read_idx_split(folder: Path, prefix: str) -> LabelledImages:
+    images = _read_idx(folder, f"{prefix}-images-idx3-ubyte").reshape(-1, 28, 28)
+    labels = _read_idx(folder, f"{prefix}-labels-idx1-ubyte")
     if len(images) != len(labels):
-        raise ValueError(f"{folder}: {part} has {len(images)} images, but {len(labels)} labels")
+        raise ValueError(f"{folder}: {prefix} has {len(images)} images, but {len(labels)} labels")
     return torch.from_numpy(images), torch.from_numpy(labels).long()
 
 
 def _read_idx(folder: Path, stem: str) -> np.ndarray:
-    """The bytes of an IDX file, gzipped or not, without its header: 4 bytes of type, and 4 for each dimension."""
+    """Data bytes of an IDX file, compressed or not."""
     for path, opener in ((folder / stem, open), (folder / f"{stem}.gz", gzip.open)):
         if path.exists():
             try:
                 with opener(path, "rb") as file:
                     content = file.read()
             except (OSError, EOFError) as error:
-                raise ValueError(f"{path} is damaged: {error}") from None
-            shape = (
-                np.frombuffer(content[4 : 4 + 4 * content[3]], ">u4")
-                if len(content) > 4
-                else np.zeros(1)
-            )
-            data = np.frombuffer(
-                content, np.uint8, offset=min(4 + 4 * len(shape), len(content))
-            ).copy()
-            if data.size != shape.prod() or not data.size:
-                raise ValueError(
-                    f"{path} is damaged: its header speaks of {int(shape.prod())} bytes, it has {data.size}"
-                )
-            return data
+                raise ValueError(f"{path} is damaged: {one_line(error)}") from None
+            return _parse_idx(path, content)
     raise FileNotFoundError(f"no file {stem} or {stem}.gz in {folder}")
+
+
+def _parse_idx(path: Path, content: bytes) -> np.ndarray:
+    """Data of an IDX file: after 4 bytes of type come 4 bytes for each dimension, then the data."""
+    has_header = len(content) > 4
+    shape = np.frombuffer(content[4 : 4 + 4 * content[3]], ">u4") if has_header else np.zeros(1)
+    offset = min(4 + 4 * len(shape), len(content))
+    data = np.frombuffer(content, np.uint8, offset=offset).copy()
+    if data.size != shape.prod() or not data.size:
+        raise ValueError(
+            f"{path} is damaged: its header announces {int(shape.prod())} bytes of data, but it "
+            f"has {data.size}"
+        )
+    return data

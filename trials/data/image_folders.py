@@ -1,9 +1,10 @@
-"""Images in a folder for each class, as torchvision's ImageFolder reads them."""
+"""Photographs in one folder per class, as torchvision's ImageFolder reads them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,78 +12,79 @@ from torch.utils.data import DataLoader, Dataset, Subset
 from torchvision.datasets import ImageFolder
 from torchvision.transforms import v2
 
-from .grey import held_out
-from .seeded import SeededBatches, chance_of, seeded_loader
+from nni_stress.utils.messages import one_line
 
-# Of ImageNet's images: what networks for photographs are commonly normalised by.
-_MEAN, _DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-_MARGIN = (
-    256 / 224
-)  # test images are resized to so much more than the window that is cropped from their middle
+from .grey import hold_out
+from .seeded import Key, SeededBatchSampler, seeded_loader, torch_seed
+
+# Of ImageNet's images; photographs are commonly normalised by them.
+_MEAN = (0.485, 0.456, 0.406)
+_DEVIATION = (0.229, 0.224, 0.225)
+_RESIZE_FACTOR = 256 / 224  # size to which test images are resized, per size of the central crop
 
 
 class FolderImages:
-    """The splits of a folder that holds folders train and test (or val), each with a folder of images for each class.
+    """Training, validation and test images from folders.
 
     Parameters
     ----------
     folder
-        Where train and test are. A twelfth of train is held out for validation.
+        Folder that holds train and test (or val), each with a folder of images for each class. A
+        twelfth of train is held out for validation.
     size
-        Of the network's images, in pixels.
+        Height and width of the network's input in pixels.
     workers
-        Processes that read training images; 0 is the training process itself.
+        Number of processes that read training images; 0 reads in the training process.
 
     Raises
     ------
     FileNotFoundError
-        If there is no folder for a split, or a class has no image.
+        If the folder of a split is missing, or a class has no image.
     ValueError
         If training and test images have different classes.
     """
 
-    def __init__(self, folder: str, size: int, workers: int = 0):
+    def __init__(self, folder: str, size: int, workers: int = 0) -> None:
         self._workers = workers
         train = _read(Path(folder), ("train",))
-        self._test = _read(Path(folder), ("test", "val"))
-        if train.classes != self._test.classes:
+        test = _read(Path(folder), ("test", "val"))
+        if train.classes != test.classes:
             raise ValueError(
                 f"{folder}: classes must be the same in training and test, "
-                f"but only one has {sorted(set(train.classes) ^ set(self._test.classes))}"
+                f"but only one has {sorted(set(train.classes) ^ set(test.classes))}"
             )
         self.classes = tuple(train.classes)
-        kept, validation = held_out(len(train))
-        self._augmented = _Augmented(Subset(train, kept.tolist()), _augmentation(size))
-        self._test.transform = _plain(size)
-        plain = ImageFolder(train.root, transform=_plain(size))
-        self._validation = Subset(plain, validation.tolist())
+        kept, held_out = hold_out(len(train))
+        self._train = _Augmented(Subset(train, kept.tolist()), _augmentation(size))
+        test.transform = _central_crop(size)
+        validation = ImageFolder(train.root, transform=_central_crop(size))
+        self._evaluation: dict[str, Dataset] = {
+            "validation": Subset(validation, held_out.tolist()),
+            "test": test,
+        }
 
-    def train(self, batch_size: int, generator: torch.Generator) -> Iterable[tuple[Tensor, Tensor]]:
-        """Shuffled, augmented batches of one epoch; the generator decides all of it."""
-        return seeded_loader(
-            self._augmented,
-            SeededBatches(len(self._augmented), batch_size, generator),
-            self._workers,
-        )
+    def training_batches(self, batch_size: int, generator: torch.Generator) -> DataLoader:
+        """Shuffled, augmented batches of one epoch, which depend on the generator alone."""
+        sampler = SeededBatchSampler(len(self._train), batch_size, generator)
+        return seeded_loader(self._train, sampler, self._workers)
 
-    def plain(self, split: str) -> Iterable[tuple[Tensor, Tensor]]:
-        """Batches of "validation" or "test", in order, without augmentation."""
-        return DataLoader(
-            {"validation": self._validation, "test": self._test}[split], batch_size=50
-        )
+    def evaluation_batches(self, split: str) -> DataLoader:
+        """Batches of "validation" or "test" in order, without augmentation."""
+        return DataLoader(self._evaluation[split], batch_size=50)
 
 
 class _Augmented(Dataset):
-    def __init__(self, examples: Dataset, transform):
-        self._examples, self._transform = examples, transform
+    def __init__(self, examples: Subset, transform: Callable[[Any], Tensor]) -> None:
+        self._examples = examples
+        self._transform = transform
 
     def __len__(self) -> int:
         return len(self._examples)
 
-    def __getitem__(self, key: tuple[int, int, int]) -> tuple[Tensor, int]:
+    def __getitem__(self, key: Key) -> tuple[Tensor, int]:
         index, seed, _ = key
         image, label = self._examples[index]
-        with chance_of(seed):
+        with torch_seed(seed):
             return self._transform(image), label
 
 
@@ -96,20 +98,23 @@ def _read(folder: Path, names: tuple[str, ...]) -> ImageFolder:
     try:
         return ImageFolder(str(found))
     except FileNotFoundError as error:
-        raise FileNotFoundError(" ".join(str(error).split())) from None
+        raise FileNotFoundError(one_line(error)) from None
 
 
-def _augmentation(size: int):
+def _augmentation(size: int) -> v2.Transform:
     return v2.Compose(
         [v2.RandomResizedCrop(size, antialias=True), v2.RandomHorizontalFlip(), *_to_tensor()]
     )
 
 
-def _plain(size: int):
-    return v2.Compose(
-        [v2.Resize(round(size * _MARGIN), antialias=True), v2.CenterCrop(size), *_to_tensor()]
-    )
+def _central_crop(size: int) -> v2.Transform:
+    larger = round(size * _RESIZE_FACTOR)
+    return v2.Compose([v2.Resize(larger, antialias=True), v2.CenterCrop(size), *_to_tensor()])
 
 
-def _to_tensor():
-    return v2.ToImage(), v2.ToDtype(torch.float32, scale=True), v2.Normalize(_MEAN, _DEVIATION)
+def _to_tensor() -> list[v2.Transform]:
+    return [
+        v2.ToImage(),
+        v2.ToDtype(torch.float32, scale=True),
+        v2.Normalize(list(_MEAN), list(_DEVIATION)),
+    ]

@@ -1,6 +1,7 @@
-"""Examples that are read from files one by one, at random: what is drawn for each depends on the generator alone.
+"""Loading of single examples whose random augmentation depends on one generator alone.
 
-Every example gets a seed of its own, so that worker processes, however many, change nothing but the time it takes.
+Each example gets a seed of its own. The number of worker processes therefore changes how long
+loading takes, and nothing else.
 """
 
 from __future__ import annotations
@@ -12,18 +13,37 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+Key = tuple[int, int, int]  # index of an example, seed of its augmentation, size of its image
 
-class SeededBatches:
-    """A sampler of one epoch's batches of keys (index, seed, size); the last, smaller batch is left out.
+
+class SeededBatchSampler:
+    """Sampler of one epoch of batches of keys (index, seed, size), for :func:`seeded_loader`.
+
+    Examples that do not fill a last batch are left out.
 
     Parameters
     ----------
-    count, batch_size
-        Numbers of examples: of all, and of a batch.
+    count
+        Number of examples in the data set.
+    batch_size
+        Number of examples in a batch.
     generator
-        Of the order, the seeds and the sizes.
+        Source of the order, the seeds and the sizes.
     sizes
-        Sizes of images in pixels, one of which is drawn for every `every` batches.
+        Image sizes in pixels to choose from at random.
+    batches_per_size
+        Number of successive batches that share a size.
+
+    Raises
+    ------
+    ValueError
+        If the batch size is not between 1 and the number of examples.
+
+    Examples
+    --------
+    >>> sampler = SeededBatchSampler(10, 4, torch.Generator())
+    >>> [len(batch) for batch in sampler]
+    [4, 4]
     """
 
     def __init__(
@@ -32,44 +52,59 @@ class SeededBatches:
         batch_size: int,
         generator: torch.Generator,
         sizes: tuple[int, ...] = (0,),
-        every: int = 10,
-    ):
+        batches_per_size: int = 10,
+    ) -> None:
         if not 0 < batch_size <= count:
             raise ValueError(
                 f"batch_size must lie between 1 and the {count} examples, but got {batch_size}"
             )
-        self._count, self._size, self._generator, self._sizes, self._every = (
-            count,
-            batch_size,
-            generator,
-            sizes,
-            every,
-        )
+        self._count = count
+        self._batch_size = batch_size
+        self._generator = generator
+        self._sizes = sizes
+        self._batches_per_size = batches_per_size
 
     def __len__(self) -> int:
-        return self._count // self._size
+        return self._count // self._batch_size
 
-    def __iter__(self) -> Iterator[list[tuple[int, int, int]]]:
-        # All is drawn at once: worker processes ask for batches ahead of their use.
+    def __iter__(self) -> Iterator[list[Key]]:
+        # Everything is drawn at once, as worker processes ask for batches ahead of their use.
         order = torch.randperm(self._count, generator=self._generator).tolist()
         seeds = torch.randint(2**62, (self._count,), generator=self._generator).tolist()
-        drawn = torch.randint(
-            len(self._sizes), (-(-len(self) // self._every),), generator=self._generator
-        ).tolist()
+        size_changes = -(-len(self) // self._batches_per_size)
+        chosen = torch.randint(len(self._sizes), (size_changes,), generator=self._generator)
         for batch in range(len(self)):
-            span = slice(batch * self._size, (batch + 1) * self._size)
-            size = self._sizes[drawn[batch // self._every]]
+            span = slice(batch * self._batch_size, (batch + 1) * self._batch_size)
+            size = self._sizes[int(chosen[batch // self._batches_per_size])]
             yield [(index, seed, size) for index, seed in zip(order[span], seeds[span])]
 
 
 def seeded_loader(
     dataset: Dataset,
-    sampler: SeededBatches,
+    sampler: SeededBatchSampler,
     workers: int = 0,
     collate: Callable[[list], Any] | None = None,
 ) -> DataLoader:
-    """Batches of a data set that is indexed by the sampler's keys, read by so many worker processes (0: by this one)."""
-    # A generator of its own: a DataLoader draws a seed for its workers, and must not draw it from torch's.
+    """Create a loader of a data set that is indexed by the sampler's keys.
+
+    Parameters
+    ----------
+    dataset
+        Data set whose ``__getitem__`` takes (index, seed, size).
+    sampler
+        Sampler of the batches.
+    workers
+        Number of worker processes; 0 loads in the calling process.
+    collate
+        Function that makes a batch of a list of examples; by default torch's.
+
+    Returns
+    -------
+    torch.utils.data.DataLoader
+        Loader of one epoch.
+    """
+    # A DataLoader draws a seed for its workers. With a generator of its own it does not draw from
+    # torch's global one, on which dropout depends.
     return DataLoader(
         dataset,
         batch_sampler=sampler,
@@ -80,8 +115,17 @@ def seeded_loader(
 
 
 @contextmanager
-def chance_of(seed: int):
-    """Have torch's generator, from which torchvision's transforms draw, begin at a seed for a while."""
+def torch_seed(seed: int) -> Iterator[None]:
+    """Seed torch's global generator, from which torchvision's transforms draw, for a while.
+
+    Examples
+    --------
+    >>> with torch_seed(1):
+    ...     first = torch.rand(1)
+    >>> with torch_seed(1):
+    ...     bool(torch.rand(1) == first)
+    True
+    """
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         yield

@@ -1,4 +1,4 @@
-"""Mean average precision, as the PASCAL VOC challenges define it, and with COCO's 101 points."""
+"""Mean average precision (mAP) as PASCAL VOC defines it and, at 101 points, as COCO does."""
 
 from __future__ import annotations
 
@@ -7,106 +7,142 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
-from .boxes import corners, overlaps
+from .boxes import iou, to_corners
 from .decoding import Detections
-from .targets import present
+from .targets import is_box
 
 
 class Matches(NamedTuple):
-    """Every detection beside the truth of its image and class that it overlaps most; all images together."""
+    """The D detections and T true boxes of all images together.
+
+    Each detection is matched to the true box of its image and class with which it has the highest
+    IoU.
+
+    Attributes
+    ----------
+    scores, labels
+        Score and class number of each detection, D.
+    ious
+        IoU of each detection with its true box, D; -1 if there is none.
+    indices
+        Index of that true box among all T, D; -1 if there is none.
+    true_labels
+        Class number of each true box, T.
+    difficult
+        Whether each true box is difficult, T.
+    """
 
     scores: Tensor
     labels: Tensor
-    overlaps: Tensor  # IoU with that truth; -1 without one
-    truths: Tensor  # its number among all truths; -1 without one
-    truth_labels: Tensor
+    ious: Tensor
+    indices: Tensor
+    true_labels: Tensor
     difficult: Tensor
 
 
-def match(
+def match_detections(
     detections: Sequence[Detections],
     targets: Sequence[Tensor] | Tensor,
     difficult: Sequence[Tensor] | Tensor | None = None,
 ) -> Matches:
-    """Find the truth that each detection tells of.
+    """Match each detection to a true box.
 
     Parameters
     ----------
     detections
-        Of each image.
+        Detections of each image.
     targets
-        Truths of each image, n x 5: class, centre x, centre y, width, height, the last four in shares of the image. Rows of
-        class -1 or without an area are no truths.
+        True boxes of each image, n x 5: rows (class, centre x, centre y, width, height), the last
+        four in fractions of the image. Rows of class -1, and rows without an area, are padding.
     difficult
-        Of each image, which rows are difficult, n bool: these need not be found, and to find them is no mistake.
+        For each image n booleans: whether it counts neither for nor against the network to detect
+        the object. By default no object is difficult.
+
+    Returns
+    -------
+    Matches
+        Detections and true boxes of all images, on the CPU.
 
     Raises
     ------
     ValueError
-        If there are not as many images of the one as of the other, or none.
+        If the numbers of images differ, or there is none.
     """
-    if not len(detections) == len(targets) > 0 or (
-        difficult is not None and len(difficult) != len(targets)
-    ):
+    _check(detections, targets, difficult)
+    matched = []
+    true_labels = []
+    flags = []
+    known = 0
+    for index, (found, rows) in enumerate(zip(detections, targets)):
+        chosen = is_box(rows)
+        boxes = rows[chosen].to(found.boxes)
+        ious = iou(found.boxes[:, None], to_corners(boxes[:, 1:])[None])
+        ious = torch.where(found.labels[:, None] == boxes[:, 0], ious, -1.0)
+        best, which = functional.pad(ious, (0, 1), value=-1.0).max(1)  # an image may have no box
+        indices = torch.where(best >= 0, which + known, -1)
+        matched.append((found.scores, found.labels, best, indices))
+        true_labels.append(boxes[:, 0].long())
+        none = torch.zeros(len(boxes), dtype=torch.bool)
+        flags.append(none if difficult is None else difficult[index][chosen].bool())
+        known += len(boxes)
+    columns = [*map(list, zip(*matched)), true_labels, flags]
+    return Matches(*(torch.cat(column).cpu() for column in columns))
+
+
+def _check(
+    detections: Sequence[Detections],
+    targets: Sequence[Tensor] | Tensor,
+    difficult: Sequence[Tensor] | Tensor | None,
+) -> None:
+    images = len(detections)
+    flagged = images if difficult is None else len(difficult)
+    if not images == len(targets) == flagged > 0:
         raise ValueError(
-            f"detections and targets must be of the same images, but got {len(detections)} and {len(targets)}"
-            + ("" if difficult is None else f", difficult of {len(difficult)}")
+            f"detections and targets must be of the same images, but got {images} and "
+            f"{len(targets)}" + ("" if difficult is None else f", difficult of {flagged}")
         )
-    found, truth_labels, flags, known = [], [], [], 0
-    for index, (seen, rows) in enumerate(zip(detections, targets)):
-        there = present(rows)
-        truths = rows[there].to(seen.boxes)
-        alike = overlaps(seen.boxes[:, None], corners(truths[:, 1:])[None])
-        alike = torch.where(seen.labels[:, None] == truths[:, 0], alike, -1.0)
-        best, which = torch.nn.functional.pad(alike, (0, 1), value=-1.0).max(1)
-        found.append((seen.scores, seen.labels, best, torch.where(best >= 0, which + known, -1)))
-        truth_labels.append(truths[:, 0].long())
-        flags.append(
-            torch.zeros(len(truths), dtype=torch.bool)
-            if difficult is None
-            else difficult[index][there].bool()
-        )
-        known += len(truths)
-    return Matches(*(torch.cat(parts).cpu() for parts in (*zip(*found), truth_labels, flags)))
 
 
 def average_precisions(
-    matches: Matches, num_classes: int, overlap: float = 0.5, points: int | None = None
+    matches: Matches, num_classes: int, iou_threshold: float = 0.5, points: int | None = None
 ) -> Tensor:
-    """Average precision of each class.
+    """Compute the average precision of each class.
 
-    Detections are judged in order of their scores (of equal scores, in the order they came). One is right if its IoU with
-    its truth is at least `overlap` and it is the first to tell of it; one that tells of a difficult truth is passed over;
-    any other is wrong. Precision at a recall is the best at that recall or any above.
+    Detections count in order of falling score. A detection is correct if its IoU with its true box
+    is at least the threshold and no earlier detection found that box. If the box is difficult, it
+    is ignored. Any other detection is wrong. The precision at a recall is the highest precision at
+    that recall or above.
 
     Parameters
     ----------
     matches
-        From :func:`match`.
+        Result of :func:`match_detections`.
     num_classes
-        Number of classes.
-    overlap
-        Least IoU of a detection with its truth.
+        Number of classes C.
+    iou_threshold
+        Least IoU of a correct detection.
     points
-        At how many recalls, evenly from 0 to 1, precision is averaged: 11 as in VOC 2007, 101 as in COCO; by default it is
-        integrated over all recalls, as in VOC from 2010 on.
+        Number of recalls, evenly spaced from 0 to 1, at which precision is averaged: 11 for VOC
+        2007, 101 for COCO. By default precision is integrated over all recalls, as VOC does from
+        2010 on.
 
     Returns
     -------
-    Tensor
-        num_classes numbers in [0, 1]; nan for a class without truths.
+    torch.Tensor
+        C numbers in [0, 1]; NaN for classes without a true box.
     """
     order = matches.scores.argsort(descending=True, stable=True)
-    labels, truths = matches.labels[order], matches.truths[order]
-    hits = (truths >= 0) & (matches.overlaps[order] >= overlap)
-    excused = torch.zeros_like(hits)
-    excused[hits] = matches.difficult[truths[hits]]
-    hits &= _first(truths, hits)
-    known = matches.truth_labels[~matches.difficult].bincount(minlength=num_classes)
+    labels, indices = matches.labels[order], matches.indices[order]
+    hits = (indices >= 0) & (matches.ious[order] >= iou_threshold)
+    ignored = torch.zeros_like(hits)
+    ignored[hits] = matches.difficult[indices[hits]]
+    hits &= _is_first_hit(indices, hits)
+    counts = matches.true_labels[~matches.difficult].bincount(minlength=num_classes)
     return torch.stack(
         [
-            _average(hits[(labels == label) & ~excused].cumsum(0), int(known[label]), points)
+            _average(hits[(labels == label) & ~ignored].cumsum(0), int(counts[label]), points)
             for label in range(num_classes)
         ]
     )
@@ -117,48 +153,66 @@ def mean_average_precision(
     targets: Sequence[Tensor] | Tensor,
     num_classes: int,
     difficult: Sequence[Tensor] | Tensor | None = None,
-    overlap: float = 0.5,
+    iou_threshold: float = 0.5,
     points: int | None = None,
 ) -> float:
-    """Mean over the classes that have truths of their average precision, see :func:`match` and :func:`average_precisions`.
+    """Compute the mean average precision over all classes that have a true box.
+
+    Parameters
+    ----------
+    detections, targets, difficult
+        As for :func:`match_detections`.
+    num_classes, iou_threshold, points
+        As for :func:`average_precisions`.
+
+    Returns
+    -------
+    float
+        The mAP, in [0, 1].
 
     Raises
     ------
     ValueError
-        If no image has a truth.
+        If no image has a true box.
+
+    Examples
+    --------
+    >>> box = torch.tensor([[0.0, 0.0, 0.5, 0.5]])
+    >>> found = Detections(box, scores=torch.tensor([0.9]), labels=torch.tensor([0]))
+    >>> mean_average_precision([found], [torch.tensor([[0, 0.25, 0.25, 0.5, 0.5]])], num_classes=1)
+    1.0
     """
-    found = average_precisions(match(detections, targets, difficult), num_classes, overlap, points)
-    if found.isnan().all():
+    matches = match_detections(detections, targets, difficult)
+    precisions = average_precisions(matches, num_classes, iou_threshold, points)
+    if precisions.isnan().all():
         raise ValueError(
-            f"mean average precision needs truths, but {len(targets)} images have none of "
+            f"mean average precision needs true boxes, but {len(targets)} images have none of "
             f"{num_classes} classes"
         )
-    return float(found.nanmean())
+    return float(precisions.nanmean())
 
 
-def _first(truths: Tensor, hits: Tensor) -> Tensor:
-    """Which hits are the first on their truth."""
-    positions = torch.arange(len(truths))
-    earliest = torch.full((int(truths.max()) + 1 if hits.any() else 0,), len(truths))
-    earliest = earliest.scatter_reduce(0, truths[hits], positions[hits], "amin")
+def _is_first_hit(indices: Tensor, hits: Tensor) -> Tensor:
+    """Which hits are the first on their true box."""
+    positions = torch.arange(len(indices))
+    earliest = torch.full((int(indices.max()) + 1 if hits.any() else 0,), len(indices))
+    earliest = earliest.scatter_reduce(0, indices[hits], positions[hits], "amin")
     first = torch.zeros_like(hits)
-    first[hits] = earliest[truths[hits]] == positions[hits]
+    first[hits] = earliest[indices[hits]] == positions[hits]
     return first
 
 
-def _average(right: Tensor, truths: int, points: int | None) -> Tensor:
-    """Average precision from how many of the first 1, 2, ... detections are right."""
-    if not truths:
+def _average(correct: Tensor, true_boxes: int, points: int | None) -> Tensor:
+    """Average precision, given how many of the first 1, 2, ... detections are correct."""
+    if not true_boxes:
         return torch.tensor(torch.nan, dtype=torch.float64)
-    precision = right.double() / torch.arange(1, len(right) + 1)
-    best = torch.cat(
-        [
-            precision.flip(0).cummax(0).values.flip(0) if len(right) else precision,
-            precision.new_zeros(1),
-        ]
-    )
+    precision = correct.double() / torch.arange(1, len(correct) + 1)
+    if len(correct):
+        precision = precision.flip(0).cummax(0).values.flip(0)
+    best = torch.cat([precision, precision.new_zeros(1)])
     if points is None:
-        gains = torch.diff(right, prepend=right.new_zeros(1))
-        return (best[:-1] * gains).sum() / truths
-    needed = torch.arange(points) * truths  # right / truths >= k / (points - 1), in whole numbers
-    return best[torch.searchsorted(right * (points - 1), needed)].mean()
+        gains = torch.diff(correct, prepend=correct.new_zeros(1))
+        return (best[:-1] * gains).sum() / true_boxes
+    # Recalls are compared in whole numbers: correct / true_boxes >= k / (points - 1).
+    needed = torch.arange(points) * true_boxes
+    return best[torch.searchsorted(correct * (points - 1), needed)].mean()

@@ -1,4 +1,4 @@
-"""What networks find in a data set, how good that is, and how they compare."""
+"""Evaluation of detectors on a data set, and their comparison in a picture and a table."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from tqdm import tqdm
 from nni_stress.utils.atomic_files import write_atomically
 from nni_stress.utils.module_modes import evaluating
 
-from .average_precision import average_precisions, match, mean_average_precision
+from .average_precision import average_precisions, match_detections, mean_average_precision
 from .decoding import Detections, detect
 from .drawing import draw_side_by_side, precision_table
 
-Judged = Iterable[
-    tuple[Tensor, Tensor, Tensor]
-]  # batches of images, targets, and which of these are difficult
+# Batches of images, targets, and whether each target is difficult: see
+# trials.data.detection.plain_batches.
+EvaluationBatches = Iterable[tuple[Tensor, Tensor, Tensor]]
 
 
-class Found(NamedTuple):
-    """Of every image: the detections, the truths, and which of these are difficult."""
+class DataSetDetections(NamedTuple):
+    """Detections, targets and difficult flags of each image of a data set."""
 
     detections: list[Detections]
     targets: list[Tensor]
@@ -31,63 +31,105 @@ class Found(NamedTuple):
 
 
 @torch.no_grad()
-def find_all(network: nn.Module, batches: Judged, anchors: Sequence[tuple[float, float]]) -> Found:
-    """What a network, in evaluation mode, finds; the images themselves are not kept."""
-    found = Found([], [], [])
+def detect_and_collect(
+    network: nn.Module, batches: EvaluationBatches, anchors: Sequence[tuple[float, float]]
+) -> DataSetDetections:
+    """Detect objects in a data set, with the network in evaluation mode; keep no images.
+
+    Parameters
+    ----------
+    network
+        The network. Its mode is restored.
+    batches
+        Batches of the data set.
+    anchors
+        (width, height) of each anchor, in cells.
+
+    Returns
+    -------
+    DataSetDetections
+        Detections beside the targets.
+    """
+    result = DataSetDetections([], [], [])
     with evaluating(network):
         for images, targets, difficult in batches:
-            for whole, part in zip(found, (detect(network(images), anchors), targets, difficult)):
-                whole.extend(part)
-    return found
+            result.detections.extend(detect(network(images), anchors))
+            result.targets.extend(targets)
+            result.difficult.extend(difficult)
+    return result
 
 
-def precision(
-    network: nn.Module, batches: Judged, anchors: Sequence[tuple[float, float]], num_classes: int
+def evaluate_map(
+    network: nn.Module,
+    batches: EvaluationBatches,
+    anchors: Sequence[tuple[float, float]],
+    num_classes: int,
 ) -> float:
-    """Mean average precision at IoU 0.5, over all recalls; difficult objects count neither way."""
-    found = find_all(network, batches, anchors)
-    return mean_average_precision(found.detections, found.targets, num_classes, found.difficult)
+    """Compute the mAP of a network at IoU 0.5, over all recalls; difficult objects are ignored.
+
+    Parameters
+    ----------
+    network, batches, anchors
+        As for :func:`detect_and_collect`.
+    num_classes
+        Number of classes.
+
+    Returns
+    -------
+    float
+        The mAP, in [0, 1].
+    """
+    detections, targets, difficult = detect_and_collect(network, batches, anchors)
+    return mean_average_precision(detections, targets, num_classes, difficult)
 
 
-def compare(
+def compare_networks(
     networks: Mapping[str, nn.Module],
-    batches: Judged,
+    batches: EvaluationBatches,
     anchors: Sequence[tuple[float, float]],
     names: Sequence[str],
     folder: str | Path,
     quiet: bool = False,
 ) -> str:
-    """Write what networks find in the images of the first batch, and their average precisions in all batches.
+    """Compare networks by their detections in the first batch, and their average precisions in all.
 
-        <folder>/detections.png   a column for each network, truths dashed in white
+    The comparison is written to two files::
+
+        <folder>/detections.png   a column for each network, true boxes dashed in white
         <folder>/precision.txt    a row for each class
 
     Parameters
     ----------
     networks
-        {title of a column: network}.
+        Networks by the title of their column.
     batches
-        As :func:`trials.data.detection.plain_batches` makes them; gone through once for each network.
+        Batches of the data set; they are iterated over once for each network.
     anchors
         (width, height) of each anchor, in cells.
     names
         Names of the classes.
     folder
-        Made where it does not exist.
+        Folder to write to; it is created if it does not exist.
     quiet
-        Show no progress bar.
+        Whether to show no progress bar.
 
     Returns
     -------
     str
         The table.
     """
-    found = {
-        title: find_all(network, tqdm(batches, desc=title, unit="batch", disable=quiet), anchors)
+    results = {
+        title: detect_and_collect(
+            network, tqdm(batches, desc=title, unit="batch", disable=quiet), anchors
+        )
         for title, network in networks.items()
     }
     table = precision_table(
-        {title: average_precisions(match(*one), len(names)) for title, one in found.items()}, names
+        {
+            title: average_precisions(match_detections(*result), len(names))
+            for title, result in results.items()
+        },
+        names,
     )
     images, targets, _ = next(iter(batches))
     folder = Path(folder)
@@ -95,7 +137,7 @@ def compare(
     draw_side_by_side(
         folder / "detections.png",
         images,
-        {title: one.detections[: len(images)] for title, one in found.items()},
+        {title: result.detections[: len(images)] for title, result in results.items()},
         names,
         targets,
     )

@@ -1,4 +1,4 @@
-"""From YOLOv2's outputs to detections: scores, and of boxes that tell the same thing the best."""
+"""Conversion of YOLOv2's outputs to detections: scores and non-maximum suppression."""
 
 from __future__ import annotations
 
@@ -11,93 +11,140 @@ from torchvision.ops import batched_nms
 
 from nni_stress.utils.module_modes import evaluating
 
-from .boxes import corners
-from .predictions import boxes, split
+from .boxes import to_corners
+from .predictions import predicted_boxes, split_outputs
+
+Anchors = Sequence[tuple[float, float]] | Tensor  # (width, height) of each anchor, in cells
 
 
 class Detections(NamedTuple):
-    """What is found in one image, best first."""
+    """Detected objects of one image, in order of falling score.
 
-    boxes: Tensor  # n x 4: left, top, right, bottom, in shares of the image
-    scores: Tensor  # n, in [0, 1]
-    labels: Tensor  # n, classes
+    Attributes
+    ----------
+    boxes
+        n x 4: left, top, right, bottom in fractions of the image.
+    scores
+        n, in [0, 1].
+    labels
+        n class numbers.
+    """
+
+    boxes: Tensor
+    scores: Tensor
+    labels: Tensor
 
 
-def decode(
-    outputs: Tensor, anchors: Sequence[tuple[float, float]] | Tensor
-) -> tuple[Tensor, Tensor]:
-    """Boxes and scores of every prediction.
+def decode(outputs: Tensor, anchors: Anchors) -> tuple[Tensor, Tensor]:
+    """Compute box and scores of every prediction.
 
     Parameters
     ----------
     outputs
-        B x A * (5 + C) x H x W, as the network makes them.
+        B x A * (5 + C) x H x W, as the network returns them.
     anchors
-        (width, height) of each anchor, in cells.
+        (width, height) of each of the A anchors, in cells.
 
     Returns
     -------
-    (Tensor, Tensor)
-        Boxes, B x P x 4 (left, top, right, bottom, in shares of the image, not cut at its border), and scores, B x P x C:
-        objectness times the class's probability. P counts anchors, then rows, then columns.
+    boxes : torch.Tensor
+        B x P x 4: left, top, right, bottom in fractions of the image, not clipped at its border.
+        P = A * H * W counts anchors, then rows, then columns.
+    scores : torch.Tensor
+        B x P x C: objectness times the probability of each class.
 
     Raises
     ------
     ValueError
-        If the outputs do not suit the anchors.
+        If the outputs do not fit the anchors.
+
+    Examples
+    --------
+    >>> boxes, scores = decode(torch.zeros(1, 5 + 2, 4, 4), [(1.0, 1.0)])
+    >>> boxes.shape, scores.shape
+    (torch.Size([1, 16, 4]), torch.Size([1, 16, 2]))
     """
     anchors = torch.as_tensor(anchors, dtype=outputs.dtype, device=outputs.device)
-    predictions = split(outputs, len(anchors))
+    predictions = split_outputs(outputs, len(anchors))
     scores = torch.sigmoid(predictions.objectness)[..., None] * predictions.classes.softmax(-1)
-    return corners(boxes(predictions, anchors)).flatten(1, 3), scores.flatten(1, 3)
+    boxes = to_corners(predicted_boxes(predictions, anchors))
+    return boxes.flatten(1, 3), scores.flatten(1, 3)
 
 
 @torch.no_grad()
 def detect(
     outputs: Tensor,
-    anchors: Sequence[tuple[float, float]] | Tensor,
-    least: float = 0.005,
-    overlap: float = 0.45,
-    most: int = 200,
+    anchors: Anchors,
+    score_threshold: float = 0.005,
+    iou_threshold: float = 0.45,
+    max_detections: int = 200,
 ) -> list[Detections]:
-    """Detections in every image of a batch, after non-maximum suppression within each class.
+    """Detect objects, with non-maximum suppression within each class.
 
     Parameters
     ----------
     outputs, anchors
         As for :func:`decode`.
-    least
-        A detection has a higher score; the default, for the mean average precision, is Darknet's, as is the next.
-    overlap
-        Of two boxes of a class with a larger IoU, the one of the lower score goes.
-    most
-        How many detections an image has at most, the best; five times as many enter the suppression.
+    score_threshold
+        Detections have a higher score. The default is Darknet's for computing the mAP.
+    iou_threshold
+        Of two boxes of a class with a higher IoU, the one of the lower score is dropped. The
+        default is Darknet's.
+    max_detections
+        Largest number of detections of an image; those of the highest scores are kept. Five times
+        as many predictions take part in the suppression.
 
     Returns
     -------
-    list
-        Detections of each image, cut at its border. Outputs that are no numbers detect nothing.
+    list of Detections
+        Detections of each image, clipped at its border. Outputs that are NaN detect nothing.
+
+    Raises
+    ------
+    ValueError
+        If the outputs do not fit the anchors.
     """
-    found = []
-    for places, scores in zip(*decode(outputs, anchors)):
+    detections = []
+    for boxes, scores in zip(*decode(outputs, anchors)):
         classes = scores.shape[1]
-        scores = torch.where(scores > least, scores, 0.0).flatten()
-        scores, index = scores.topk(min(5 * most, int((scores > 0).sum())))
-        place, label = index // classes, index % classes
-        keep = batched_nms(places[place], scores, label, overlap)[:most]
-        found.append(Detections(places[place[keep]].clamp(0, 1), scores[keep], label[keep]))
-    return found
+        scores = torch.where(scores > score_threshold, scores, 0.0).flatten()
+        candidates = min(5 * max_detections, int((scores > 0).sum()))
+        scores, index = scores.topk(candidates)
+        boxes, labels = boxes[index // classes], index % classes
+        keep = batched_nms(boxes, scores, labels, iou_threshold)[:max_detections]
+        detections.append(Detections(boxes[keep].clamp(0, 1), scores[keep], labels[keep]))
+    return detections
 
 
 @torch.no_grad()
 def detect_all(
     network: nn.Module,
     batches: Iterable[Tensor],
-    anchors: Sequence[tuple[float, float]] | Tensor,
-    **arguments,
+    anchors: Anchors,
+    score_threshold: float = 0.005,
+    iou_threshold: float = 0.45,
+    max_detections: int = 200,
 ) -> list[Detections]:
-    """Detections of a network, in evaluation mode, in all images of some batches of B x 3 x H x W; see :func:`detect`."""
+    """Detect objects in all images of some batches, with the network in evaluation mode.
+
+    Parameters
+    ----------
+    network
+        The network. Its mode is restored.
+    batches
+        Batches of images, B x 3 x H x W.
+    anchors, score_threshold, iou_threshold, max_detections
+        As for :func:`detect`.
+
+    Returns
+    -------
+    list of Detections
+        Detections of each image.
+    """
+    limits = (score_threshold, iou_threshold, max_detections)
     with evaluating(network):
         return [
-            found for images in batches for found in detect(network(images), anchors, **arguments)
+            detections
+            for images in batches
+            for detections in detect(network(images), anchors, *limits)
         ]

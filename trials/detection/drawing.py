@@ -2,115 +2,117 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from .boxes import corners
+from .boxes import to_corners
 from .decoding import Detections
-from .targets import present
+from .targets import is_box
+
+if TYPE_CHECKING:
+    import numpy as np
+    from matplotlib.axes import Axes
+
+_TRUE_BOX = {"linestyle": (0, (4, 3)), "linewidth": 1}
+_TEXT_ROOM = 0.06  # fraction of the height that a label above a box takes
 
 
 def draw_side_by_side(
     path: str | Path,
     images: Tensor,
-    found: Mapping[str, Sequence[Detections]],
+    detections: Mapping[str, Sequence[Detections]],
     names: Sequence[str],
     targets: Tensor | None = None,
-    least: float = 0.3,
+    score_threshold: float = 0.3,
 ) -> None:
     """Draw a PNG with a row for each image and a column for each network.
 
     Parameters
     ----------
     path
-        The file.
+        File to write.
     images
-        B x 3 x H x W, or B x 1 x H x W; drawn from their least value to their largest, so that normalised ones will do.
-    found
-        {title of a column: detections of each image}, as ``{"founder": ..., "offspring": ...}``.
+        B x 3 x H x W or B x 1 x H x W. Each is scaled to the full range of brightness, so that they
+        may be normalised.
+    detections
+        Detections of each image, by the title of the network's column.
     names
         Names of the classes.
     targets
-        Truths of each image, B x N x 5, drawn dashed in white.
-    least
-        Only detections of at least this score are drawn.
+        True boxes, B x N x 5, drawn dashed in white.
+    score_threshold
+        Least score of the detections that are drawn.
 
     Raises
     ------
     ValueError
-        If there is nothing to draw, or a network has not been asked about as many images.
+        If there is nothing to draw, or the number of images differs between networks.
     """
-    if (
-        not found
-        or not len(images)
-        or any(len(detections) != len(images) for detections in found.values())
-    ):
-        counts = {title: len(detections) for title, detections in found.items()}
-        raise ValueError(
-            f"a picture needs every network's detections in each image, but got "
-            f"{len(images)} images and {counts}"
-        )
+    _check(images, detections)
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.colors import hsv_to_rgb
     from matplotlib.figure import Figure
 
     height, width = images.shape[2:]
     figure = Figure(
-        figsize=(4 * len(found), 4 * len(images) * height / width + 0.4), layout="constrained"
+        figsize=(4 * len(detections), 4 * len(images) * height / width + 0.4),
+        layout="constrained",
     )
-    axes = figure.subplots(len(images), len(found), squeeze=False)
+    axes = figure.subplots(len(images), len(detections), squeeze=False)
     colours = hsv_to_rgb([(index / len(names), 0.9, 0.8) for index in range(len(names))])
     for row, image in enumerate(images):
-        shown = _visible(image)
-        for column, (title, detections) in enumerate(found.items()):
+        pixels = _to_pixels(image)
+        for column, (title, found) in enumerate(detections.items()):
             panel = axes[row][column]
-            panel.imshow(shown, extent=(0, width, height, 0))
+            panel.imshow(pixels, extent=(0, width, height, 0))
             panel.set_axis_off()
             if row == 0:
                 panel.set_title(title)
             if targets is not None:
-                for box in corners(targets[row][present(targets[row])][:, 1:]).tolist():
-                    _draw_box(
-                        panel, box, (width, height), "white", linestyle=(0, (4, 3)), linewidth=1
-                    )
-            for box, score, label in _by_score(detections[row], least):
+                boxes = to_corners(targets[row][is_box(targets[row])][:, 1:])
+                for box in boxes.tolist():
+                    _draw_box(panel, box, (width, height), "white", **_TRUE_BOX)
+            for box, score, label in _best_last(found[row], score_threshold):
                 left, top = _draw_box(panel, box, (width, height), colours[label], linewidth=2)
-                panel.text(
-                    left,
-                    top,
-                    f"{names[label]} {score:.2f}",
-                    color="white",
-                    fontsize=8,
-                    clip_on=True,
-                    va="bottom" if box[1] > 0.06 else "top",  # else it would be cut off
-                    bbox={"facecolor": colours[label], "edgecolor": "none", "pad": 1},
-                )
+                text = f"{names[label]} {score:.2f}"
+                _draw_label(panel, (left, top), text, colours[label], above=box[1] > _TEXT_ROOM)
     FigureCanvasAgg(figure).print_png(str(path))
 
 
-def _visible(image: Tensor):
-    """Height x width x 3, from 0 to 1."""
+def _check(images: Tensor, detections: Mapping[str, Sequence[Detections]]) -> None:
+    counts = {title: len(found) for title, found in detections.items()}
+    if not counts or not len(images) or set(counts.values()) != {len(images)}:
+        raise ValueError(
+            f"a picture needs every network's detections in each image, but got "
+            f"{len(images)} images and {counts}"
+        )
+
+
+def _to_pixels(image: Tensor) -> np.ndarray:
+    """An image as H x W x 3, from 0 to 1."""
     image = image.detach().float().cpu().expand(3, -1, -1)
-    return (
-        ((image - image.min()) / (image.max() - image.min()).clamp(min=1e-6))
-        .permute(1, 2, 0)
-        .numpy()
-    )
+    darkest, brightest = image.min(), image.max()
+    scaled = (image - darkest) / (brightest - darkest).clamp(min=1e-6)
+    return scaled.permute(1, 2, 0).numpy()
 
 
-def _by_score(detections: Detections, least: float):
-    """The detections to draw, the best last and so on top."""
-    chosen = [
-        entry for entry in zip(*(values.tolist() for values in detections)) if entry[1] >= least
-    ]
+def _best_last(
+    detections: Detections, score_threshold: float
+) -> list[tuple[list[float], float, int]]:
+    """Box, score and label of the detections to draw; the best comes last, on top of the others."""
+    entries = zip(*(values.tolist() for values in detections))
+    chosen = [entry for entry in entries if entry[1] >= score_threshold]
     return sorted(chosen, key=lambda entry: entry[1])
 
 
-def _draw_box(panel, box, size, colour, **style):
-    """Draw a box given in shares of the image; its left top corner in pixels."""
+def _draw_box(
+    panel: Axes, box: Iterable[float], size: tuple[int, int], colour: Any, **style: Any
+) -> tuple[float, float]:
+    """Draw a box given in fractions of the image, and return its left top corner in pixels."""
     from matplotlib.patches import Rectangle
 
     left, top, right, bottom = (share * pixels for share, pixels in zip(box, (*size, *size)))
@@ -120,47 +122,72 @@ def _draw_box(panel, box, size, colour, **style):
     return left, top
 
 
-def precision_table(found: Mapping[str, Tensor], names: Sequence[str]) -> str:
-    """Average precision of every class, a column for each network, and their mean in the last line.
+def _draw_label(
+    panel: Axes, position: tuple[float, float], text: str, colour: Any, above: bool
+) -> None:
+    """Write a label above a box, or within it where the picture ends."""
+    panel.text(
+        *position,
+        text,
+        color="white",
+        fontsize=8,
+        clip_on=True,
+        va="bottom" if above else "top",
+        bbox={"facecolor": colour, "edgecolor": "none", "pad": 1},
+    )
+
+
+def precision_table(precisions: Mapping[str, Tensor], names: Sequence[str]) -> str:
+    """Tabulate average precisions: a row for each class and a last one for their mean.
 
     Parameters
     ----------
-    found
-        {title of a column: average precisions, one for each class}; nan, for a class without truths, becomes a dash.
+    precisions
+        Average precision of each class, by the title of the network's column. NaN, for a class
+        without true boxes, is shown as a dash.
     names
         Names of the classes.
+
+    Returns
+    -------
+    str
+        The table, of several lines.
 
     Raises
     ------
     ValueError
-        If a network has not as many average precisions as there are names.
+        If there is no network, or a network has not one average precision for each class.
+
+    Examples
+    --------
+    >>> print(precision_table({"founder": torch.tensor([0.5, torch.nan])}, ["shirt", "boot"]))
+    class  founder
+    shirt    0.500
+    boot         -
+    mean     0.500
     """
-    if not found or any(len(values) != len(names) for values in found.values()):
-        counts = {title: len(values) for title, values in found.items()}
+    counts = {title: len(values) for title, values in precisions.items()}
+    if set(counts.values()) != {len(names)}:
         raise ValueError(
             f"the table needs {len(names)} average precisions of each network, but got {counts}"
         )
-    columns = [torch.as_tensor(values).double() for values in found.values()]
+    columns = [torch.as_tensor(values).double() for values in precisions.values()]
     rows = [
-        [name, *(_written(float(values[index])) for values in columns)]
-        for index, name in enumerate(names)
-    ]
-    rows = [
-        ["class", *found],
-        *rows,
-        ["mean", *(_written(float(values.nanmean())) for values in columns)],
+        ["class", *precisions],
+        *(
+            [name, *(_format(float(values[index])) for values in columns)]
+            for index, name in enumerate(names)
+        ),
+        ["mean", *(_format(float(values.nanmean())) for values in columns)],
     ]
     widths = [max(map(len, column)) for column in zip(*rows)]
-    return "\n".join(
-        "  ".join(
-            [
-                row[0].ljust(widths[0]),
-                *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:])),
-            ]
-        )
-        for row in rows
-    )
+    return "\n".join(_format_row(row, widths) for row in rows)
 
 
-def _written(value: float) -> str:
+def _format_row(row: Sequence[str], widths: Sequence[int]) -> str:
+    cells = [cell.rjust(width) for cell, width in zip(row[1:], widths[1:])]
+    return "  ".join([row[0].ljust(widths[0]), *cells])
+
+
+def _format(value: float) -> str:
     return "-" if value != value else f"{value:.3f}"

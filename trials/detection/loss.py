@@ -1,4 +1,4 @@
-"""The loss of YOLOv2."""
+"""Loss function of YOLOv2."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from .boxes import corners, overlaps
-from .predictions import Predictions, boxes, split
-from .targets import Assignment, assign, present
+from .boxes import iou, to_corners
+from .predictions import Predictions, predicted_boxes, split_outputs
+from .targets import Assignment, assign, is_box
 
 
-class Terms(NamedTuple):
-    """The parts of the loss, weighted, each a mean over the images of the batch."""
+class LossTerms(NamedTuple):
+    """Weighted terms of the loss, each a scalar: the mean over the images of the batch."""
 
     coordinates: Tensor
     object: Tensor
@@ -26,18 +26,22 @@ class Terms(NamedTuple):
 
 @dataclass(frozen=True)
 class YOLOv2Loss:
-    """Loss of (outputs, targets) as Redmon and Farhadi (arXiv 1612.08242) and Darknet's region layer have it.
+    """Loss of YOLOv2 (Redmon and Farhadi, arXiv 1612.08242), as Darknet's region layer computes it.
 
-    Every truth is answered for by one prediction, see :func:`trials.detection.targets.assign`. With t the truth and p the
-    prediction, both x and y in their cell, and width and height as logarithms of their ratio to the anchor::
+    One prediction is responsible for each true box, see :func:`assign`. Let t be the true box and p
+    the prediction, with x and y relative to their cell, and width and height as logarithms of their
+    ratio to the anchor. The terms are::
 
-        coordinates   coordinates * (2 - width * height) * 1/2 |t - p|^2, over predictions that answer for a truth
-        object        object * 1/2 (IoU of truth and predicted box - objectness)^2, over the same
-        no object     no_object * 1/2 objectness^2, over all others but those whose IoU with a truth is above `threshold`
-        classes       classes * cross-entropy of the softmax over classes, over predictions that answer for a truth
+        coordinates   coordinates * (2 - width * height) * 1/2 |t - p|^2
+        object        object * 1/2 (IoU of true and predicted box - objectness)^2
+        no object     no_object * 1/2 objectness^2
+        classes       classes * cross-entropy of the softmax over classes
 
-    The halves make gradients those of Darknet. No gradient flows through an IoU. Darknet's pull towards the anchors in the
-    first 12,800 images is left out.
+    The term `no object` sums over predictions that are responsible for no box and whose IoU with
+    every box is at most `threshold`; the other terms sum over predictions that are responsible for
+    a box. The factor 1/2 makes gradients equal to Darknet's. No gradient flows through an IoU.
+    Darknet also pulls predictions towards the anchors during the first 12,800 images; this is left
+    out.
 
     Parameters
     ----------
@@ -46,7 +50,14 @@ class YOLOv2Loss:
     coordinates, object, no_object, classes
         Weights of the terms; the defaults are Darknet's.
     threshold
-        IoU from which a prediction that answers for no truth may have any objectness.
+        IoU with a true box above which a prediction is not pushed towards objectness 0.
+
+    Examples
+    --------
+    >>> loss = YOLOv2Loss(anchors=[(1.0, 2.0)])
+    >>> outputs = torch.zeros(1, 1 * (5 + 3), 4, 4)  # three classes
+    >>> float(loss(outputs, torch.zeros(1, 0, 5)))  # no box: 16 times 1/2 * 0.5^2
+    2.0
     """
 
     anchors: Sequence[tuple[float, float]]
@@ -57,85 +68,91 @@ class YOLOv2Loss:
     threshold: float = 0.6
 
     def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """The loss, a scalar: the sum of its terms.
+        """Compute the loss, a scalar: the sum of its terms.
 
         Parameters
         ----------
         outputs
-            B x A * (5 + C) x H x W, as the network makes them.
+            B x A * (5 + C) x H x W, as the network returns them.
         targets
-            B x N x 5: class, centre x, centre y, width, height, the last four in shares of the image. Rows of class -1, as
-            padding has, or without an area are no boxes.
+            B x N x 5: rows (class, centre x, centre y, width, height), the last four in fractions
+            of the image. Rows of class -1, and rows without an area, are padding.
+
+        Returns
+        -------
+        torch.Tensor
+            The loss; in float32 if the outputs are of half precision.
 
         Raises
         ------
         ValueError
-            If shapes do not go together, or a class is none of the network's.
+            If shapes do not fit together, or a class is none of the network's.
         """
-        return sum(self.terms(outputs, targets))
+        terms = self.terms(outputs, targets)
+        return terms.coordinates + terms.object + terms.no_object + terms.classes
 
-    def terms(self, outputs: Tensor, targets: Tensor) -> Terms:
-        """The parts of the loss; arguments and errors are those of the loss itself."""
-        outputs = (
-            outputs.float() if outputs.dtype in (torch.bfloat16, torch.float16) else outputs
-        )  # IoUs need more digits
+    def terms(self, outputs: Tensor, targets: Tensor) -> LossTerms:
+        """Compute the terms of the loss; arguments and errors are those of :meth:`__call__`."""
+        if outputs.dtype in (torch.bfloat16, torch.float16):
+            outputs = outputs.float()  # half precision is too coarse for an IoU
         anchors = torch.as_tensor(self.anchors, dtype=outputs.dtype, device=outputs.device)
-        predictions = split(outputs, len(anchors))
+        predictions = split_outputs(outputs, len(anchors))
         targets = targets.to(outputs)
-        self._check(predictions, targets)
+        _check(predictions, targets)
         assigned = assign(targets, anchors, *outputs.shape[2:])
         with torch.no_grad():
-            predicted = boxes(predictions, anchors)
-            answered = overlaps(corners(predicted[assigned.where]), corners(assigned.truths[:, 1:]))
-            absent = _best_overlaps(predicted, targets) <= self.threshold
-            absent[assigned.where] = False
+            boxes = predicted_boxes(predictions, anchors)
+            true_boxes = to_corners(assigned.boxes[:, 1:])
+            ious = iou(to_corners(boxes[assigned.indices]), true_boxes)
+            no_object = _best_ious(boxes, targets) <= self.threshold
+            no_object[assigned.indices] = False
         objectness = torch.sigmoid(predictions.objectness)
-        sums = (
-            self.coordinates * _coordinates(predictions, assigned, anchors),
-            self.object * _half_squares(answered - objectness[assigned.where]),
-            self.no_object * _half_squares(objectness * absent),
-            self.classes
-            * functional.cross_entropy(
-                predictions.classes[assigned.where], assigned.truths[:, 0].long(), reduction="sum"
-            ),
+        class_errors = functional.cross_entropy(
+            predictions.classes[assigned.indices], assigned.boxes[:, 0].long(), reduction="sum"
         )
-        return Terms(*(value / len(outputs) for value in sums))
-
-    @staticmethod
-    def _check(predictions: Predictions, targets: Tensor) -> None:
-        images, classes = len(predictions.objectness), predictions.classes.shape[-1]
-        if targets.dim() != 3 or targets.shape[2] != 5 or len(targets) != images:
-            raise ValueError(
-                f"targets for {images} images must be {images} x N x 5, "
-                f"but got {' x '.join(map(str, targets.shape))}"
-            )
-        if targets.numel() and float(targets[..., 0].max()) >= classes:
-            raise ValueError(
-                f"the network has {classes} classes, but a target is of class {int(targets[..., 0].max())}"
-            )
+        sums = (
+            self.coordinates * _coordinate_errors(predictions, assigned, anchors),
+            self.object * _half_squares(ious - objectness[assigned.indices]),
+            self.no_object * _half_squares(objectness * no_object),
+            self.classes * class_errors,
+        )
+        return LossTerms(*(value / len(outputs) for value in sums))
 
 
-def _half_squares(values: Tensor) -> Tensor:
-    return values.square().sum() / 2
+def _check(predictions: Predictions, targets: Tensor) -> None:
+    images, classes = len(predictions.objectness), predictions.classes.shape[-1]
+    if targets.dim() != 3 or targets.shape[2] != 5 or len(targets) != images:
+        raise ValueError(
+            f"targets for {images} images must be {images} x N x 5, "
+            f"but got {' x '.join(map(str, targets.shape))}"
+        )
+    largest = float(targets[..., 0].max()) if targets.numel() else -1.0
+    if largest >= classes:
+        raise ValueError(
+            f"the network has {classes} classes, but a target is of class {int(largest)}"
+        )
 
 
-def _coordinates(predictions: Predictions, assigned: Assignment, anchors: Tensor) -> Tensor:
+def _half_squares(errors: Tensor) -> Tensor:
+    return errors.square().sum() / 2
+
+
+def _coordinate_errors(predictions: Predictions, assigned: Assignment, anchors: Tensor) -> Tensor:
     height, width = predictions.objectness.shape[2:]
     grid = anchors.new_tensor([width, height])
-    centres, sizes = assigned.truths[:, 1:3] * grid, assigned.truths[:, 3:] * grid
-    weights = (2 - assigned.truths[:, 3:].prod(-1)).sqrt()[:, None]  # under the square
-    in_cell = centres - torch.stack([assigned.column, assigned.row], -1)
-    away = in_cell - torch.sigmoid(predictions.centres[assigned.where])
-    ratios = (sizes / anchors[assigned.anchor]).log() - predictions.sizes[assigned.where]
-    return _half_squares(weights * away) + _half_squares(weights * ratios)
+    centres, sizes = assigned.boxes[:, 1:3] * grid, assigned.boxes[:, 3:] * grid
+    weights = (2 - assigned.boxes[:, 3:].prod(-1)).sqrt()[:, None]  # a root, as it is squared below
+    true_centres = centres - torch.stack([assigned.column, assigned.row], -1)
+    centre_errors = true_centres - torch.sigmoid(predictions.centres[assigned.indices])
+    true_sizes = (sizes / anchors[assigned.anchor]).log()
+    size_errors = true_sizes - predictions.sizes[assigned.indices]
+    return _half_squares(weights * centre_errors) + _half_squares(weights * size_errors)
 
 
-def _best_overlaps(predicted: Tensor, targets: Tensor) -> Tensor:
-    """The largest IoU of every predicted box, B x A x H x W x 4, with a truth of its image."""
-    found = overlaps(
-        corners(predicted).flatten(1, 3)[:, :, None], corners(targets[..., 1:])[:, None]
-    )
-    found = functional.pad(
-        found * present(targets)[:, None], (0, 1)
-    )  # an image without truths has overlap 0
-    return found.amax(-1).view(predicted.shape[:-1])
+def _best_ious(boxes: Tensor, targets: Tensor) -> Tensor:
+    """Largest IoU of each predicted box, B x A x H x W x 4, with a true box of its image."""
+    predicted = to_corners(boxes).flatten(1, 3)
+    ious = iou(predicted[:, :, None], to_corners(targets[..., 1:])[:, None])
+    ious = ious * is_box(targets)[:, None]
+    ious = functional.pad(ious, (0, 1))  # a column of zeros, for images without a box
+    return ious.amax(-1).view(boxes.shape[:-1])

@@ -1,19 +1,24 @@
-"""The optimizer of detectors."""
+"""Optimizer of detectors."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 from torch.nn.utils import clip_grad_norm_
 
 from nni_stress import FusedAdam
 
-LARGEST = 20.0  # norm of all gradients; training seldom exceeds it after its first steps
+MAX_GRADIENT_NORM = 20.0  # training seldom exceeds it after its first steps
 
 
 class ClippedAdam(FusedAdam):
-    """Adam, with gradients clipped to a norm: the logarithm of a box's size can be far off, and its square is the loss."""
+    """Adam that clips the norm of all gradients to 20.
 
-    def step(self, closure=None):
-        clip_grad_norm_(
-            [parameter for group in self.param_groups for parameter in group["params"]], LARGEST
-        )
+    The loss is quadratic in the logarithm of a box's size, which can be far off at first.
+    """
+
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:
+        """Clip the gradients, and take a step of Adam."""
+        parameters = [parameter for group in self.param_groups for parameter in group["params"]]
+        clip_grad_norm_(parameters, MAX_GRADIENT_NORM)
         return super().step(closure)

@@ -1,4 +1,4 @@
-"""Networks of the tasks."""
+"""Networks of the tasks: LeNet-5, AlexNet and YOLOv2."""
 
 from .alexnet import alexnet
 from .lenet5 import lenet5

@@ -1,4 +1,4 @@
-"""Darknet's .weights files, as its authors publish them for YOLOv2."""
+"""Reading of Darknet's .weights files, in which the authors of YOLOv2 publish their networks."""
 
 from __future__ import annotations
 
@@ -12,12 +12,22 @@ from torch import Tensor, nn
 from .yolov2 import YOLOv2
 
 
-class OtherHead(ValueError):
-    """A .weights file has another detection head than the network, or none."""
+class HeadMismatchError(ValueError):
+    """A .weights file has no detection head, or one with another number of outputs."""
 
 
-class Header(NamedTuple):
-    """Version of the file, how many images the network has seen in training, and the header's length in bytes."""
+class WeightsHeader(NamedTuple):
+    """Header of a .weights file.
+
+    Attributes
+    ----------
+    major, minor, revision
+        Version of the file format.
+    seen
+        Number of images that the network has been trained on.
+    length
+        Length of the header in bytes.
+    """
 
     major: int
     minor: int
@@ -26,58 +36,86 @@ class Header(NamedTuple):
     length: int
 
 
-def read_header(content: bytes) -> Header:
-    """Three int32 of the version, then the images seen: int64 from version 0.2 on, int32 before; all little-endian.
+def read_header(content: bytes) -> WeightsHeader:
+    """Parse the header of a .weights file.
+
+    It holds the version as three int32, then the number of images seen: int64 from version 0.2 on,
+    int32 before. All numbers are little-endian.
+
+    Parameters
+    ----------
+    content
+        The file's content.
+
+    Returns
+    -------
+    WeightsHeader
+        The header.
 
     Raises
     ------
     ValueError
-        If that is no such header.
+        If the content is too short, or its version implausible.
+
+    Examples
+    --------
+    >>> read_header(np.array([0, 1, 0, 64], "<i4").tobytes())
+    WeightsHeader(major=0, minor=1, revision=0, seen=64, length=16)
     """
     if len(content) < 16:
         raise ValueError(f"a header has at least 16 bytes, but got {len(content)}")
     major, minor, revision = np.frombuffer(content, "<i4", 3).tolist()
     if not (0 <= major < 1000 and 0 <= minor < 1000):
         raise ValueError(f"its version should be numbers from 0 to 999, but is {major}.{minor}")
-    wide = major * 10 + minor >= 2
-    if len(content) < 12 + 4 * (1 + wide):
+    seen_type = np.dtype("<i8" if major * 10 + minor >= 2 else "<i4")
+    length = 12 + seen_type.itemsize
+    if len(content) < length:
         raise ValueError(
-            f"a header of version {major}.{minor} has 20 bytes, but got {len(content)}"
+            f"a header of version {major}.{minor} has {length} bytes, but got {len(content)}"
         )
-    seen = int(np.frombuffer(content, "<i8" if wide else "<i4", 1, offset=12)[0])
-    return Header(major, minor, revision, seen, 20 if wide else 16)
+    seen = int(np.frombuffer(content, seen_type, 1, offset=12)[0])
+    return WeightsHeader(major, minor, revision, seen, length)
 
 
-def load_darknet(network: YOLOv2, path: str | Path, backbone_only: bool = False) -> Header:
-    """Read a .weights file into a network.
+def load_darknet(network: YOLOv2, path: str | Path, backbone_only: bool = False) -> WeightsHeader:
+    """Load a .weights file into a network.
 
-    The file has a header and then float32, of every convolution in the order of yolov2-voc.cfg, which is this network's
-    order of definition: the biases (of its batch norm, where it has one), the batch norm's weights, means and variances,
-    then the convolution's weights, filter by filter. The passthrough convolution stands between the two 3x3 layers before
-    it and the one behind the concatenation.
+    After the header the file holds float32 numbers for each convolution, in the order in which
+    YOLOv2 defines its layers, which is that of yolov2-voc.cfg: biases (those of the batch norm,
+    where there is one), then the batch norm's weights, means and variances, then the convolution's
+    weights, filter by filter. The passthrough convolution comes after the two 3x3 layers of the
+    neck and before the convolution behind the concatenation.
 
-    No published file was at hand. That the order is as Darknet's source has it, and that batch norm adds 1e-5 to the
-    variance as its GPU code does, is read off that source; the sizes of two published files, 202,704,264 bytes for VOC and
-    203,934,260 for COCO (of an older version, with a header of 16), are those this function asks for. For the very outputs
-    of such a file the network must be made with ``darknet_reorg=True``, see :func:`trials.models.yolov2.darknets_reorg`;
-    without, a published head works on slightly displaced passthrough features until it is trained further.
+    This order, and the 1e-5 that batch norm adds to the variance, follow Darknet's source; no
+    published file was available to test with. The sizes of two published files are what this
+    function expects: 202,704,264 bytes for VOC, and 203,934,260 for COCO (an older version with a
+    header of 16 bytes). Only a network made with ``darknet_reorg=True`` reproduces the outputs of
+    a published file, see :func:`reorg_darknet`; any other gets passthrough features that are
+    slightly displaced, until it is trained further.
 
     Parameters
     ----------
     network
-        Changed in place; as it was where an error is raised.
+        Network to load into. It stays unchanged if an error is raised.
     path
-        The file.
+        The .weights file.
     backbone_only
-        Read no more than Darknet-19's 18 convolutions, from a file of any number of classes, or of the backbone alone
-        (as darknet19_448.conv.23). The detection head stays as it is.
+        Whether to load only the 18 convolutions of Darknet-19. The file may then be of any number
+        of classes, or hold the backbone alone, as darknet19_448.conv.23 does.
+
+    Returns
+    -------
+    WeightsHeader
+        Header of the file.
 
     Raises
     ------
     FileNotFoundError
         If there is no such file.
+    HeadMismatchError
+        If the file has no detection head, or that of another number of classes.
     ValueError
-        If the file is too short or too long, is of a network with another number of classes, or holds no numbers.
+        If the file is too short or too long, or holds values that are not finite.
     """
     path = Path(path)
     if not path.is_file():
@@ -87,33 +125,37 @@ def load_darknet(network: YOLOv2, path: str | Path, backbone_only: bool = False)
         header = read_header(content)
     except ValueError as error:
         raise ValueError(f"{path} is no .weights file: {error}") from None
-    slots = _slots([network.fine, network.coarse] if backbone_only else [network])
-    wanted, found, rest = (
-        sum(slot.numel() for slot in slots),
-        *divmod(len(content) - header.length, 4),
-    )
-    if rest or found < wanted or (found > wanted and not backbone_only):
-        raise _misfit(network, path, wanted, found + rest / 4, backbone_only)
-    values = torch.from_numpy(
-        np.frombuffer(content, "<f4", wanted, offset=header.length).astype(np.float32)
-    )
+    tensors = _tensors_in_file_order(_backbone(network) if backbone_only else [network])
+    expected = sum(tensor.numel() for tensor in tensors)
+    found, rest = divmod(len(content) - header.length, 4)
+    if rest or found < expected or (found > expected and not backbone_only):
+        raise _size_error(network, path, expected, found + rest / 4, backbone_only)
+    numbers = np.frombuffer(content, "<f4", expected, offset=header.length)
+    values = torch.from_numpy(numbers.astype(np.float32))
     if not torch.isfinite(values).all():
-        raise ValueError(
-            f"{path} is damaged: {int((~torch.isfinite(values)).sum())} of its numbers are not finite"
-        )
+        broken = int((~torch.isfinite(values)).sum())
+        raise ValueError(f"{path} is damaged: {broken} of its numbers are not finite")
     with torch.no_grad():
-        for slot, part in zip(slots, values.split([slot.numel() for slot in slots])):
-            slot.copy_(part.view(slot.shape))
+        for tensor, part in zip(tensors, values.split([tensor.numel() for tensor in tensors])):
+            tensor.copy_(part.view(tensor.shape))
     return header
 
 
-def start_from(network: YOLOv2, path: str | Path) -> bool:
-    """Read a .weights file as the start of a training: all of it, or its backbone alone where the rest does not suit.
+def load_initial_weights(network: YOLOv2, path: str | Path) -> bool:
+    """Load a .weights file to start a training from: all of it if the head fits, else the backbone.
+
+    Parameters
+    ----------
+    network
+        Network to load into.
+    path
+        The .weights file.
 
     Returns
     -------
     bool
-        Whether all was read. The backbone alone is, where the file holds no more, or is of another number of classes.
+        True if everything was loaded, False if only the backbone was, because the file has no head
+        or that of another number of classes.
 
     Raises
     ------
@@ -123,41 +165,46 @@ def start_from(network: YOLOv2, path: str | Path) -> bool:
     try:
         load_darknet(network, path)
         return True
-    except OtherHead:
+    except HeadMismatchError:
         load_darknet(network, path, backbone_only=True)
         return False
 
 
-def _slots(parts: list[nn.Module]) -> list[Tensor]:
-    """The tensors of all convolutions, in the order of the file."""
-    slots, convolution = [], None
+def _backbone(network: YOLOv2) -> list[nn.Module]:
+    return [network.fine, network.coarse]
+
+
+def _tensors_in_file_order(parts: list[nn.Module]) -> list[Tensor]:
+    tensors: list[Tensor] = []
+    convolution: nn.Conv2d | None = None
     for module in (module for part in parts for module in part.modules()):
         if isinstance(module, nn.Conv2d):
             convolution = module
             if module.bias is not None:
-                slots += [module.bias, module.weight]
+                tensors += [module.bias, module.weight]
         elif isinstance(module, nn.BatchNorm2d):
-            slots += [
-                module.bias,
-                module.weight,
-                module.running_mean,
-                module.running_var,
-                convolution.weight,
-            ]
-    return slots
+            assert convolution is not None
+            assert module.running_mean is not None
+            assert module.running_var is not None
+            tensors += [module.bias, module.weight, module.running_mean, module.running_var]
+            tensors.append(convolution.weight)
+    return tensors
 
 
-def _misfit(network, path: Path, wanted: int, found: float, backbone_only: bool) -> ValueError:
-    """What is wrong with a file of so many numbers."""
-    per_output = network.output.weight[0].numel() + 1
-    outputs, rest = divmod(found - wanted + per_output * network.output.out_channels, per_output)
-    if not backbone_only and not rest and outputs > 0 and found != wanted:
-        return OtherHead(
-            f"{path} is of a network with {int(outputs)} outputs, anchors x (5 + classes), but this one has "
-            f"{network.output.out_channels}; backbone_only=True leaves the head as it is"
+def _size_error(
+    network: YOLOv2, path: Path, expected: int, found: float, backbone_only: bool
+) -> ValueError:
+    """The error for a file that has `found` numbers where `expected` ones are needed."""
+    head = network.output
+    per_output = head.weight[0].numel() + 1
+    outputs, rest = divmod(found - expected + per_output * head.out_channels, per_output)
+    if not backbone_only and not rest and outputs > 0 and found != expected:
+        return HeadMismatchError(
+            f"{path} is of a network with {int(outputs)} outputs, anchors x (5 + classes), but "
+            f"this one has {head.out_channels}; backbone_only=True leaves the head as it is"
         )
-    which = "backbone" if backbone_only else "network"
-    backbone = sum(slot.numel() for slot in _slots([network.fine, network.coarse]))
-    return (OtherHead if found == backbone else ValueError)(
-        f"{path} is too {'short' if found < wanted else 'long'}: the {which} has {wanted} numbers, but the file {found:g}"
-    )
+    part = "backbone" if backbone_only else "network"
+    length = "short" if found < expected else "long"
+    message = f"{path} is too {length}: the {part} has {expected} numbers, but the file {found:g}"
+    backbone = sum(tensor.numel() for tensor in _tensors_in_file_order(_backbone(network)))
+    return HeadMismatchError(message) if found == backbone else ValueError(message)

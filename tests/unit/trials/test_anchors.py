@@ -2,8 +2,8 @@ import pytest
 import torch
 from torchvision.ops import box_iou
 
-from trials.detection.anchors import average_overlap, find_anchors
-from trials.detection.boxes import corners, overlaps, shape_overlaps
+from trials.detection.anchors import average_iou, find_anchors
+from trials.detection.boxes import iou, shape_iou, to_corners
 
 
 def random_boxes(number, seed=0):
@@ -12,22 +12,22 @@ def random_boxes(number, seed=0):
 
 def test_overlaps_are_those_of_torchvision():
     ones, others = random_boxes(40), random_boxes(30, 1)
-    found = overlaps(corners(ones)[:, None], corners(others)[None])
-    assert torch.allclose(found, box_iou(corners(ones), corners(others)), atol=1e-6)
+    found = iou(to_corners(ones)[:, None], to_corners(others)[None])
+    assert torch.allclose(found, box_iou(to_corners(ones), to_corners(others)), atol=1e-6)
     zeros = torch.zeros(1, 2)
     centred = box_iou(
         torch.cat([-ones[:, 2:], ones[:, 2:]], 1), torch.cat([-others[:, 2:], others[:, 2:]], 1)
     )
-    assert torch.allclose(shape_overlaps(ones[:, 2:], others[:, 2:]), centred, atol=1e-6)
-    assert float(shape_overlaps(zeros, zeros)) == 0
+    assert torch.allclose(shape_iou(ones[:, 2:], others[:, 2:]), centred, atol=1e-6)
+    assert float(shape_iou(zeros, zeros)) == 0
 
 
 def test_overlaps_by_hand():
     one = torch.tensor([0.5, 0.5, 0.4, 0.4])
-    assert corners(one).tolist() == pytest.approx([0.3, 0.3, 0.7, 0.7])
-    half = corners(torch.tensor([0.6, 0.5, 0.4, 0.4]))  # 0.3 x 0.4 are shared
-    assert float(overlaps(corners(one), half)) == pytest.approx(0.12 / 0.20)
-    assert float(overlaps(corners(one), corners(torch.tensor([0.1, 0.1, 0.2, 0.2])))) == 0
+    assert to_corners(one).tolist() == pytest.approx([0.3, 0.3, 0.7, 0.7])
+    half = to_corners(torch.tensor([0.6, 0.5, 0.4, 0.4]))  # 0.3 x 0.4 are shared
+    assert float(iou(to_corners(one), half)) == pytest.approx(0.12 / 0.20)
+    assert float(iou(to_corners(one), to_corners(torch.tensor([0.1, 0.1, 0.2, 0.2])))) == 0
 
 
 def test_anchors_are_the_means_of_shapes_that_lie_apart():
@@ -36,7 +36,7 @@ def test_anchors_are_the_means_of_shapes_that_lie_apart():
     sizes = (centres[:, None] * (1 + 0.1 * torch.rand(4, 50, 2, generator=generator))).flatten(0, 1)
     anchors = find_anchors(sizes, 4)
     assert torch.allclose(anchors, sizes.view(4, 50, 2).mean(1), atol=1e-5)
-    assert average_overlap(sizes, anchors) > 0.9
+    assert average_iou(sizes, anchors) > 0.9
 
 
 def test_even_one_start_finds_shapes_that_are_rare():
@@ -46,7 +46,7 @@ def test_even_one_start_finds_shapes_that_are_rare():
     )
     sizes *= 1 + 0.01 * torch.rand(sizes.shape, generator=torch.Generator().manual_seed(0))
     assert all(
-        average_overlap(sizes[1000:], find_anchors(sizes, 4, seed=seed, starts=1)) > 0.9
+        average_iou(sizes[1000:], find_anchors(sizes, 4, seed=seed, starts=1)) > 0.9
         for seed in range(3)
     )
 
@@ -61,13 +61,13 @@ def test_the_seed_decides_and_the_unit_does_not():
 
 def test_more_anchors_cover_more_and_beat_plain_squares():
     sizes = random_boxes(500)[:, 2:]
-    covered = [average_overlap(sizes, find_anchors(sizes, number)) for number in (1, 3, 5, 9)]
+    covered = [average_iou(sizes, find_anchors(sizes, number)) for number in (1, 3, 5, 9)]
     assert covered == sorted(covered)
     squares = torch.linspace(0.1, 0.6, 5)[:, None].expand(5, 2)
-    assert covered[2] > average_overlap(sizes, squares)
+    assert covered[2] > average_iou(sizes, squares)
     # no single anchor is moved for the better by much: k-means has come to rest near a least distance
     anchors = find_anchors(sizes, 5)
-    nearest = shape_overlaps(sizes, anchors).argmax(1)
+    nearest = shape_iou(sizes, anchors).argmax(1)
     assert torch.allclose(
         anchors, torch.stack([sizes[nearest == index].mean(0) for index in range(5)]), atol=1e-5
     )

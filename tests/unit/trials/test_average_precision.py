@@ -10,17 +10,17 @@ from torchvision.ops import box_iou
 from trials.detection import (
     Detections,
     average_precisions,
-    match,
+    match_detections,
     mean_average_precision,
     pad_targets,
 )
-from trials.detection.boxes import corners
+from trials.detection.boxes import to_corners
 
 
 def detections(*rows):
     """Of rows (score, label, centre x, centre y, width, height)."""
     rows = torch.tensor(rows).view(-1, 6)
-    return Detections(corners(rows[:, 2:]), rows[:, 0], rows[:, 1].long())
+    return Detections(to_corners(rows[:, 2:]), rows[:, 0], rows[:, 1].long())
 
 
 def truths(*rows):
@@ -31,14 +31,14 @@ ONE, TWO, THREE = (0.2, 0.2, 0.2, 0.2), (0.7, 0.2, 0.2, 0.2), (0.2, 0.7, 0.2, 0.
 NOWHERE = (0.8, 0.8, 0.1, 0.1)
 
 
-def by_hand(points=None, overlap=0.5, difficult=None):
+def by_hand(points=None, iou_threshold=0.5, difficult=None):
     """Three truths in two images; in order of score: right, wrong, right, again on the first truth, so wrong."""
     found = [
         detections((0.9, 0, *ONE), (0.8, 0, *NOWHERE), (0.6, 0, 0.21, 0.2, 0.2, 0.2)),
         detections((0.7, 0, *THREE)),
     ]
     targets = [truths((0, *ONE), (0, *TWO)), truths((0, *THREE))]
-    return float(average_precisions(match(found, targets, difficult), 1, overlap, points))
+    return float(average_precisions(match_detections(found, targets, difficult), 1, overlap, points))
 
 
 def test_average_precision_by_hand():
@@ -73,14 +73,14 @@ def test_a_recall_that_is_just_reached_counts():
 def test_an_overlap_of_exactly_the_threshold_is_enough():
     found = [detections((0.9, 0, 0.25, 0.5, 0.5, 1.0))]
     targets = [truths((0, 0.5, 0.5, 1.0, 1.0))]
-    assert mean_average_precision(found, targets, 1, overlap=0.5) == 1
-    assert mean_average_precision(found, targets, 1, overlap=0.51) == 0
+    assert mean_average_precision(found, targets, 1, iou_threshold=0.5) == 1
+    assert mean_average_precision(found, targets, 1, iou_threshold=0.51) == 0
 
 
 def test_a_class_without_truths_has_no_average_precision_and_one_without_detections_has_none_right():
     found = [detections((0.9, 0, *ONE), (0.8, 1, *TWO))]
     targets = [truths((0, *ONE), (2, *TWO))]
-    answer = average_precisions(match(found, targets), 3).tolist()
+    answer = average_precisions(match_detections(found, targets), 3).tolist()
     assert answer[0] == 1 and math.isnan(answer[1]) and answer[2] == 0
     assert mean_average_precision(found, targets, 3) == 0.5
     assert mean_average_precision([detections()], targets, 3) == 0
@@ -98,13 +98,13 @@ def test_padding_is_no_truth():
 
 def test_what_cannot_be_judged_is_named():
     with pytest.raises(
-        ValueError, match="mean average precision needs truths, but 1 images have none of 2 classes"
+        ValueError, match="mean average precision needs true boxes, but 1 images have none of 2 classes"
     ):
         mean_average_precision([detections((0.9, 0, *ONE))], [truths()], 2)
     with pytest.raises(ValueError, match="must be of the same images, but got 1 and 2"):
-        match([detections()], [truths(), truths()])
+        match_detections([detections()], [truths(), truths()])
     with pytest.raises(ValueError, match="must be of the same images, but got 0 and 0"):
-        match([], [])
+        match_detections([], [])
 
 
 def random_case(images, classes=3, seed=0, together=False):
@@ -138,7 +138,7 @@ def random_case(images, classes=3, seed=0, together=False):
         )
         found.append(
             Detections(
-                corners(moved[:, 1:]),
+                to_corners(moved[:, 1:]),
                 torch.rand(len(moved), generator=generator),
                 moved[:, 0].long(),
             )
@@ -162,7 +162,7 @@ def by_loops(found, targets, label, overlap, points, difficult):
         best, which = -1.0, None
         for index, row in enumerate(targets[image]):
             if int(row[0]) == label:
-                iou = box_iou(box[None], corners(row[None, 1:])).item()
+                iou = box_iou(box[None], to_corners(row[None, 1:])).item()
                 if iou > best:
                     best, which = iou, index
         if best >= overlap and difficult[image][which]:
@@ -199,7 +199,7 @@ def test_random_detections_are_judged_as_in_plain_loops(seed, points):
     generator = torch.Generator().manual_seed(seed)
     difficult = [torch.rand(len(rows), generator=generator) < 0.2 for rows in targets]
     for overlap in (0.3, 0.5, 0.75):
-        answer = average_precisions(match(found, targets, difficult), 3, overlap, points)
+        answer = average_precisions(match_detections(found, targets, difficult), 3, overlap, points)
         expected = [
             by_loops(found, targets, label, overlap, points, difficult) for label in range(3)
         ]
@@ -212,10 +212,10 @@ def test_random_detections_are_judged_as_by_coco():
     reference = MeanAveragePrecision(box_format="xyxy", iou_type="bbox", class_metrics=True)
     reference.update(
         [{"boxes": seen.boxes, "scores": seen.scores, "labels": seen.labels} for seen in found],
-        [{"boxes": corners(rows[:, 1:]), "labels": rows[:, 0].long()} for rows in targets],
+        [{"boxes": to_corners(rows[:, 1:]), "labels": rows[:, 0].long()} for rows in targets],
     )
     expected = reference.compute()
-    matches = match(found, targets)
+    matches = match_detections(found, targets)
     by_overlap = torch.stack(
         [average_precisions(matches, 3, 0.5 + 0.05 * step, points=101) for step in range(10)]
     )

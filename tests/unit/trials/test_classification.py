@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from tests.helpers.folders import write_cifar10, write_idx, write_image_folder, write_stl10
-from trials.data.classification import first, load_classification
+from trials.data.classification import first_examples, load_classification
 from trials.data.pixels import random_crops, random_flips
 
 HELD_OUT = {
@@ -52,7 +52,7 @@ def folder(request, tmp_path, monkeypatch):
 
 
 def batches(images, seed=1, size=4):
-    return [(x, y) for x, y in images.train(size, torch.Generator().manual_seed(seed))]
+    return [(x, y) for x, y in images.training_batches(size, torch.Generator().manual_seed(seed))]
 
 
 @pytest.mark.parametrize("folder", list(HELD_OUT), indirect=True)
@@ -60,12 +60,12 @@ def test_every_data_set_is_split_and_gives_three_channels_of_the_size(folder):
     name, where = folder
     images = load_classification(name, where, 80)
     train, validation, test = HELD_OUT[name]
-    assert [sum(len(y) for _, y in images.plain(split)) for split in ("validation", "test")] == [
+    assert [sum(len(y) for _, y in images.evaluation_batches(split)) for split in ("validation", "test")] == [
         validation,
         test,
     ]
     found = batches(images)
-    assert len(found) == len(images.train(4, torch.Generator())) == train // 4
+    assert len(found) == len(images.training_batches(4, torch.Generator())) == train // 4
     assert all(
         x.shape == (4, 3, 80, 80) and x.dtype == torch.float32 and y.dtype == torch.int64
         for x, y in found
@@ -107,7 +107,7 @@ def test_workers_change_nothing(tmp_path):
 def test_pixels_keep_their_labels_and_their_scale(folder):
     name, where = folder
     images = load_classification(name, where, 96)
-    pixels, labels = first(images.plain("test"), 12)
+    pixels, labels = first_examples(images.evaluation_batches("test"), 12)
     deviation, mean = {"cifar10": (0.2470, 0.4914), "stl10": (0.2603, 0.4467)}[name]
     red = (pixels[:, 0] * deviation + mean) * 255
     assert torch.allclose(red, torch.arange(12.0)[:, None, None].expand_as(red), atol=1e-3)
@@ -118,7 +118,7 @@ def test_a_class_of_a_folder_is_learnt_from_its_own_images(tmp_path):
     write_image_folder(tmp_path)
     images = load_classification("imagefolder", str(tmp_path), 64)
     assert images.classes == ("cat", "dog")
-    for x, y in [*batches(images), *images.plain("test"), *images.plain("validation")]:
+    for x, y in [*batches(images), *images.evaluation_batches("test"), *images.evaluation_batches("validation")]:
         red, green = x[:, 0].mean((1, 2)), x[:, 1].mean((1, 2))
         assert torch.equal((green > red).long(), y)
 
@@ -153,7 +153,7 @@ def test_crops_and_flips_are_windows_and_mirrors_of_single_images():
 )
 def test_fashion_mnist_is_normalised_by_its_own_mean_and_deviation():
     images = load_classification("fashion-mnist", size=64)
-    pixels, labels = first(images.plain("validation"), 5000)
+    pixels, labels = first_examples(images.evaluation_batches("validation"), 5000)
     assert len(labels) == 5000 and images.classes[9] == "Ankle boot"
     assert float(pixels.mean()) == pytest.approx(0, abs=0.02)
     assert float(pixels.std()) == pytest.approx(1, abs=0.1)  # smoothed by the resizing
@@ -222,11 +222,11 @@ def test_a_batch_larger_than_the_data_is_refused(tmp_path):
     with pytest.raises(
         ValueError, match="batch_size must lie between 1 and the 22 examples, but got 23"
     ):
-        images.train(23, torch.Generator())
+        images.training_batches(23, torch.Generator())
 
 
 def test_a_damaged_image_is_named(tmp_path):
     write_image_folder(tmp_path)
     (tmp_path / "test" / "cat" / "0.jpg").write_bytes(np.zeros(100, np.uint8).tobytes())
     with pytest.raises(OSError, match="cat/0.jpg"):
-        first(load_classification("imagefolder", str(tmp_path), 64).plain("test"), 50)
+        first_examples(load_classification("imagefolder", str(tmp_path), 64).evaluation_batches("test"), 50)

@@ -47,7 +47,7 @@ def random_outputs(images=2, classes=3, seed=0):
 def test_detections_are_what_suppression_within_each_class_leaves(least, overlap):
     outputs = random_outputs()
     boxes, scores = decode(outputs, ANCHORS)
-    for index, found in enumerate(detect(outputs, ANCHORS, least, overlap, most=1000)):
+    for index, found in enumerate(detect(outputs, ANCHORS, least, overlap, max_detections=1000)):
         expected = []
         for label in range(3):
             mine = scores[index, :, label]
@@ -61,7 +61,7 @@ def test_detections_are_what_suppression_within_each_class_leaves(least, overlap
 
 
 def test_the_best_are_kept_and_lie_within_the_image():
-    everything, few = (detect(random_outputs(), ANCHORS, most=most) for most in (1000, 10))
+    everything, few = (detect(random_outputs(), ANCHORS, max_detections=most) for most in (1000, 10))
     for all_found, found in zip(everything, few):
         assert len(found.scores) == 10 and torch.equal(found.scores, all_found.scores[:10])
         assert float(found.boxes.min()) >= 0 and float(found.boxes.max()) <= 1
@@ -82,7 +82,7 @@ def test_a_size_beyond_all_numbers_is_a_box_as_large_as_the_image():
         50,
     )  # an exponential of infinity
     assert decode(outputs.flatten(1, 2), ANCHORS)[0].isfinite().all()
-    (found,) = detect(outputs.flatten(1, 2), ANCHORS, most=1000)
+    (found,) = detect(outputs.flatten(1, 2), ANCHORS, max_detections=1000)
     assert found.boxes[0].tolist() == [0, 0, 1, 1] and len(found.scores) > 10
 
 
@@ -91,7 +91,7 @@ def test_a_network_detects_in_batches_as_at_once_and_keeps_its_mode():
     network = nn.Sequential(nn.Conv2d(3, 16, 1), nn.BatchNorm2d(16)).train()
     images = torch.randn(5, 3, 4, 4)
     batched, at_once = (
-        detect_all(network, images.split(size), ANCHORS, least=0.1) for size in (2, 5)
+        detect_all(network, images.split(size), ANCHORS, score_threshold=0.1) for size in (2, 5)
     )
     assert network.training and len(batched) == 5 and float(network[1].num_batches_tracked) == 0
     assert all(torch.allclose(one.scores, other.scores) for one, other in zip(batched, at_once))

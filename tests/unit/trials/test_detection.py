@@ -15,7 +15,7 @@ from trials.detection import (
     find_anchors,
     mean_average_precision,
     pad_targets,
-    precision,
+    evaluate_map,
 )
 from trials.models import yolov2
 
@@ -109,7 +109,7 @@ def test_precision_counts_no_difficult_object_as_missed():
             (torch.zeros(len(part), 3, 64, 64), part, flags)
             for part, flags in zip(targets.split(2), difficult.split(2))
         ]
-        assert precision(FindsOne(), batches, [(1.0, 1.0)], 2) == pytest.approx(expected)
+        assert evaluate_map(FindsOne(), batches, [(1.0, 1.0)], 2) == pytest.approx(expected)
 
 
 def test_only_large_gradients_are_clipped():

@@ -5,10 +5,17 @@ import torch
 from torchvision.ops import box_convert
 
 from tests.helpers.folders import write_idx, write_kitti, write_voc
-from trials.data.augmentation import flip, jitter, moved
+from trials.data.augmentation import flip, jitter, shift_and_scale
 from trials.data.detection import box_sizes, load_detection, plain_batches, training_batches
 from trials.data.detection_folders import KITTI_CLASSES, VOC_CLASSES
-from trials.data.examples import Example, collated, collated_for_training, flipped, inside, resized
+from trials.data.examples import (
+    Example,
+    clip_boxes,
+    collate,
+    collate_for_training,
+    mirror,
+    resize,
+)
 
 DOG, PERSON = VOC_CLASSES.index("dog"), VOC_CLASSES.index("person")
 
@@ -83,23 +90,23 @@ def test_batches_for_judging_have_the_difficult_ones_and_those_for_training_have
 
 def test_targets_are_those_of_torchvisions_conversion():
     found = example((10, 20, 60, 70), (0, 0, 20, 30), (5, 5, 100, 80), labels=[4, 2, 7])
-    _, targets, _ = collated([found, example()])
+    _, targets, _ = collate([found, example()])
     sides = torch.tensor([100, 80, 100, 80])
     assert torch.allclose(targets[0, :, 1:], box_convert(found.boxes, "xyxy", "cxcywh") / sides)
     assert targets[0, :, 0].tolist() == [4, 2, 7] and targets[1].tolist() == [[-1, 0, 0, 0, 0]] * 3
-    images, none = collated_for_training([example(), example()])
+    images, none = collate_for_training([example(), example()])
     assert none.shape == (2, 0, 5) and images.shape == (2, 3, 80, 100)
 
 
 def test_boxes_follow_their_objects():
     one = example((12, 16, 52, 48), size=(64, 64))
-    assert torch.equal(flipped(one).boxes[0], white(flipped(one).image))
-    larger = resized(one, 128)
+    assert torch.equal(mirror(one).boxes[0], white(mirror(one).image))
+    larger = resize(one, 128)
     assert larger.image.shape == (3, 128, 128) and torch.equal(larger.boxes[0], white(larger.image))
-    squeezed = resized(example((10, 20, 60, 70)), 160)
+    squeezed = resize(example((10, 20, 60, 70)), 160)
     assert (squeezed.boxes[0] - white(squeezed.image)).abs().max() <= 1
     for right, down, scale in ((7, -5, 1.0), (0, 0, 0.75), (0, 0, 1.33), (-9, 4, 1.2)):
-        there = moved(one, right, down, scale)
+        there = shift_and_scale(one, right, down, scale)
         # what is beyond the edge is grey, a step below the threshold of white
         assert (
             there.boxes[0] - white(there.image.where(there.image != 127, 0))
@@ -124,8 +131,8 @@ def test_random_changes_keep_boxes_on_their_objects_and_are_varied():
 
 def test_objects_that_leave_the_image_leave_the_targets():
     both = example((0, 0, 20, 20), (40, 40, 60, 60), size=(64, 64), labels=[3, 5])
-    assert moved(both, -10, 0, 1.0).boxes.tolist() == [[0, 0, 10, 20], [30, 40, 50, 60]]
-    gone = moved(both, -15, 0, 1.0)
+    assert shift_and_scale(both, -10, 0, 1.0).boxes.tolist() == [[0, 0, 10, 20], [30, 40, 50, 60]]
+    gone = shift_and_scale(both, -15, 0, 1.0)
     assert gone.labels.tolist() == [5] and gone.boxes.tolist() == [[25, 40, 45, 60]]
 
 
@@ -141,7 +148,7 @@ def test_boxes_outside_of_an_image_are_cut_and_those_of_nothing_go():
             [nan, 0, 5, 5],
         ]
     )
-    found = inside(
+    found = clip_boxes(
         example()._replace(
             boxes=boxes, labels=torch.arange(6), difficult=torch.zeros(6, dtype=torch.bool)
         )
@@ -179,7 +186,7 @@ def test_the_generator_decides_batches_whoever_makes_them(tmp_path):
 def test_the_size_changes_every_few_batches(tmp_path):
     write_idx(tmp_path, True)
     data = load_detection("scenes", str(tmp_path), {"train": 120, "validation": 1, "test": 1}, 32)
-    batches = training_batches(data, 2, torch.Generator().manual_seed(0), (32, 64, 96), every=5)
+    batches = training_batches(data, 2, torch.Generator().manual_seed(0), (32, 64, 96), batches_per_size=5)
     sizes = [images.shape[-1] for images, _ in batches]
     assert len(sizes) == len(batches) == 60 and set(sizes) == {32, 64, 96}
     assert all(len(set(sizes[start : start + 5])) == 1 for start in range(0, 60, 5))
@@ -203,7 +210,7 @@ def test_what_is_wrong_is_said_in_one_line(tmp_path):
     refused("no test images of VOC2007 in", "voc")
     write_voc(tmp_path, parts=("trainval", "test"), objects=[("unicorn", 1, 1, 5, 5, 0)])
     refused(
-        "example 0: 'unicorn' is no class or entry that is known; classes are aeroplane, ", "voc"
+        "example 0: 'unicorn' is no known class or entry; classes are aeroplane, ", "voc"
     )
     write_voc(tmp_path, parts=("trainval", "test"), objects=[("dog", "one", 1, 5, 5, 0)])
     refused("example 0 is damaged: could not convert string to float: 'one'", "voc")

@@ -42,7 +42,7 @@ def test_every_network_gets_a_column_with_what_it_found(tmp_path):
     draw_side_by_side(tmp_path / "scenes.png", images, found, NAMES, truths)
     founder, offspring, *nothing = colourful(matplotlib.image.imread(tmp_path / "scenes.png"))
     assert founder > 1.3 * offspring > 0 and nothing == [0, 0]
-    draw_side_by_side(tmp_path / "more.png", images, found, NAMES, least=0.05)
+    draw_side_by_side(tmp_path / "more.png", images, found, NAMES, score_threshold=0.05)
     founder, offspring, *_ = colourful(matplotlib.image.imread(tmp_path / "more.png"))
     assert founder == pytest.approx(offspring, rel=0.05)
 

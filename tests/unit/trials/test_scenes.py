@@ -8,7 +8,8 @@ import torch
 
 from tests.helpers.folders import write_idx
 from trials.data.detection import box_sizes, load_detection
-from trials.data.scenes import CLASSES, Garments, Scenes, draw_scene, load_garments
+from trials.data.garments import CLASSES, Garments, load_garments
+from trials.data.scenes import Scenes, draw_scene
 
 
 @pytest.fixture(scope="module")

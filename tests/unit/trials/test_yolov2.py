@@ -10,7 +10,7 @@ from nni_stress import StressPruner
 from nni_stress.graph import cost
 from nni_stress.graph.cluster_graph import ClusterGraph
 from trials.models import yolov2
-from trials.models.yolov2 import darknets_reorg, reorg
+from trials.models.yolov2 import reorg, reorg_darknet
 
 # (input channels, filters, size of the kernel, cells between which the input is reduced) of every convolution in order
 LAYERS = [
@@ -112,16 +112,16 @@ def loops_of_darknet(features):
 @pytest.mark.parametrize(("height", "width"), [(4, 6), (6, 4), (26, 26)])
 def test_darknets_reorg_is_what_its_loops_do(height, width):
     features = torch.arange(2.0 * 8 * height * width).view(2, 8, height, width)
-    assert torch.equal(darknets_reorg(features), loops_of_darknet(features))
+    assert torch.equal(reorg_darknet(features), loops_of_darknet(features))
 
 
 def test_darknets_reorg_has_the_channels_of_ours_but_rows_out_of_step():
     """Why no order of channels makes published weights exact with :func:`reorg`, and why it comes close."""
     channel_of = torch.arange(8.0).view(1, 8, 1, 1).expand(1, 8, 26, 26)
-    same = reorg(channel_of) == darknets_reorg(channel_of)
+    same = reorg(channel_of) == reorg_darknet(channel_of)
     assert 0.9 < float(same.float().mean()) < 1
     row_of = torch.arange(26.0).view(1, 1, 26, 1).expand(1, 8, 26, 26)
-    away = (reorg(row_of) - darknets_reorg(row_of)).abs()
+    away = (reorg(row_of) - reorg_darknet(row_of)).abs()
     assert set(away[same].unique().tolist()) <= {0, 1}
 
 
