@@ -1,4 +1,4 @@
-"""A trial of LeNet-5's evolution, some of whose offspring are made to fail, each in another way."""
+"""A trial of LeNet-5 in which some offspring fail, each in another way."""
 
 import os
 import signal
@@ -20,9 +20,7 @@ def fail_or_make(task, parameters, lineage):
 
 
 if __name__ == "__main__":
-    if (
-        nni.get_sequence_id() == 3
-    ):  # dies before it has asked for its parameters, which the next trial then gets
+    if nni.get_sequence_id() == 3:  # before it asks for parameters; the next trial gets them then
         os._exit(3)
     run.make_offspring = fail_or_make
     lenet5.main()

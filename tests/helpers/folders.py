@@ -1,4 +1,4 @@
-"""Small data sets in the formats of the real ones, of random pixels."""
+"""Small data sets of random pixels, in the formats of the real ones."""
 
 import gzip
 import hashlib
@@ -9,7 +9,7 @@ from PIL import Image
 
 
 def write_idx(folder, compress, images=24, wrong=0):
-    """Four small files in the format of MNIST."""
+    """Write MNIST's four IDX files; sizes in their headers are too large by `wrong`."""
     random = np.random.default_rng(0)
     for part, number in (("train", images), ("t10k", 6)):
         pixels = random.integers(0, 256, (number, 28, 28), np.uint8)
@@ -29,8 +29,12 @@ def write_idx(folder, compress, images=24, wrong=0):
 
 
 def write_cifar10(folder, images=12):
-    """CIFAR-10's pickles; returns {file: MD5 sum}. Image n of a file is of the one brightness n, and of class n % 10."""
-    home, sums = folder / "cifar-10-batches-py", {}
+    """Write CIFAR-10's pickles; return the MD5 sum of each file.
+
+    In each file image n is of brightness n everywhere, and of class n % 10.
+    """
+    home = folder / "cifar-10-batches-py"
+    sums = {}
     home.mkdir(parents=True)
     for name in (*(f"data_batch_{n}" for n in range(1, 6)), "test_batch", "batches.meta"):
         pixels = np.repeat(np.arange(images, dtype=np.uint8)[:, None], 3072, 1)
@@ -45,8 +49,12 @@ def write_cifar10(folder, images=12):
 
 
 def write_stl10(folder, images=24):
-    """STL-10's binary files, without those that have no labels; returns {file: MD5 sum}. Image n's red is n everywhere."""
-    home, sums = folder / "stl10_binary", {}
+    """Write STL-10's binary files but those without labels; return the MD5 sum of each file.
+
+    In each file the red channel of image n is n everywhere.
+    """
+    home = folder / "stl10_binary"
+    sums = {}
     home.mkdir(parents=True)
     for part in ("train", "test"):
         pixels = np.zeros((images, 3, 96, 96), np.uint8)
@@ -60,7 +68,7 @@ def write_stl10(folder, images=24):
 
 
 def write_image_folder(folder, parts=("train", "test"), classes=("cat", "dog"), images=13):
-    """Folders of photographs in several sizes and formats; every class has a colour of its own."""
+    """Write folders of images in several sizes and formats; each class has a colour of its own."""
     random = np.random.default_rng(0)
     for part in parts:
         for number, name in enumerate(classes):
@@ -74,7 +82,10 @@ def write_image_folder(folder, parts=("train", "test"), classes=("cat", "dog"), 
 
 
 def write_voc(folder, year="2007", parts=("trainval", "test"), images=13, objects=None):
-    """VOC's folders; by default image n has a dog, a difficult person, and, where n is a multiple of 3, nothing."""
+    """Write VOC's folders. By default images have a dog and a difficult person, each third nothing.
+
+    `objects` are the objects of each image: (class, left, top, right, bottom, difficult).
+    """
     home = folder / "VOCdevkit" / f"VOC{year}"
     for name in ("Annotations", "JPEGImages", "ImageSets/Main"):
         (home / name).mkdir(parents=True, exist_ok=True)
@@ -83,26 +94,27 @@ def write_voc(folder, year="2007", parts=("trainval", "test"), images=13, object
         (home / "ImageSets" / "Main" / f"{part}.txt").write_text("\n".join(stems) + "\n")
         for number, stem in enumerate(stems):
             Image.new("RGB", (100, 80), (number, 0, 255)).save(home / "JPEGImages" / f"{stem}.jpg")
-            found = (
-                objects
-                if objects is not None
-                else []
-                if number % 3 == 0
-                else [("dog", 11, 21, 60, 70, 0), ("person", 1, 1, 20, 30, 1)]
-            )
+            entries = [("dog", 11, 21, 60, 70, 0), ("person", 1, 1, 20, 30, 1)]
+            if objects is not None:
+                entries = objects
+            elif number % 3 == 0:
+                entries = []
+            annotation = "".join(_voc_object(*entry) for entry in entries)
             (home / "Annotations" / f"{stem}.xml").write_text(
-                "<annotation><segmented>0</segmented>"
-                + "".join(
-                    f"<object><name>{name}</name><difficult>{hard}</difficult><bndbox><xmin>{left}</xmin><ymin>{top}</ymin>"
-                    f"<xmax>{right}</xmax><ymax>{bottom}</ymax></bndbox></object>"
-                    for name, left, top, right, bottom, hard in found
-                )
-                + "</annotation>"
+                f"<annotation><segmented>0</segmented>{annotation}</annotation>"
             )
+
+
+def _voc_object(name, left, top, right, bottom, difficult):
+    return (
+        f"<object><name>{name}</name><difficult>{difficult}</difficult><bndbox>"
+        f"<xmin>{left}</xmin><ymin>{top}</ymin><xmax>{right}</xmax><ymax>{bottom}</ymax>"
+        "</bndbox></object>"
+    )
 
 
 def write_kitti(folder, images=30):
-    """KITTI's folders: in every image a car, a van too far away, and a region that nobody cares for."""
+    """Write KITTI's folders: each image has a car, a van too far away, and a DontCare region."""
     home = folder / "Kitti" / "raw" / "training"
     for name in ("image_2", "label_2"):
         (home / name).mkdir(parents=True)

@@ -1,4 +1,7 @@
-"""Trains a tiny founder, slowly enough to be killed on the way: `python -m tests.helpers.slow_founder FILE SECONDS_A_STEP`."""
+"""Train a tiny founder so slowly that it can be killed on the way.
+
+python -m tests.helpers.slow_founder FILE SECONDS_PER_STEP
+"""
 
 import sys
 import time
@@ -12,6 +15,7 @@ from trials.founders import train_founder
 
 
 def tiny():
+    """A network with dropout, whose training depends on torch's random numbers."""
     return nn.Sequential(nn.Linear(6, 12), nn.ReLU(), nn.Dropout(0.5), nn.Linear(12, 3))
 
 
@@ -35,7 +39,7 @@ def make_task(pause=0.0, epochs=6, network=tiny, learning_rate=0.05):
                 )
 
     def fidelity(model, split):
-        torch.rand(1)  # a judge that draws, too, must not matter
+        torch.rand(1)  # a fidelity that draws random numbers must not change the training
         return float((model(inputs).argmax(1) == labels).float().mean())
 
     return Task(

@@ -1,4 +1,4 @@
-"""YOLOv2's trial, from the founder's own step to an evolution by nnictl and a comparison of what came of it."""
+"""YOLOv2: training of its founder, an evolution through nnictl, and comparison of the result."""
 
 import subprocess
 import sys
@@ -31,7 +31,7 @@ OPTIONS = [f"--{name.replace('_', '-')}={value}" for name, value in SMALL.items(
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    """Fashion-MNIST's files, of random pixels."""
+    """Folder of Fashion-MNIST's files, with random pixels."""
     folder = tmp_path_factory.mktemp("data")
     write_idx(folder, True)
     return str(folder)
@@ -39,7 +39,7 @@ def data(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def evolved(data, tmp_path_factory):
-    """A founder of its own step, and a lineage of one generation: task, founder's file, lineage."""
+    """Task, founder's file and lineage of an evolution of one generation."""
     folder = tmp_path_factory.mktemp("run")
     task = make_task("scenes", data, **SMALL)
     lineage = Lineage(folder / "lineage")
@@ -63,7 +63,7 @@ def evolved(data, tmp_path_factory):
     return task, folder / "founder", lineage
 
 
-def test_a_founder_of_its_own_step_has_small_offspring(evolved):
+def test_a_founder_trained_beforehand_has_small_offspring(evolved):
     task, file, lineage = evolved
     founder, offspring = lineage.record(FOUNDER), lineage.record("g001-00")
     assert founder.validation == task.fidelity(serialization.load(file, task.network), "validation")
@@ -74,13 +74,13 @@ def test_a_founder_of_its_own_step_has_small_offspring(evolved):
     assert inputs.shape == (500, 3, 64, 64)
     with torch.no_grad():
         trained, untrained = (
-            sum(task.loss.terms(network.eval()(inputs), targets)[:3])  # the pixels tell of no class
+            sum(task.loss.terms(network.eval()(inputs), targets)[:3])  # random pixels show no class
             for network in (serialization.load(file, task.network), task.network())
         )
     assert trained < 0.8 * untrained
 
 
-def test_founder_and_survivor_are_compared_in_a_picture_and_a_table(
+def test_founder_and_survivor_are_compared_by_a_picture_and_a_table(
     evolved, data, tmp_path, capsys
 ):
     _, _, lineage = evolved
@@ -114,11 +114,11 @@ def test_all_trials_have_the_same_anchors(evolved, data):
     task, other = evolved[0], make_task("scenes", data, **SMALL)
     assert task.loss.anchors == other.loss.anchors and len(task.loss.anchors) == 5
     larger = make_task("scenes", data, **{**SMALL, "size": 128})
-    once, twice = (torch.tensor(one.loss.anchors).mean() for one in (task, larger))
-    assert 1.8 < twice / once < 2.2  # in cells
+    small_mean, large_mean = (torch.tensor(t.loss.anchors).mean() for t in (task, larger))
+    assert 1.8 < large_mean / small_mean < 2.2  # anchors are in cells
 
 
-def test_several_scales_are_multiples_of_32_around_the_size(data):
+def test_multi_scale_sizes_are_multiples_of_32_around_the_size(data):
     assert training_sizes(416) == tuple(range(320, 609, 32)) and training_sizes(64) == (64, 96)
     task = make_task("scenes", data, multi_scale=True, **{**SMALL, "scenes": 640, "batch_size": 2})
     sizes = {
@@ -128,7 +128,7 @@ def test_several_scales_are_multiples_of_32_around_the_size(data):
     assert sizes == {64, 96} and task.example_input.shape[-1] == 64
 
 
-def test_difficult_objects_are_neither_trained_on_nor_screened(tmp_path):
+def test_difficult_objects_are_used_neither_for_training_nor_for_screening(tmp_path):
     boxes = [("dog", 1, 1, 20 + 9 * n, 70 - 8 * n, 0) for n in range(5)]
     write_voc(tmp_path, objects=[*boxes, ("person", 5, 5, 60, 60, 1)])
     task = make_task("voc", str(tmp_path), 64, 0.0625, 4)
@@ -139,7 +139,7 @@ def test_difficult_objects_are_neither_trained_on_nor_screened(tmp_path):
     assert torch.isfinite(task.loss(task.network()(inputs), targets))
 
 
-def test_a_founder_starts_from_darknets_weights_as_far_as_they_suit(evolved, tmp_path, capsys):
+def test_a_founder_starts_from_the_part_of_darknets_weights_that_fits(evolved, tmp_path, capsys):
     convolutions = random_convolutions()
     for name, part in (
         ("other.weights", convolutions),
@@ -160,7 +160,7 @@ def test_a_founder_starts_from_darknets_weights_as_far_as_they_suit(evolved, tmp
 
 
 def make_narrow(evolved):
-    """The task with a network as wide as the files of test_darknet."""
+    """The task with a network as wide as the weights files of test_darknet."""
     return replace(evolved[0], network=lambda: yolov2(10, 0.0625))
 
 
@@ -176,7 +176,7 @@ def make_narrow(evolved):
         ("no weights file at /nowhere", ["--weights=/nowhere"]),
     ],
 )
-def test_the_founders_step_says_what_is_wrong_in_one_line(words, arguments, data, tmp_path):
+def test_errors_in_the_founders_training_are_one_line(words, arguments, data, tmp_path):
     folder = [] if any("--data" in argument for argument in arguments) else ["--data-dir", data]
     with pytest.raises(SystemExit, match=f"^error: {words}") as error:
         main(
@@ -192,7 +192,7 @@ def test_the_founders_step_says_what_is_wrong_in_one_line(words, arguments, data
     assert "\n" not in str(error.value) and not (tmp_path / "founder").exists()
 
 
-def test_data_of_too_few_images_or_shapes_are_refused(tmp_path):
+def test_data_with_too_few_images_or_boxes_are_refused(tmp_path):
     write_kitti(tmp_path, images=10)
     with pytest.raises(
         ValueError,
@@ -214,7 +214,7 @@ def test_a_comparison_needs_a_lineage_and_a_folder(tmp_path, capsys):
     assert "--compare and --to go together" in capsys.readouterr().err
 
 
-def test_the_experiment_file_is_sound():
+def test_the_experiment_file_is_valid():
     config = check_config(ROOT / "trials" / "yolov2.yml")
     assert config["trialCodeDirectory"] == config["tuner"]["codeDirectory"] == str(ROOT)
     assert "environmental_factor" in config["searchSpace"]
@@ -285,9 +285,9 @@ def test_an_evolution_of_yolov2_through_nnictl(data, tmp_path, port):
 
 
 def write_task(folder, data):
-    """A file that makes the task of these tests."""
+    """Write a file with the task of these tests, and return the name of its function."""
     (folder / "task.py").write_text(
-        f"from trials.yolov2 import make_task as make\n\n\n"
+        "from trials.yolov2 import make_task as make\n\n\n"
         f"def make_task():\n    return make('scenes', {data!r}, **{SMALL!r})\n"
     )
     return f"{folder / 'task.py'}:make_task"

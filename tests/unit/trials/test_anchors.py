@@ -1,3 +1,5 @@
+"""Overlap of boxes, and anchors found by clustering."""
+
 import pytest
 import torch
 from torchvision.ops import box_iou
@@ -10,27 +12,27 @@ def random_boxes(number, seed=0):
     return torch.rand(number, 4, generator=torch.Generator().manual_seed(seed)) * 0.6 + 0.05
 
 
-def test_overlaps_are_those_of_torchvision():
-    ones, others = random_boxes(40), random_boxes(30, 1)
-    found = iou(to_corners(ones)[:, None], to_corners(others)[None])
-    assert torch.allclose(found, box_iou(to_corners(ones), to_corners(others)), atol=1e-6)
+def test_iou_agrees_with_torchvision():
+    first, second = random_boxes(40), random_boxes(30, 1)
+    found = iou(to_corners(first)[:, None], to_corners(second)[None])
+    assert torch.allclose(found, box_iou(to_corners(first), to_corners(second)), atol=1e-6)
     zeros = torch.zeros(1, 2)
     centred = box_iou(
-        torch.cat([-ones[:, 2:], ones[:, 2:]], 1), torch.cat([-others[:, 2:], others[:, 2:]], 1)
+        torch.cat([-first[:, 2:], first[:, 2:]], 1), torch.cat([-second[:, 2:], second[:, 2:]], 1)
     )
-    assert torch.allclose(shape_iou(ones[:, 2:], others[:, 2:]), centred, atol=1e-6)
+    assert torch.allclose(shape_iou(first[:, 2:], second[:, 2:]), centred, atol=1e-6)
     assert float(shape_iou(zeros, zeros)) == 0
 
 
-def test_overlaps_by_hand():
-    one = torch.tensor([0.5, 0.5, 0.4, 0.4])
-    assert to_corners(one).tolist() == pytest.approx([0.3, 0.3, 0.7, 0.7])
-    half = to_corners(torch.tensor([0.6, 0.5, 0.4, 0.4]))  # 0.3 x 0.4 are shared
-    assert float(iou(to_corners(one), half)) == pytest.approx(0.12 / 0.20)
-    assert float(iou(to_corners(one), to_corners(torch.tensor([0.1, 0.1, 0.2, 0.2])))) == 0
+def test_iou_by_hand():
+    box = torch.tensor([0.5, 0.5, 0.4, 0.4])
+    assert to_corners(box).tolist() == pytest.approx([0.3, 0.3, 0.7, 0.7])
+    shifted = to_corners(torch.tensor([0.6, 0.5, 0.4, 0.4]))  # the intersection is 0.3 x 0.4
+    assert float(iou(to_corners(box), shifted)) == pytest.approx(0.12 / 0.20)
+    assert float(iou(to_corners(box), to_corners(torch.tensor([0.1, 0.1, 0.2, 0.2])))) == 0
 
 
-def test_anchors_are_the_means_of_shapes_that_lie_apart():
+def test_anchors_of_separate_clusters_are_their_means():
     generator = torch.Generator().manual_seed(0)
     centres = torch.tensor([[0.5, 1.0], [2.0, 1.0], [3.0, 6.0], [8.0, 3.0]])
     sizes = (centres[:, None] * (1 + 0.1 * torch.rand(4, 50, 2, generator=generator))).flatten(0, 1)
@@ -39,8 +41,8 @@ def test_anchors_are_the_means_of_shapes_that_lie_apart():
     assert average_iou(sizes, anchors) > 0.9
 
 
-def test_even_one_start_finds_shapes_that_are_rare():
-    """Were starts drawn evenly, nearly all of them would fall among the thousand boxes of one shape."""
+def test_one_start_finds_rare_shapes():
+    """Starts drawn uniformly would nearly all be among the thousand boxes of one shape."""
     sizes = torch.tensor(
         [[0.5, 1.0]] * 1000 + [[2.0, 1.0]] * 3 + [[3.0, 6.0]] * 3 + [[8.0, 3.0]] * 3
     )
@@ -51,7 +53,7 @@ def test_even_one_start_finds_shapes_that_are_rare():
     )
 
 
-def test_the_seed_decides_and_the_unit_does_not():
+def test_anchors_depend_on_the_seed_and_scale_with_the_unit():
     sizes = random_boxes(500)[:, 2:]
     anchors = find_anchors(sizes, 5, seed=3)
     assert torch.equal(anchors, find_anchors(sizes, 5, seed=3))
@@ -59,13 +61,13 @@ def test_the_seed_decides_and_the_unit_does_not():
     assert anchors.prod(1).diff().gt(0).all()
 
 
-def test_more_anchors_cover_more_and_beat_plain_squares():
+def test_more_anchors_fit_better_and_anchors_beat_squares():
     sizes = random_boxes(500)[:, 2:]
-    covered = [average_iou(sizes, find_anchors(sizes, number)) for number in (1, 3, 5, 9)]
-    assert covered == sorted(covered)
+    fits = [average_iou(sizes, find_anchors(sizes, number)) for number in (1, 3, 5, 9)]
+    assert fits == sorted(fits)
     squares = torch.linspace(0.1, 0.6, 5)[:, None].expand(5, 2)
-    assert covered[2] > average_iou(sizes, squares)
-    # no single anchor is moved for the better by much: k-means has come to rest near a least distance
+    assert fits[2] > average_iou(sizes, squares)
+    # k-means has converged: each anchor is the mean of the sizes nearest to it
     anchors = find_anchors(sizes, 5)
     nearest = shape_iou(sizes, anchors).argmax(1)
     assert torch.allclose(
@@ -73,12 +75,12 @@ def test_more_anchors_cover_more_and_beat_plain_squares():
     )
 
 
-def test_as_many_anchors_as_shapes_are_the_shapes():
+def test_as_many_anchors_as_shapes_are_the_shapes_themselves():
     sizes = torch.tensor([[1.0, 2.0], [3.0, 1.0], [5.0, 5.0]]).repeat(4, 1)
     assert torch.allclose(find_anchors(sizes, 3), sizes[:3])
 
 
-def test_boxes_that_will_not_do_are_named():
+def test_unusable_sizes_are_refused():
     with pytest.raises(
         ValueError, match=r"N x 2 positive numbers, but got a tensor of shape \(3, 2\), the least 0"
     ):

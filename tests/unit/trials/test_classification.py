@@ -21,8 +21,8 @@ HELD_OUT = {
 
 @pytest.fixture
 def folder(request, tmp_path, monkeypatch):
-    """A small data set. torchvision takes only files of the published MD5 sums: here, of the sums of the small ones."""
-    import torchvision.datasets as published
+    """A small data set, whose MD5 sums replace those of the published files in torchvision."""
+    from torchvision.datasets import CIFAR10, STL10
 
     name = request.param
     if name == "fashion-mnist":
@@ -31,105 +31,105 @@ def folder(request, tmp_path, monkeypatch):
         sums = write_cifar10(tmp_path)
         for files in ("train_list", "test_list"):
             monkeypatch.setattr(
-                published.CIFAR10,
+                CIFAR10,
                 files,
-                [[n, sums[n]] for n, _ in getattr(published.CIFAR10, files)],
+                [[n, sums[n]] for n, _ in getattr(CIFAR10, files)],
             )
-        monkeypatch.setattr(
-            published.CIFAR10, "meta", {**published.CIFAR10.meta, "md5": sums["batches.meta"]}
-        )
+        monkeypatch.setattr(CIFAR10, "meta", {**CIFAR10.meta, "md5": sums["batches.meta"]})
     elif name == "stl10":
         sums = write_stl10(tmp_path)
         for files in ("train_list", "test_list"):
             monkeypatch.setattr(
-                published.STL10,
+                STL10,
                 files,
-                [[n, sums.get(n)] for n, _ in getattr(published.STL10, files)],
+                [[n, sums.get(n)] for n, _ in getattr(STL10, files)],
             )
     else:
         write_image_folder(tmp_path)
     return name, str(tmp_path)
 
 
-def batches(images, seed=1, size=4):
-    return [(x, y) for x, y in images.training_batches(size, torch.Generator().manual_seed(seed))]
+def batches(data, seed=1, size=4):
+    return list(data.training_batches(size, torch.Generator().manual_seed(seed)))
 
 
 @pytest.mark.parametrize("folder", list(HELD_OUT), indirect=True)
-def test_every_data_set_is_split_and_gives_three_channels_of_the_size(folder):
-    name, where = folder
-    images = load_classification(name, where, 80)
+def test_each_data_set_is_split_and_has_images_of_three_channels_and_the_size(folder):
+    name, path = folder
+    data = load_classification(name, path, 80)
     train, validation, test = HELD_OUT[name]
-    assert [sum(len(y) for _, y in images.evaluation_batches(split)) for split in ("validation", "test")] == [
+    assert [
+        sum(len(y) for _, y in data.evaluation_batches(split)) for split in ("validation", "test")
+    ] == [
         validation,
         test,
     ]
-    found = batches(images)
-    assert len(found) == len(images.training_batches(4, torch.Generator())) == train // 4
+    found = batches(data)
+    assert len(found) == len(data.training_batches(4, torch.Generator())) == train // 4
     assert all(
         x.shape == (4, 3, 80, 80) and x.dtype == torch.float32 and y.dtype == torch.int64
         for x, y in found
     )
-    assert len(images.classes) == (2 if name == "imagefolder" else 10)
+    assert len(data.classes) == (2 if name == "imagefolder" else 10)
 
 
 @pytest.mark.parametrize("folder", list(HELD_OUT), indirect=True)
-def test_the_generator_decides_order_and_augmentation_and_nothing_else_does(folder):
-    images = load_classification(*folder, 64)
+def test_batches_depend_on_the_generator_alone(folder):
+    data = load_classification(*folder, 64)
     torch.manual_seed(0)
-    one = batches(images)
-    chance = torch.rand(1)
+    first = batches(data)
+    next_number = torch.rand(1)
     torch.manual_seed(7)
-    same, other = batches(images), batches(images, seed=2)
-    for (x, y), (again, label) in zip(one, same):
-        assert torch.equal(x, again) and torch.equal(y, label)
-    assert not all(torch.equal(x, others) for (x, _), (others, _) in zip(one, other))
+    same_seed, other_seed = batches(data), batches(data, seed=2)
+    assert equal(first, same_seed)
+    assert not all(torch.equal(x, other) for (x, _), (other, _) in zip(first, other_seed))
     torch.manual_seed(0)
-    assert torch.equal(
-        chance, torch.rand(1)
-    )  # and torch's own generator is left alone, for dropout
+    assert torch.equal(next_number, torch.rand(1))  # torch's global generator was not used
 
 
-def test_workers_change_nothing(tmp_path):
+def equal(first, second):
+    return all(
+        torch.equal(x, other_x) and torch.equal(y, other_y)
+        for (x, y), (other_x, other_y) in zip(first, second)
+    )
+
+
+def test_workers_do_not_change_batches(tmp_path):
     write_image_folder(tmp_path)
     torch.manual_seed(3)
-    alone, helped = (
+    without, with_workers = (
         batches(load_classification("imagefolder", str(tmp_path), 64, workers))
         for workers in (0, 2)
     )
-    assert all(
-        torch.equal(x, again) and torch.equal(y, label)
-        for (x, y), (again, label) in zip(alone, helped)
-    )
+    assert equal(without, with_workers)
 
 
 @pytest.mark.parametrize("folder", ["cifar10", "stl10"], indirect=True)
-def test_pixels_keep_their_labels_and_their_scale(folder):
-    name, where = folder
-    images = load_classification(name, where, 96)
-    pixels, labels = first_examples(images.evaluation_batches("test"), 12)
+def test_images_keep_their_order_labels_and_scale(folder):
+    name, path = folder
+    data = load_classification(name, path, 96)
+    images, labels = first_examples(data.evaluation_batches("test"), 12)
     deviation, mean = {"cifar10": (0.2470, 0.4914), "stl10": (0.2603, 0.4467)}[name]
-    red = (pixels[:, 0] * deviation + mean) * 255
+    red = (images[:, 0] * deviation + mean) * 255
     assert torch.allclose(red, torch.arange(12.0)[:, None, None].expand_as(red), atol=1e-3)
     assert labels.tolist() == [n % 10 for n in range(12)]
 
 
-def test_a_class_of_a_folder_is_learnt_from_its_own_images(tmp_path):
+def test_folder_images_have_the_label_of_their_folder(tmp_path):
     write_image_folder(tmp_path)
-    images = load_classification("imagefolder", str(tmp_path), 64)
-    assert images.classes == ("cat", "dog")
-    for x, y in [*batches(images), *images.evaluation_batches("test"), *images.evaluation_batches("validation")]:
+    data = load_classification("imagefolder", str(tmp_path), 64)
+    assert data.classes == ("cat", "dog")
+    splits = [data.evaluation_batches(split) for split in ("validation", "test")]
+    for x, y in [*batches(data), *splits[0], *splits[1]]:
         red, green = x[:, 0].mean((1, 2)), x[:, 1].mean((1, 2))
         assert torch.equal((green > red).long(), y)
 
 
-def test_crops_and_flips_are_windows_and_mirrors_of_single_images():
+def test_each_image_is_cropped_and_mirrored_by_itself():
     images = torch.arange(1, 1 + 200 * 16, dtype=torch.float32).view(200, 1, 4, 4)
     generator = torch.Generator().manual_seed(0)
-    padded, cropped = (
-        torch.nn.functional.pad(images, (1, 1, 1, 1)),
-        random_crops(images, 1, generator),
-    )
+    padded = torch.nn.functional.pad(images, (1, 1, 1, 1))
+    cropped = random_crops(images, 1, generator)
     places = [
         [
             (top, left)
@@ -151,15 +151,15 @@ def test_crops_and_flips_are_windows_and_mirrors_of_single_images():
     not Path("/usr/share/datasets/fashion-mnist").is_dir(),
     reason="dataset-fashion-mnist not installed",
 )
-def test_fashion_mnist_is_normalised_by_its_own_mean_and_deviation():
-    images = load_classification("fashion-mnist", size=64)
-    pixels, labels = first_examples(images.evaluation_batches("validation"), 5000)
-    assert len(labels) == 5000 and images.classes[9] == "Ankle boot"
-    assert float(pixels.mean()) == pytest.approx(0, abs=0.02)
-    assert float(pixels.std()) == pytest.approx(1, abs=0.1)  # smoothed by the resizing
+def test_fashion_mnist_has_mean_0_and_deviation_1():
+    data = load_classification("fashion-mnist", size=64)
+    images, labels = first_examples(data.evaluation_batches("validation"), 5000)
+    assert len(labels) == 5000 and data.classes[9] == "Ankle boot"
+    assert float(images.mean()) == pytest.approx(0, abs=0.02)
+    assert float(images.std()) == pytest.approx(1, abs=0.1)  # resizing smooths
 
 
-def test_what_is_wrong_is_said_in_one_line(tmp_path):
+def test_errors_are_one_line(tmp_path):
     def refused(words, *arguments):
         with pytest.raises((ValueError, FileNotFoundError), match=words) as error:
             load_classification(*arguments)
@@ -187,7 +187,7 @@ def test_what_is_wrong_is_said_in_one_line(tmp_path):
 
 
 class Trap:
-    """Pickled, it makes a file wherever it is opened."""
+    """Its pickle creates a file when it is loaded."""
 
     def __init__(self, file):
         self._file = file
@@ -196,9 +196,10 @@ class Trap:
         return Path.touch, (self._file,)
 
 
-def test_a_pickle_of_another_origin_is_never_opened(tmp_path):
+def test_a_pickle_with_an_unknown_md5_sum_is_not_loaded(tmp_path):
     write_cifar10(tmp_path)
-    trap, content = tmp_path / "trap", pickle.dumps(Trap(tmp_path / "trap"))
+    trap = tmp_path / "trap"
+    content = pickle.dumps(Trap(trap))
     pickle.loads(content)
     assert trap.exists()
     trap.unlink()
@@ -216,17 +217,18 @@ def test_classes_that_differ_between_training_and_test_are_named(tmp_path):
         load_classification("imagefolder", str(tmp_path))
 
 
-def test_a_batch_larger_than_the_data_is_refused(tmp_path):
+def test_a_batch_larger_than_the_data_set_is_refused(tmp_path):
     write_idx(tmp_path, True)
-    images = load_classification("fashion-mnist", str(tmp_path))
+    data = load_classification("fashion-mnist", str(tmp_path))
     with pytest.raises(
         ValueError, match="batch_size must lie between 1 and the 22 examples, but got 23"
     ):
-        images.training_batches(23, torch.Generator())
+        data.training_batches(23, torch.Generator())
 
 
-def test_a_damaged_image_is_named(tmp_path):
+def test_the_error_for_a_damaged_image_names_it(tmp_path):
     write_image_folder(tmp_path)
     (tmp_path / "test" / "cat" / "0.jpg").write_bytes(np.zeros(100, np.uint8).tobytes())
-    with pytest.raises(OSError, match="cat/0.jpg"):
-        first_examples(load_classification("imagefolder", str(tmp_path), 64).evaluation_batches("test"), 50)
+    batches = load_classification("imagefolder", str(tmp_path), 64).evaluation_batches("test")
+    with pytest.raises(OSError, match=r"cat/0\.jpg"):
+        first_examples(batches, 50)

@@ -1,4 +1,4 @@
-"""Darknet's .weights files: written here as its source reads them, number by number."""
+"""Darknet's .weights files, written here as its source reads them."""
 
 import struct
 
@@ -11,7 +11,7 @@ from trials.models import yolov2
 from trials.models.darknet import load_darknet
 
 WIDTH = 0.0625
-BACKBONE = 18
+BACKBONE = 18  # convolutions of Darknet-19 without its classifier
 
 
 def small(num_classes=3, **arguments):
@@ -19,7 +19,7 @@ def small(num_classes=3, **arguments):
 
 
 def write(path, convolutions, version=(0, 2, 0), seen=32_013_312):
-    """A header, then of each convolution its biases, [batch norm's weights, means, variances,] and weights."""
+    """Write a header, then the arrays of each convolution in Darknet's order."""
     with open(path, "wb") as file:
         file.write(
             struct.pack("<3i", *version) + struct.pack("<q" if version >= (0, 2, 0) else "<i", seen)
@@ -30,7 +30,10 @@ def write(path, convolutions, version=(0, 2, 0), seen=32_013_312):
 
 
 def random_convolutions(num_classes=3):
-    """Of yolov2-voc.cfg's convolutions, narrowed; the passthrough is the 21st, after the two of the neck."""
+    """Random arrays of each convolution of a narrow yolov2-voc.cfg, in the order of a file.
+
+    The passthrough is the 21st, after the two convolutions of the neck.
+    """
     random = np.random.default_rng(0)
     plan = [
         (32, 3),
@@ -81,7 +84,7 @@ def random_convolutions(num_classes=3):
 
 
 def forward_of_darknet(convolutions, images):
-    """The layers of yolov2-voc.cfg by their formulas; the reorg by Darknet's memory."""
+    """The layers of yolov2-voc.cfg by their formulas, with Darknet's reorg."""
 
     def layer(x, arrays):
         bias, scale, mean, variance, weight = (torch.from_numpy(array) for array in arrays)
@@ -99,24 +102,18 @@ def forward_of_darknet(convolutions, images):
         x = layer(x, arrays)
     passed = layer(fine, convolutions[20])
     batch, channels, height, width = passed.shape
-    memory, moved = passed.reshape(batch, channels // 4, 2 * height, 2 * width), []
-    for offset in range(4):
-        moved.append(
-            memory[:, :, offset // 2 :: 2, offset % 2 :: 2].reshape(
-                batch, channels, height // 2, width // 2
-            )
-        )
+    memory = passed.reshape(batch, channels // 4, 2 * height, 2 * width)
+    parts = [memory[:, :, row::2, column::2] for row in (0, 1) for column in (0, 1)]
+    moved = [part.reshape(batch, channels, height // 2, width // 2) for part in parts]
     bias, weight = (torch.from_numpy(array) for array in convolutions[22])
     x = layer(torch.cat([*moved, x], 1), convolutions[21])
     return nn.functional.conv2d(x, weight, bias)
 
 
 @pytest.mark.parametrize("version", [(0, 1, 0), (0, 2, 0), (1, 0, 5)])
-def test_a_file_makes_the_network_answer_as_darknet(version, tmp_path):
-    convolutions, images = (
-        random_convolutions(),
-        torch.randn(2, 3, 96, 160, generator=torch.Generator().manual_seed(0)),
-    )
+def test_a_network_with_loaded_weights_agrees_with_darknet(version, tmp_path):
+    convolutions = random_convolutions()
+    images = torch.randn(2, 3, 96, 160, generator=torch.Generator().manual_seed(0))
     write(tmp_path / "some.weights", convolutions, version)
     network = small(darknet_reorg=True)
     header = load_darknet(network, tmp_path / "some.weights")
@@ -125,14 +122,15 @@ def test_a_file_makes_the_network_answer_as_darknet(version, tmp_path):
     with torch.no_grad():
         plain = small()
         load_darknet(plain, tmp_path / "some.weights")
-        exact, close = (
-            float((one(images) - expected).abs().max() / expected.std()) for one in (network, plain)
+        exact, displaced = (
+            float((model(images) - expected).abs().max() / expected.std())
+            for model in (network, plain)
         )
-    assert exact < 1e-5 and close > 1e-2  # the rows of the plain reorg are in step
+    assert exact < 1e-5 and displaced > 1e-2  # the plain reorg takes other rows
 
 
-def test_published_files_have_the_size_that_is_asked_for():
-    """202,704,264 bytes of yolov2-voc.weights (version 0.2), 203,934,260 of yolo.weights for COCO (version 0.1)."""
+def test_published_files_have_the_expected_size():
+    """yolov2-voc.weights is of version 0.2, yolo.weights for COCO of version 0.1."""
     with torch.device("meta"):
         for num_classes, header, size in ((20, 20, 202_704_264), (80, 16, 203_934_260)):
             network = yolov2(num_classes)
@@ -143,7 +141,7 @@ def test_published_files_have_the_size_that_is_asked_for():
             assert header + 4 * sum(values.numel() for values in numbers) == size
 
 
-def test_the_backbone_alone_is_read_from_a_file_of_other_classes_or_of_nothing_else(tmp_path):
+def test_the_backbone_is_loaded_from_a_file_of_other_classes_or_without_a_head(tmp_path):
     convolutions = random_convolutions(num_classes=7)
     write(tmp_path / "all.weights", convolutions)
     write(tmp_path / "backbone.weights", convolutions[:BACKBONE])
@@ -152,8 +150,8 @@ def test_the_backbone_alone_is_read_from_a_file_of_other_classes_or_of_nothing_e
         before = {key: value.clone() for key, value in network.state_dict().items()}
         load_darknet(network, tmp_path / name, backbone_only=True)
         after = network.state_dict()
-        read = {key for key in after if not torch.equal(before[key], after[key])}
-        assert read == {
+        changed = {key for key in after if not torch.equal(before[key], after[key])}
+        assert changed == {
             key for key in after if key.startswith(("fine", "coarse")) and "num_batches" not in key
         }
         last = convolutions[BACKBONE - 1]
@@ -161,7 +159,7 @@ def test_the_backbone_alone_is_read_from_a_file_of_other_classes_or_of_nothing_e
         assert torch.equal(after["coarse.5.1.bias"], torch.from_numpy(last[0]).float())
 
 
-def test_files_that_do_not_suit_are_named_and_leave_the_network_alone(tmp_path):
+def test_unsuitable_files_are_refused_and_the_network_stays_unchanged(tmp_path):
     file, network = tmp_path / "some.weights", small()
     before = {key: value.clone() for key, value in network.state_dict().items()}
 
@@ -173,11 +171,11 @@ def test_files_that_do_not_suit_are_named_and_leave_the_network_alone(tmp_path):
 
     refused("no weights file at", FileNotFoundError)
     file.write_bytes(b"short")
-    refused("no .weights file: a header has at least 16 bytes, but got 5")
+    refused(r"no \.weights file: a header has at least 16 bytes, but got 5")
     file.write_bytes(struct.pack("<4i", 0, 2, 0, 0))
     refused("a header of version 0.2 has 20 bytes, but got 16")
     file.write_bytes(b"some text that is no header")
-    refused("no .weights file: its version should be")
+    refused(r"no \.weights file: its version should be")
     write(file, random_convolutions(num_classes=20))
     refused("of a network with 50 outputs, .*but this one has 16; backbone_only=True")
     write(file, random_convolutions())

@@ -1,4 +1,4 @@
-"""YOLOv2: its published size, and its evolution through the passthrough."""
+"""YOLOv2: its published cost, and synthesis of smaller networks through the passthrough."""
 
 import copy
 
@@ -12,7 +12,7 @@ from nni_stress.graph.cluster_graph import ClusterGraph
 from trials.models import yolov2
 from trials.models.yolov2 import reorg, reorg_darknet
 
-# (input channels, filters, size of the kernel, cells between which the input is reduced) of every convolution in order
+# Of each convolution in order: input channels, filters, kernel size, stride of its input
 LAYERS = [
     (3, 32, 3, 1),
     (32, 64, 3, 2),
@@ -40,7 +40,7 @@ LAYERS = [
 ]
 
 
-def test_yolov2_costs_what_is_published():
+def test_yolov2_has_the_published_cost():
     with torch.device("meta"):
         network, images = yolov2(20), torch.zeros(1, 3, 416, 416)
     synapses = (
@@ -65,23 +65,23 @@ def test_yolov2_costs_what_is_published():
 
 
 @pytest.mark.parametrize(("height", "width"), [(32, 32), (64, 160), (96, 64)])
-def test_any_multiple_of_32_will_do_and_nothing_else(height, width):
+def test_height_and_width_must_be_multiples_of_32(height, width):
     network = yolov2(7, 0.125, anchors=3).eval()
     assert network(torch.rand(2, 3, height, width)).shape == (2, 3 * 12, height // 32, width // 32)
     with pytest.raises(ValueError, match=f"multiples of 32, but got {height}x{width + 16}"):
         network(torch.rand(2, 3, height, width + 16))
 
 
-def test_wrong_sizes_are_named():
+def test_wrong_arguments_are_refused():
     with pytest.raises(ValueError, match="at least one class and one anchor, but got 0 and 5"):
         yolov2(0)
     with pytest.raises(ValueError, match="width must be positive, but got -1"):
         yolov2(3, -1)
-    with pytest.raises(ValueError, match="a multiple of 4 channels, but width=0.1 gives 6"):
+    with pytest.raises(ValueError, match=r"a multiple of 4 channels, but width=0\.1 gives 6"):
         yolov2(3, 0.1, darknet_reorg=True)
 
 
-def test_reorg_makes_channels_of_the_positions_in_a_square():
+def test_reorg_moves_the_pixels_of_each_square_to_channels():
     features = torch.arange(2 * 3 * 4 * 6.0).view(2, 3, 4, 6)
     moved = reorg(features)
     assert moved.shape == (2, 12, 2, 3)
@@ -91,8 +91,8 @@ def test_reorg_makes_channels_of_the_positions_in_a_square():
             assert torch.equal(moved[:, offset : offset + 3], features[:, :, row::2, column::2])
 
 
-def loops_of_darknet(features):
-    """Darknet's reorg as its source documents it: output element for output element, over plain memory."""
+def reorg_by_loops(features):
+    """Darknet's reorg by the loops of its source, element by element over flat memory."""
     batch, channels, height, width = features.shape
     source, target = features.flatten().tolist(), []
     for b in range(batch):
@@ -110,19 +110,19 @@ def loops_of_darknet(features):
 
 
 @pytest.mark.parametrize(("height", "width"), [(4, 6), (6, 4), (26, 26)])
-def test_darknets_reorg_is_what_its_loops_do(height, width):
+def test_darknets_reorg_agrees_with_its_loops(height, width):
     features = torch.arange(2.0 * 8 * height * width).view(2, 8, height, width)
-    assert torch.equal(reorg_darknet(features), loops_of_darknet(features))
+    assert torch.equal(reorg_darknet(features), reorg_by_loops(features))
 
 
-def test_darknets_reorg_has_the_channels_of_ours_but_rows_out_of_step():
-    """Why no order of channels makes published weights exact with :func:`reorg`, and why it comes close."""
+def test_darknets_reorg_takes_the_same_channels_but_other_rows():
+    """No permutation of channels makes :func:`reorg` exact for published weights."""
     channel_of = torch.arange(8.0).view(1, 8, 1, 1).expand(1, 8, 26, 26)
     same = reorg(channel_of) == reorg_darknet(channel_of)
     assert 0.9 < float(same.float().mean()) < 1
     row_of = torch.arange(26.0).view(1, 1, 26, 1).expand(1, 8, 26, 26)
-    away = (reorg(row_of) - reorg_darknet(row_of)).abs()
-    assert set(away[same].unique().tolist()) <= {0, 1}
+    distances = (reorg(row_of) - reorg_darknet(row_of)).abs()
+    assert set(distances[same].unique().tolist()) <= {0, 1}
 
 
 def randomize_statistics(network):
@@ -137,8 +137,8 @@ def randomize_statistics(network):
                 nn.init.uniform_(values, low, low + 0.5)
 
 
-def evolve(config, **arguments):
-    """(founder, one that is masked, its offspring, images)"""
+def prune(config, **arguments):
+    """A founder, the same with masked weights, the offspring of these masks, and images."""
     torch.manual_seed(0)
     founder, images = yolov2(20, 0.25).eval(), torch.rand(2, 3, 64, 64)
     randomize_statistics(founder)
@@ -153,7 +153,7 @@ def evolve(config, **arguments):
     _, masks = pruner.compress()
     for name, targets in masks.items():
         masked.get_submodule(name).weight.data.mul_(targets["weight"])
-        if name != "output":  # NNI drops the constant that a batch norm makes of a lost channel
+        if name != "output":  # NNI drops the constant that a batch norm adds to a masked channel
             norm = masked.get_submodule(name[:-1] + "1")
             for values in (norm.weight, norm.bias):
                 values.data.mul_(targets["weight"].flatten(1).any(1))
@@ -161,53 +161,51 @@ def evolve(config, **arguments):
 
 
 @pytest.fixture(scope="module")
-def evolved():
-    return evolve({}, budget={"parameters": 0.1})
+def budgeted():
+    return prune({}, budget={"parameters": 0.1})
 
 
 @pytest.fixture(scope="module")
 def halved():
-    return evolve({"sparse_ratio": 0.5, "exclude_op_names": ["output"]})
+    return prune({"sparse_ratio": 0.5, "exclude_op_names": ["output"]})
 
 
-@pytest.mark.parametrize("case", ["evolved", "halved"])
-def test_the_offspring_answers_as_its_masked_ancestor(case, request):
+@pytest.mark.parametrize("case", ["budgeted", "halved"])
+def test_the_offspring_agrees_with_its_masked_ancestor(case, request):
     founder, masked, small, images = request.getfixturevalue(case)
-    answer = small(images)
-    assert torch.allclose(answer, masked(images), atol=1e-4) and not torch.allclose(
-        answer, founder(images), atol=1e-1
-    )
+    outputs = small(images)
+    assert torch.allclose(outputs, masked(images), atol=1e-4)
+    assert not torch.allclose(outputs, founder(images), atol=1e-1)
 
 
-def filters(network):
+def convolution_shapes(network):
     return {name: shape for name, shape in cost.architecture(network).items() if len(shape) == 4}
 
 
-def test_every_convolution_but_the_last_loses_clusters(halved):
-    before, after = filters(halved[0]), filters(halved[2])
+def test_every_convolution_but_the_last_loses_half_of_its_filters(halved):
+    before, after = convolution_shapes(halved[0]), convolution_shapes(halved[2])
     assert [name for name in before if 2 * after[name][0] != before[name][0]] == ["output"]
 
 
-def test_a_budget_is_met_through_the_passthrough(evolved):
-    founder, _, small, _ = evolved
-    before, after = filters(founder), filters(small)
+def test_the_budget_is_met_and_the_passthrough_loses_filters(budgeted):
+    founder, _, small, _ = budgeted
+    before, after = convolution_shapes(founder), convolution_shapes(small)
     assert after["passthrough.0.0"][0] < before["passthrough.0.0"][0]
     assert after["head.0.0"][1] == 4 * after["passthrough.0.0"][0] + after["neck.1.0"][0]
     assert 0.097 <= cost.synapses(small) / cost.synapses(founder) <= 0.1
 
 
-def test_predicted_costs_are_those_of_the_offspring(evolved):
-    founder, _, small, images = evolved
+def test_predicted_costs_equal_the_offsprings(budgeted):
+    founder, _, small, images = budgeted
     graph = ClusterGraph(founder, images)
     assert [group.layers for group in graph.groups if group.frozen] == [("output",)]
     shapes = cost.architecture(small)
     keep = [shapes[group.layers[0]][0] for group in graph.groups]
-    assert graph.parameters(keep) == cost.synapses(small) and graph.macs(keep) == cost.macs(
-        small, images
-    )
+    assert graph.parameters(keep) == cost.synapses(small)
+    assert graph.macs(keep) == cost.macs(small, images)
 
 
-def test_with_darknets_reorg_the_passthrough_convolution_stays_whole():
+def test_with_darknets_reorg_the_passthrough_keeps_all_filters():
     graph = ClusterGraph(yolov2(20, 0.25, darknet_reorg=True), torch.rand(1, 3, 64, 64))
     assert {group.layers for group in graph.groups if group.frozen} == {
         ("output",),
