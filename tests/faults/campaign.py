@@ -1,10 +1,11 @@
-"""The fault campaign: seeded faults of every kind against real nnictl experiments with cheap trials.
+"""The fault campaign: seeded faults of all kinds in real nnictl experiments with cheap trials.
 
-    python -m tests.faults.campaign                 # 222 faults, two experiments at a time; records under runs/faults
+    python -m tests.faults.campaign                       # 222 faults; results in runs/faults
     python -m tests.faults.campaign --faults 20 --seed 7
 
-After its faults every experiment must reach DONE with a complete, consistent lineage; whatever an experiment in ERROR
-names as its reason, in one line, it must get over by `nnictl resume`. Nothing recorded may be lost, no process left.
+Two experiments run at a time. After its faults each experiment must reach DONE with a complete and
+consistent lineage. An experiment in ERROR must give its reason in one line, and recover through
+`nnictl resume`. No record may be lost, and no process left behind.
 """
 
 from __future__ import annotations
@@ -33,8 +34,11 @@ from tests.helpers.simulation import SPACE
 from tests.unit.evolution.test_tuner import consistent
 
 ROOT = Path(__file__).parents[2]
-POPULATION, GENERATIONS, PER_EXPERIMENT, PATIENCE = 3, 4, 6, 120
-TRIAL = tuple(f"trial {mishap}" for mishap in (*BEFORE, *AFTER))
+POPULATION = 3
+GENERATIONS = 4
+PER_EXPERIMENT = 6  # faults
+PATIENCE = 120  # seconds without progress after which an experiment counts as hanging
+TRIAL = tuple(f"trial {fault}" for fault in (*BEFORE, *AFTER))
 RUNNING = (
     "trial killed from outside",
     "shell of a trial killed",
@@ -52,32 +56,48 @@ DAMAGE = (
     "damaged generation",
     "lost offspring",
 )
-NONE = "none there"  # what a fault that found nothing to befall has done
+NONE = "no target"  # result of a fault that found nothing to happen to
 KINDS = (*TRIAL, *RUNNING, *DOWN, *DAMAGE, "full disk")
 
 
 class Campaign:
-    """One experiment and its faults."""
+    """One experiment and its faults.
+
+    Parameters
+    ----------
+    folder
+        Folder of the experiment.
+    seed
+        Seed of the experiment and of its faults.
+    kinds
+        Kinds of the faults, in order.
+    port
+        Port of NNI's manager.
+    """
 
     def __init__(self, folder: Path, seed: int, kinds: list[str], port: int):
-        self.folder, self.kinds, self.port = folder, kinds, port
-        self.chance, self.reasons, self.faults = random.Random(seed), [], []
-        self.lineage, self.sabotage = Lineage(folder / "disk" / "lineage"), folder / "sabotage"
-        self.sabotage.mkdir(parents=True)
+        self.folder = folder
+        self.kinds = kinds
+        self.port = port
+        self.random = random.Random(seed)
+        self.reasons: list[str] = []  # of each ERROR
+        self.faults: list[dict] = []
+        self.lineage = Lineage(folder / "disk" / "lineage")
+        self.fault_folder = folder / "trial_faults"
+        self.fault_folder.mkdir(parents=True)
         (folder / "disk").mkdir()
-        self.disk = (
-            subprocess.run(
-                ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(folder / "disk")],
-                capture_output=True,
-            ).returncode
-            == 0
-        )
-        self.kept: dict[str, str] = {}
-        command = f"{Path(sys.executable).name} -m tests.faults.faulty_trial {self.sabotage} 0.4"
-        if "shell of a trial killed" in kinds:  # where Python does not take the shell's place
-            (folder / "trial.sh").write_text(f"{command}\nexit $?\n")
-            command = f"sh {folder / 'trial.sh'}"
-        self.config = {
+        self.mounted = _succeeds("mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", folder / "disk")
+        self.records: dict[str, str] = {}  # text of each record, which must not be lost
+        self.config = self._config(seed)
+
+    def _config(self, seed: int) -> dict:
+        python = Path(sys.executable).name
+        command = f"{python} -m tests.faults.faulty_trial {self.fault_folder} 0.4"
+        if "shell of a trial killed" in self.kinds:  # a shell that Python does not replace
+            script = self.folder / "trial.sh"
+            script.write_text(f"{command}\nexit $?\n")
+            command = f"sh {script}"
+        return {
             "experimentName": f"faults {seed}",
             "searchSpace": SPACE,
             "trialConcurrency": 2,
@@ -100,13 +120,14 @@ class Campaign:
         }
 
     def run(self) -> dict:
+        """Run the experiment with its faults; return faults, reasons of errors, and outcome."""
         started = time.time()
         try:
             self.experiment = launch.start(self.config, self.folder, self.port)
             for kind in self.kinds:
                 self._wait_a_moment()
-                self._remember()
-                done = self._inflict_once_possible(kind)
+                self._remember_records()
+                done = self._inject_when_possible(kind)
                 self.faults.append(
                     {
                         "kind": kind,
@@ -114,7 +135,7 @@ class Campaign:
                         "generation": (self.lineage.read_state() or {}).get("generation"),
                     }
                 )
-            self._to_the_end()
+            self._wait_for_end()
             self._check()
             outcome = "DONE"
         except (
@@ -127,20 +148,11 @@ class Campaign:
             outcome = f"FAILED: {type(error).__name__}: {error}"
         finally:
             self._stop()
-        outcome = outcome if not (left := self._left_behind()) else f"FAILED: left behind {left}"
-        if self.disk:
-            shutil.copytree(self.folder / "disk", self.folder / "copy")
-            for _ in range(40):  # what has just ended may hold it for a moment
-                if (
-                    subprocess.run(
-                        ["umount", str(self.folder / "disk")], capture_output=True
-                    ).returncode
-                    == 0
-                ):
-                    break
-                time.sleep(0.5)
-            (self.folder / "disk").rmdir()
-            (self.folder / "copy").rename(self.folder / "disk")
+        left = self._processes_left()
+        if left:
+            outcome = f"FAILED: left behind {left}"
+        if self.mounted:
+            self._unmount()
         return {
             "kinds": self.kinds,
             "faults": self.faults,
@@ -149,10 +161,21 @@ class Campaign:
             "seconds": round(time.time() - started, 1),
         }
 
-    # The way through an experiment
+    def _unmount(self) -> None:
+        """Replace the mounted disk by a folder with the same content."""
+        disk, copy = self.folder / "disk", self.folder / "copy"
+        shutil.copytree(disk, copy)
+        for _ in range(40):  # a process that has just ended may keep it busy for a moment
+            if _succeeds("umount", disk):
+                break
+            time.sleep(0.5)
+        disk.rmdir()
+        copy.rename(disk)
+
+    # Course of the experiment
 
     def _wait_a_moment(self) -> None:
-        time.sleep(self.chance.uniform(0.2, 3.5))
+        time.sleep(self.random.uniform(0.2, 3.5))
         self._recover_from_error()
 
     def _status(self) -> str:
@@ -180,22 +203,23 @@ class Campaign:
         if hasattr(self, "experiment"):
             self.experiment.stop()
 
-    def _to_the_end(self) -> None:
-        resumes, seen, since = 0, None, time.time()
+    def _wait_for_end(self) -> None:
+        resumes = 0
+        previous, since = None, time.time()
         while (status := self._status()) != "DONE":
-            now = status, sorted(path.name for path in self.lineage.folder.glob("*/*"))
-            if now != seen:
-                seen, since = now, time.time()
+            progress = status, sorted(path.name for path in self.lineage.folder.glob("*/*"))
+            if progress != previous:
+                previous, since = progress, time.time()
             assert time.time() < since + PATIENCE, f"the experiment hangs, {status}"
             if status in ("ERROR", "GONE"):
                 resumes += 1
-                assert resumes < 4, f"the experiment does not get over: {self.reasons[-1:]}"
+                assert resumes < 4, f"the experiment does not recover from {self.reasons[-1:]}"
                 time.sleep(1)
                 self._recover_from_error()
             time.sleep(0.5)
 
-    def _remember(self) -> None:
-        self.kept.update(
+    def _remember_records(self) -> None:
+        self.records.update(
             {
                 path.parent.name: path.read_text()
                 for path in (self.lineage.folder / "offspring").glob("g*/record.json")
@@ -204,7 +228,7 @@ class Campaign:
 
     def _check(self) -> None:
         consistent(self.lineage, self.lineage.read_state(), POPULATION)
-        for uid, text in self.kept.items():
+        for uid, text in self.records.items():
             copies = [
                 self.lineage.folder / "offspring" / uid,
                 *(self.lineage.folder / "aside").glob(f"{uid}.*"),
@@ -212,35 +236,36 @@ class Campaign:
             texts = [copy / "record.json" for copy in copies if (copy / "record.json").exists()]
             assert any(path.read_text() == text for path in texts), f"the record of {uid} was lost"
 
-    def _left_behind(self) -> list[str]:
+    def _processes_left(self) -> list[str]:
         for _ in range(40):
             left = [
-                " ".join(p.info["cmdline"])[:120]
-                for p in psutil.process_iter(["cmdline"])
-                if any(str(self.folder) in argument for argument in p.info["cmdline"] or [])
+                " ".join(process.info["cmdline"])[:120]
+                for process in psutil.process_iter(["cmdline"])
+                if any(str(self.folder) in word for word in process.info["cmdline"] or [])
             ]
             if not left:
                 return []
             time.sleep(0.5)
         return left
 
-    # Faults; each returns what it did, or why there was nothing to do it to
+    # Faults; each returns what it did, or why there was nothing to do
 
-    def _inflict_once_possible(self, kind: str) -> str:
-        """Wait for what the fault befalls: a living trial, a recorded offspring."""
+    def _inject_when_possible(self, kind: str) -> str:
+        """Wait for the target of the fault, such as a running trial or a recorded offspring."""
         deadline = time.time() + 15
         while (
-            (done := self._inflict(kind)) == NONE
+            (done := self._inject(kind)) == NONE
             and time.time() < deadline
             and self._status() not in ("DONE", "ERROR")
         ):
             time.sleep(0.2)
         return done
 
-    def _inflict(self, kind: str) -> str:
+    def _inject(self, kind: str) -> str:
         if kind in TRIAL:
-            (self.sabotage / f"{len(self.faults):03d}.{kind.removeprefix('trial ')}.todo").touch()
-            return "lies in wait"
+            fault = kind.removeprefix("trial ")
+            (self.fault_folder / f"{len(self.faults):03d}.{fault}.todo").touch()
+            return "waits for a trial"
         if kind in DAMAGE:
             return self._damage(kind)
         return getattr(self, "_" + kind.replace(" ", "_").replace("-", ""))()
@@ -253,11 +278,16 @@ class Campaign:
                 found.append(process)
         return sorted(found, key=lambda process: process.pid)
 
-    def _kill(self, word: str, outer: bool = False) -> str:
-        found = [p for p in self._processes(word) if (p.name() in ("sh", "bash")) == outer]
+    def _kill(self, word: str, shell: bool = False) -> str:
+        """Kill a process with a word in its command line: a shell, or any other."""
+        found = [
+            process
+            for process in self._processes(word)
+            if (process.name() in ("sh", "bash")) == shell
+        ]
         if not found:
             return NONE
-        process = self.chance.choice(found)
+        process = self.random.choice(found)
         _kill(process)
         return f"killed {process.pid}"
 
@@ -265,7 +295,7 @@ class Campaign:
         return self._kill("tests.faults.faulty_trial")
 
     def _shell_of_a_trial_killed(self) -> str:
-        return self._kill("trial.sh", outer=True)
+        return self._kill("trial.sh", shell=True)
 
     def _api(self, method: str, path: str, **arguments) -> str:
         try:
@@ -285,15 +315,15 @@ class Campaign:
             return []
 
     def _trial_cancelled_by_the_user(self) -> str:
-        living = [
+        active = [
             job["trialJobId"] for job in self._jobs() if job["status"] in ("WAITING", "RUNNING")
         ]
-        return self._api("DELETE", f"trial-jobs/{self.chance.choice(living)}") if living else NONE
+        return self._api("DELETE", f"trial-jobs/{self.random.choice(active)}") if active else NONE
 
     def _trial_added_by_the_user(self) -> str:
-        taken = [job["hyperParameters"][0] for job in self._jobs() if job.get("hyperParameters")]
+        known = [job["hyperParameters"][0] for job in self._jobs() if job.get("hyperParameters")]
         parameters = (
-            json.loads(self.chance.choice(taken))["parameters"] if taken else {"temperature": 0.5}
+            json.loads(self.random.choice(known))["parameters"] if known else {"temperature": 0.5}
         )
         return self._api("POST", "trial-jobs", json=parameters)
 
@@ -322,13 +352,13 @@ class Campaign:
 
     def _kill_9_of_the_manager(self) -> str:
         done = self._kill("main.js")
-        time.sleep(self.chance.choice([0.0, 2.0]))
+        time.sleep(self.random.choice([0.0, 2.0]))
         self._restart()
         return done
 
     def _kill_9_of_the_tuner(self) -> str:
         done = self._kill("nni --exp_params")
-        time.sleep(self.chance.choice([0.5, 3.0]))
+        time.sleep(self.random.choice([0.5, 3.0]))
         if self._status() in ("ERROR", "GONE"):
             self._recover_from_error()
         else:
@@ -338,15 +368,16 @@ class Campaign:
     def _power_loss(self) -> str:
         for process in self._processes(""):
             _kill(process)
+        # files that a power loss may leave half-written
         for path, content in (
             (self.lineage.folder / ".state.json.x7", b'{"incarn'),
             (self.lineage.folder / "attempts" / "g001-00.9", b""),
         ):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
-        half = self.lineage.folder / "offspring" / ".g001-00.half"
-        half.mkdir(parents=True, exist_ok=True)
-        (half / "record.json").write_text("{")
+        incomplete = self.lineage.folder / "offspring" / ".g001-00.half"
+        incomplete.mkdir(parents=True, exist_ok=True)
+        (incomplete / "record.json").write_text("{")
         self._restart()
         return "all processes killed"
 
@@ -359,29 +390,29 @@ class Campaign:
         if kind == "damaged state":
             path = self.lineage.folder / "state.json"
         elif kind == "damaged generation":
-            path = self.chance.choice(
+            path = self.random.choice(
                 sorted((self.lineage.folder / "generations").glob("g*")) or [None]
             )
         else:
-            home = self.chance.choice(homes)
+            home = self.random.choice(homes)
             path = home / ("record.json" if kind == "damaged record" else "network.safetensors")
-            self.kept.pop(home.name, None)
+            self.records.pop(home.name, None)
             if kind == "lost offspring":
                 shutil.rmtree(home)
                 path = None
         if path is not None and path.exists():
             content = bytearray(path.read_bytes())
-            if self.chance.random() < 0.5:
+            if self.random.random() < 0.5:
                 del content[len(content) // 2 :]
             else:
-                content[self.chance.randrange(len(content))] ^= 0xFF
+                content[self.random.randrange(len(content))] ^= 0xFF
             path.write_bytes(content)
         self.experiment = launch.resume(self.experiment, self.port)
         return str(path.relative_to(self.folder)) if path else "gone"
 
     def _full_disk(self) -> str:
-        if not self.disk:
-            return "not possible here: no right to mount a small disk"
+        if not self.mounted:
+            return "not possible here: a small disk could not be mounted"
         with (
             open(self.folder / "disk" / "filler", "wb", buffering=0) as file,
             contextlib.suppress(OSError),
@@ -396,14 +427,18 @@ class Campaign:
         return "filled"
 
 
-def _environment(process) -> list[str]:
+def _succeeds(*command: object) -> bool:
+    return subprocess.run([*map(str, command)], capture_output=True).returncode == 0
+
+
+def _environment(process: psutil.Process) -> list[str]:
     try:
         return list(process.environ().values())
     except psutil.Error:
         return []
 
 
-def _kill(process) -> None:
+def _kill(process: psutil.Process) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.kill(process.pid, signal.SIGKILL)
 
@@ -417,12 +452,13 @@ def main() -> None:
     parser.add_argument("--kinds", nargs="*", default=KINDS)
     options = parser.parse_args()
     shutil.rmtree(options.folder, ignore_errors=True)
-    chance, kinds = random.Random(options.seed), []
+    generator = random.Random(options.seed)
+    kinds: list[str] = []
     while len(kinds) < options.faults:
-        kinds += chance.sample(list(options.kinds), len(options.kinds))
+        kinds += generator.sample(list(options.kinds), len(options.kinds))
     plans = [kinds[i : i + PER_EXPERIMENT] for i in range(0, options.faults, PER_EXPERIMENT)]
 
-    def one(index: int) -> dict:
+    def run_experiment(index: int) -> dict:
         return Campaign(
             options.folder.resolve() / f"{index:03d}",
             options.seed * 1000 + index,
@@ -432,14 +468,15 @@ def main() -> None:
 
     results = []
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
-        for index, result in enumerate(pool.map(one, range(len(plans)))):
+        for index, result in enumerate(pool.map(run_experiment, range(len(plans)))):
             results.append(result)
             print(
-                f"experiment {index:3d}  {result['seconds']:6.1f} s  {result['outcome']}  {', '.join(result['kinds'])}",
+                f"experiment {index:3d}  {result['seconds']:6.1f} s  {result['outcome']}  "
+                f"{', '.join(result['kinds'])}",
                 flush=True,
             )
             for reason in result["reasons"]:
-                print(f"      ERROR, got over: {reason}", flush=True)
+                print(f"      recovered from ERROR: {reason}", flush=True)
     counts = collections.Counter(
         fault["kind"]
         for result in results

@@ -1,6 +1,8 @@
-"""The cheap trial, to which things happen: each file in a folder is one mishap, and befalls the first trial to take it.
+"""The cheap trial with injected faults.
 
-python3 -m tests.faults.faulty_trial FOLDER SECONDS
+Each file in a folder is one fault, and happens to the first trial that takes it.
+
+    python3 -m tests.faults.faulty_trial FOLDER SECONDS
 """
 
 import os
@@ -14,57 +16,57 @@ import nni
 from nni_stress.trial import claim
 from tests.helpers import cheap_trial
 
-BEFORE, AFTER = (
-    ("dies before asking",),
-    (
-        "raises",
-        "is killed",
-        "runs out of memory",
-        "loses itself in NaN",
-        "hangs",
-        "reports nonsense",
-    ),
+# Faults before and after a trial has received its parameters.
+BEFORE = ("dies before asking",)
+AFTER = (
+    "raises",
+    "is killed",
+    "runs out of memory",
+    "has a loss of NaN",
+    "hangs",
+    "reports nonsense",
 )
+REASONS = {
+    "raises": "made to fail",
+    "runs out of memory": "out of memory",
+    "has a loss of NaN": "the loss became nan",
+}
 
 
-def befallen(folder: Path, kinds: tuple) -> str | None:
-    """The mishap of this trial, if there is one for it."""
+def take_fault(folder: Path, kinds: tuple[str, ...]) -> str | None:
+    """Take a fault of one of these kinds, if one is left."""
     for file in sorted(folder.glob("*.todo")):
-        if file.name.split(".")[1] in kinds:
+        kind = file.name.split(".")[1]
+        if kind in kinds:
             try:
                 file.rename(file.with_suffix(".done"))
-            except FileNotFoundError:
+            except FileNotFoundError:  # another trial took it
                 continue
-            return file.name.split(".")[1]
+            return kind
     return None
 
 
 def main() -> None:
     folder, seconds = Path(sys.argv[1]), sys.argv[2]
-    if befallen(folder, BEFORE):
+    if take_fault(folder, BEFORE):
         os._exit(3)
     receive = claim.receive
 
-    def receive_and_suffer():
+    def receive_and_fail():
         parameters, lineage = receive()
-        mishap = befallen(folder, AFTER)
-        if mishap == "is killed":
+        fault = take_fault(folder, AFTER)
+        if fault == "is killed":
             os.kill(os.getpid(), signal.SIGKILL)
-        if mishap == "hangs":
+        if fault == "hangs":
             time.sleep(10_000)
-        if mishap == "reports nonsense":
+        if fault == "reports nonsense":
             nni.report_final_result(float("nan"))
-        reasons = {
-            "raises": "made to fail",
-            "runs out of memory": "out of memory",
-            "loses itself in NaN": "the loss became nan",
-        }
-        if mishap in reasons:
-            lineage.add_failure(parameters["uid"], reasons[mishap])
+        if fault in REASONS:
+            lineage.add_failure(parameters["uid"], REASONS[fault])
             raise SystemExit(1)
         return parameters, lineage
 
-    cheap_trial.receive = receive_and_suffer
+    cheap_trial.receive = receive_and_fail
     sys.argv[1:] = [seconds]
     cheap_trial.main()
 

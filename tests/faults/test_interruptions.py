@@ -1,4 +1,4 @@
-"""The real nnictl, interrupted: the lineage goes on where it was, and comes to the same survivors."""
+"""Interruptions of the real nnictl: the lineage resumes, and comes to the same survivors."""
 
 import random
 
@@ -9,18 +9,18 @@ from tests.faults.campaign import DOWN, Campaign
 
 
 def records(folder):
-    return [
-        record._replace(seconds={}) for record in Lineage(folder / "disk" / "lineage").records()
-    ]
+    """Records of a campaign's lineage without their times."""
+    lineage = Lineage(folder / "disk" / "lineage")
+    return [record._replace(seconds={}) for record in lineage.records()]
 
 
 @pytest.mark.slow
-def test_interrupted_at_ten_random_moments_an_evolution_has_the_same_survivors(tmp_path, port):
-    whole = Campaign(tmp_path / "whole", 5, [], port).run()
+def test_an_evolution_interrupted_ten_times_has_the_same_survivors(tmp_path, port):
+    uninterrupted = Campaign(tmp_path / "uninterrupted", 5, [], port).run()
     chance = random.Random(5)
     interruptions = [chance.choice((*DOWN, "trial killed from outside")) for _ in range(10)]
-    parts = Campaign(tmp_path / "parts", 5, interruptions, port)
-    result = parts.run()
-    assert whole["outcome"] == result["outcome"] == "DONE", (whole, result)
-    assert len(parts.faults) == 10
-    assert records(tmp_path / "parts") == records(tmp_path / "whole") != []
+    campaign = Campaign(tmp_path / "interrupted", 5, interruptions, port)
+    result = campaign.run()
+    assert uninterrupted["outcome"] == result["outcome"] == "DONE", (uninterrupted, result)
+    assert len(campaign.faults) == 10
+    assert records(tmp_path / "interrupted") == records(tmp_path / "uninterrupted") != []
