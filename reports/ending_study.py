@@ -23,11 +23,12 @@ from nni_stress import StressTuner
 from nni_stress.lineage.store import FOUNDER, Lineage
 from nni_stress.trial.offspring import make_founder, make_offspring
 from nni_stress.utils.atomic_files import read_json, write_json
-from reports.bench.evolutions import BRIEF, KINDS, summary
-from reports.environment import environment
-from reports.significance import difference
-from tests.helpers.simulation import SimulatedManager
 from trials.lenet5 import make_task
+
+from .bench.evolutions import BRIEF, KINDS, summary
+from .environment import environment
+from .significance import difference
+from .simulation import SimulatedManager
 
 RESULT = Path(__file__).parent / "results" / "ending_study.json"
 SPACE = Path(__file__).parents[1] / "search_spaces" / "lenet5.yml"

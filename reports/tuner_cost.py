@@ -17,7 +17,8 @@ import psutil
 
 from nni_stress import StressTuner
 from nni_stress.utils.atomic_files import write_json
-from tests.helpers.simulation import SimulatedManager
+
+from .simulation import SimulatedManager
 
 RESULT = Path(__file__).parent / "results" / "tuner_cost.json"
 POPULATION = 20

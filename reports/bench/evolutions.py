@@ -13,7 +13,8 @@ import yaml
 from nni_stress.evolution import selection
 from nni_stress.experiment import launch
 from nni_stress.lineage.store import FOUNDER, Lineage, Record
-from reports.significance import hypervolume
+
+from ..significance import hypervolume
 
 _ROOT = Path(__file__).parents[2]
 SEEDS = (1, 2, 3, 4, 5)

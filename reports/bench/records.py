@@ -10,11 +10,12 @@ from nni_stress import StressTuner
 from nni_stress.visualization.html_page import page
 from nni_stress.visualization.snapshot import overview
 from nni_stress.visualization.text import status_text
-from reports.collect import collect
-from reports.compare import compare
-from reports.page import write_report
-from reports.tuner_cost import SPACE, Watched
-from tests.helpers.contests import plant
+
+from ..collect import collect
+from ..compare import compare
+from ..page import write_report
+from ..synthetic_contest import plant
+from ..tuner_cost import SPACE, Watched
 
 _NUMBERS = (10, 100, 1_000, 10_000)
 _POPULATION = 10

@@ -29,8 +29,8 @@ import requests
 
 from nni_stress.experiment import launch
 from nni_stress.lineage.store import Lineage
+from reports.simulation import SPACE
 from tests.faults.faulty_trial import AFTER, BEFORE
-from tests.helpers.simulation import SPACE
 from tests.unit.evolution.test_tuner import consistent
 
 ROOT = Path(__file__).parents[2]

@@ -3,7 +3,6 @@
 python3 -m tests.helpers.cheap_trial [seconds]
 """
 
-import random
 import sys
 import time
 
@@ -11,22 +10,7 @@ import nni
 
 from nni_stress.lineage.store import FOUNDER, Record
 from nni_stress.trial.claim import receive
-from nni_stress.utils.seeding import seed_of
-
-
-def achieved(parameters: dict, ancestor: Record | None) -> tuple[float, int]:
-    """Fidelity and synapses: the more is removed, the more is lost, and chance has its share."""
-    if ancestor is None:
-        return 0.95, 100_000
-    factor = parameters["arguments"]["environmental_factor"]
-    chance = random.Random(
-        seed_of(
-            parameters["seed"], parameters["uid"], repr(sorted(parameters["arguments"].items()))
-        )
-    )
-    return ancestor.validation - 0.004 / factor + 0.01 * chance.random(), round(
-        ancestor.synapses * factor
-    )
+from reports.simulation import achieved
 
 
 def main() -> None:

@@ -20,7 +20,7 @@ from nni_stress.lineage.store import FOUNDER, Lineage
 from nni_stress.utils.atomic_files import write_json
 from nni_stress.visualization.snapshot import overview
 from nni_stress.visualization.text import status_text
-from tests.helpers.simulation import SimulatedManager
+from reports.simulation import SimulatedManager
 
 ROOT = Path(__file__).parents[3]
 

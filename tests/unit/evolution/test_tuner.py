@@ -8,7 +8,7 @@ import pytest
 from nni_stress import StressTuner
 from nni_stress.evolution import selection
 from nni_stress.lineage.store import Lineage
-from tests.helpers.simulation import SimulatedManager, survivors
+from reports.simulation import SimulatedManager, survivors
 
 
 def make(lineage, **changes):

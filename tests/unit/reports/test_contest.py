@@ -31,7 +31,7 @@ from reports.contest import (
 )
 from reports.contest_tuner import ContestTuner
 from reports.running import run_contest
-from tests.helpers.contests import plant
+from reports.synthetic_contest import plant
 from tests.integration.test_experiment import no_process_is_left
 from trials import pruners
 from trials.lenet5 import make_task

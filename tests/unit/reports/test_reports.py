@@ -18,8 +18,8 @@ from reports.collect import collect
 from reports.compare import compare
 from reports.contest import EVOLUTION, Cell, cell_path, read_cell, read_contest, write_cell
 from reports.page import FILES, environment, html, layers, markdown, write_report
+from reports.synthetic_contest import ENVIRONMENT, FOUNDER, METHODS, plant, trial
 from reports.tables import shown, tables
-from tests.helpers.contests import ENVIRONMENT, FOUNDER, METHODS, plant, trial
 
 CELL = Cell("L1NormPruner", 10, 2)
 

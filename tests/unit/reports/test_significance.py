@@ -19,7 +19,7 @@ from reports.significance import (
     hypervolume,
     interval,
 )
-from tests.helpers.contests import METHODS, plant
+from reports.synthetic_contest import METHODS, plant
 
 
 def bca_by_hand(values):

@@ -5,15 +5,32 @@ lineage and the trial's acceptance of parameters are the real ones; the real man
 fault campaign.
 """
 
+import random
+
 from nni_stress.lineage.store import FOUNDER, Record
 from nni_stress.nni_runtime.manager import Job
 from nni_stress.trial.claim import accept
-from tests.helpers.cheap_trial import achieved
+from nni_stress.utils.seeding import seed_of
 
 SPACE = {
     "environmental_factor": {"_type": "uniform", "_value": [0.3, 0.7]},
     "temperature": {"_type": "uniform", "_value": [0.0, 1.0]},
 }
+
+
+def achieved(parameters: dict, ancestor: Record | None) -> tuple[float, int]:
+    """Fidelity and synapses: the more is removed, the more is lost, and chance has its share."""
+    if ancestor is None:
+        return 0.95, 100_000
+    factor = parameters["arguments"]["environmental_factor"]
+    chance = random.Random(
+        seed_of(
+            parameters["seed"], parameters["uid"], repr(sorted(parameters["arguments"].items()))
+        )
+    )
+    return ancestor.validation - 0.004 / factor + 0.01 * chance.random(), round(
+        ancestor.synapses * factor
+    )
 
 
 class SimulatedManager:

@@ -6,7 +6,8 @@ import numpy as np
 import yaml
 
 from nni_stress.utils.atomic_files import write_json
-from reports.contest import EVOLUTION, Cell, read_contest, write_cell
+
+from .contest import EVOLUTION, Cell, read_contest, write_cell
 
 FOUNDER = {
     "synapses": 100_000,
