@@ -1,15 +1,38 @@
+"""Builds the distribution nni-stress; pyproject.toml holds the settings of the tools."""
+
 from pathlib import Path
 
 from setuptools import find_packages, setup
 from setuptools.command.build_py import build_py
 
+ROOT = Path(__file__).parent
+
+# Top-level folders of a checkout that a wheel has inside the package, so that it does not claim
+# such common names. In a checkout, nni_stress/trials/ and nni_stress/reports/ refer to them.
+NESTED = ("trials", "reports")
+PACKAGE_DIR = {f"nni_stress.{folder}": folder for folder in NESTED}
+
+PACKAGES = [
+    *find_packages(str(ROOT), include=["nni_stress", "nni_stress.*"], exclude=[*PACKAGE_DIR]),
+    *PACKAGE_DIR,
+    *(
+        f"nni_stress.{folder}.{package}"
+        for folder in NESTED
+        for package in find_packages(str(ROOT / folder))
+    ),
+]
+
 ONNX = ["onnx>=1.15", "onnxscript>=0.1", "onnxruntime>=1.16"]
 
 
 class BuildWithHook(build_py):
-    """Puts the line by which nnictl finds us where Python reads it at its start: beside the package, not in it."""
+    """Installs nni_stress_nnictl.pth beside the package, where Python reads it at its start.
+
+    By this file ``nnictl`` imports nni_stress, which checks experiments before they start.
+    """
 
     def run(self):
+        """Build the package, then copy the hook."""
         super().run()
         site = (
             self.distribution.get_command_obj("install").install_lib
@@ -21,14 +44,41 @@ class BuildWithHook(build_py):
 
 setup(
     name="nni-stress",
-    version="0.1.0",
-    description="Stress-induced evolutionary synthesis of deep networks, as a plugin for Microsoft NNI",
-    long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
+    version="0.2.0",
+    description="Stress-induced evolutionary synthesis of deep networks, as a plugin for NNI",
+    long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
+    license="MIT",
+    keywords=["pruning", "compression", "neural networks", "evolution", "NNI", "PyTorch"],
+    classifiers=[
+        "Development Status :: 4 - Beta",
+        "Environment :: Console",
+        "Intended Audience :: Developers",
+        "Intended Audience :: Science/Research",
+        "Operating System :: POSIX :: Linux",
+        "Programming Language :: Python :: 3",
+        "Programming Language :: Python :: 3 :: Only",
+        "Programming Language :: Python :: 3.10",
+        "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Programming Language :: Python :: 3.13",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+        "Typing :: Typed",
+    ],
+    project_urls={"NNI": "https://github.com/microsoft/nni"},
     python_requires=">=3.10,<3.14",
-    packages=find_packages(include=["nni_stress*", "trials*", "reports*"]),
+    packages=PACKAGES,
+    package_dir=PACKAGE_DIR,
     package_data={
-        "nni_stress": ["loopback.js", "nnictl.pth", "visualization/page.css", "cli/templates/*"]
+        "nni_stress": [
+            "py.typed",
+            "loopback.js",
+            "nnictl.pth",
+            "visualization/page.css",
+            "cli/templates/*",
+        ],
+        "nni_stress.trials": ["*.yml"],
+        "nni_stress.reports": ["*.css", "*.yml"],
     },
     cmdclass={"build_py": BuildWithHook},
     install_requires=[
@@ -41,20 +91,32 @@ setup(
         "safetensors>=0.4",
         "tqdm>=4.60",
         "scikit-learn>=1.2",  # its handwritten digits are the default data set
-        "setuptools<80.9",  # nnictl imports pkg_resources: gone in 81, and warns at every start from 80.9 on
+        "setuptools<80.9",  # nnictl needs pkg_resources: gone in 81, deprecation warnings from 80.9
         "wrapt>=1.15",
     ],
     extras_require={
         "onnx": ONNX,
         "test": [
             "pytest>=7",
+            "pytest-xdist>=3",
             "pytorch-lightning>=2",
             "tensorboard",
             "transformers>=4.30",
             "accelerate",
-            "torchmetrics>=1",
+            "torchmetrics>=1",  # with pycocotools: the reference of average precision
             "pycocotools>=2.0.8",
             *ONNX,
-        ],  # these two: the reference of average precision
+        ],
+        "lint": [
+            "ruff>=0.17,<0.18",
+            "mypy>=2.4,<2.5",
+            "import-linter>=2.17,<3",
+            "types-PyYAML>=6.0,<6.1",
+            "types-requests>=2.33,<2.34",
+            "types-psutil>=7.2,<7.3",
+            "types-tqdm>=4.70,<4.71",
+            "scipy-stubs>=1.17,<1.18",
+        ],
+        "docs": ["sphinx>=8", "myst-parser>=4", "furo"],
     },
 )
