@@ -1,1 +1,1 @@
-"""Reports on evolutions: facts first, drawing second."""
+"""Contests of pruners and reports on them; studies and benchmarks. First facts, then drawing."""

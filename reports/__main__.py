@@ -7,19 +7,38 @@ import signal
 import sys
 from pathlib import Path
 
+from nni_stress.utils.messages import one_line
+
 RESULTS = Path(__file__).parent / "results"
 
 
 def page(name: str) -> Path:
-    """Write the report on a contest's folder, or on one of our own results by its name."""
+    """Write the report on a contest.
+
+    Parameters
+    ----------
+    name
+        The contest's folder, or the name of one under reports/results.
+
+    Returns
+    -------
+    Path
+        The HTML page.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        If there is no such contest, or its file or its founder is wrong.
+    """
     from .collect import collect
     from .compare import compare
     from .page import write_report
 
     folder = Path(name) if Path(name).is_dir() else RESULTS / name
     if not folder.is_dir():
+        known = sorted(path.parent.name for path in RESULTS.glob("*/contest.yml"))
         raise FileNotFoundError(
-            f"no results at {name}: neither a folder, nor one of {', '.join(_known()) or 'ours'}"
+            f"no results at {name}: neither a folder, nor one of {', '.join(known) or 'ours'}"
         )
     results = collect(folder)
     for problem in results.problems:
@@ -27,38 +46,25 @@ def page(name: str) -> Path:
     return write_report(compare(results), folder)
 
 
-def _known() -> list[str]:
-    return sorted(path.parent.name for path in RESULTS.glob("*/contest.yml"))
-
-
 def contest(words: list[str]) -> Path:
+    """Run a contest as the words of the command line say, and write its report.
+
+    Returns
+    -------
+    Path
+        The HTML page.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        If a file or a record is wrong, or an experiment fails.
+    """
     from nni_stress.experiment.launch import LaunchError
 
-    from .contest import begin
+    from .contest_file import begin
     from .running import run_contest
 
-    parser = argparse.ArgumentParser(
-        prog="python -m reports contest",
-        description="Run whatever of a contest is not recorded yet, and report on it.",
-    )
-    parser.add_argument(
-        "file",
-        type=Path,
-        nargs="?",
-        default=RESULTS.parent / "compare.yml",
-        help="the contest's file; default: reports/compare.yml",
-    )
-    parser.add_argument("--task", help="your own, trial.py:make_task, in place of the file's")
-    parser.add_argument(
-        "--folder", type=Path, required=True, help="where its records and its report are"
-    )
-    parser.add_argument(
-        "--founder", type=Path, help="file of the founder; default: trained by the task, once"
-    )
-    parser.add_argument(
-        "--port", type=int, default=8080, help="the first of so many ports as trials run at a time"
-    )
-    options = parser.parse_args(words)
+    options = _contest_parser().parse_args(words)
     try:
         begin(options.file, options.folder, options.task)
         incomplete = run_contest(
@@ -67,29 +73,60 @@ def contest(words: list[str]) -> Path:
     except LaunchError as error:
         raise ValueError(str(error)) from None
     for cell in incomplete:
-        print(f"warning: {cell.name} is incomplete, trials of it were lost", file=sys.stderr)
+        print(f"warning: {cell.name} is incomplete: some trials were lost", file=sys.stderr)
     return page(str(options.folder))
 
 
+def _contest_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m reports contest",
+        description="Run whatever of a contest is not recorded yet, and report on it.",
+    )
+    parser.add_argument(
+        "file",
+        type=Path,
+        nargs="?",
+        default=Path(__file__).with_name("compare.yml"),
+        help="the contest's file; default: reports/compare.yml",
+    )
+    parser.add_argument(
+        "--task", help="your own task, trial.py:make_task, in place of the file's task"
+    )
+    parser.add_argument(
+        "--folder", type=Path, required=True, help="folder for the records and the report"
+    )
+    parser.add_argument(
+        "--founder", type=Path, help="file of the founder; default: trained by the task, once"
+    )
+    parser.add_argument(
+        "--port",
+        type=int,
+        default=8080,
+        help="the first port; as many are used as trials run at a time",
+    )
+    return parser
+
+
 def main(arguments: list[str] | None = None) -> None:
+    """Run ``python -m reports``; an error is one line and exit status 1."""
     words = sys.argv[1:] if arguments is None else arguments
     parser = argparse.ArgumentParser(prog="python -m reports", description=__doc__)
     parser.add_argument(
         "name",
-        help="name of recorded results, as lenet5, or a contest's folder; or `contest`, to run one: "
-        "see `python -m reports contest --help`",
+        help="name of recorded results, as lenet5, or a contest's folder; or `contest`, to run one:"
+        " see `python -m reports contest --help`",
     )
-    signal.signal(
-        signal.SIGTERM, signal.default_int_handler
-    )  # so that NNI's managers are stopped then, too
+    # So that NNI's managers are stopped then, too.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        path = (
-            contest(words[1:]) if words[:1] == ["contest"] else page(parser.parse_args(words).name)
-        )
+        if words[:1] == ["contest"]:
+            path = contest(words[1:])
+        else:
+            path = page(parser.parse_args(words).name)
     except (ValueError, OSError) as error:
-        sys.exit(f"error: {' '.join(str(error).split())}")
+        sys.exit(f"error: {one_line(error)}")
     except KeyboardInterrupt:
-        sys.exit("interrupted; what is recorded stays, and the same command goes on")
+        sys.exit("interrupted; all records are kept, and the same command resumes the contest")
     print(path)
 
 

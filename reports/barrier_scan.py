@@ -1,7 +1,10 @@
-"""Seconds of the barrier's look at a generation on disk: `python -m reports.barrier_scan [--folder ON_THE_SHARED_STORAGE]`.
+"""Measures how long the tuner's barrier takes to look at a generation on disk.
 
-At each ended trial the tuner asks of every offspring of the generation whether it is recorded or lost; this simulates
-a generation, part of it recorded, and measures that look. Run it on the shared storage to know what that costs.
+    python -m reports.barrier_scan [--folder ON_THE_SHARED_STORAGE]
+
+Whenever a trial ends, the tuner asks of every offspring of the generation whether it is recorded or
+lost. This writes a generation of which a share is recorded, and measures that look. Run it on the
+shared storage of the workers to know what it costs there.
 """
 
 from __future__ import annotations
@@ -16,21 +19,36 @@ from nni_stress.lineage.store import Lineage, Record, uid_of
 
 
 def simulate(lineage: Lineage, population: int, recorded: float) -> list[str]:
-    """Offspring of one generation, the first share of them with a record of usual size and a tiny network; their names."""
+    """Record a share of one generation, with records of usual size and tiny networks.
+
+    Parameters
+    ----------
+    lineage
+        Where to record.
+    population
+        Offspring of the generation.
+    recorded
+        Share of them, from 0 to 1, the first ones.
+
+    Returns
+    -------
+    list
+        Names of all offspring.
+    """
     uids = [uid_of(1, slot) for slot in range(population)]
     for uid in uids[: round(population * recorded)]:
         record = Record(
             uid=uid,
             generation=1,
             ancestor="g000-00",
-            arguments=dict(zip("abcdefgh", [0.123456789] * 8)),
+            arguments=dict.fromkeys("abcdefgh", 0.123456789),
             validation=0.98,
             test=0.98,
             synapses=1,
             macs=1,
             efficiency=10.0,
             untrained=0.5,
-            architecture={f"layer{n}": [20, 5, 5, 5] for n in range(5)},
+            architecture={f"layer{number}": [20, 5, 5, 5] for number in range(5)},
             seconds={"recovery": 1.0},
         )
         lineage.add(record, lambda path: path.write_bytes(b"network"))
@@ -38,39 +56,48 @@ def simulate(lineage: Lineage, population: int, recorded: float) -> list[str]:
 
 
 def look_seconds(lineage: Lineage, uids: list[str], times: int = 5) -> float:
-    """Median seconds to ask of every offspring whether its record or its failure is there."""
-    taken = []
+    """Return the median seconds to ask of every offspring for its record or its failure."""
+    seconds = []
     for _ in range(times):
-        clock = time.perf_counter()
+        start = time.perf_counter()
         for uid in uids:
             if lineage.record(uid) is None:
                 lineage.failure(uid)
-        taken.append(time.perf_counter() - clock)
-    return sorted(taken)[times // 2]
+        seconds.append(time.perf_counter() - start)
+    return sorted(seconds)[times // 2]
+
+
+def measure(parent: Path | None, population: int, recorded: float) -> dict[str, float | None]:
+    """Measure one generation in a temporary folder; None as `parent` is the system's own."""
+    with tempfile.TemporaryDirectory(dir=parent) as folder:
+        lineage = Lineage(folder)
+        start = time.perf_counter()
+        uids = simulate(lineage, population, recorded)
+        add_seconds = (time.perf_counter() - start) / max(1, round(population * recorded))
+        return {
+            "population": population,
+            "recorded": recorded,
+            "look_seconds": round(look_seconds(lineage, uids), 4),
+            "add_seconds": round(add_seconds, 4) if recorded else None,
+        }
 
 
 def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    """Run ``python -m reports.barrier_scan``: print the figures as JSON."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument(
-        "--folder", type=Path, help="a folder of the storage to measure; default: the temporary one"
+        "--folder",
+        type=Path,
+        help="a folder of the storage to measure; default: the system's temporary folder",
     )
     options = parser.parse_args(arguments)
-    rows = []
-    for population in (100, 1000):
-        for recorded in (0.0, 0.5, 1.0):
-            with tempfile.TemporaryDirectory(dir=options.folder) as folder:
-                lineage = Lineage(folder)
-                clock = time.perf_counter()
-                uids = simulate(lineage, population, recorded)
-                added = (time.perf_counter() - clock) / max(1, round(population * recorded))
-                rows.append(
-                    {
-                        "population": population,
-                        "recorded": recorded,
-                        "look_seconds": round(look_seconds(lineage, uids), 4),
-                        "add_seconds": round(added, 4) if recorded else None,
-                    }
-                )
+    rows = [
+        measure(options.folder, population, recorded)
+        for population in (100, 1000)
+        for recorded in (0.0, 0.5, 1.0)
+    ]
     print(json.dumps(rows, indent=1))
 
 

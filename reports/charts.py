@@ -1,4 +1,4 @@
-"""Charts of a report as SVG: readable in light and dark, by people with any colour vision, by keyboard and screen reader."""
+"""Charts of a report as SVG, for light and dark, any color vision, keyboard and screen reader."""
 
 from __future__ import annotations
 
@@ -9,13 +9,27 @@ from typing import NamedTuple
 from nni_stress.visualization.markup import Element, tag
 from nni_stress.visualization.scatter import log_ticks, ticks
 
-_WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 900, 430, 66, 210, 14, 46
+_WIDTH, _HEIGHT = 900, 430
+_LEFT, _RIGHT, _TOP, _BOTTOM = 66, 210, 14, 46  # margins
 _LETTER = 7.6  # width of a letter of a name, at most on average
-_COLOURS = 6  # of report.css, after the first, which is the evolution's; beyond, lines are dashed
+_COLORS = 6  # in report.css, after the evolution's; further lines are dashed
+_LABEL_HEIGHT = 15.0
 
 
 class Mark(NamedTuple):
-    """A point of a line: where, its interval (None: none), what it says when asked, the record it links to (None: none)."""
+    """A point of a line.
+
+    Attributes
+    ----------
+    x, y
+        Its place.
+    low, high
+        Its interval in y; None: none.
+    words
+        Its tooltip.
+    link
+        The record that it links to; None: no link.
+    """
 
     x: float
     y: float
@@ -26,16 +40,52 @@ class Mark(NamedTuple):
 
 
 class Line(NamedTuple):
-    """One method's line; `number` is its place among all methods, 0 the evolution's."""
+    """The line of one method.
+
+    Attributes
+    ----------
+    name
+        The method.
+    number
+        Its place among all methods, which determines color and shape; 0 is the evolution's.
+    marks
+        Its points, from left to right.
+    """
 
     name: str
     number: int
     marks: list[Mark]
 
 
+class _Scale(NamedTuple):
+    """Maps values to coordinates: x logarithmic, y linear and cut off below `low`."""
+
+    left: float
+    right: float
+    low: float
+    high: float
+
+    def x(self, value: float) -> float:
+        """Return the horizontal coordinate of an efficiency."""
+        width = _WIDTH - _LEFT - _RIGHT
+        return _LEFT + width * math.log(value / self.left) / math.log(self.right / self.left)
+
+    def y(self, value: float) -> float:
+        """Return the vertical coordinate of a height."""
+        height = _HEIGHT - _TOP - _BOTTOM
+        cut = max(value, self.low) - self.low
+        return _HEIGHT - _BOTTOM - height * cut / (self.high - self.low)
+
+
 def style(number: int) -> str:
-    """The classes of a method's line and marks."""
-    return f"m{1 + (number - 1) % _COLOURS} d{(number - 1) // _COLOURS}" if number else "m0 d0"
+    """Return the CSS classes of a method's line and marks.
+
+    Examples
+    --------
+    >>> style(0), style(1), style(7)
+    ('m0 d0', 'm1 d0', 'm1 d1')
+    """
+    return f"m{1 + (number - 1) % _COLORS} d{(number - 1) // _COLORS}" if number else "m0 d0"
 
 
 def lines_chart(
@@ -45,77 +95,102 @@ def lines_chart(
     upwards: str,
     level: tuple[float, str] | None = None,
 ) -> Element:
-    """Lines over a logarithmic axis, each named at its end."""
-    marks = [mark for line in lines for mark in line.marks]
-    heights = [value for m in marks for value in (m.y, m.low, m.high) if value is not None] + (
-        [level[0]] if level else []
-    )
-    low, high = _lowest(lines, heights), max(heights)
-    low, high = low - 0.06 * (high - low or 0.01), high + 0.06 * (high - low or 0.01)
-    left, right = min(m.x for m in marks) / 1.12, max(m.x for m in marks) * 1.12
+    """Draw lines over a logarithmic axis, each named at its end.
 
-    def x(value):
-        return _LEFT + (_WIDTH - _LEFT - _RIGHT) * math.log(value / left) / math.log(right / left)
-
-    def y(value):
-        return (
-            _HEIGHT - _BOTTOM - (_HEIGHT - _TOP - _BOTTOM) * (max(value, low) - low) / (high - low)
-        )
-
+    Parameters
+    ----------
+    title
+        Read by screen readers.
+    lines
+        The lines; at least one has marks.
+    across, upwards
+        Names of the axes.
+    level
+        A horizontal line: (height, name).
+    """
+    scale = _scale(lines, level)
     parts = _axes(
-        [(x(v), f"{v:g}x") for v in log_ticks(left, right)],
-        [(y(v), text) for v, text in ticks(low, high).items()],
+        [(scale.x(value), f"{value:g}x") for value in log_ticks(scale.left, scale.right)],
+        [(scale.y(value), text) for value, text in ticks(scale.low, scale.high).items()],
         across,
         upwards,
     )
     if level:
+        y = scale.y(level[0])
         parts += [
-            tag(
-                "line", x1=_LEFT, x2=_WIDTH - _RIGHT, y1=y(level[0]), y2=y(level[0]), class_="level"
-            ),
-            tag("text", level[1], x=_LEFT + 6, y=y(level[0]) - 5, class_="soft"),
+            tag("line", x1=_LEFT, x2=_WIDTH - _RIGHT, y1=y, y2=y, class_="level"),
+            tag("text", level[1], x=_LEFT + 6, y=y - 5, class_="soft"),
         ]
-    ends = _apart({line.name: y(line.marks[-1].y) for line in lines if line.marks})
-    for line in sorted(lines, key=lambda line: -line.number):
-        if line.marks:
-            parts.append(_line(line, x, y, low, ends[line.name]))
-    widest = max(len(name) for name in ends) * _LETTER
+    drawn = [line for line in lines if line.marks]
+    ends = _spread_labels({line.name: scale.y(line.marks[-1].y) for line in drawn})
+    for line in sorted(drawn, key=lambda line: -line.number):
+        parts.append(_line(line, scale, ends[line.name]))
+    longest = max(len(name) for name in ends) * _LETTER
     return tag(
         "svg",
         tag("title", title),
         *parts,
         role="img",
         class_="chart",
-        viewBox=f"0 0 {max(_WIDTH, _WIDTH - _RIGHT + 18 + widest):.0f} {_HEIGHT}",
+        viewBox=f"0 0 {max(_WIDTH, _WIDTH - _RIGHT + 18 + longest):.0f} {_HEIGHT}",
     )
 
 
-def _lowest(lines: Sequence[Line], heights: list[float]) -> float:
-    """The least that is drawn to scale: a method that fails utterly would press all others into one line."""
-    found = sorted(line.marks[-1].y for line in lines if line.marks)
-    middle = found[len(found) // 2]
+def _scale(lines: Sequence[Line], level: tuple[float, str] | None) -> _Scale:
+    marks = [mark for line in lines for mark in line.marks]
+    heights = [
+        value for mark in marks for value in (mark.y, mark.low, mark.high) if value is not None
+    ]
+    if level:
+        heights.append(level[0])
+    low, high = _lowest(lines, heights), max(heights)
+    margin = 0.06 * (high - low or 0.01)
+    return _Scale(
+        min(mark.x for mark in marks) / 1.12,
+        max(mark.x for mark in marks) * 1.12,
+        low - margin,
+        high + margin,
+    )
+
+
+def _lowest(lines: Sequence[Line], heights: Sequence[float]) -> float:
+    """Return the least height drawn to scale.
+
+    A method that fails utterly would otherwise press all others into one line.
+    """
+    ends = sorted(line.marks[-1].y for line in lines if line.marks)
+    middle = ends[len(ends) // 2]
     return max(min(heights), middle - 3 * (max(heights) - middle))
 
 
-def _line(line: Line, x, y, low: float, end: float) -> Element:
-    path = " ".join(f"{x(m.x):.1f},{y(m.y):.1f}" for m in line.marks)
+def _line(line: Line, scale: _Scale, label_y: float) -> Element:
+    path = " ".join(f"{scale.x(mark.x):.1f},{scale.y(mark.y):.1f}" for mark in line.marks)
     shapes = [tag("polyline", points=path, class_="path")]
     for mark in line.marks:
-        at, height = x(mark.x), y(mark.y)
-        if mark.low is not None:
-            shapes.append(tag("line", x1=at, x2=at, y1=y(mark.low), y2=y(mark.high), class_="bar"))
-        inside = [tag("title", mark.words), _shape(line.number, at, height, mark.y < low)]
+        x = scale.x(mark.x)
+        if mark.low is not None and mark.high is not None:
+            y1, y2 = scale.y(mark.low), scale.y(mark.high)
+            shapes.append(tag("line", x1=x, x2=x, y1=y1, y2=y2, class_="bar"))
+        dot = _shape(line.number, x, scale.y(mark.y), mark.y < scale.low)
+        inside = [tag("title", mark.words), dot]
         shapes.append(tag("a", *inside, href=mark.link) if mark.link else tag("g", *inside))
     last = line.marks[-1]
     shapes += [
-        tag("line", x1=x(last.x) + 7, x2=_WIDTH - _RIGHT + 14, y1=y(last.y), y2=end, class_="lead"),
-        tag("text", line.name, x=_WIDTH - _RIGHT + 18, y=end + 4, class_="name"),
+        tag(
+            "line",
+            x1=scale.x(last.x) + 7,
+            x2=_WIDTH - _RIGHT + 14,
+            y1=scale.y(last.y),
+            y2=label_y,
+            class_="lead",
+        ),
+        tag("text", line.name, x=_WIDTH - _RIGHT + 18, y=label_y + 4, class_="name"),
     ]
     return tag("g", *shapes, class_=f"line {style(line.number)}")
 
 
 def _shape(number: int, x: float, y: float, below: bool) -> Element:
-    """Methods differ in form as well as in colour; what lies below the figure points down."""
+    """Draw a mark: methods differ in shape, too; what lies below the chart points down."""
     if below:
         return tag("path", d=f"M{x - 6:.1f} {y - 10:.1f}h12l-6 9z", class_="dot")
     forms = (
@@ -126,15 +201,13 @@ def _shape(number: int, x: float, y: float, below: bool) -> Element:
         f"M{x - 6:.1f} {y - 4:.1f}h12l-6 10z",
         f"M{x - 2:.1f} {y - 6:.1f}h4v4h4v4h-4v4h-4v-4h-4v-4h4z",
     )
-    return tag(
-        "path",
-        d=forms[(number + (number - 1) // _COLOURS) % len(forms) if number else 0],
-        class_="dot",
-    )
+    # Methods of the same color, one round of colors later, get another shape.
+    form = (number + (number - 1) // _COLORS) % len(forms) if number else 0
+    return tag("path", d=forms[form], class_="dot")
 
 
 def legend(lines: Sequence[Line]) -> Element:
-    """The names again, for where the figure is wider than the screen."""
+    """List the names again, for screens narrower than the chart."""
     keys = [
         tag(
             "li",
@@ -148,65 +221,69 @@ def legend(lines: Sequence[Line]) -> Element:
     return tag("ul", *keys, class_="legend")
 
 
-def _apart(wanted: Mapping[str, float], least: float = 15.0) -> dict[str, float]:
-    """Heights of labels near those wanted, so far from each other that all can be read."""
-    order = sorted(wanted, key=wanted.get)
-    found, last = {}, -math.inf
+def _spread_labels(
+    wanted: Mapping[str, float], distance: float = _LABEL_HEIGHT
+) -> dict[str, float]:
+    """Return heights of labels near the wanted ones, far enough apart to be read."""
+    order = sorted(wanted, key=lambda name: wanted[name])
+    heights: dict[str, float] = {}
+    last = -math.inf
     for name in order:
-        found[name] = last = max(wanted[name], last + least)
+        last = max(wanted[name], last + distance)
+        heights[name] = last
     excess = max(0.0, last - (_HEIGHT - _BOTTOM))
-    for name in reversed(order):
+    for index in reversed(range(len(order))):
         if excess <= 0:
             break
-        found[name] -= excess
-        below = [found[other] for other in order[: order.index(name)]]
-        excess = max(0.0, (below[-1] + least - found[name]) if below else 0.0)
-    return found
+        heights[order[index]] -= excess
+        if index == 0:
+            break
+        excess = max(0.0, heights[order[index - 1]] + distance - heights[order[index]])
+    return heights
 
 
-def _axes(columns, rows, across: str, upwards: str) -> list[Element]:
+def _axes(
+    columns: Sequence[tuple[float, str]],
+    rows: Sequence[tuple[float, str]],
+    across: str,
+    upwards: str,
+) -> list[Element]:
     bottom, right = _HEIGHT - _BOTTOM, _WIDTH - _RIGHT
-    found = [tag("line", x1=x, x2=x, y1=_TOP, y2=bottom, class_="grid") for x, _ in columns]
-    found += [tag("line", x1=_LEFT, x2=right, y1=y, y2=y, class_="grid") for y, _ in rows]
-    found += [tag("text", words, x=x, y=bottom + 17, text_anchor="middle") for x, words in columns]
-    found += [tag("text", words, x=_LEFT - 8, y=y + 4, text_anchor="end") for y, words in rows]
-    found += [
+    middle = f"translate(14 {(_TOP + bottom) / 2:.0f}) rotate(-90)"
+    return [
+        *(tag("line", x1=x, x2=x, y1=_TOP, y2=bottom, class_="grid") for x, _ in columns),
+        *(tag("line", x1=_LEFT, x2=right, y1=y, y2=y, class_="grid") for y, _ in rows),
+        *(tag("text", text, x=x, y=bottom + 17, text_anchor="middle") for x, text in columns),
+        *(tag("text", text, x=_LEFT - 8, y=y + 4, text_anchor="end") for y, text in rows),
         tag("text", across, x=(_LEFT + right) / 2, y=_HEIGHT - 8, text_anchor="middle"),
-        tag(
-            "text",
-            upwards,
-            text_anchor="middle",
-            transform=f"translate(14 {(_TOP + bottom) / 2:.0f}) rotate(-90)",
-        ),
+        tag("text", upwards, text_anchor="middle", transform=middle),
     ]
-    return found
 
 
 def bars_chart(title: str, bars: Sequence[tuple[str, float, float]]) -> Element:
-    """(name, founder's number, survivor's number): a bar for each layer, the survivor's part filled."""
+    """Draw a bar for each layer, with the survivor's part filled.
+
+    Parameters
+    ----------
+    title
+        Read by screen readers.
+    bars
+        (layer, number of the founder's clusters, number of the survivor's clusters).
+    """
     row, left, width = 26, 150, 520
     most = max(whole for _, whole, _ in bars)
+
+    def bar(y: float, value: float, class_: str) -> Element:
+        length = max(1.0, width * value / most)
+        return tag("rect", x=left, y=y + 4, width=length, height=16, class_=class_)
+
     parts = []
     for index, (name, whole, kept) in enumerate(bars):
         y = index * row
         parts += [
             tag("text", name, x=left - 8, y=y + 17, text_anchor="end"),
-            tag(
-                "rect",
-                x=left,
-                y=y + 4,
-                width=max(1.0, width * whole / most),
-                height=16,
-                class_="whole",
-            ),
-            tag(
-                "rect",
-                x=left,
-                y=y + 4,
-                width=max(1.0, width * kept / most),
-                height=16,
-                class_="kept",
-            ),
+            bar(y, whole, "whole"),
+            bar(y, kept, "kept"),
             tag("text", f"{kept:g} of {whole:g}", x=left + width * whole / most + 8, y=y + 17),
         ]
     return tag(

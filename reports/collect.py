@@ -1,4 +1,7 @@
-"""Reads what a contest recorded. What is damaged, contradictory or missing is named, and never becomes a figure."""
+"""Reads the records of a contest.
+
+A record that is damaged, contradictory or missing becomes a line of text, never a number.
+"""
 
 from __future__ import annotations
 
@@ -8,14 +11,41 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from nni_stress.utils.atomic_files import read_json
+from nni_stress.utils.messages import one_line
 
-from .contest import ABLATIONS, Cell, Contest, cell_path, is_number, read_contest, read_record
+from .cell_records import cell_path, read_record
+from .contest import ABLATIONS, Cell, Contest, is_number
+from .contest_file import read_contest
 
-LEAST_USE = 0.98  # a network may miss its budget by so much: clusters are whole
+# Share of a budget that a network must reach: clusters (output channels, neurons) go as a whole.
+LEAST_USE = 0.98
 
 
 class Trial(NamedTuple):
-    """One trial of a cell. Fidelity is in the task's unit; latency is a share of the founder's, None where not measured."""
+    """One trial of a cell.
+
+    Attributes
+    ----------
+    number
+        Its place among the trials of the cell.
+    validation, test, untrained
+        Fidelity (accuracy or mAP) on validation and test data, and on validation data right after
+        synthesis (None: not recorded).
+    synapses, macs
+        Weights, and multiply-accumulates of one example.
+    efficiency
+        Synapses of the founder / synapses.
+    latency
+        Share of the founder's latency; None: not measured.
+    epochs, seconds
+        Of training.
+    architecture
+        {layer: shape of its weight}.
+    knobs
+        The hyperparameters.
+    uid, ancestor
+        Names of an offspring and of its ancestor; None in trials of built-in pruners.
+    """
 
     number: int
     validation: float
@@ -34,27 +64,54 @@ class Trial(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What a method achieved in one cell: of its trials that came down to the budget, the best by validation fidelity."""
+    """What a method achieved in one cell.
+
+    Attributes
+    ----------
+    cell
+        Which.
+    chosen
+        Of the trials within the budget, the one with the best validation fidelity.
+    trials
+        All trials that did not fail.
+    failed
+        Number of trials that failed.
+    path
+        The record, relative to the contest's folder.
+    environment
+        Machine and versions.
+    """
 
     cell: Cell
     chosen: Trial
     trials: list[Trial]
     failed: int
-    path: str  # of the record, within the contest's folder
-    environment: Mapping[str, str]  # machine and versions that it ran with
+    path: str
+    environment: Mapping[str, str]
 
     @property
     def epochs(self) -> float:
-        """All epochs of the cell, search included."""
+        """Epochs of all trials, the search included."""
         return sum(trial.epochs for trial in self.trials)
 
     @property
     def seconds(self) -> float:
+        """Seconds of all trials, the search included."""
         return sum(trial.seconds for trial in self.trials)
 
 
 class Results(NamedTuple):
-    """All that a contest's folder holds; `problems` has a line for every record that cannot be used."""
+    """All records of a contest's folder.
+
+    Attributes
+    ----------
+    name, folder, contest, founder
+        The contest, and what its founder achieves.
+    outcomes
+        {cell: outcome} of the cells that have one.
+    problems
+        A line for every record that cannot be used.
+    """
 
     name: str
     folder: Path
@@ -65,7 +122,7 @@ class Results(NamedTuple):
 
     @property
     def environments(self) -> list[Mapping[str, str]]:
-        """All that the outcomes ran in: seconds of different ones do not compare."""
+        """All environments of the outcomes; seconds compare within one environment only."""
         found: list[Mapping[str, str]] = []
         for outcome in self.outcomes.values():
             if outcome.environment not in found:
@@ -83,13 +140,14 @@ def collect(folder: str | Path) -> Results:
     """
     folder = Path(folder)
     contest = read_contest(folder / "contest.yml")
-    founder = _founder(folder / "founder.json")
-    outcomes, problems = {}, []
+    founder = _read_founder(folder / "founder.json")
+    outcomes: dict[Cell, Outcome] = {}
+    problems: list[str] = []
     for cell in contest.cells():
         try:
             outcome = _outcome(folder, cell, founder, contest)
         except (ValueError, TypeError, KeyError, OSError) as error:
-            problems.append(" ".join(str(error).split()) or repr(error))
+            problems.append(one_line(error))
             continue
         if isinstance(outcome, str):
             problems.append(outcome)
@@ -98,13 +156,12 @@ def collect(folder: str | Path) -> Results:
     expected = {cell_path(folder, cell) for cell in contest.cells()}
     for path in sorted((folder / "cells").glob("*/*.json")):
         if path not in expected:
-            problems.append(
-                f"{path.relative_to(folder)} is of no cell of this contest, and left out"
-            )
+            where = path.relative_to(folder)
+            problems.append(f"{where} is of no cell of this contest, and left out")
     return Results(folder.resolve().name, folder, contest, founder, outcomes, problems)
 
 
-def _founder(path: Path) -> dict:
+def _read_founder(path: Path) -> dict[str, Any]:
     try:
         found = read_json(path)
     except FileNotFoundError:
@@ -113,88 +170,99 @@ def _founder(path: Path) -> dict:
         ) from None
     except ValueError as error:
         raise ValueError(f"{path} is damaged: {error}") from None
-    wanted = ("synapses", "macs", "validation", "test", "architecture")
-    if not isinstance(found, dict) or not set(wanted) <= set(found):
-        raise ValueError(f"{path} must hold {', '.join(wanted)}")
-    for name in wanted[:4]:
+    numbers = ("synapses", "macs", "validation", "test")
+    required = (*numbers, "architecture")
+    if not isinstance(found, dict) or not set(required) <= set(found):
+        raise ValueError(f"{path} must hold {', '.join(required)}")
+    for name in numbers:
         if not is_number(found[name]):
             raise ValueError(f"{path}: {name} must be a number, but got {found[name]!r}")
     return found
 
 
-def _outcome(folder: Path, cell: Cell, founder: Mapping, contest: Contest) -> Outcome | str | None:
-    """The cell's outcome; a line where it has none, None where it was not begun."""
-    path = cell_path(folder, cell)
-    where = str(path.relative_to(folder))
+def _outcome(
+    folder: Path, cell: Cell, founder: Mapping[str, Any], contest: Contest
+) -> Outcome | str | None:
+    """Return a cell's outcome; a line of text if it has none, None if it was not begun."""
+    where = str(cell_path(folder, cell).relative_to(folder))
     record = read_record(folder, cell)
-    found, environment = record.get("trials"), record.get("environment", {})
-    if not found:
+    data, environment = record.get("trials"), record.get("environment", {})
+    if not data:
         return None
+    _check_record(data, environment, where)
+    allowed, _ = contest.share(cell.method)
+    if len(data) > allowed:
+        raise ValueError(f"{where}: has {len(data)} trials, but the contest gives it {allowed}")
+    trials = [_trial(one, where, founder) for one in data if "failed" not in one]
+    if cell.method not in ABLATIONS and len(data) < allowed:
+        return f"{where}: has {len(data)} of {allowed} trials, and is missing until it has all"
+    epochs, epochs_allowed = sum(trial.epochs for trial in trials), contest.trials * contest.epochs
+    if epochs > epochs_allowed * (1 + 1e-9):
+        raise ValueError(
+            f"{where}: took {epochs:g} epochs, but the contest gives each cell {epochs_allowed:g}"
+        )
+    small = [trial for trial in trials if trial.efficiency >= LEAST_USE * cell.budget]
+    if not small:
+        return f"{where}: no trial came down to {cell.budget:g}x"
+    chosen = max(small, key=lambda trial: (trial.validation, trial.efficiency))
+    return Outcome(cell, chosen, trials, len(data) - len(trials), where, environment)
+
+
+def _check_record(data: Any, environment: Any, where: str) -> None:
     if not isinstance(environment, Mapping) or not all(
         isinstance(value, str) for value in environment.values()
     ):
         raise ValueError(
             f"{where}: environment must be a mapping of texts, but got {environment!r}"
         )
-    if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
+    if not isinstance(data, list) or not all(isinstance(trial, dict) for trial in data):
         raise ValueError(f"{where}: trials must be a list of mappings")
-    numbers = [one.get("trial") for one in found]
+    numbers = [trial.get("trial") for trial in data]
     if len(set(numbers)) < len(numbers):
         raise ValueError(f"{where}: has two trials of one number among {numbers}")
-    most, _ = contest.share(cell.method)
-    if len(found) > most:
-        raise ValueError(f"{where}: has {len(found)} trials, but the contest gives it {most}")
-    good = [_trial(one, where, founder) for one in found if "failed" not in one]
-    if cell.method not in ABLATIONS and len(found) < most:
-        return f"{where}: has {len(found)} of {most} trials, and is missing until it has all"
-    if sum(trial.epochs for trial in good) > contest.trials * contest.epochs * (1 + 1e-9):
-        raise ValueError(
-            f"{where}: took {sum(trial.epochs for trial in good):g} epochs, but the contest gives each cell "
-            f"{contest.trials * contest.epochs:g}"
-        )
-    fitting = [trial for trial in good if trial.efficiency >= LEAST_USE * cell.budget]
-    if not fitting:
-        return f"{where}: no trial came down to {cell.budget:g}x"
-    chosen = max(fitting, key=lambda trial: (trial.validation, trial.efficiency))
-    return Outcome(cell, chosen, good, len(found) - len(good), where, environment)
 
 
-def _trial(data: Mapping, where: str, founder: Mapping) -> Trial:
+def _trial(data: Mapping[str, Any], where: str, founder: Mapping[str, Any]) -> Trial:
+    _check_trial(data, where, founder)
+    latency = data.get("latency")
+    return Trial(
+        number=data["trial"],
+        validation=data["validation"],
+        test=data["test"],
+        untrained=data.get("untrained"),
+        synapses=data["synapses"],
+        macs=data["macs"],
+        efficiency=data["efficiency"],
+        latency=latency if is_number(latency) else None,
+        epochs=data["epochs"],
+        seconds=sum(data["seconds"].values()),
+        architecture=data["architecture"],
+        knobs=data["knobs"],
+        uid=data.get("uid"),
+        ancestor=data.get("ancestor"),
+    )
+
+
+def _check_trial(data: Mapping[str, Any], where: str, founder: Mapping[str, Any]) -> None:
+    number = data.get("trial")
     for name in ("validation", "test", "synapses", "macs", "efficiency", "epochs"):
         if not is_number(data.get(name)):
             raise ValueError(
-                f"{where}: {name} of trial {data.get('trial')!r} must be a number, but got {data.get(name)!r}"
+                f"{where}: {name} of trial {number!r} must be a number, but got {data.get(name)!r}"
             )
     if data["synapses"] < 1 or not math.isclose(
         data["efficiency"], founder["synapses"] / data["synapses"], rel_tol=1e-6
     ):
         raise ValueError(
-            f"{where}: trial {data['trial']} has {data['synapses']} synapses and an efficiency of "
+            f"{where}: trial {number} has {data['synapses']} synapses and an efficiency of "
             f"{data['efficiency']:g}, but the founder has {founder['synapses']} synapses"
         )
     for name in ("architecture", "seconds", "knobs"):
         if not isinstance(data.get(name), Mapping):
             raise ValueError(
-                f"{where}: {name} of trial {data['trial']} must be a mapping, but got {data.get(name)!r}"
+                f"{where}: {name} of trial {number} must be a mapping, but got {data.get(name)!r}"
             )
     if not all(map(is_number, data["seconds"].values())):
         raise ValueError(
-            f"{where}: seconds of trial {data['trial']} must be numbers, but got {dict(data['seconds'])}"
+            f"{where}: seconds of trial {number} must be numbers, but got {dict(data['seconds'])}"
         )
-    share = data.get("latency")
-    return Trial(
-        data["trial"],
-        data["validation"],
-        data["test"],
-        data.get("untrained"),
-        data["synapses"],
-        data["macs"],
-        data["efficiency"],
-        share if is_number(share) else None,
-        data["epochs"],
-        sum(data["seconds"].values()),
-        data["architecture"],
-        data["knobs"],
-        data.get("uid"),
-        data.get("ancestor"),
-    )

@@ -1,9 +1,10 @@
-"""Hands the built-in pruners' trials of a contest to NNI, each cell searched by NNI's TPE. No torch here."""
+"""NNI tuner that hands out the built-in pruners' trials of a contest; imports no torch."""
 
 from __future__ import annotations
 
 import threading
 from pathlib import Path
+from typing import Any
 
 import nni
 from nni.tuner import Tuner
@@ -13,116 +14,108 @@ from nni_stress.nni_runtime.loopback import refuse_exposed_manager
 from nni_stress.nni_runtime.manager import refuse, say
 from nni_stress.utils.seeding import seed_of
 
-from .contest import (
-    ABLATIONS,
-    Cell,
-    Contest,
-    cell_path,
-    pruner_of,
-    read_cell,
-    read_contest,
-    write_cell,
-)
+from .cell_records import cell_path, read_cell, write_cell
+from .contest import ABLATIONS, Cell, Contest, importable_task, pruner_of
+from .contest_file import read_contest
 
 
 class ContestTuner(Tuner):
-    """Suggests what is missing in the folder of a contest, cell by cell, and records what comes back.
+    """Suggests the trials that are missing in a contest's folder, and records their results.
 
-    Every cell has a search of its own; while there are other cells to go on with, its next trial waits for what the last
-    one taught. What is recorded is not done again, so a contest that was interrupted is simply started once more.
+    Every cell has a search of its own, by NNI's TPE. While another cell has trials to start, the
+    next trial of a cell waits for the result of its last one. Trials on record are not repeated, so
+    an interrupted contest is resumed by starting it again.
 
     Parameters
     ----------
     folder
-        The contest's, with its contest.yml and records.
+        The contest's folder, with its contest.yml and records.
     spaces
-        {method: search space} of all built-in methods.
+        {method: search space} of all built-in pruners.
     founder
         File of the founder.
     """
 
-    def __init__(self, folder: str, spaces: dict, founder: str):
+    def __init__(self, folder: str, spaces: dict[str, dict[str, Any]], founder: str):
         super().__init__()
         try:
             refuse_exposed_manager()
             self._contest: Contest = read_contest(Path(folder) / "contest.yml")
-            self._folder, self._spaces, self._founder = Path(folder), spaces, founder
+            self._folder = Path(folder)
             self._cells = [cell for cell in self._contest.cells() if cell.method not in ABLATIONS]
-            self._found = {cell: read_cell(self._folder, cell) for cell in self._cells}
+            self._trials = {cell: read_cell(self._folder, cell) for cell in self._cells}
         except (TypeError, ValueError, OSError) as error:
             refuse(error)
-        self._search, self._lock = (
-            Search("TPE", {"tpe_args": {"n_startup_jobs": 4}}),
-            threading.Lock(),
-        )
-        self._under_way: dict[
-            int, tuple[Cell, int]
-        ] = {}  # {NNI's parameter_id: cell and number of the trial}
+        self._spaces = spaces
+        self._founder = founder
+        self._search = Search("TPE", {"tpe_args": {"n_startup_jobs": 4}})
+        self._lock = threading.Lock()
+        self._running: dict[int, tuple[Cell, int]] = {}  # {parameter_id: (cell, trial)}
 
-    def update_search_space(self, search_space):
-        """Nothing: every method has a search space of its own."""
+    def update_search_space(self, search_space: dict[str, Any]) -> None:
+        """Do nothing: every method has a search space of its own."""
 
-    def generate_parameters(self, parameter_id, **kwargs):
+    def generate_parameters(self, parameter_id: int, **kwargs: Any) -> dict[str, Any]:
+        """Suggest the next missing trial; ``nni.NoMoreTrialError`` where there is none."""
         with self._lock:
             cell, number = self._next()
-            self._under_way[parameter_id] = cell, number
-            lessons = [
-                Lesson(trial["knobs"], trial.get("validation", 0.0)) for trial in self._found[cell]
-            ]
-            (knobs,) = self._search.suggestions(
-                self._spaces[pruner_of(cell.method)], lessons, 1, seed_of(*cell, number, "search")
-            )
-            contest = self._contest
-            return dict(
+            self._running[parameter_id] = cell, number
+            return {
                 **cell._asdict(),
-                trial=number,
-                pruner=pruner_of(cell.method),
-                knobs=knobs,
-                task=contest.task,
-                epochs=contest.share(cell.method)[1],
-                task_arguments=dict(contest.task_arguments),
-                founder=self._founder,
-            )
+                "trial": number,
+                "pruner": pruner_of(cell.method),
+                "knobs": self._suggest(cell, number),
+                "task": importable_task(self._contest.task),
+                "epochs": self._contest.share(cell.method)[1],
+                "task_arguments": dict(self._contest.task_arguments),
+                "founder": self._founder,
+            }
+
+    def _suggest(self, cell: Cell, number: int) -> dict[str, Any]:
+        observations = [
+            Lesson(trial["knobs"], trial.get("validation", 0.0)) for trial in self._trials[cell]
+        ]
+        seed = seed_of(*cell, number, "search")
+        space = self._spaces[pruner_of(cell.method)]
+        return self._search.suggestions(space, observations, 1, seed)[0]
 
     def _next(self) -> tuple[Cell, int]:
-        busy = [cell for cell, _ in self._under_way.values()]
-        open_cells = []
+        """Choose the first missing trial, of a cell without a running trial if there is one."""
+        busy_cells = [cell for cell, _ in self._running.values()]
+        candidates = []
         for cell in self._cells:
-            taken = {trial["trial"] for trial in self._found[cell]} | {
-                n for c, n in self._under_way.values() if c == cell
-            }
-            missing = [
-                number
-                for number in range(self._contest.share(cell.method)[0])
-                if number not in taken
-            ]
+            taken = {trial["trial"] for trial in self._trials[cell]}
+            taken |= {number for running, number in self._running.values() if running == cell}
+            missing = set(range(self._contest.share(cell.method)[0])) - taken
             if missing:
-                open_cells.append((cell in busy, cell, missing[0]))
-                if cell not in busy:
+                candidates.append((cell in busy_cells, cell, min(missing)))
+                if cell not in busy_cells:
                     break
-        if not open_cells:
-            raise nni.NoMoreTrialError("all trials of the contest are done or under way")
-        _, cell, number = min(open_cells, key=lambda entry: entry[0])
+        if not candidates:
+            raise nni.NoMoreTrialError("all trials of the contest are done or running")
+        _, cell, number = min(candidates, key=lambda candidate: candidate[0])
         return cell, number
 
-    def receive_trial_result(self, parameter_id, parameters, value, **kwargs):
-        """The result itself says whose it is: NNI may pair it with other parameters."""
+    def receive_trial_result(
+        self, parameter_id: int, parameters: Any, value: dict[str, Any], **kwargs: Any
+    ) -> None:
+        """Record a result. It names its own cell: NNI may pair it with other parameters."""
         with self._lock:
             cell = Cell(*(value[name] for name in Cell._fields))
-            if cell not in self._found:
+            if cell not in self._trials:
                 return
-            trials = [trial for trial in self._found[cell] if trial["trial"] != value["trial"]]
-            trials.append(
-                {key: one for key, one in value.items() if key not in ("default", *Cell._fields)}
-            )
-            self._found[cell] = trials
+            trials = [trial for trial in self._trials[cell] if trial["trial"] != value["trial"]]
+            unrecorded = ("default", *Cell._fields)
+            trials.append({key: item for key, item in value.items() if key not in unrecorded})
+            self._trials[cell] = trials
             write_cell(self._folder, cell, trials)
             if len(trials) == self._contest.share(cell.method)[0]:
                 say(f"{cell.name} is done: {cell_path(self._folder, cell)}")
 
-    def trial_end(self, parameter_id, success, **kwargs):
+    def trial_end(self, parameter_id: int, success: bool, **kwargs: Any) -> None:
+        """Forget a running trial; one without a result is handed out again."""
         with self._lock:
-            self._under_way.pop(parameter_id, None)
+            self._running.pop(parameter_id, None)
 
-    def import_data(self, data):
-        """Nothing: all is read from the contest's folder."""
+    def import_data(self, data: Any) -> None:
+        """Do nothing: everything is read from the contest's folder."""

@@ -13,20 +13,28 @@ from pathlib import Path
 from nni_stress.evolution import selection
 from nni_stress.lineage.store import Lineage
 from nni_stress.utils.atomic_files import write_atomically, write_json
+from nni_stress.utils.messages import one_line
 from nni_stress.visualization.text import generations_table
 
 RESULTS = Path(__file__).parent / "results"
 
 
 def keep(run: Path, folder: Path, founder: Path | None = None) -> None:
-    """Write a run's summary, figure, every offspring's record, the last survivor's, and the table of generations.
+    """Copy the summary, figure and records of a run, and write its table of generations.
 
-    `founder` is the file that tells how the founder was trained.
+    Parameters
+    ----------
+    run
+        The run's folder.
+    folder
+        Where the files are written; made where it does not exist.
+    founder
+        JSON file that says how the founder was trained; kept as well.
 
     Raises
     ------
     FileNotFoundError
-        If the run has not come to its end, or is none.
+        If the run has not ended, or the folder is not that of a run.
     """
     lineage = Lineage(run / "lineage")
     if not (run / "summary.json").exists():
@@ -51,11 +59,12 @@ def keep(run: Path, folder: Path, founder: Path | None = None) -> None:
 
 
 def main(arguments: list[str] | None = None) -> None:
+    """Run ``python -m reports.keep``; an error is one line and exit status 1."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("run", type=Path, help="the run's folder")
-    parser.add_argument("name", help="what it is kept as, under reports/results")
+    parser.add_argument("name", help="name of the folder to write under reports/results")
     parser.add_argument(
         "--founder", type=Path, help="the .json beside the founder's file, to keep as well"
     )
@@ -63,7 +72,7 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         keep(options.run, RESULTS / options.name, options.founder)
     except (OSError, ValueError) as error:
-        sys.exit(f"error: {' '.join(str(error).split())}")
+        sys.exit(f"error: {one_line(error)}")
     print(RESULTS / options.name)
 
 

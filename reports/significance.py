@@ -1,11 +1,11 @@
-"""Statistics of a comparison over seeds. Pure functions over numbers."""
+"""Statistics of a comparison over seeds, as pure functions of numbers."""
 
 from __future__ import annotations
 
 import itertools
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -18,7 +18,10 @@ _RESAMPLES = 9999
 
 
 class Interval(NamedTuple):
-    """A median and its 95 % interval; without the interval where there are too few values, or all are equal."""
+    """A median and its 95 % interval.
+
+    `low` and `high` are None where there are fewer than three values, or all are equal.
+    """
 
     median: float
     low: float | None
@@ -26,9 +29,18 @@ class Interval(NamedTuple):
 
 
 class Difference(NamedTuple):
-    """A paired difference over the seeds that both have: its mean, effect size (mean / standard deviation), and p.
+    """A paired difference over the seeds that both methods have.
 
-    `p` is that of the paired t-test, None where there are fewer than two pairs.
+    Attributes
+    ----------
+    pairs
+        Number of seeds.
+    mean
+        Mean difference.
+    effect
+        Mean / standard deviation; None where it is not defined.
+    p
+        p value of the paired t-test; None where there are fewer than two pairs.
     """
 
     pairs: int
@@ -38,17 +50,24 @@ class Difference(NamedTuple):
 
 
 def interval(values: Sequence[float]) -> Interval:
-    """Median, and bias-corrected and accelerated bootstrap interval (Efron 1987), the same at every call."""
-    found = np.asarray(values, float)
-    median = float(np.median(found))
-    if len(found) < 3 or np.ptp(found) == 0:
+    """Return median and bootstrap interval, the same at every call.
+
+    The interval is the bias-corrected and accelerated one (BCa; Efron 1987), or the percentile
+    interval where BCa is not defined.
+
+    Examples
+    --------
+    >>> interval([0.5, 0.7])
+    Interval(median=0.6, low=None, high=None)
+    """
+    array = np.asarray(values, float)
+    median = float(np.median(array))
+    if len(array) < 3 or np.ptp(array) == 0:
         return Interval(median, None, None)
-    for method in (
-        "BCa",
-        "percentile",
-    ):  # BCa is not defined where leaving out any one value changes nothing
+    # BCa is not defined where leaving out any one value changes nothing.
+    for method in ("BCa", "percentile"):
         with np.errstate(all="ignore"):
-            bounds = _bootstrap(found, method)
+            bounds = _bootstrap(array, method)
         if all(map(math.isfinite, bounds)):
             return Interval(median, *bounds)
     return Interval(median, None, None)
@@ -67,24 +86,45 @@ def _bootstrap(values: np.ndarray, method: str) -> tuple[float, float]:
     return float(found.confidence_interval.low), float(found.confidence_interval.high)
 
 
-def difference(ones: dict[int, float], others: dict[int, float]) -> Difference | None:
-    """How much larger `ones` are than `others`, {seed: value} both, over the seeds that both have; None where none is."""
-    seeds = sorted(set(ones) & set(others))
+def difference(first: Mapping[int, float], second: Mapping[int, float]) -> Difference | None:
+    """Return how much larger the first values are than the second, over common seeds.
+
+    Parameters
+    ----------
+    first, second
+        {seed: value}.
+
+    Returns
+    -------
+    Difference or None
+        None where there is no common seed.
+
+    Examples
+    --------
+    >>> difference({1: 0.75, 2: 0.5, 3: 0.9}, {1: 0.5, 2: 0.5}).mean
+    0.125
+    """
+    seeds = sorted(set(first) & set(second))
     if not seeds:
         return None
-    gains = np.array([ones[seed] - others[seed] for seed in seeds])
-    mean, spread = float(gains.mean()), float(gains.std(ddof=1)) if len(gains) > 1 else 0.0
+    gains = np.array([first[seed] - second[seed] for seed in seeds])
+    mean = float(gains.mean())
     if len(gains) < 2:
         return Difference(len(gains), mean, None, None)
-    if spread < 1e-12 * max(
-        1.0, abs(mean)
-    ):  # no seed differs from another: certain, or nothing at all
+    spread = float(gains.std(ddof=1))
+    if spread < 1e-12 * max(1.0, abs(mean)):  # all seeds agree: certain, or no difference at all
         return Difference(len(gains), mean, None, 1.0 if mean == 0 else 0.0)
     return Difference(len(gains), mean, mean / spread, float(stats.ttest_1samp(gains, 0).pvalue))
 
 
 def corrected(p_values: Sequence[float | None]) -> list[float | None]:
-    """Holm's correction (1979) for as many tests as there are p values; None stays None."""
+    """Correct p values for their number (Holm 1979); None stays None and does not count.
+
+    Examples
+    --------
+    >>> corrected([0.25, None, 0.125])
+    [0.25, None, 0.25]
+    """
     known = sorted((p, index) for index, p in enumerate(p_values) if p is not None)
     found: list[float | None] = [None] * len(p_values)
     largest = 0.0
@@ -95,49 +135,92 @@ def corrected(p_values: Sequence[float | None]) -> list[float | None]:
 
 
 def frontier(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Of points (efficiency, fidelity) those that no other beats in both, by rising efficiency."""
+    """Return the points (efficiency, fidelity) that no other beats in both, by efficiency.
+
+    Examples
+    --------
+    >>> frontier([(1.0, 0.92), (20.0, 0.85), (40.0, 0.9)])
+    [(1.0, 0.92), (40.0, 0.9)]
+    """
     return unbeaten(points, tuple)[::-1]
 
 
 def fidelity_at(points: Sequence[tuple[float, float]], efficiency: float) -> float | None:
-    """Fidelity of a frontier at an efficiency, linear in its logarithm between two points; None beyond its last."""
+    """Interpolate a frontier's fidelity at an efficiency, linearly in log efficiency.
+
+    Returns
+    -------
+    float or None
+        None beyond the last point.
+
+    Examples
+    --------
+    >>> round(fidelity_at([(1.0, 0.9), (100.0, 0.8)], 10.0), 6)
+    0.85
+    """
     line = frontier(points)
     if not line or efficiency > line[-1][0] * (1 + 1e-9):
         return None
-    return float(
-        np.interp(math.log(efficiency), [math.log(e) for e, _ in line], [f for _, f in line])
-    )
+    positions = [math.log(position) for position, _ in line]
+    return float(np.interp(math.log(efficiency), positions, [fidelity for _, fidelity in line]))
 
 
 def efficiency_at(
     points: Sequence[tuple[float, float]], fidelity: float
 ) -> tuple[float, bool] | None:
-    """The highest efficiency at which a frontier keeps a fidelity, and whether it may be higher still.
+    """Interpolate the highest efficiency at which a frontier keeps a fidelity.
 
-    Interpolated in the logarithm of efficiency; None where no point keeps it.
+    Returns
+    -------
+    tuple or None
+        Efficiency, and whether it is a lower bound because the last point keeps the fidelity, too.
+        None where no point keeps it.
+
+    Examples
+    --------
+    >>> efficiency_at([(1.0, 0.9), (100.0, 0.8)], 0.8)
+    (100.0, True)
     """
     line = frontier(points)
     if not line or line[0][1] < fidelity:
         return None
     if line[-1][1] >= fidelity:
         return line[-1][0], True
-    (e0, f0), (e1, f1) = next(
-        (a, b) for a, b in itertools.pairwise(line) if a[1] >= fidelity > b[1]
+    (low, above), (high, below) = next(
+        (left, right) for left, right in itertools.pairwise(line) if left[1] >= fidelity > right[1]
     )
-    share = (f0 - fidelity) / (f0 - f1)
-    return math.exp(math.log(e0) + share * math.log(e1 / e0)), False
+    share = (above - fidelity) / (above - below)
+    return math.exp(math.log(low) + share * math.log(high / low)), False
 
 
 def hypervolume(
     points: Sequence[tuple[float, float]], fidelity: float, floor: float, efficiency: float
 ) -> float:
-    """Share of the area between 1x and an efficiency (logarithmic), and a floor and the founder's fidelity, that lies under a
-    frontier as stairs: 1 where the founder's fidelity is kept up to that efficiency. Fidelity beyond the founder's does
-    not count.
+    """Return the share of an area that lies under a frontier drawn as stairs.
+
+    The area lies between 1x and an efficiency (logarithmic), and between a floor and the founder's
+    fidelity. The share is 1 where the founder's fidelity is kept up to that efficiency; fidelity
+    above the founder's does not count.
+
+    Parameters
+    ----------
+    points
+        (efficiency, fidelity) of each network.
+    fidelity
+        The founder's.
+    floor
+        Fidelity below which nothing counts.
+    efficiency
+        Where the area ends.
+
+    Examples
+    --------
+    >>> round(hypervolume([(10.0, 0.9)], 0.9, 0.8, 100.0), 6)
+    0.5
     """
-    area, left = 0.0, 0.0
-    for e, f in frontier(points):
-        right = min(math.log(max(e, 1.0)), math.log(efficiency))
-        area += max(0.0, right - left) * (min(max(f, floor), fidelity) - floor)
+    area = left = 0.0
+    for position, height in frontier(points):
+        right = min(math.log(max(position, 1.0)), math.log(efficiency))
+        area += max(0.0, right - left) * (min(max(height, floor), fidelity) - floor)
         left = max(left, right)
     return area / (math.log(efficiency) * (fidelity - floor))

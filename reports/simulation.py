@@ -1,8 +1,7 @@
-"""NNI's manager in this process, with all that it does to a tuner, and a clock that runs as fast as one likes.
+"""Simulates NNI's manager in this process, with a clock that runs as fast as possible.
 
-What is simulated is NNI's runtime: one first-in-first-out queue of parameters, wrong names, jobs that die. Tuner, barrier,
-lineage and the trial's acceptance of parameters are the real ones; the real manager runs in test_experiment and in the
-fault campaign.
+Simulated are one first-in-first-out queue of parameters, wrong parameter ids, and jobs that fail.
+Tuner, barrier, lineage and the acceptance of parameters by a trial are the real ones.
 """
 
 import random
@@ -19,7 +18,18 @@ SPACE = {
 
 
 def achieved(parameters: dict, ancestor: Record | None) -> tuple[float, int]:
-    """Fidelity and synapses: the more is removed, the more is lost, and chance has its share."""
+    """Return fidelity and synapses (weights) of a cheap offspring.
+
+    It loses more fidelity the more is removed, and a random amount, which depends on its name, its
+    hyperparameters and the seed.
+
+    Parameters
+    ----------
+    parameters
+        What the tuner sent to the trial.
+    ancestor
+        Record of the ancestor; None for the founder.
+    """
     if ancestor is None:
         return 0.95, 100_000
     factor = parameters["arguments"]["environmental_factor"]
@@ -34,63 +44,103 @@ def achieved(parameters: dict, ancestor: Record | None) -> tuple[float, int]:
 
 
 class SimulatedManager:
-    """Runs a StressTuner.
+    """Runs a StressTuner to the end of its experiment.
 
     Parameters
     ----------
     tuner
-        The tuner; its lineage lies in a folder.
+        The StressTuner.
     concurrency
-        Trials at once.
+        Trials at a time.
     chance
-        Of what goes wrong, a random.Random; None: nothing does.
+        A random.Random that draws failures; None: nothing fails.
+
+    Attributes
+    ----------
+    space
+        The search space.
+    error
+        What the tuner reported as the reason to end in ERROR; None: nothing.
+    ended
+        Whether the tuner ended the experiment.
+    now
+        Simulated seconds.
+    trained
+        Names of the offspring that trained, in order.
+    statuses, submitted
+        {job: NNI's status}, {job: parameters}.
     """
 
     def __init__(self, tuner, concurrency=2, chance=None):
-        self.tuner, self._concurrency, self._chance, self.space = tuner, concurrency, chance, SPACE
+        self.tuner = tuner
+        self.space = SPACE
+        self.error = None
+        self.ended = False
+        self.now = 0.0
+        self.trained = []
+        self.statuses = {}
+        self.submitted = {}
+        self._concurrency = concurrency
+        self._chance = chance
         self._count = 0
-        self.statuses, self.submitted, self._queue, self._jobs = {}, {}, [], []
-        self.error, self.ended, self.now, self.trained = None, False, 0.0, []
-        tuner.barrier.manager, tuner.barrier.clock = self, lambda: self.now
+        self._queue = []
+        self._jobs = []
+        tuner.barrier.manager = self
+        tuner.barrier.clock = lambda: self.now
 
-    # What the barrier asks of a manager
+    # What the barrier calls
 
     def jobs(self):
+        """Return all jobs."""
         return [self.job(id) for id in self.statuses]
 
     def job(self, id):
+        """Return a job; None if there is no such job."""
         return Job(id, self.statuses[id], self.submitted[id]) if id in self.statuses else None
 
     def cancelled_by_user(self, id):
+        """Return whether a job was canceled."""
         return self.statuses[id] == "USER_CANCELED"
 
     def stopping(self):
+        """Return False: the experiment is never stopped from outside."""
         return False
 
     def cancel(self, id):
+        """Cancel a job."""
         self.statuses[id] = "USER_CANCELED"
 
     def end_experiment(self):
+        """End the experiment."""
         self.ended = True
 
     def last_words(self, job):
-        return None
+        """Return None: a simulated job leaves no output."""
+        return
 
-    # What a tuner's way out is bound to
+    # Callbacks of the tuner
 
     def report_error(self, text):
+        """Take the reason to end in ERROR."""
         self.error = text
 
     def send(self, credit, parameters):
+        """Take parameters, and submit a job for them."""
         job, self._count = f"job{self._count}", self._count + 1
         self.statuses[job], self.submitted[job] = "RUNNING", parameters
         self._queue.append(parameters)
         self._jobs.append((job, credit))
 
-    # The run
-
     def run(self, seconds=100_000, until=lambda: False):
-        """Run to the end of the experiment, an error, or `until` says so."""
+        """Run until the experiment ends, an error is reported, or `until` returns True.
+
+        Parameters
+        ----------
+        seconds
+            Simulated seconds after which the evolution is taken to hang.
+        until
+            Called before each simulated second.
+        """
         self.tuner.update_search_space(self.space)
         self._request(range(self._concurrency))
         while not (self.ended or self.error or until()):
@@ -140,7 +190,7 @@ class SimulatedManager:
         return "SUCCEEDED"
 
     def offspring(self, parameters, lineage):
-        """Make the offspring, or the founder, and record it; returns its fidelity."""
+        """Make and record the offspring, or the founder; return its fidelity."""
         founder, uid = lineage.record(FOUNDER), parameters["uid"]
         ancestor = lineage.record(parameters["ancestor"]) if founder else None
         fidelity, synapses = achieved(parameters, ancestor)
@@ -163,8 +213,3 @@ class SimulatedManager:
             lambda path: path.write_bytes(uid.encode()),
         )
         return fidelity
-
-
-def survivors(tuner):
-    """What decides a lineage, but for the time it took."""
-    return [record._replace(seconds={}) for record in tuner._lineage.records()]

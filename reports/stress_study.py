@@ -1,12 +1,15 @@
-"""Which stress helps? The Caffe LeNet-5 on Fashion-MNIST, every variant with the same steps, founder and seeds.
+"""Which stress helps? The Caffe LeNet-5 on Fashion-MNIST; equal steps, founder and seeds for all.
 
-    python -m reports.stress_study            # all cells not yet recorded; with a founder there, by any number of processes
+    python -m reports.stress_study            # all cells not yet recorded
     python -m reports.stress_study --table    # what is recorded so far
 
-Each cell takes three generations from the founder to the target, and four epochs in all. A generation is one epoch of the
-ancestor's training (under stress, or plain), then the synthesis to its share of the budget; after the last, one epoch of
-recovery. In "brief" cells the generations take half an epoch together, and recovery all the rest. The cells "synthesis first"
-make the whole step at once and train the small network for all four epochs.
+Once the founder's file exists, any number of processes may share the work.
+
+Each cell takes three generations from the founder to the target, and four epochs in all. A
+generation is one epoch of training the ancestor (under stress, or plain) and the synthesis of its
+share of the budget; one epoch of recovery follows the last generation. In "brief" cells the
+generations take half an epoch together, and recovery takes the rest. "Synthesis first" makes the
+whole step at once, and trains the small network for all four epochs.
 """
 
 from __future__ import annotations
@@ -16,12 +19,16 @@ import itertools
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from nni_stress.trials.founders import train_founder
+from nni_stress.trials.lenet5 import make_task
 from scipy import stats
+from torch import nn
 
-from nni_stress import StressPruner
+from nni_stress import StressPruner, Task
 from nni_stress.graph import cost, serialization
 from nni_stress.graph.cluster_graph import ClusterGraph
 from nni_stress.hparams import Arguments
@@ -29,16 +36,17 @@ from nni_stress.trial.offspring import stress_and_synthesize
 from nni_stress.trial.training import stress_evaluator, train
 from nni_stress.utils.atomic_files import read_json, write_json
 from nni_stress.utils.seeding import seed_of
-from trials.founders import train_founder
-from trials.lenet5 import make_task
 
-RESULTS = Path(__file__).parent / "results" / "stress_study"
+from . import checkout
+
+RESULTS = checkout.RESULTS / "stress_study"
 FOUNDER = Path("runs/founders/lenet5-fashion-mnist.safetensors")
 TASK = ("fashion-mnist", None, 128, 8)
 SEEDS = (1, 2, 3, 4, 5)
 # Epochs of stress in each generation, and of recovery after the last.
-EVEN, BRIEF = ((1.0, 1.0, 1.0), 1.0), ((0.1, 0.1, 0.3), 3.5)
-LOOK = 0.05  # epochs in which importance is gathered where the synthesis comes first
+EVEN = ((1.0, 1.0, 1.0), 1.0)
+BRIEF = ((0.1, 0.1, 0.3), 3.5)
+IMPORTANCE_EPOCHS = 0.05  # in which importance is measured where the synthesis comes first
 SETTINGS = {
     "strength": "taylor",
     "temperature": 0.0,
@@ -58,7 +66,8 @@ VARIANTS = {
     "nested silence, brief": {"stressor": "nested_silence"},
     "nested silence, 100 candidates": {"stressor": "nested_silence", "candidates": 100},
 }
-# At 140x also with the founder's own learning rate; the other is the best of those tried for evolving and for synthesis first.
+# At 140x also with the founder's own learning rate. The other rate is the best of those tried, both
+# for evolving and for synthesis first.
 CELLS = [
     *((140, 8e-3, variant) for variant in VARIANTS),
     *((44, 8e-3, variant) for variant in VARIANTS),
@@ -66,33 +75,28 @@ CELLS = [
 ]
 
 
-def run_cell(efficiency: int, learning_rate: float, variant: str, seed: int, founder: Path) -> dict:
-    """Evolve one cell and return its record."""
+def run_cell(
+    efficiency: int, learning_rate: float, variant: str, seed: int, founder: Path
+) -> dict[str, Any]:
+    """Evolve one cell and return its record.
+
+    Parameters
+    ----------
+    efficiency
+        The target: synapses (weights) of the founder / synapses of the last network.
+    learning_rate
+        Of stress and recovery.
+    variant
+        One of :data:`VARIANTS`.
+    seed
+        Of the cell.
+    founder
+        File of the founder.
+    """
     task = make_task(*TASK)
     network = serialization.load(founder, task.network)
-    started, full = time.perf_counter(), cost.synapses(network)
-    stressed, recovery = BRIEF if variant.endswith("brief") else EVEN
-    if VARIANTS[variant] is None:
-        network = synthesize_first(
-            network,
-            task,
-            full / efficiency,
-            variant.endswith("uniform ratio"),
-            seed_of(seed, 1, "stress"),
-        )
-        recovery += sum(stressed) - LOOK
-    else:
-        for generation, epochs in enumerate(stressed, 1):
-            factor = full * efficiency ** (-generation / len(stressed)) / cost.synapses(network)
-            arguments = Arguments(
-                **{**SETTINGS, **VARIANTS[variant]},
-                learning_rate=learning_rate,
-                stress_epochs=epochs,
-                environmental_factor=factor,
-            )
-            network = stress_and_synthesize(
-                network, task, arguments, seed_of(seed, generation, "stress")
-            )
+    started = time.perf_counter()
+    network, recovery = _small_network(network, task, efficiency, learning_rate, variant, seed)
     synthesized = task.fidelity(network, "test")
     train(network, task, recovery, learning_rate, seed_of(seed, "recovery"))
     return {
@@ -109,11 +113,56 @@ def run_cell(efficiency: int, learning_rate: float, variant: str, seed: int, fou
     }
 
 
-def synthesize_first(network, task, budget: float, uniform: bool, seed: int):
-    """The offspring of so many synapses, without stress: by a shared budget, or by one ratio for every layer."""
-    evaluator, steps = stress_evaluator(
-        network, task, LOOK, 1e-6, seed
-    )  # importance only: the weights stay
+def _small_network(
+    network: nn.Module,
+    task: Task,
+    efficiency: int,
+    learning_rate: float,
+    variant: str,
+    seed: int,
+) -> tuple[nn.Module, float]:
+    """Return the small network before its recovery, and the epochs of its recovery."""
+    full = cost.synapses(network)
+    stress_epochs, recovery = BRIEF if variant.endswith("brief") else EVEN
+    settings = VARIANTS[variant]
+    if settings is None:
+        is_uniform = variant.endswith("uniform ratio")
+        stress_seed = seed_of(seed, 1, "stress")
+        network = synthesize_first(network, task, full / efficiency, is_uniform, stress_seed)
+        return network, recovery + (sum(stress_epochs) - IMPORTANCE_EPOCHS)
+    for generation, epochs in enumerate(stress_epochs, 1):
+        budget = full * efficiency ** (-generation / len(stress_epochs))
+        arguments = Arguments(
+            **{**SETTINGS, **settings},
+            learning_rate=learning_rate,
+            stress_epochs=epochs,
+            environmental_factor=budget / cost.synapses(network),
+        )
+        stress_seed = seed_of(seed, generation, "stress")
+        network = stress_and_synthesize(network, task, arguments, stress_seed)
+    return network, recovery
+
+
+def synthesize_first(
+    network: nn.Module, task: Task, budget: float, uniform: bool, seed: int
+) -> nn.Module:
+    """Synthesize an offspring without stress.
+
+    Parameters
+    ----------
+    network
+        The ancestor.
+    task
+        Its task.
+    budget
+        Synapses that the offspring may have.
+    uniform
+        Whether all layers lose the same share; otherwise they share the budget.
+    seed
+        Of the importance.
+    """
+    # A tiny learning rate: importance is measured, and the weights hardly change.
+    evaluator, steps = stress_evaluator(network, task, IMPORTANCE_EPOCHS, 1e-6, seed)
     settings = {
         "training_steps": steps,
         "seed": seed,
@@ -121,7 +170,10 @@ def synthesize_first(network, task, budget: float, uniform: bool, seed: int):
         "temperature": 0.0,
         "stress_peak": 0.0,
     }
-    if not uniform:
+    if uniform:
+        config = _uniform_config(ClusterGraph(network, task.example_input), budget)
+        pruner = StressPruner(network, config, evaluator, **settings)
+    else:
         pruner = StressPruner(
             network,
             [task.clusters],
@@ -130,43 +182,40 @@ def synthesize_first(network, task, budget: float, uniform: bool, seed: int):
             example_input=task.example_input,
             **settings,
         )
-    else:
-        graph = ClusterGraph(network, task.example_input)
-        keeps = [
-            [
-                group.clusters if group.frozen else max(1, round(group.clusters * share / 1000))
-                for group in graph.groups
-            ]
-            for share in range(1, 1001)
-        ]
-        keep = max(
-            (keep for keep in keeps if graph.parameters(keep) <= budget), key=graph.parameters
-        )
-        config = [
-            {
-                "op_names": list(group.layers),
-                "sparse_ratio": (group.clusters - count + 0.5) / group.clusters,
-            }
-            for group, count in zip(graph.groups, keep)
-            if not group.frozen
-        ]
-        pruner = StressPruner(network, config, evaluator, **settings)
     pruner.compress()
     network.eval()
     return pruner.synthesize(task.example_input)
 
 
+def _uniform_config(graph: ClusterGraph, budget: float) -> list[dict[str, Any]]:
+    """Return NNI's config that keeps one share of all groups, as large as the budget allows."""
+    choices = [
+        [
+            group.clusters if group.frozen else max(1, round(group.clusters * share / 1000))
+            for group in graph.groups
+        ]
+        for share in range(1, 1001)
+    ]
+    within = [kept for kept in choices if graph.parameters(kept) <= budget]
+    return [
+        {
+            "op_names": list(group.layers),
+            "sparse_ratio": (group.clusters - count + 0.5) / group.clusters,
+        }
+        for group, count in zip(graph.groups, max(within, key=graph.parameters))
+        if not group.frozen
+    ]
+
+
 def run_all(results: Path, founder: Path) -> None:
-    """Run every cell that has neither a record nor a process at work on it."""
+    """Run every cell that has no record and on which no other process is at work."""
     train_founder(make_task(*TASK), founder)
     for seed, (efficiency, rate, variant) in itertools.product(SEEDS, CELLS):
-        file = (
-            results
-            / f"{variant.replace(', ', '-').replace(' ', '-')}-{efficiency}x-{rate:g}-{seed}.json"
-        )
+        name = variant.replace(", ", "-").replace(" ", "-")
+        file = results / f"{name}-{efficiency}x-{rate:g}-{seed}.json"
         claim = file.with_suffix(".claim")
         file.parent.mkdir(parents=True, exist_ok=True)
-        if file.exists() or (claim.exists() and _lives(int(claim.read_text()))):
+        if file.exists() or (claim.exists() and _is_alive(int(claim.read_text()))):
             continue
         claim.write_text(str(os.getpid()))
         record = run_cell(efficiency, rate, variant, seed, founder)
@@ -179,41 +228,38 @@ def run_all(results: Path, founder: Path) -> None:
         )
 
 
-def _lives(process: int) -> bool:
+def _is_alive(process: int) -> bool:
     return Path(f"/proc/{process}").exists()
 
 
 def table(results: Path) -> str:
-    """Median and bootstrap interval over seeds, and the paired test against "synthesis first"."""
+    """Return a Markdown table of all cells: medians with bootstrap intervals over seeds.
+
+    The last columns compare each cell with "synthesis first" by a paired t-test.
+    """
     records = [read_json(path) for path in sorted(results.glob("*.json"))]
     lines = [
-        "| efficiency | learning rate | variant | seeds | right after synthesis, % | after recovery, % "
-        "| against synthesis first, points | p |",
+        "| efficiency | learning rate | variant | seeds | right after synthesis, % "
+        "| after recovery, % | against synthesis first, points | p |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for efficiency, rate, variant in CELLS:
-        cell, first = (_of(records, efficiency, rate, one) for one in (variant, "synthesis first"))
+        cell = _by_seed(records, efficiency, rate, variant)
+        first = _by_seed(records, efficiency, rate, "synthesis first")
         row = f"| {efficiency}x | {rate:g} | {variant} | {len(cell)} |"
-        if not cell:
+        if cell:
+            test = " | " if variant == "synthesis first" else _paired_test(cell, first)
+            synthesized, recovered = (_interval(cell, key) for key in ("synthesized", "recovered"))
+            lines.append(f"{row} {synthesized} | {recovered} | {test} |")
+        else:
             lines.append(f"{row} missing | missing | | |")
-            continue
-        gains = [
-            100 * (cell[seed]["recovered"] - first[seed]["recovered"])
-            for seed in sorted(set(cell) & set(first))
-        ]
-        test = (
-            f"{np.mean(gains):+.2f} | {stats.ttest_1samp(gains, 0).pvalue:.3f}"
-            if variant != "synthesis first" and len(gains) > 1
-            else " | "
-        )
-        lines.append(
-            f"{row} {_interval(cell, 'synthesized')} | {_interval(cell, 'recovered')} | {test} |"
-        )
     return "\n".join(lines)
 
 
-def _of(records: list[dict], efficiency: int, rate: float, variant: str) -> dict:
-    """{seed: record} of one cell of the table."""
+def _by_seed(
+    records: list[dict[str, Any]], efficiency: int, rate: float, variant: str
+) -> dict[int, dict[str, Any]]:
+    """Return {seed: record} of one cell of the table."""
     return {
         record["seed"]: record
         for record in records
@@ -222,7 +268,17 @@ def _of(records: list[dict], efficiency: int, rate: float, variant: str) -> dict
     }
 
 
-def _interval(cell: dict, key: str) -> str:
+def _paired_test(cell: dict[int, dict[str, Any]], first: dict[int, dict[str, Any]]) -> str:
+    gains = [
+        100 * (cell[seed]["recovered"] - first[seed]["recovered"])
+        for seed in sorted(set(cell) & set(first))
+    ]
+    if len(gains) < 2:
+        return " | "
+    return f"{np.mean(gains):+.2f} | {stats.ttest_1samp(gains, 0).pvalue:.3f}"
+
+
+def _interval(cell: dict[int, dict[str, Any]], key: str) -> str:
     values = np.array([100 * record[key] for record in cell.values()])
     if len(values) < 3 or np.ptp(values) == 0:
         return f"{np.median(values):.2f}"
@@ -233,6 +289,7 @@ def _interval(cell: dict, key: str) -> str:
 
 
 def main(arguments: list[str] | None = None) -> None:
+    """Run ``python -m reports.stress_study``."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -1,13 +1,19 @@
-"""Contests whose outcome is planted: records as a run leaves them, with fidelities drawn at random."""
+"""Writes contests with random fidelities, in which some methods are better by a known amount."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import yaml
 
 from nni_stress.utils.atomic_files import write_json
 
-from .contest import EVOLUTION, Cell, read_contest, write_cell
+from .cell_records import write_cell
+from .contest import EVOLUTION, Cell
+from .contest_file import read_contest
 
 FOUNDER = {
     "synapses": 100_000,
@@ -24,16 +30,35 @@ METHODS = (EVOLUTION, "evolution without stress", "L1NormPruner", "TaylorPruner"
 def plant(
     folder: Path,
     seed: int = 0,
-    gains: dict | None = None,
+    gains: Mapping[str, float] | None = None,
     noise: float = 0.004,
-    methods=METHODS,
-    budgets=(10, 40),
-    seeds=(1, 2, 3, 4, 5),
+    methods: Sequence[str] = METHODS,
+    budgets: Sequence[float] = (10, 40),
+    seeds: Sequence[int] = (1, 2, 3, 4, 5),
     trials: int = 2,
 ) -> Path:
-    """Write a contest in which all methods are alike, but for the `gains` of some, in test fidelity."""
+    """Write the folder of a contest, with all records.
+
+    Parameters
+    ----------
+    folder
+        Where; made where it does not exist.
+    seed
+        Of the random fidelities.
+    gains
+        {method: by how much its test fidelity is higher}; all other methods are equally good.
+    noise
+        Standard deviation of the test fidelity.
+    methods, budgets, seeds, trials
+        Of the contest.
+
+    Returns
+    -------
+    Path
+        The folder.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    chance = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     content = {
         "task": "trials.lenet5:make_task",
         "methods": list(methods),
@@ -47,34 +72,29 @@ def plant(
     write_json(folder / "founder.json", FOUNDER)
     write_json(folder / "environment.json", ENVIRONMENT)
     for cell in read_contest(folder / "contest.yml").cells():
-        level = 0.9 - 0.02 * np.log10(cell.budget) + (gains or {}).get(cell.method, 0.0)
-        write_cell(
-            folder,
-            cell,
-            [
-                trial(cell, number, level + noise * chance.standard_normal())
-                for number in range(trials)
-            ],
-        )
+        mean = 0.9 - 0.02 * np.log10(cell.budget) + (gains or {}).get(cell.method, 0.0)
+        records = [
+            trial(cell, number, mean + noise * rng.standard_normal()) for number in range(trials)
+        ]
+        write_cell(folder, cell, records)
     return folder
 
 
-def trial(cell: Cell, number: int, test: float, **changes) -> dict:
+def trial(cell: Cell, number: int, test: float, **changes: Any) -> dict[str, Any]:
+    """Return a trial as a record has it, with the given test fidelity and any changes."""
     synapses = int(FOUNDER["synapses"] / cell.budget)
     return {
-        **{
-            "trial": number,
-            "validation": float(test) + 0.002 * number,
-            "test": float(test),
-            "untrained": 0.5,
-            "synapses": synapses,
-            "macs": 10_000,
-            "efficiency": FOUNDER["synapses"] / synapses,
-            "latency": 0.3,
-            "epochs": 2,
-            "seconds": {"recovery": 10.0},
-            "architecture": {"conv": [5, 1, 5, 5], "fc": [50, 5]},
-            "knobs": {"learning_rate": 0.001},
-        },
+        "trial": number,
+        "validation": float(test) + 0.002 * number,
+        "test": float(test),
+        "untrained": 0.5,
+        "synapses": synapses,
+        "macs": 10_000,
+        "efficiency": FOUNDER["synapses"] / synapses,
+        "latency": 0.3,
+        "epochs": 2,
+        "seconds": {"recovery": 10.0},
+        "architecture": {"conv": [5, 1, 5, 5], "fc": [50, 5]},
+        "knobs": {"learning_rate": 0.001},
         **changes,
     }

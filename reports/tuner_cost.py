@@ -1,4 +1,4 @@
-"""What StressTuner itself costs: 10,000 trials under a simulated manager, and its import.
+"""Measures what StressTuner itself costs: 10,000 trials under a simulated manager, and its import.
 
 python -m reports.tuner_cost        # writes reports/results/tuner_cost.json; two to five minutes
 """
@@ -6,23 +6,25 @@ python -m reports.tuner_cost        # writes reports/results/tuner_cost.json; tw
 from __future__ import annotations
 
 import argparse
-import os
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from pathlib import Path
+from collections.abc import Callable
+from typing import Any
 
 import psutil
 
 from nni_stress import StressTuner
 from nni_stress.utils.atomic_files import write_json
 
+from .checkout import RESULTS
 from .simulation import SimulatedManager
 
-RESULT = Path(__file__).parent / "results" / "tuner_cost.json"
+RESULT = RESULTS / "tuner_cost.json"
 POPULATION = 20
-# Ten hyperparameters, as a thorough user would let vary.
+# Ten hyperparameters, as a thorough user would vary them.
 SPACE = {
     "environmental_factor": {"_type": "uniform", "_value": [0.999, 1.0]},
     "temperature": {"_type": "loguniform", "_value": [0.01, 0.3]},
@@ -37,19 +39,39 @@ SPACE = {
 }
 
 
-class Watched(SimulatedManager):
-    """Forgets jobs that are long over, as a manager keeps them on disk, and takes the tuner's time."""
+class ForgettingManager(SimulatedManager):
+    """Forgets jobs that ended long ago: NNI's manager keeps them on disk, not in memory."""
 
     def send(self, credit, parameters):
+        """Take parameters, submit a job for them, and forget all but the last 200 jobs."""
         super().send(credit, parameters)
         for old in list(self.statuses)[:-200]:
             del self.submitted[old], self.statuses[old]
             self.trained.clear()
 
 
-def measure(trials: int) -> list[dict]:
-    """Seconds a suggestion, and memory, as the history grows."""
-    measured, process = [], psutil.Process()
+def measure(trials: int) -> list[dict[str, Any]]:
+    """Measure suggestions as the history grows.
+
+    Returns
+    -------
+    list
+        For every 25 generations: trials so far, milliseconds of a suggestion, memory of the process
+        in MiB.
+    """
+    measured: list[dict[str, Any]] = []
+    process = psutil.Process()
+
+    def add(known: int, seconds: float) -> None:
+        measured.append(
+            {
+                "trials": known,
+                "milliseconds_a_suggestion": round(1000 * seconds, 2),
+                "memory_megabytes": round(process.memory_info().rss / 2**20, 1),
+            }
+        )
+        print(measured[-1], flush=True)
+
     with tempfile.TemporaryDirectory() as folder:
         tuner = StressTuner(
             population_size=POPULATION,
@@ -59,47 +81,53 @@ def measure(trials: int) -> list[dict]:
             seed=0,
             folder=folder,
         )
-        suggest, spent = tuner._search.suggestions, []
-
-        def timed(*arguments):
-            began = time.perf_counter()
-            found = suggest(*arguments)
-            spent.append((len(arguments[1]), (time.perf_counter() - began) / len(found)))
-            if len(spent) % 25 == 0:
-                measured.append(
-                    {
-                        "trials": spent[-1][0],
-                        "milliseconds_a_suggestion": round(1000 * spent[-1][1], 2),
-                        "memory_megabytes": round(process.memory_info().rss / 2**20, 1),
-                    }
-                )
-                print(measured[-1], flush=True)
-            return found
-
-        tuner._search.suggestions = timed
-        manager = Watched(tuner, concurrency=10)
-        manager.space = SPACE
-        manager.run(seconds=10**9)
-        if manager.error:
-            raise RuntimeError(manager.error)
+        search = tuner._search  # noqa: SLF001, the only place where suggestions alone can be timed
+        search.suggestions = _timed(search.suggestions, add)
+        run(tuner)
     return measured
 
 
-def import_seconds() -> float:
-    """The median of five starts of Python that import StressTuner, less those that import nothing."""
+def _timed(
+    suggest: Callable[..., list[Any]], add: Callable[[int, float], None]
+) -> Callable[..., list[Any]]:
+    """Call `add` with the history's length and seconds a suggestion, at every 25th call."""
+    calls = 0
 
-    def start(script):
+    def timed(space: Any, observations: Any, number: int, seed: int) -> list[Any]:
+        nonlocal calls
+        start = time.perf_counter()
+        found = suggest(space, observations, number, seed)
+        calls += 1
+        if calls % 25 == 0:
+            add(len(observations), (time.perf_counter() - start) / len(found))
+        return found
+
+    return timed
+
+
+def run(tuner: StressTuner) -> None:
+    """Run a tuner to its end, ten trials at a time that take no time; RuntimeError if it fails."""
+    manager = ForgettingManager(tuner, concurrency=10)
+    manager.space = SPACE
+    manager.run(seconds=10**9)
+    if manager.error:
+        raise RuntimeError(manager.error)
+
+
+def import_seconds() -> float:
+    """Return the median seconds that a Python process takes to import StressTuner, of five."""
+
+    def start(script: str) -> float:
         began = time.perf_counter()
-        subprocess.run([sys.executable, "-c", script], check=True, env={**os.environ})
+        subprocess.run([sys.executable, "-c", script], check=True)
         return time.perf_counter() - began
 
-    return round(
-        sorted(start("import nni_stress; nni_stress.StressTuner") - start("") for _ in range(5))[2],
-        2,
-    )
+    imported = "import nni_stress; nni_stress.StressTuner"
+    return round(statistics.median(start(imported) - start("") for _ in range(5)), 2)
 
 
 def main() -> None:
+    """Run ``python -m reports.tuner_cost``: write and print the figures."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

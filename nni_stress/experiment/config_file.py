@@ -93,7 +93,9 @@ def is_ours(tuner: Any) -> bool:
         class_name = registered(name)
         if name.lower() == "stress" and class_name is None:
             return True
-    return isinstance(class_name, str) and "nni_stress" in class_name.split(".")
+    if not isinstance(class_name, str) or class_name.startswith("nni_stress.reports."):
+        return False  # the tuner of contests has arguments and a search space of its own
+    return "nni_stress" in class_name.split(".")
 
 
 def read(file: Path) -> dict[str, Any]:

@@ -1,1 +1,1 @@
-"""What speed costs and brings: `make bench`, see :mod:`reports.bench.__main__`."""
+"""Benchmarks: what speed costs and brings; `make bench`, see :mod:`reports.bench.__main__`."""

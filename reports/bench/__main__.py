@@ -1,21 +1,24 @@
-"""What speed costs and brings: ratios taken side by side in one run, on this machine.
+"""What speed costs and brings: ratios of variants measured in turns, in one run on this machine.
 
-    make bench                                  # all of it, for some four hours; writes reports/results/bench.json
-    python -m reports.bench synthesis growth    # parts of it
+    make bench                                  # all parts, four hours; writes results/bench.json
+    python -m reports.bench synthesis growth    # some parts
 
-What is compared takes turns, and the median of the turns' ratios counts: whatever else the machine does slows all alike.
+Variants that are compared take turns, and the median of the ratios of the turns counts, so that
+other work on the machine slows all of them alike.
 """
 
 from __future__ import annotations
 
 import argparse
 import functools
-from pathlib import Path
+from collections.abc import Iterable
+from typing import Any
 
 import torch
 
 from nni_stress.utils.atomic_files import read_json, write_json
 
+from ..checkout import RESULTS
 from ..environment import environment
 from .engines import engines, thirty_three
 from .evolutions import SEEDS, ending, overhead
@@ -24,7 +27,7 @@ from .records import records
 from .steps import steps
 from .synthesis import growth, synthesis
 
-RESULT = Path(__file__).parents[1] / "results" / "bench.json"
+RESULT = RESULTS / "bench.json"
 PARTS = {
     "steps": steps,
     "gpu": functools.partial(steps, "cuda"),
@@ -41,6 +44,25 @@ ALL = [*PARTS, *BY_SEED]
 
 
 def main(arguments: list[str] | None = None) -> None:
+    """Run ``python -m reports.bench``: print the figures, and add them to the file of results."""
+    options = _options(arguments)
+    torch.set_num_threads(options.threads)
+    results = read_json(RESULT) if RESULT.exists() else {}
+    for part in options.parts:
+        for figures in _measure(part, options.seeds):
+            known = results.get(part, {}) if part in BY_SEED else {}
+            results[part] = {**known, **figures}
+            results.setdefault("environments", {})[part] = {
+                **environment(),
+                "threads": str(options.threads),
+                **({"gpu": torch.cuda.get_device_name()} if part == "gpu" else {}),
+            }
+            write_json(RESULT, results)
+            for name, measured in figures.items():
+                print(f"{part}: {name}: {measured}", flush=True)
+
+
+def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -51,29 +73,21 @@ def main(arguments: list[str] | None = None) -> None:
         type=int,
         nargs="+",
         default=SEEDS,
-        help=f"of {' and '.join(BY_SEED)}, a quarter of an hour each; those on record stay",
+        help=f"seeds of {' and '.join(BY_SEED)}, a quarter of an hour each; others are kept",
     )
     options = parser.parse_args(arguments)
     unknown = [part for part in options.parts if part not in ALL]
     if unknown:
         parser.error(f"parts are {', '.join(ALL)}, but got {unknown[0]!r}")
-    torch.set_num_threads(options.threads)
-    found = read_json(RESULT) if RESULT.exists() else {}
-    gpu = torch.cuda.is_available()
-    if "gpu" in options.parts and not gpu:
+    has_gpu = torch.cuda.is_available()
+    if "gpu" in options.parts and not has_gpu:
         parser.error("part 'gpu' needs a GPU that PyTorch can use, but there is none")
-    for part in options.parts or [part for part in ALL if part != "gpu" or gpu]:
-        known = found.get(part, {}) if part in BY_SEED else {}
-        for figures in BY_SEED[part](options.seeds) if part in BY_SEED else [PARTS[part]()]:
-            found[part] = known = {**known, **figures}
-            found.setdefault("environments", {})[part] = {
-                **environment(),
-                "threads": str(options.threads),
-                **({"gpu": torch.cuda.get_device_name()} if part == "gpu" else {}),
-            }
-            write_json(RESULT, found)
-            for name, measured in figures.items():
-                print(f"{part}: {name}: {measured}", flush=True)
+    options.parts = options.parts or [part for part in ALL if part != "gpu" or has_gpu]
+    return options
+
+
+def _measure(part: str, seeds: Iterable[int]) -> Iterable[dict[str, Any]]:
+    return BY_SEED[part](seeds=seeds) if part in BY_SEED else [PARTS[part]()]
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Latency of what comes out, founder against offspring, under the engines that run it."""
+"""Latency of founder and offspring under the engines that run networks."""
 
 from __future__ import annotations
 
@@ -9,65 +9,72 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
+from nni_stress.trials.models import alexnet, yolov2
 from torch import Tensor, nn
 
 from nni_stress import StressPruner
 from nni_stress.graph import cost
 from nni_stress.graph.onnx import export_onnx
-from trials.models import alexnet, yolov2
+from nni_stress.utils.messages import one_line
 
+from ..checkout import RESULTS
 from .measuring import config, turns
 
-_RESULTS = Path(__file__).parents[1] / "results"
 _BATCHES = (1, 32)
 _SHARES = {"parameters": 1 / 33, "macs": 1 / 16}
+_COUNTED = (nn.Conv2d, nn.Linear)  # layers that MACs count
 
 
-def engines() -> dict:
-    """Seconds of founder and last survivor under each engine, and how much of the ratio of their MACs that amounts to."""
+def engines() -> dict[str, Any]:
+    """Measure founder and last survivor under each engine.
+
+    With the share of the ratio of their MACs that becomes speed.
+    """
     return {
-        f"{name}, batch {batch}": _compared(make(10).eval(), _survivor(name, make(10)), size, batch)
+        f"{name}, batch {batch}": _compare(make(10).eval(), _survivor(name, make(10)), size, batch)
         for name, make, size in (("yolov2", yolov2, 416), ("alexnet", alexnet, 224))
         for batch in _BATCHES
     }
 
 
-def thirty_three() -> dict:
-    """The same of a YOLOv2 of so many synapses and MACs as `_SHARES` says, and where a pass spends its time.
+def thirty_three() -> dict[str, Any]:
+    """Measure a YOLOv2 with the synapses and MACs of `_SHARES`, and the time of its layers.
 
-    It is cut out of an untrained founder: that it would be as accurate, it does not say.
+    It is cut out of an untrained founder; this says nothing about its accuracy.
     """
-    founder, survivor, small = yolov2(10).eval(), _survivor("yolov2", yolov2(10)), _cut(yolov2(10))
+    founder = yolov2(10).eval()
+    survivor = _survivor("yolov2", yolov2(10))
+    small = _cut(yolov2(10))
     image = torch.rand(1, 3, 416, 416)
-    found = {"yolov2 at 33x, batch 1": _compared(founder, small, 416, 1)}
-    for form, memory_format in (
+    found = {"yolov2 at 33x, batch 1": _compare(founder, small, 416, 1)}
+    for suffix, memory_format in (
         ("", torch.contiguous_format),
         (", channels last", torch.channels_last),
     ):
-        for one in (founder, survivor, small):
-            one.to(memory_format=memory_format)
+        for network in (founder, survivor, small):
+            network.to(memory_format=memory_format)
         images = image.contiguous(memory_format=memory_format)
-        found[f"survivor, layers{form}"] = _where(founder, survivor, images)
-        found[f"at 33x, layers{form}"] = _where(founder, small, images)
+        found[f"survivor, layers{suffix}"] = _compare_layers(founder, survivor, images)
+        found[f"at 33x, layers{suffix}"] = _compare_layers(founder, small, images)
     return found
 
 
-def _compared(founder: nn.Module, small: nn.Module, size: int, batch: int) -> dict:
+def _compare(founder: nn.Module, small: nn.Module, size: int, batch: int) -> dict[str, Any]:
     image = torch.rand(1, 3, size, size)
     ideal = cost.macs(founder, image) / cost.macs(small, image)
-    return dict(
-        ideal=round(ideal, 1),
-        synapses=round(cost.synapses(founder) / cost.synapses(small), 1),
-        **_measured(founder, small, image.expand(batch, -1, -1, -1), ideal),
-    )
+    return {
+        "ideal": round(ideal, 1),
+        "synapses": round(cost.synapses(founder) / cost.synapses(small), 1),
+        **_compare_engines(founder, small, image.expand(batch, -1, -1, -1), ideal),
+    }
 
 
 def _survivor(system: str, network: nn.Module) -> nn.Module:
-    return shaped(
-        network, json.loads((_RESULTS / system / "survivor.json").read_text())["architecture"]
-    ).eval()
+    record = json.loads((RESULTS / system / "survivor.json").read_text())
+    return shaped(network, record["architecture"]).eval()
 
 
 def _cut(network: nn.Module) -> nn.Module:
@@ -80,38 +87,59 @@ def _cut(network: nn.Module) -> nn.Module:
 
 
 def shaped(network: nn.Module, architecture: Mapping[str, list[int]]) -> nn.Module:
-    """A network of new layers of the shapes of a record: latency asks for no more."""
+    """Replace layers by new ones of recorded shapes: latency does not depend on the weights.
+
+    Parameters
+    ----------
+    network
+        Changed in place, and returned.
+    architecture
+        {layer: shape of its weight}.
+
+    Examples
+    --------
+    >>> shaped(nn.Sequential(nn.Linear(4, 4)), {"0": [2, 4]})
+    Sequential(
+      (0): Linear(in_features=4, out_features=2, bias=True)
+    )
+    """
     for name, shape in architecture.items():
-        old, (owner, _, leaf) = network.get_submodule(name), name.rpartition(".")
-        if isinstance(old, nn.Conv2d):
-            new = nn.Conv2d(
-                shape[1],
-                shape[0],
-                old.kernel_size,
-                old.stride,
-                old.padding,
-                bias=old.bias is not None,
-            )
-        elif isinstance(old, nn.Linear):
-            new = nn.Linear(shape[1], shape[0], old.bias is not None)
-        else:
-            new = type(old)(shape[0])
+        owner, _, leaf = name.rpartition(".")
+        new = _layer_like(network.get_submodule(name), shape)
         setattr(network.get_submodule(owner), leaf, new)
     return network
 
 
-def _measured(founder: nn.Module, offspring: nn.Module, images: Tensor, ideal: float) -> dict:
-    found, number = {}, 9 if len(images) == 1 else 3
+def _layer_like(layer: nn.Module, shape: list[int]) -> nn.Module:
+    if isinstance(layer, nn.Conv2d):
+        return nn.Conv2d(
+            shape[1],
+            shape[0],
+            layer.kernel_size,
+            layer.stride,
+            layer.padding,
+            bias=layer.bias is not None,
+        )
+    if isinstance(layer, nn.Linear):
+        return nn.Linear(shape[1], shape[0], layer.bias is not None)
+    return type(layer)(shape[0])
+
+
+def _compare_engines(
+    founder: nn.Module, offspring: nn.Module, images: Tensor, ideal: float
+) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    number = 9 if len(images) == 1 else 3
     for name, engine in ENGINES.items():
         try:
-            pair = {
-                one: engine(network, images)
-                for one, network in (("founder", founder), ("offspring", offspring))
+            variants = {
+                "founder": engine(founder, images),
+                "offspring": engine(offspring, images),
             }
         except Exception as error:  # an engine that cannot run one of them is a result, too
-            found[name] = " ".join(str(error).split())[:200]
+            found[name] = one_line(error)[:200]
             continue
-        compared = turns({one: _timed(run) for one, run in pair.items()}, number)
+        compared = turns({role: _timed(run) for role, run in variants.items()}, number)
         faster = 1 / compared["offspring"]["ratio"]
         found[name] = {
             "founder": compared["founder"]["seconds"],
@@ -122,62 +150,58 @@ def _measured(founder: nn.Module, offspring: nn.Module, images: Tensor, ideal: f
     return found
 
 
-def _where(founder: nn.Module, offspring: nn.Module, image: Tensor) -> dict:
-    """What of a pass goes to layers that MACs count, and what to those that they do not: norms, activations, pooling."""
-    counted, rest = zip(*(_spent(network, image) for network in (founder, offspring)))
+def _compare_layers(founder: nn.Module, offspring: nn.Module, image: Tensor) -> dict[str, Any]:
+    """Compare the seconds in layers that MACs count, and in all others (norms, activations)."""
+    kinds = ("convolution and linear layers", "all other layers")
+    seconds = zip(_layer_seconds(founder, image), _layer_seconds(offspring, image))
     return {
         kind: {
-            "founder": round(one, 5),
-            "offspring": round(other, 5),
-            "faster": round(one / other, 2),
+            "founder": round(whole, 5),
+            "offspring": round(small, 5),
+            "faster": round(whole / small, 2),
         }
-        for kind, (one, other) in (
-            ("convolution and linear layers", counted),
-            ("all other layers", rest),
-        )
+        for kind, (whole, small) in zip(kinds, seconds)
     }
 
 
-def _spent(network: nn.Module, image: Tensor, passes: int = 9) -> tuple[float, float]:
-    """Median seconds of a pass in convolution and linear layers, and in all other ones."""
-    began, spent = {}, []
+def _layer_seconds(network: nn.Module, image: Tensor, passes: int = 9) -> tuple[float, float]:
+    """Return median seconds of a pass in convolution and linear layers, and in all others."""
+    started: dict[nn.Module, float] = {}
+    spent: list[list[float]] = []
 
-    def before(layer, _):
-        began[layer] = time.perf_counter()
+    def before(layer: nn.Module, _: Any) -> None:
+        started[layer] = time.perf_counter()
 
-    def after(layer, *_):
-        spent[-1][not isinstance(layer, (nn.Conv2d, nn.Linear))] += (
-            time.perf_counter() - began[layer]
-        )
+    def after(layer: nn.Module, *_: Any) -> None:
+        spent[-1][not isinstance(layer, _COUNTED)] += time.perf_counter() - started[layer]
 
     leaves = [layer for layer in network.modules() if not list(layer.children())]
-    hooks = [
-        hook
-        for layer in leaves
-        for hook in (layer.register_forward_pre_hook(before), layer.register_forward_hook(after))
-    ]
+    hooks = [layer.register_forward_pre_hook(before) for layer in leaves]
+    hooks += [layer.register_forward_hook(after) for layer in leaves]
     with torch.inference_mode():
-        for _ in range(passes + 2):
+        for _ in range(passes + 2):  # two passes to warm up
             spent.append([0.0, 0.0])
             network(image)
     for hook in hooks:
         hook.remove()
-    return tuple(statistics.median(one) for one in zip(*spent[2:]))
+    counted, others = zip(*spent[2:])
+    return statistics.median(counted), statistics.median(others)
 
 
 def _timed(run: Callable[[], object]) -> Callable[[], float]:
-    run(), run()
+    run()
+    run()
 
     def timed() -> float:
-        began = time.perf_counter()
+        start = time.perf_counter()
         run()
-        return time.perf_counter() - began
+        return time.perf_counter() - start
 
     return timed
 
 
 def _eager(network: nn.Module, images: Tensor) -> Callable[[], object]:
-    def run():
+    def run() -> None:
         with torch.inference_mode():
             network(images)
 
@@ -196,15 +220,16 @@ def _compiled(network: nn.Module, images: Tensor) -> Callable[[], object]:
 
 
 def _onnx_runtime(network: nn.Module, images: Tensor) -> Callable[[], object]:
-    """As `export_onnx` writes it: each batch norm folded into its convolution."""
+    """Run the file of `export_onnx`, in which each batch norm is folded into its convolution."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     with tempfile.TemporaryDirectory() as folder:
-        export_onnx(network, Path(folder) / "network.onnx", images[:1])
+        file = Path(folder) / "network.onnx"
+        export_onnx(network, file, images[:1])
         session = onnxruntime.InferenceSession(
-            str(Path(folder) / "network.onnx"), options, providers=["CPUExecutionProvider"]
+            str(file), options, providers=["CPUExecutionProvider"]
         )
     name, array = session.get_inputs()[0].name, images.contiguous().numpy()
     return lambda: session.run(None, {name: array})

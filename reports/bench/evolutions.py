@@ -1,88 +1,107 @@
-"""Whole evolutions by the real nnictl: what of a trial is not training, and what ending the hopeless early saves."""
+"""Whole evolutions by the real nnictl: overhead of a trial, and what early ending saves."""
 
 from __future__ import annotations
 
 import statistics
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-
-import yaml
+from typing import Any
 
 from nni_stress.evolution import selection
-from nni_stress.experiment import launch
 from nni_stress.lineage.store import FOUNDER, Lineage, Record
 
+from ..checkout import search_space
+from ..experiments import run_experiment, trial_command
 from ..significance import hypervolume
 
-_ROOT = Path(__file__).parents[2]
 SEEDS = (1, 2, 3, 4, 5)
-KINDS = "to the end", "ended early"
-_PORTS = (8131, 8132)
+KINDS = ("to the end", "ended early")
 BRIEF = {"recovery_epochs": {"_type": "choice", "_value": [2, 3]}}
+_PORTS = (8131, 8132)
 
 
-def _evolved(folder: Path, port: int, space: dict | None = None, **arguments) -> Lineage:
-    """An evolution of LeNet-5 on Fashion-MNIST, one trial at a time; the founder's file is in the folder's parent."""
+def _evolve(
+    folder: Path, port: int, changes: Mapping[str, Any] | None = None, **arguments: Any
+) -> Lineage:
+    """Evolve LeNet-5 on Fashion-MNIST, one trial at a time.
+
+    Parameters
+    ----------
+    folder
+        Of the lineage; the founder's file is in its parent.
+    port
+        Of NNI's manager.
+    changes
+        Of the usual search space.
+    arguments
+        Of StressTuner.
+    """
     lineage = Lineage(folder / "lineage")
-    usual = yaml.safe_load((_ROOT / "search_spaces" / "lenet5.yml").read_text())
+    founder = folder.parent / "founder.safetensors"
     config = {
         "experimentName": folder.name,
-        "searchSpace": {**usual, **(space or {})},
-        "trialCommand": f"python3 -m trials.lenet5 --data fashion-mnist --founder {folder.parent / 'founder.safetensors'}",
-        "trialCodeDirectory": str(_ROOT),
+        "searchSpace": {**search_space("lenet5"), **(changes or {})},
+        "trialCommand": trial_command("lenet5", "--data", "fashion-mnist", "--founder", founder),
+        "trialCodeDirectory": str(Path.cwd()),
         "trialConcurrency": 1,
         "trainingService": {"platform": "local"},
         "tuner": {
             "className": "nni_stress.StressTuner",
-            "classArgs": dict(folder=str(lineage.folder), **arguments),
+            "classArgs": {"folder": str(lineage.folder), **arguments},
         },
     }
-    experiment = launch.start(config, folder, port)
-    try:
-        experiment.follow(lambda: None)
-    finally:
-        experiment.stop()
+    run_experiment(config, folder, port, lambda: None)
     return lineage
 
 
-def _training(record: Record) -> float:
-    return record.seconds.get("stress", 0.0) + record.seconds.get("recovery", 0.0)
-
-
-def overhead() -> dict:
-    """A LeNet-5 trial on Fashion-MNIST: seconds that are neither training nor evaluation, nothing else running."""
+def overhead() -> dict[str, Any]:
+    """Measure the seconds of a LeNet-5 trial that are neither training nor evaluation."""
     with tempfile.TemporaryDirectory() as folder:
-        lineage = _evolved(
+        lineage = _evolve(
             Path(folder) / "overhead", _PORTS[0], population_size=4, generations=1, seed=1
         )
         trials = [record.seconds for record in lineage.records() if record.uid != FOUNDER]
-    spent = [one["overhead"] + one["synthesis"] for one in trials]
+    spent = [seconds["overhead"] + seconds["synthesis"] for seconds in trials]
+    totals = [sum(seconds.values()) for seconds in trials]
+    shares = [part / total for part, total in zip(spent, totals)]
+    synthesis = [seconds["synthesis"] for seconds in trials]
     return {
         "LeNet-5, Fashion-MNIST": {
             "trials": len(trials),
             "overhead_seconds": round(statistics.median(spent), 2),
-            "of_them_synthesis": round(statistics.median(one["synthesis"] for one in trials), 2),
-            "trial_seconds": round(statistics.median(sum(one.values()) for one in trials), 1),
-            "share": round(
-                statistics.median(part / sum(one.values()) for part, one in zip(spent, trials)), 3
-            ),
+            "of_them_synthesis": round(statistics.median(synthesis), 2),
+            "trial_seconds": round(statistics.median(totals), 1),
+            "share": round(statistics.median(shares), 3),
         }
     }
 
 
-def ending(search: str = "TPE", seeds: Sequence[int] = SEEDS) -> Iterator[dict]:
-    """Evolutions with and without early ending: training seconds, and the frontiers they come to; seed by seed.
+def ending(search: str = "TPE", seeds: Sequence[int] = SEEDS) -> Iterator[dict[str, Any]]:
+    """Compare evolutions with and without early ending, seed by seed.
 
-    What differs at the end is what the search learned of those that were ended, which never trained. `Random` learns nothing.
+    The results differ only in what the search learns of offspring that were ended and never
+    trained; the search `Random` learns nothing.
+
+    Parameters
+    ----------
+    search
+        Name of NNI's tuner that suggests the hyperparameters.
+    seeds
+        Of the evolutions.
+
+    Yields
+    ------
+    dict
+        {name of the seed: {kind: :func:`summary`}}.
     """
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        _evolved(folder / "founder", _PORTS[0], BRIEF, population_size=1, generations=1, seed=0)
+    with tempfile.TemporaryDirectory() as parent:
+        folder = Path(parent)
+        _evolve(folder / "founder", _PORTS[0], BRIEF, population_size=1, generations=1, seed=0)
 
-        def run(seed: int, kind: str, port: int) -> dict:
-            lineage = _evolved(
+        def run(seed: int, kind: str, port: int) -> dict[str, Any]:
+            lineage = _evolve(
                 folder / f"{seed} {kind}",
                 port,
                 BRIEF,
@@ -94,23 +113,37 @@ def ending(search: str = "TPE", seeds: Sequence[int] = SEEDS) -> Iterator[dict]:
             )
             return summary(lineage)
 
-        with ThreadPoolExecutor(len(_PORTS)) as pool:  # the two that are compared run side by side
+        # Both kinds of a seed run side by side.
+        with ThreadPoolExecutor(len(_PORTS)) as pool:
             for seed in seeds:
-                pair = {
+                futures = {
                     kind: pool.submit(run, seed, kind, port) for kind, port in zip(KINDS, _PORTS)
                 }
-                yield {f"seed {seed}": {kind: one.result() for kind, one in pair.items()}}
+                yield {f"seed {seed}": {kind: one.result() for kind, one in futures.items()}}
 
 
-def summary(lineage: Lineage) -> dict:
-    """Seconds of training; efficiency of the last survivor; hypervolume of the frontier on validation data; the survivors."""
+def summary(lineage: Lineage) -> dict[str, Any]:
+    """Summarize an evolution.
+
+    Returns
+    -------
+    dict
+        Seconds of training; efficiency of the last survivor; hypervolume of the frontier on
+        validation data; synapses and validation fidelity of the survivors.
+    """
     records, rules = lineage.records(), selection.Rules.of(lineage.read_state())
-    line, founder = selection.line(selection.by_generation(records), rules), records[0].validation
-    seconds = sum(_training(record) for record in records if record.uid != FOUNDER)
-    places = [(record.efficiency, record.validation) for record in records]
+    survivors = selection.line(selection.by_generation(records), rules)
+    founder = records[0].validation
+    points = [(record.efficiency, record.validation) for record in records]
+    seconds = sum(_training_seconds(record) for record in records if record.uid != FOUNDER)
+    area = hypervolume(points, founder, founder - 5 * rules.tolerance, 100)
     return {
         "training_seconds": round(seconds, 1),
-        "efficiency": round(line[-1].efficiency, 4),
-        "hypervolume": round(hypervolume(places, founder, founder - 5 * rules.tolerance, 100), 4),
-        "survivors": {record.uid: [record.synapses, record.validation] for record in line},
+        "efficiency": round(survivors[-1].efficiency, 4),
+        "hypervolume": round(area, 4),
+        "survivors": {record.uid: [record.synapses, record.validation] for record in survivors},
     }
+
+
+def _training_seconds(record: Record) -> float:
+    return record.seconds.get("stress", 0.0) + record.seconds.get("recovery", 0.0)

@@ -1,4 +1,7 @@
-"""Evolving against masking: the same steps to the same efficiency, on networks that become small and on one that does not."""
+"""Evolution against masking: equal steps to equal efficiency.
+
+The evolution trains networks that become small; NNI's AGP trains the whole network under masks.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import copy
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import nn
@@ -15,7 +19,7 @@ from nni_stress.graph import cost
 from nni_stress.hparams import Arguments
 from nni_stress.trial.offspring import stress_and_synthesize
 from nni_stress.trial.training import train
-from trials import alexnet, lenet5, pruners
+from nni_stress.trials import alexnet, lenet5, pruners
 
 from .measuring import turns
 
@@ -24,66 +28,66 @@ _GENERATIONS = 3
 _RATE = 1e-3
 
 
-def masking() -> dict:
-    """Seconds of an evolution of three generations, and of NNI's AGP over L1NormPruner, with the same number of steps."""
+def masking() -> dict[str, Any]:
+    """Measure an evolution of three generations, and NNI's AGP over L1NormPruner."""
     return {
-        "LeNet-5, Fashion-MNIST": _raced(lenet5.make_task("fashion-mnist", None, 128), 300),
-        "AlexNet 64, Fashion-MNIST": _raced(alexnet.make_task(), 60),
+        "LeNet-5, Fashion-MNIST": _compare(lenet5.make_task("fashion-mnist", None, 128), 300),
+        "AlexNet 64, Fashion-MNIST": _compare(alexnet.make_task(), 60),
     }
 
 
-def _raced(task: Task, steps: int) -> dict:
-    """Both with so many steps in all, from the same untrained founder: what is measured does not depend on its synapses."""
+def _compare(task: Task, steps: int) -> dict[str, Any]:
+    """Compare all variants, each with the same steps in all.
+
+    The founder is untrained: the seconds do not depend on its weights.
+    """
     torch.manual_seed(0)
-    founder, batches = task.network(), len(task.loader(torch.Generator()))
+    founder = task.network()
+    epochs = steps / len(task.loader(torch.Generator()))
     task = replace(task, fidelity=lambda network, split: 0.0)
-    epochs = steps / batches
-
-    def evolving() -> float:
-        network = copy.deepcopy(founder)
-        allowed = cost.synapses(founder) / _EFFICIENCY
-        each = epochs / _GENERATIONS
-        began = time.perf_counter()
-        for generation in range(_GENERATIONS):
-            left = _GENERATIONS - generation
-            factor = (allowed / cost.synapses(network)) ** (1 / left)
-            arguments = Arguments(
-                environmental_factor=factor,
-                stress_epochs=each / 4,
-                learning_rate=_RATE,
-                temperature=0.01,
-            )
-            network = stress_and_synthesize(network, task, arguments, generation)
-            train(network, task, each * 3 / 4, _RATE, generation)
-        return _checked(time.perf_counter() - began, network, allowed)
-
-    def agp(share: float) -> Callable[[], float]:
-        def run() -> float:
-            network = copy.deepcopy(founder)
-            knobs = {
-                "base": "L1NormPruner",
-                "scope": "uniform",
-                "share": share,
-                "learning_rate": _RATE,
-            }
-            found = pruners.run("AGPPruner", task, network, _EFFICIENCY, epochs, knobs, 0)
-            return sum(found["seconds"].values())
-
-        return run
-
     return turns(
         {
-            "AGP for all steps, then ModelSpeedup": agp(1.0),
-            "AGP for half of them, half after ModelSpeedup": agp(0.5),
-            "evolution of three generations": evolving,
+            "AGP for all steps, then ModelSpeedup": _agp(task, founder, epochs, 1.0),
+            "AGP for half of them, half after ModelSpeedup": _agp(task, founder, epochs, 0.5),
+            "evolution of three generations": _evolution(task, founder, epochs),
         },
         3,
     )
 
 
-def _checked(seconds: float, network: nn.Module, allowed: float) -> float:
-    if cost.synapses(network) > 1.05 * allowed:
-        raise RuntimeError(
-            f"the evolution left {cost.synapses(network)} synapses, but should have left {allowed:.0f}"
-        )
-    return seconds
+def _evolution(task: Task, founder: nn.Module, epochs: float) -> Callable[[], float]:
+    allowed = cost.synapses(founder) / _EFFICIENCY
+    generation_epochs = epochs / _GENERATIONS
+
+    def run() -> float:
+        network = copy.deepcopy(founder)
+        start = time.perf_counter()
+        for generation in range(_GENERATIONS):
+            generations_left = _GENERATIONS - generation
+            arguments = Arguments(
+                environmental_factor=(allowed / cost.synapses(network)) ** (1 / generations_left),
+                stress_epochs=generation_epochs / 4,
+                learning_rate=_RATE,
+                temperature=0.01,
+            )
+            network = stress_and_synthesize(network, task, arguments, generation)
+            train(network, task, generation_epochs * 3 / 4, _RATE, generation)
+        seconds = time.perf_counter() - start
+        if cost.synapses(network) > 1.05 * allowed:
+            left = cost.synapses(network)
+            raise RuntimeError(f"the evolution must leave {allowed:.0f} synapses, but left {left}")
+        return seconds
+
+    return run
+
+
+def _agp(task: Task, founder: nn.Module, epochs: float, share: float) -> Callable[[], float]:
+    """Prune by AGP for a share of the epochs, and recover after ModelSpeedup for the rest."""
+    knobs = {"base": "L1NormPruner", "scope": "uniform", "share": share, "learning_rate": _RATE}
+
+    def run() -> float:
+        network = copy.deepcopy(founder)
+        found = pruners.run("AGPPruner", task, network, _EFFICIENCY, epochs, knobs, 0)
+        return sum(found["seconds"].values())
+
+    return run

@@ -1,4 +1,4 @@
-"""What is measured, and how: networks, variants that take turns, memory at its peak."""
+"""How benchmarks measure: networks, variants that take turns, and peak memory."""
 
 from __future__ import annotations
 
@@ -9,21 +9,23 @@ import statistics
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
+from typing import Any
 
 import psutil
 import torch
+from nni_stress.trials.models import alexnet, lenet5, yolov2
 from torch import nn
 from torchvision import models
 
-from trials.models import alexnet, lenet5, yolov2
-
-NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
+# {name: (what makes the network, shape of its input)}
+Networks = dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]]
+NETWORKS: Networks = {
     "LeNet-5": (lenet5, (128, 1, 28, 28)),
     "AlexNet 64": (lambda: alexnet(10), (32, 3, 64, 64)),
     "ResNet-18": (lambda: models.resnet18(num_classes=10), (16, 3, 64, 64)),
     "YOLOv2 128": (lambda: yolov2(10), (8, 3, 128, 128)),
 }
-GROWING: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
+GROWING: Networks = {
     **{
         f"YOLOv2, width {width:g}": (functools.partial(yolov2, 10, width), (1, 3, 128, 128))
         for width in (0.25, 0.5, 1.0, 1.5)
@@ -35,69 +37,99 @@ PRUNABLE = {"op_types": ["Conv2d", "Linear"]}
 SPARSITY = 0.5
 
 
-def config(network: nn.Module, **more) -> list[dict]:
-    """All layers but the last."""
-    last = [
+def config(network: nn.Module, **settings: Any) -> list[dict[str, Any]]:
+    """Return NNI's config of all convolution and linear layers but the last.
+
+    Examples
+    --------
+    >>> config(nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2)), sparse_ratio=0.5)
+    [{'op_types': ['Conv2d', 'Linear'], 'exclude_op_names': ['1'], 'sparse_ratio': 0.5}]
+    """
+    layers = [
         name
         for name, module in network.named_modules()
         if isinstance(module, (nn.Conv2d, nn.Linear))
-    ][-1]
-    return [{**PRUNABLE, "exclude_op_names": [last], **more}]
+    ]
+    return [{**PRUNABLE, "exclude_op_names": [layers[-1]], **settings}]
 
 
-def turns(variants: Mapping[str, Callable[[], float]], number: int) -> dict[str, dict]:
-    """Let variants take turns; each returns its seconds. Of each the median, and its median ratio to the first."""
-    found: dict[str, list[float]] = {name: [] for name in variants}
-    for _turn in range(number):
+def turns(variants: Mapping[str, Callable[[], float]], number: int) -> dict[str, dict[str, float]]:
+    """Run variants in turns.
+
+    Parameters
+    ----------
+    variants
+        {name: function that returns its seconds}.
+    number
+        How many turns.
+
+    Returns
+    -------
+    dict
+        {name: {"seconds": median, "ratio": median of the ratios to the first variant}}.
+
+    Examples
+    --------
+    >>> turns({"slow": lambda: 2.0, "fast": lambda: 1.0}, 3)["fast"]
+    {'seconds': 1.0, 'ratio': 0.5}
+    """
+    seconds: dict[str, list[float]] = {name: [] for name in variants}
+    for _ in range(number):
         for name, run in variants.items():
             gc.collect()
-            found[name].append(run())
-    first = found[next(iter(variants))]
+            seconds[name].append(run())
+    first = seconds[next(iter(variants))]
     return {
         name: {
-            "seconds": round(statistics.median(taken), 5),
-            "ratio": round(statistics.median(one / other for one, other in zip(taken, first)), 3),
+            "seconds": round(statistics.median(own), 5),
+            "ratio": round(statistics.median(a / b for a, b in zip(own, first)), 3),
         }
-        for name, taken in found.items()
+        for name, own in seconds.items()
     }
 
 
-def peak_memory(prepare: Callable[..., Callable[[], object]], name: str, *arguments) -> float:
-    """By how many times a network's size the memory of a fresh process grows at most while what is prepared for it runs.
+def peak_memory(prepare: Callable[..., Any], name: str, *arguments: Any) -> float:
+    """Measure peak memory in a process of its own.
 
     Parameters
     ----------
     prepare
-        A function of a module; from the name of a network and the arguments to the network and what is to run.
+        A function at module level; of the name of a network and the arguments, returns the network
+        and a function to run.
     name, arguments
         What it is called with.
+
+    Returns
+    -------
+    float
+        Growth of the process while the function runs, in sizes of the network.
     """
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
         return pool.submit(_peak, prepare, name, *arguments).result()
 
 
-def _peak(prepare, name, *arguments) -> float:
+def _peak(prepare: Callable[..., Any], name: str, *arguments: Any) -> float:
     torch.set_num_threads(1)
-    prepare("LeNet-5", *arguments)[1]()  # what is imported and allocated once stays out of it
+    # What is imported and allocated once does not count.
+    prepare("LeNet-5", *arguments)[1]()
     network, run = prepare(name, *arguments)
     size = sum(parameter.numel() * parameter.element_size() for parameter in network.parameters())
     del network
-    process, before, over, peak = (
-        psutil.Process(),
-        psutil.Process().memory_info().rss,
-        threading.Event(),
-        [0],
-    )
+    process = psutil.Process()
+    before = process.memory_info().rss
+    is_over = threading.Event()
+    peak = 0
 
     def watch() -> None:
-        while not over.wait(0.002):
-            peak[0] = max(peak[0], process.memory_info().rss - before)
+        nonlocal peak
+        while not is_over.wait(0.002):
+            peak = max(peak, process.memory_info().rss - before)
 
     watcher = threading.Thread(target=watch)
     watcher.start()
     try:
         run()
     finally:
-        over.set()
+        is_over.set()
         watcher.join()
-    return round(peak[0] / size, 2)
+    return round(peak / size, 2)

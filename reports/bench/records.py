@@ -1,10 +1,11 @@
-"""How tuner and reports grow with what is on record."""
+"""How the costs of tuner and reports grow with the number of records."""
 
 from __future__ import annotations
 
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 from nni_stress import StressTuner
 from nni_stress.visualization.html_page import page
@@ -15,57 +16,55 @@ from ..collect import collect
 from ..compare import compare
 from ..page import write_report
 from ..synthetic_contest import plant
-from ..tuner_cost import SPACE, Watched
+from ..tuner_cost import run
 
 _NUMBERS = (10, 100, 1_000, 10_000)
 _POPULATION = 10
 
 
-def records() -> dict:
-    """Milliseconds for each record: of the tuner with its barrier and lineage, of `status --html`, of a contest's report."""
-    return {
-        f"{number:,} records": dict(
-            zip(
-                ("tuner_ms", "status_ms", "contest_report_ms"),
-                (
-                    round(1000 * seconds / number, 2)
-                    for seconds in (*_lineage(number), _contest(number))
-                ),
-            )
-        )
-        for number in _NUMBERS
-    }
+def records() -> dict[str, Any]:
+    """Measure milliseconds for each record.
+
+    Of the tuner with its barrier and lineage, of ``status --html``, and of a contest's report.
+    """
+    found = {}
+    for number in _NUMBERS:
+        tuner, status = _lineage_seconds(number)
+        seconds = {
+            "tuner_ms": tuner,
+            "status_ms": status,
+            "contest_report_ms": _contest_seconds(number),
+        }
+        found[f"{number:,} records"] = {
+            name: round(1000 * value / number, 2) for name, value in seconds.items()
+        }
+    return found
 
 
-def _lineage(number: int) -> tuple[float, float]:
-    """Seconds to evolve so many offspring under a simulated manager, trials taking no time, and to show them."""
+def _lineage_seconds(number: int) -> tuple[float, float]:
+    """Return seconds to evolve and to show a number of offspring, whose trials take no time."""
     with tempfile.TemporaryDirectory() as folder:
-        began = time.perf_counter()
-        manager = Watched(
-            StressTuner(
-                population_size=_POPULATION,
-                generations=number // _POPULATION,
-                tolerance=1e6,
-                patience=10**6,
-                seed=0,
-                folder=folder,
-            ),
-            concurrency=10,
+        start = time.perf_counter()
+        tuner = StressTuner(
+            population_size=_POPULATION,
+            generations=number // _POPULATION,
+            tolerance=1e6,
+            patience=10**6,
+            seed=0,
+            folder=folder,
         )
-        manager.space = SPACE
-        manager.run(seconds=10**9)
-        if manager.error:
-            raise RuntimeError(manager.error)
+        run(tuner)
         evolved = time.perf_counter()
         facts = overview(Path(folder))
-        status_text(facts), page(facts)
-        return evolved - began, time.perf_counter() - evolved
+        status_text(facts)
+        page(facts)
+        return evolved - start, time.perf_counter() - evolved
 
 
-def _contest(number: int) -> float:
-    """Seconds to report on a contest of so many cells: five methods, two budgets, and as many seeds as it takes."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = plant(Path(name) / "contest", seeds=tuple(range(number // 10)))
-        began = time.perf_counter()
+def _contest_seconds(number: int) -> float:
+    """Return seconds to report on a number of cells: five methods, two budgets, many seeds."""
+    with tempfile.TemporaryDirectory() as parent:
+        folder = plant(Path(parent) / "contest", seeds=tuple(range(number // 10)))
+        start = time.perf_counter()
         write_report(compare(collect(folder)), folder)
-        return time.perf_counter() - began
+        return time.perf_counter() - start

@@ -5,77 +5,94 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Callable
+from typing import Any
 
 import nni
 import torch
 from nni.compression.pruning import L1NormPruner
 from nni.compression.utils.evaluator import TorchEvaluator
-from torch import nn
+from torch import Tensor, nn
 
 from nni_stress import FusedAdam, StressPruner
 
 from .measuring import NETWORKS, SPARSITY, config, turns
 
-
-def steps(device: str = "cpu") -> dict:
-    """A step of plain training, under the wrappers of NNI's L1NormPruner, and under stress."""
-    return {
-        name: _steps(*NETWORKS[name], device, 8 if device == "cpu" else 100) for name in NETWORKS
-    }
+_RATE = 1e-5
 
 
-def _steps(make: Callable[[], nn.Module], shape: tuple[int, ...], device: str, number: int) -> dict:
+def steps(device: str = "cpu") -> dict[str, Any]:
+    """Measure a step of plain training, under NNI's L1NormPruner, and under stress."""
+    number = 8 if device == "cpu" else 100
+    return {name: _compare(*NETWORKS[name], device, number) for name in NETWORKS}
+
+
+def _compare(
+    make: Callable[[], nn.Module], shape: tuple[int, ...], device: str, number: int
+) -> dict[str, dict[str, float]]:
     batch = torch.rand(shape, device=device)
-
-    def train(network: nn.Module, optimizer, count: int) -> float:
-        began = _now(device)
-        for _ in range(count):
-            optimizer.zero_grad()
-            network(batch).float().pow(2).mean().backward()
-            optimizer.step()
-        return (_now(device) - began) / count
-
-    plain, wrapped = make().to(device), make().to(device)
+    wrapped = make().to(device)
     L1NormPruner(wrapped, config(wrapped, sparse_ratio=SPARSITY)).compress()
-    ours = {one: FusedAdam(one.parameters(), 1e-5) for one in (plain, wrapped)}
-
-    def stressed(**settings) -> Callable[[], float]:
-        network, taken = make().to(device), []
-
-        def training(model, optimizer, training_step, lr_schedulers, max_steps, max_epochs):
-            train(
-                model, optimizer, 1
-            )  # after the first nested silence draws what is coming, after the last it is synthesized
-            taken.append(train(model, optimizer, max_steps - 2))
-            train(model, optimizer, 1)
-
-        def run() -> float:
-            mine = copy.deepcopy(network)
-            evaluator = TorchEvaluator(
-                training, nni.trace(FusedAdam)(mine.parameters(), lr=1e-5), lambda b, m: m(b).mean()
-            )
-            StressPruner(
-                mine, config(mine, sparse_ratio=SPARSITY), evaluator, number + 2, **settings
-            ).compress()
-            return taken[-1]
-
-        return run
-
-    for one in ours:
-        train(one, ours[one], 2)
+    network = make().to(device)
     return turns(
         {
-            "plain": lambda: train(plain, ours[plain], number),
-            "L1NormPruner": lambda: train(wrapped, ours[wrapped], number),
-            "nested silence": stressed(stressor="nested_silence", stress_onset=0.0),
-            "level unchanged": stressed(stressor="attenuate", stress_onset=0.0, stress_ramp=0.0),
+            "plain": _trained(make().to(device), batch, number),
+            "L1NormPruner": _trained(wrapped, batch, number),
+            "nested silence": _stressed(
+                network, batch, number, stressor="nested_silence", stress_onset=0.0
+            ),
+            "level unchanged": _stressed(
+                network, batch, number, stressor="attenuate", stress_onset=0.0, stress_ramp=0.0
+            ),
         },
         5,
     )
 
 
-def _now(device: str) -> float:
-    """Seconds, once the device has done all that it was given."""
-    if device == "cuda":
+def _trained(network: nn.Module, batch: Tensor, number: int) -> Callable[[], float]:
+    """Train a network as it is; two steps are not measured."""
+    optimizer = FusedAdam(network.parameters(), _RATE)
+    _train(network, optimizer, batch, 2)
+    return lambda: _train(network, optimizer, batch, number)
+
+
+def _stressed(
+    network: nn.Module, batch: Tensor, number: int, **settings: Any
+) -> Callable[[], float]:
+    """Train a copy of a network under stress."""
+    measured = []
+
+    def training(model, optimizer, training_step, lr_schedulers, max_steps, max_epochs):
+        # The first step includes drawing the masks, the last one the synthesis.
+        _train(model, optimizer, batch, 1)
+        measured.append(_train(model, optimizer, batch, max_steps - 2))
+        _train(model, optimizer, batch, 1)
+
+    def run() -> float:
+        own = copy.deepcopy(network)
+        optimizer = nni.trace(FusedAdam)(own.parameters(), lr=_RATE)
+        evaluator = TorchEvaluator(training, optimizer, lambda batch, model: model(batch).mean())
+        StressPruner(
+            own, config(own, sparse_ratio=SPARSITY), evaluator, number + 2, **settings
+        ).compress()
+        return measured[-1]
+
+    return run
+
+
+def _train(
+    network: nn.Module, optimizer: torch.optim.Optimizer, batch: Tensor, number: int
+) -> float:
+    """Train for a number of steps, and return the seconds of one."""
+    start = _now(batch.device)
+    for _ in range(number):
+        optimizer.zero_grad()
+        network(batch).float().pow(2).mean().backward()
+        optimizer.step()
+    return (_now(batch.device) - start) / number
+
+
+def _now(device: torch.device) -> float:
+    """Return the clock once the device has finished its work."""
+    if device.type == "cuda":
         torch.cuda.synchronize()
     return time.perf_counter()

@@ -1,4 +1,4 @@
-"""How long it takes to make a network physically small, and how that grows with the network."""
+"""Time and memory of making a network physically small, also as networks grow."""
 
 from __future__ import annotations
 
@@ -6,53 +6,58 @@ import contextlib
 import importlib.util
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import torch
 from nni.compression.pruning import L1NormPruner
 from nni.compression.speedup import ModelSpeedup, mask_conflict, model_speedup
-from torch import nn
+from torch import Tensor, nn
 
 from nni_stress import StressPruner
 from nni_stress.graph import cost
 
 from .measuring import GROWING, NETWORKS, SPARSITY, config, peak_memory, turns
 
-_PATIENCE = 120  # seconds that another library may take for what takes us two
+Synthesize = Callable[[nn.Module, Tensor], None]
+
+_TIME_LIMIT = 120  # seconds for another library; ours takes about two
+# Functions of NNI of which this package has a faster version.
+_PATCHED = ((model_speedup, "sparsity_stats"), (mask_conflict, "detect_mask_prune_dim"))
 
 
-def synthesis() -> dict:
-    """Compression and speedup: by NNI alone, by us, by Torch-Pruning; and how much memory it takes at its peak."""
-    return {name: _synthesis(name) for name in ("ResNet-18", "YOLOv2 128")}
+def synthesis() -> dict[str, Any]:
+    """Measure pruning and speed-up by NNI alone, by this package and by Torch-Pruning.
+
+    With the peak memory of each.
+    """
+    return {name: _compare(name) for name in ("ResNet-18", "YOLOv2 128")}
 
 
 @contextlib.contextmanager
-def as_nni_has_it():
-    """NNI's own code in place of our faster mends; those without which it does not run at all stay."""
-    mended = [
-        (module, name, getattr(module, name))
-        for module, name in (
-            (model_speedup, "sparsity_stats"),
-            (mask_conflict, "detect_mask_prune_dim"),
-        )
-    ]
-    for module, name, function in mended:
+def without_fast_patches() -> Iterator[None]:
+    """Use NNI's own functions where this package only makes them faster.
+
+    Patches without which NNI does not run at all stay.
+    """
+    patched = [(module, name, getattr(module, name)) for module, name in _PATCHED]
+    for module, name, function in patched:
         setattr(module, name, function.__wrapped__)
     try:
         yield
     finally:
-        for module, name, function in mended:
+        for module, name, function in patched:
             setattr(module, name, function)
 
 
 @contextlib.contextmanager
-def _at_most(seconds: int):
-    """Raise TimeoutError in what takes longer."""
+def time_limit(seconds: int) -> Iterator[None]:
+    """Raise TimeoutError in code that takes longer; in the main thread only."""
 
-    def late(*_):
+    def expire(*_: Any) -> None:
         raise TimeoutError(f"not done after {seconds} s")
 
-    before = signal.signal(signal.SIGALRM, late)
+    before = signal.signal(signal.SIGALRM, expire)
     signal.alarm(seconds)
     try:
         yield
@@ -61,21 +66,21 @@ def _at_most(seconds: int):
         signal.signal(signal.SIGALRM, before)
 
 
-def _nnis(network: nn.Module, inputs: torch.Tensor) -> None:
+def _by_nni(network: nn.Module, inputs: Tensor) -> None:
     pruner = L1NormPruner(network, config(network, sparse_ratio=SPARSITY))
     _, masks = pruner.compress()
     pruner.unwrap_model()
-    with as_nni_has_it():
+    with without_fast_patches():
         ModelSpeedup(network, inputs, masks).speedup_model()
 
 
-def _ours(network: nn.Module, inputs: torch.Tensor) -> None:
+def _by_ratio(network: nn.Module, inputs: Tensor) -> None:
     pruner = StressPruner(network, config(network, sparse_ratio=SPARSITY), temperature=0.0)
     pruner.compress()
     pruner.synthesize(inputs)
 
 
-def _ours_of_a_budget(network: nn.Module, inputs: torch.Tensor) -> None:
+def _by_budget(network: nn.Module, inputs: Tensor) -> None:
     pruner = StressPruner(
         network,
         config(network),
@@ -87,24 +92,21 @@ def _ours_of_a_budget(network: nn.Module, inputs: torch.Tensor) -> None:
     pruner.synthesize(inputs)
 
 
-def _torch_prunings(network: nn.Module, inputs: torch.Tensor) -> None:
+def _by_torch_pruning(network: nn.Module, inputs: Tensor) -> None:
     import torch_pruning
 
-    last = [module for module in network.modules() if isinstance(module, (nn.Conv2d, nn.Linear))][
-        -1
-    ]
+    layers = [module for module in network.modules() if isinstance(module, (nn.Conv2d, nn.Linear))]
     torch_pruning.pruner.MagnitudePruner(
         network,
         inputs,
         importance=torch_pruning.importance.MagnitudeImportance(p=1),
         pruning_ratio=SPARSITY,
-        ignored_layers=[last],
+        ignored_layers=[layers[-1]],
     ).step()
 
 
-def _prepared(
-    name: str, synthesize: Callable[[nn.Module, torch.Tensor], None]
-) -> tuple[nn.Module, Callable[[], None]]:
+def _prepare(name: str, synthesize: Synthesize) -> tuple[nn.Module, Callable[[], None]]:
+    """Return a network, and a function that makes it small."""
     make, shape = {**NETWORKS, **GROWING}[name]
     network, inputs = make().eval(), torch.rand(1, *shape[1:])
     with torch.no_grad():
@@ -112,52 +114,50 @@ def _prepared(
     return network, lambda: synthesize(network, inputs)
 
 
-def _timed(name: str, synthesize: Callable[[nn.Module, torch.Tensor], None]) -> Callable[[], float]:
+def _timed(name: str, synthesize: Synthesize) -> Callable[[], float]:
     def timed() -> float:
-        run = _prepared(name, synthesize)[1]
-        began = time.perf_counter()
+        _, run = _prepare(name, synthesize)
+        start = time.perf_counter()
         run()
-        return time.perf_counter() - began
+        return time.perf_counter() - start
 
     return timed
 
 
-def _synthesis(name: str) -> dict:
+def _compare(name: str) -> dict[str, Any]:
     variants = {
-        "L1NormPruner and ModelSpeedup": _nnis,
-        "StressPruner": _ours,
-        "StressPruner, shared budget": _ours_of_a_budget,
+        "L1NormPruner and ModelSpeedup": _by_nni,
+        "StressPruner": _by_ratio,
+        "StressPruner, shared budget": _by_budget,
     }
-    late = {}
     memory = {
-        f"{variant}, memory": {"networks": peak_memory(_prepared, name, run)}
+        f"{variant}, memory": {"networks": peak_memory(_prepare, name, run)}
         for variant, run in variants.items()
     }
+    late = {}
     if importlib.util.find_spec("torch_pruning"):
         try:
-            with _at_most(_PATIENCE):
-                _timed(name, _torch_prunings)()
-            variants["Torch-Pruning"] = _torch_prunings
+            with time_limit(_TIME_LIMIT):
+                _timed(name, _by_torch_pruning)()
+            variants["Torch-Pruning"] = _by_torch_pruning
         except TimeoutError as error:
             late["Torch-Pruning"] = str(error)
-    return {
-        **turns({variant: _timed(name, run) for variant, run in variants.items()}, 3),
-        **late,
-        **memory,
-    }
+    seconds = turns({variant: _timed(name, run) for variant, run in variants.items()}, 3)
+    return {**seconds, **late, **memory}
 
 
-def growth() -> dict:
-    """Synthesis as networks get wider and deeper: seconds for each million of parameters, and memory."""
+def growth() -> dict[str, Any]:
+    """Measure synthesis as networks get wider and deeper: seconds a million parameters, memory."""
     return {name: _growth(name) for name in GROWING}
 
 
-def _growth(name: str) -> dict:
-    run = _timed(name, _ours_of_a_budget)
-    millions, seconds = cost.synapses(GROWING[name][0]()) / 1e6, min(run() for _ in range(3))
+def _growth(name: str) -> dict[str, float]:
+    run = _timed(name, _by_budget)
+    millions = cost.synapses(GROWING[name][0]()) / 1e6
+    seconds = min(run() for _ in range(3))
     return {
         "million_parameters": round(millions, 2),
         "seconds": round(seconds, 2),
         "seconds_a_million": round(seconds / millions, 3),
-        "networks": peak_memory(_prepared, name, _ours_of_a_budget),
+        "networks": peak_memory(_prepare, name, _by_budget),
     }

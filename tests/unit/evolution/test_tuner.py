@@ -8,7 +8,7 @@ import pytest
 from nni_stress import StressTuner
 from nni_stress.evolution import selection
 from nni_stress.lineage.store import Lineage
-from reports.simulation import SimulatedManager, survivors
+from reports.simulation import SimulatedManager
 
 
 def make(lineage, **changes):
@@ -21,6 +21,11 @@ def make(lineage, **changes):
         "folder": str(lineage),
     }
     return StressTuner(**{**settings, **changes})
+
+
+def survivors(tuner):
+    """All records of a tuner's lineage, without the times they took."""
+    return [record._replace(seconds={}) for record in tuner._lineage.records()]
 
 
 def consistent(lineage: Lineage, state: dict, population: int = 4):

@@ -17,18 +17,11 @@ from nni_stress import Task
 from nni_stress.evolution.search_space import check_search_space
 from nni_stress.graph import cost
 from nni_stress.trial.training import train
+from reports.cell_records import cell_path, read_cell
 from reports.collect import collect
 from reports.compare import compare
-from reports.contest import (
-    ABLATIONS,
-    BUILTIN,
-    Cell,
-    begin,
-    cell_path,
-    read_cell,
-    read_contest,
-    space_of,
-)
+from reports.contest import ABLATIONS, BUILTIN, Cell, space_of
+from reports.contest_file import begin, read_contest
 from reports.contest_tuner import ContestTuner
 from reports.running import run_contest
 from reports.synthetic_contest import plant
@@ -340,5 +333,5 @@ def test_a_contest_that_is_terminated_leaves_no_experiment_behind(tmp_path, port
         time.sleep(0.5)
     contest.send_signal(signal.SIGTERM)
     _, errors = contest.communicate(timeout=60)
-    assert contest.returncode == 1 and "interrupted; what is recorded stays" in errors
+    assert contest.returncode == 1 and "interrupted; all records are kept" in errors
     assert no_process_is_left(folder)

@@ -14,12 +14,22 @@ import pytest
 
 from nni_stress.utils.atomic_files import read_json, write_json
 from reports.__main__ import main
+from reports.cell_records import cell_path, read_cell, write_cell
 from reports.collect import collect
 from reports.compare import compare
-from reports.contest import EVOLUTION, Cell, cell_path, read_cell, read_contest, write_cell
-from reports.page import FILES, environment, html, layers, markdown, write_report
+from reports.contest import EVOLUTION, Cell
+from reports.contest_file import read_contest
+from reports.page import FILES, html, markdown, write_report
+from reports.sections import (
+    differences,
+    fidelity,
+    frontier,
+    latency,
+    survivor,
+    training_cost,
+)
+from reports.sections.environment import environment_facts
 from reports.synthetic_contest import ENVIRONMENT, FOUNDER, METHODS, plant, trial
-from reports.tables import shown, tables
 
 CELL = Cell("L1NormPruner", 10, 2)
 
@@ -75,7 +85,7 @@ def test_no_request_leaves_the_page_and_every_link_is_a_record(planted):
 
 def test_every_figure_of_the_tables_is_that_of_its_record(planted):
     facts = compare(collect(planted))
-    first = tables(facts)[0]
+    first = fidelity.table(facts)
     for method, fields in first.rows:
         for budget, field in zip(facts.budgets, fields):
             tests = sorted(
@@ -100,7 +110,8 @@ def test_page_and_markdown_say_the_same(planted):
     facts = compare(collect(planted))
     page, twin = " ".join(Page(html(facts)).texts), markdown(facts).replace("\\", "")
     assert facts.verdict in page and facts.verdict in twin
-    for table in tables(facts):
+    for section in (fidelity, differences, frontier, latency, training_cost):
+        table = section.table(facts)
         for _name, fields in table.rows:
             for field in fields:
                 assert (
@@ -113,10 +124,9 @@ def test_page_and_markdown_say_the_same(planted):
 
 def test_the_survivor_is_shown_layer_by_layer(planted):
     facts = compare(collect(planted))
-    assert shown(facts).cell == Cell(EVOLUTION, 40, 1) and layers(facts, shown(facts)) == [
-        ("conv", 20, 5),
-        ("fc", 500, 50),
-    ]
+    outcome = survivor.shown_outcome(facts)
+    assert outcome.cell == Cell(EVOLUTION, 40, 1)
+    assert survivor.clusters_by_layer(facts, outcome) == [("conv", 20, 5), ("fc", 500, 50)]
 
 
 def test_choosing_sees_validation_data_alone(tmp_path):
@@ -141,7 +151,7 @@ def test_seconds_of_different_machines_stay_apart(tmp_path):
     folder = plant(tmp_path / "c")
     assert (
         collect(folder).environments == [ENVIRONMENT]
-        and dict(environment(collect(folder)))["processor"] == "planted"
+        and dict(environment_facts(collect(folder)))["processor"] == "planted"
     )
     write_json(folder / "environment.json", {"processor": "<b>other", "cores": "2"})
     for seed in (1, 2):
@@ -151,19 +161,17 @@ def test_seconds_of_different_machines_stay_apart(tmp_path):
             [trial(CELL, n, 0.9, seconds={"recovery": 90.0}, latency=0.5) for n in range(2)],
         )
     facts = compare(collect(folder))
-    latency, cost = (
-        table for table in tables(facts) if table.title.startswith(("Latency", "Training cost"))
-    )
-    for table, both, one in (
-        (latency, "3.33x / 2.00x", "3.33x / –"),
-        (cost, "20 s / 180 s", "20 s / –"),
+    for section, both, one in (
+        (latency, "3.33x / 2.00x", "3.33x / \N{EN DASH}"),
+        (training_cost, "20 s / 180 s", "20 s / \N{EN DASH}"),
     ):
+        table = section.table(facts)
         assert (
             dict(table.rows)["L1NormPruner"][0].text == both
             and dict(table.rows)["TaylorPruner"][0].text == one
         )
         assert "2 machines" in table.remark
-    ran_on = dict(environment(facts.results))
+    ran_on = dict(environment_facts(facts.results))
     assert (
         ran_on["processor"] == "planted (48 cells); <b>other (2 cells)" and ran_on["cores"] == "2"
     )
@@ -327,7 +335,9 @@ def test_cells_that_are_not_there_are_missing_and_nothing_is_claimed(tmp_path):
         "at 40x there is too little to judge by" in facts.verdict
         and "beats the best of NNI's own pruners at 10x" in facts.verdict
     )
-    assert [field.text for field in dict(tables(facts)[0].rows)["TaylorPruner"]][1] == "missing"
+    assert [field.text for field in dict(fidelity.table(facts).rows)["TaylorPruner"]][
+        1
+    ] == "missing"
     shutil.rmtree(folder / "cells")
     empty = compare(collect(folder))
     assert (

@@ -1,0 +1,32 @@
+"""Files that only a checkout has: the search spaces, and the results of studies and benchmarks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+RESULTS = Path(__file__).parent / "results"
+_SPACES = Path(__file__).parents[1] / "search_spaces"
+
+
+def search_space(name: str) -> dict[str, Any]:
+    """Read one of the search spaces of a checkout.
+
+    Parameters
+    ----------
+    name
+        Name of the file, without its ending.
+
+    Raises
+    ------
+    FileNotFoundError
+        If this is not a checkout.
+    """
+    file = _SPACES / f"{name}.yml"
+    if not file.is_file():
+        raise FileNotFoundError(
+            f"no search space at {file}: studies and benchmarks run in a checkout only"
+        )
+    return yaml.safe_load(file.read_text(encoding="utf-8"))
