@@ -9,7 +9,7 @@ from pathlib import Path
 
 from nni_stress.utils.messages import one_line
 
-RESULTS = Path(__file__).parent / "results"
+from .checkout import PACKAGE, RESULTS
 
 
 def page(name: str) -> Path:
@@ -79,7 +79,7 @@ def contest(words: list[str]) -> Path:
 
 def _contest_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m reports contest",
+        prog=f"python -m {PACKAGE} contest",
         description="Run whatever of a contest is not recorded yet, and report on it.",
     )
     parser.add_argument(
@@ -110,11 +110,11 @@ def _contest_parser() -> argparse.ArgumentParser:
 def main(arguments: list[str] | None = None) -> None:
     """Run ``python -m reports``; an error is one line and exit status 1."""
     words = sys.argv[1:] if arguments is None else arguments
-    parser = argparse.ArgumentParser(prog="python -m reports", description=__doc__)
+    parser = argparse.ArgumentParser(prog=f"python -m {PACKAGE}", description=__doc__)
     parser.add_argument(
         "name",
         help="name of recorded results, as lenet5, or a contest's folder; or `contest`, to run one:"
-        " see `python -m reports contest --help`",
+        f" see `python -m {PACKAGE} contest --help`",
     )
     # So that NNI's managers are stopped then, too.
     signal.signal(signal.SIGTERM, signal.default_int_handler)

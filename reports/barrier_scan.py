@@ -51,8 +51,12 @@ def simulate(lineage: Lineage, population: int, recorded: float) -> list[str]:
             architecture={f"layer{number}": [20, 5, 5, 5] for number in range(5)},
             seconds={"recovery": 1.0},
         )
-        lineage.add(record, lambda path: path.write_bytes(b"network"))
+        lineage.add(record, _write_network)
     return uids
+
+
+def _write_network(path: Path) -> None:
+    path.write_bytes(b"network")
 
 
 def look_seconds(lineage: Lineage, uids: list[str], times: int = 5) -> float:

@@ -1,4 +1,4 @@
-"""Files that only a checkout has: the search spaces, and the results of studies and benchmarks."""
+"""Where this package is, and files that only a checkout has: search spaces and results."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import Any
 
 import yaml
 
+# "reports" in a checkout, "nni_stress.reports" in a wheel.
+PACKAGE = __package__ or "nni_stress.reports"
 RESULTS = Path(__file__).parent / "results"
 _SPACES = Path(__file__).parents[1] / "search_spaces"
 

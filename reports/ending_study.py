@@ -111,6 +111,8 @@ def compared(found: dict[str, dict[str, Any]]) -> dict[str, Any]:
 
     whole, early = (by_seed(kind, "efficiency") for kind in KINDS)
     gain = difference(_logarithms(early), _logarithms(whole))
+    if gain is None or gain.p is None:
+        raise ValueError(f"at least two seeds must be recorded, but got {len(found)}")
     seconds = [sum(by_seed(kind, "training_seconds").values()) for kind in KINDS]
     return {
         "seeds": gain.pairs,
@@ -123,8 +125,8 @@ def compared(found: dict[str, dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _logarithms(values: dict[str, float]) -> dict[str, float]:
-    return {seed: math.log(value) for seed, value in values.items()}
+def _logarithms(values: dict[str, float]) -> dict[int, float]:
+    return {int(seed): math.log(value) for seed, value in values.items()}
 
 
 def run_missing(seeds: Sequence[int], processes: int, found: dict[str, dict[str, Any]]) -> None:

@@ -132,7 +132,7 @@ def _trials(contest: Contest, founder: Path, lineage: Lineage) -> list[dict[str,
     task = load_task(importable_task(contest.task), contest.task_arguments)
     whole = serialization.load(founder, task.network)
     inputs = arguments_of(task.example_input)
-    trials = []
+    trials: list[dict[str, Any]] = []
     for record in lineage.records():
         if record.uid != FOUNDER:
             network = serialization.load(lineage.network_path(record.uid), task.network)

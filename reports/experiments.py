@@ -10,8 +10,6 @@ from typing import Any
 
 from nni_stress.experiment import launch
 
-PACKAGE = __package__ or "nni_stress.reports"
-
 
 def trial_command(module: str, *words: object) -> str:
     """Return the command of a trial that a module of ``nni_stress.trials`` runs.

@@ -16,7 +16,7 @@ from nni_stress.utils.atomic_files import write_atomically, write_json
 from nni_stress.utils.messages import one_line
 from nni_stress.visualization.text import generations_table
 
-RESULTS = Path(__file__).parent / "results"
+from .checkout import RESULTS
 
 
 def keep(run: Path, folder: Path, founder: Path | None = None) -> None:
@@ -41,7 +41,7 @@ def keep(run: Path, folder: Path, founder: Path | None = None) -> None:
         raise FileNotFoundError(
             f"{run} must be the folder of a run of `make demo` that ended: it has no summary.json"
         )
-    records, state = lineage.records(), lineage.read_state()
+    records, state = lineage.records(), lineage.read_state() or {}
     survivors = selection.line(selection.by_generation(records), selection.Rules.of(state))
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("summary.json", "frontier.png"):

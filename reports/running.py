@@ -11,18 +11,19 @@ from pathlib import Path
 
 import torch
 from nni_stress.trials.founders import train_founder
+from nni_stress.trials.pruners import SPACES
 
 from nni_stress.graph import cost, serialization
 from nni_stress.trial.task import load_task
-from nni_stress.trials import pruners
 from nni_stress.utils.atomic_files import write_json
 
 from .cell_records import read_cell
+from .checkout import PACKAGE
 from .contest import ABLATIONS, EVOLUTION, Cell, Contest, importable_task
 from .contest_file import read_contest
 from .environment import environment
 from .evolving import evolve_all
-from .experiments import PACKAGE, run_experiment, trial_command
+from .experiments import run_experiment, trial_command
 
 _ATTEMPTS = 3  # experiments for the built-in pruners, as long as trials get lost
 
@@ -137,7 +138,7 @@ def _prune(
             "codeDirectory": str(Path.cwd()),
             "classArgs": {
                 "folder": str(folder),
-                "spaces": pruners.SPACES,
+                "spaces": SPACES,
                 "founder": str(founder),
             },
         },

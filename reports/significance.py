@@ -6,7 +6,7 @@ import itertools
 import math
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from scipy import stats
@@ -15,6 +15,8 @@ from nni_stress.evolution.selection import unbeaten
 
 LEVEL = 0.02  # a difference is claimed where its corrected p is below this
 _RESAMPLES = 9999
+# BCa is not defined where leaving out any one value changes nothing.
+_METHODS: tuple[Literal["BCa", "percentile"], ...] = ("BCa", "percentile")
 
 
 class Interval(NamedTuple):
@@ -64,8 +66,7 @@ def interval(values: Sequence[float]) -> Interval:
     median = float(np.median(array))
     if len(array) < 3 or np.ptp(array) == 0:
         return Interval(median, None, None)
-    # BCa is not defined where leaving out any one value changes nothing.
-    for method in ("BCa", "percentile"):
+    for method in _METHODS:
         with np.errstate(all="ignore"):
             bounds = _bootstrap(array, method)
         if all(map(math.isfinite, bounds)):
@@ -73,7 +74,7 @@ def interval(values: Sequence[float]) -> Interval:
     return Interval(median, None, None)
 
 
-def _bootstrap(values: np.ndarray, method: str) -> tuple[float, float]:
+def _bootstrap(values: np.ndarray, method: Literal["BCa", "percentile"]) -> tuple[float, float]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         found = stats.bootstrap(

@@ -47,14 +47,14 @@ SEEDS = (1, 2, 3, 4, 5)
 EVEN = ((1.0, 1.0, 1.0), 1.0)
 BRIEF = ((0.1, 0.1, 0.3), 3.5)
 IMPORTANCE_EPOCHS = 0.05  # in which importance is measured where the synthesis comes first
-SETTINGS = {
+SETTINGS: dict[str, Any] = {
     "strength": "taylor",
     "temperature": 0.0,
     "stress_onset": 0.1,
     "stress_ramp": 0.4,
     "stress_peak": 1.0,
 }
-VARIANTS = {
+VARIANTS: dict[str, dict[str, Any] | None] = {
     "synthesis first, uniform ratio": None,
     "synthesis first": None,
     "none": {"stress_peak": 0.0},

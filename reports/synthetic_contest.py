@@ -15,7 +15,7 @@ from .cell_records import write_cell
 from .contest import EVOLUTION, Cell
 from .contest_file import read_contest
 
-FOUNDER = {
+FOUNDER: dict[str, Any] = {
     "synapses": 100_000,
     "macs": 1_000_000,
     "validation": 0.92,

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import argparse
 import functools
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -28,7 +28,7 @@ from .steps import steps
 from .synthesis import growth, synthesis
 
 RESULT = RESULTS / "bench.json"
-PARTS = {
+PARTS: dict[str, Callable[[], dict[str, Any]]] = {
     "steps": steps,
     "gpu": functools.partial(steps, "cuda"),
     "synthesis": synthesis,
@@ -39,7 +39,10 @@ PARTS = {
     "growth": growth,
     "records": records,
 }
-BY_SEED = {"ending": ending, "ending-random": functools.partial(ending, "Random")}
+BY_SEED: dict[str, Callable[..., Iterable[dict[str, Any]]]] = {
+    "ending": ending,
+    "ending-random": functools.partial(ending, "Random"),
+}
 ALL = [*PARTS, *BY_SEED]
 
 

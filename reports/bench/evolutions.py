@@ -131,7 +131,7 @@ def summary(lineage: Lineage) -> dict[str, Any]:
         Seconds of training; efficiency of the last survivor; hypervolume of the frontier on
         validation data; synapses and validation fidelity of the survivors.
     """
-    records, rules = lineage.records(), selection.Rules.of(lineage.read_state())
+    records, rules = lineage.records(), selection.Rules.of(lineage.read_state() or {})
     survivors = selection.line(selection.by_generation(records), rules)
     founder = records[0].validation
     points = [(record.efficiency, record.validation) for record in records]

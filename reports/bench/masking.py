@@ -12,6 +12,9 @@ from dataclasses import replace
 from typing import Any
 
 import torch
+from nni_stress.trials.alexnet import make_task as alexnet_task
+from nni_stress.trials.lenet5 import make_task as lenet5_task
+from nni_stress.trials.pruners import run as run_pruner
 from torch import nn
 
 from nni_stress import Task
@@ -19,7 +22,6 @@ from nni_stress.graph import cost
 from nni_stress.hparams import Arguments
 from nni_stress.trial.offspring import stress_and_synthesize
 from nni_stress.trial.training import train
-from nni_stress.trials import alexnet, lenet5, pruners
 
 from .measuring import turns
 
@@ -31,8 +33,8 @@ _RATE = 1e-3
 def masking() -> dict[str, Any]:
     """Measure an evolution of three generations, and NNI's AGP over L1NormPruner."""
     return {
-        "LeNet-5, Fashion-MNIST": _compare(lenet5.make_task("fashion-mnist", None, 128), 300),
-        "AlexNet 64, Fashion-MNIST": _compare(alexnet.make_task(), 60),
+        "LeNet-5, Fashion-MNIST": _compare(lenet5_task("fashion-mnist", None, 128), 300),
+        "AlexNet 64, Fashion-MNIST": _compare(alexnet_task(), 60),
     }
 
 
@@ -87,7 +89,7 @@ def _agp(task: Task, founder: nn.Module, epochs: float, share: float) -> Callabl
 
     def run() -> float:
         network = copy.deepcopy(founder)
-        found = pruners.run("AGPPruner", task, network, _EFFICIENCY, epochs, knobs, 0)
+        found = run_pruner("AGPPruner", task, network, _EFFICIENCY, epochs, knobs, 0)
         return sum(found["seconds"].values())
 
     return run

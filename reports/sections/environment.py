@@ -8,6 +8,7 @@ from pathlib import Path
 
 from nni_stress.visualization.markup import Element, tag
 
+from ..checkout import PACKAGE
 from ..collect import Results
 from ..compare import Comparison
 from ..tables import markdown_list
@@ -74,4 +75,4 @@ def repeat_command(results: Results) -> str:
     """
     file = (results.folder / "contest.yml").resolve()
     shown = file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file
-    return f"python -m reports contest {shlex.quote(str(shown))} --folder repeated"
+    return f"python -m {PACKAGE} contest {shlex.quote(str(shown))} --folder repeated"
