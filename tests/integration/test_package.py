@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -164,21 +165,18 @@ def test_an_installed_wheel_evolves_shows_and_exports_a_network(installation, po
     folder = installation.folder / "digits"
     make_short(folder)
     output = installation.run("nnictl", "create", "--config", folder / "stress.yml", "--port", port)
-    assert "Experiment ID" in output
     try:
         installation.follow(port)
     finally:
         installation.run("nnictl", "stop", "--port", port)
-    (experiment,) = (
-        path for path in (installation.home / "nni-experiments").iterdir() if path.is_dir()
-    )
+    experiment = re.search(r"Experiment ID: (?:\x1b\[\d+m)?(\w+)", output).group(1)
     shown = installation.run(
-        "python", "-m", "nni_stress", "status", experiment.name, "--html", "page.html"
+        "python", "-m", "nni_stress", "status", experiment, "--html", "page.html"
     )
     assert "g001-00" in shown
     assert "g001-00" in (installation.folder / "page.html").read_text()
     installation.run(
-        *("python", "-m", "nni_stress", "export", experiment.name, "g001-00"),
+        *("python", "-m", "nni_stress", "export", experiment, "g001-00"),
         *("--to", "exported", "--task", "digits/trial.py:make_task"),
     )
     files = {path.name for path in (installation.folder / "exported").iterdir()}
@@ -186,6 +184,7 @@ def test_an_installed_wheel_evolves_shows_and_exports_a_network(installation, po
     assert no_process_is_left(installation.folder)
 
 
+@pytest.mark.slow
 def test_an_installed_wheel_runs_a_contest_and_writes_its_page(installation, port):
     contest = {
         "task": "trials.lenet5:make_task",  # as in a checkout, and in the records of our own
@@ -204,7 +203,7 @@ def test_an_installed_wheel_runs_a_contest_and_writes_its_page(installation, por
         timeout=180,
     )
     folder = installation.folder / "contest"
-    assert output.splitlines() == [
+    assert output.splitlines()[-3:] == [
         "evolution, 4x, seed 1 is done",
         "L1NormPruner, 4x, seed 1 is done",
         "contest/report.html",

@@ -1,4 +1,4 @@
-"""A contest through NNI: the built-in pruners under its rules, its tuner, and all of it end to end."""
+"""A contest through NNI: built-in pruners, the tuner that hands them out, and whole contests."""
 
 import copy
 import signal
@@ -61,7 +61,7 @@ def tasks() -> dict[str, Task]:
 
 
 @pytest.fixture(scope="module", params=["lenet5", "residual"])
-def founded(request):
+def task_and_founder(request):
     task = tasks()[request.param]
     torch.manual_seed(0)
     founder = task.network()
@@ -76,8 +76,8 @@ def founded(request):
         *((method, "global") for method, knobs in pruners.SPACES.items() if "scope" in knobs),
     ],
 )
-def test_every_built_in_pruner_comes_down_to_its_budget(founded, method, scope):
-    task, founder = founded
+def test_every_built_in_pruner_meets_its_budget(task_and_founder, method, scope):
+    task, founder = task_and_founder
     knobs = {
         name: value
         for name, value in {**KNOBS, "scope": scope}.items()
@@ -100,10 +100,10 @@ def test_every_built_in_pruner_comes_down_to_its_budget(founded, method, scope):
         assert {**again, "seconds": 0, "latency": 0} == {**found, "seconds": 0, "latency": 0}
 
 
-def test_what_cannot_be_is_named(founded):
-    task, founder = founded
+def test_unknown_methods_and_impossible_budgets_are_refused(task_and_founder):
+    task, founder = task_and_founder
     with pytest.raises(
-        ValueError, match="method must be one of RandomPruner, .*, but got 'TopPruner'"
+        ValueError, match=r"method must be one of RandomPruner, .*, but got 'TopPruner'"
     ):
         pruners.run("TopPruner", task, founder, 5.0, 1.0, {}, 0)
     with pytest.raises(ValueError, match="no ratio leaves 2 synapses"):
@@ -118,7 +118,7 @@ def test_what_cannot_be_is_named(founded):
         )
 
 
-def test_a_folder_keeps_to_its_contest(tmp_path):
+def test_a_folder_refuses_a_contest_that_does_not_compare(tmp_path):
     folder = plant(tmp_path / "c")
     content = yaml.safe_load((folder / "contest.yml").read_text())
     other = tmp_path / "other.yml"
@@ -153,7 +153,7 @@ def test_a_folder_keeps_to_its_contest(tmp_path):
     assert (folder / "contest.yml").read_bytes() == before
 
 
-def test_spaces_are_ours_for_every_method_and_reach_the_budget():
+def test_search_spaces_of_evolutions_are_valid_and_reach_the_budget():
     contest = read_contest(Path(__file__).parents[3] / "reports" / "compare.yml")
     for method in ABLATIONS:
         for budget in contest.budgets:
@@ -167,8 +167,8 @@ def test_spaces_are_ours_for_every_method_and_reach_the_budget():
     assert set(pruners.SPACES) == set(BUILTIN)
 
 
-def play(tuner, fail=()):
-    """Be NNI's manager: two trials at a time, their results in any order. Returns what was handed out."""
+def run_tuner(tuner, fail=()):
+    """Run two trials at a time, as NNI's manager does, and return all parameters handed out."""
     handed, waiting = [], []
     while True:
         try:
@@ -195,13 +195,13 @@ def tuner_of(folder):
     return ContestTuner(str(folder), pruners.SPACES, "founder")
 
 
-def test_the_tuner_hands_out_what_is_missing_and_nothing_else(tmp_path):
+def test_the_tuner_hands_out_missing_trials_only(tmp_path):
     folder = plant(tmp_path / "c", trials=3)
     contest = read_contest(folder / "contest.yml")
     gone = [Cell("AGPPruner", 10, 2), Cell("TaylorPruner", 40, 5), Cell("L1NormPruner", 10, 1)]
     for cell in gone:
         cell_path(folder, cell).unlink()
-    handed = play(tuner_of(folder), fail={1})
+    handed = run_tuner(tuner_of(folder), fail={1})
     cells = [Cell(*(one[name] for name in Cell._fields)) for one in handed]
     assert (
         sorted(set(cells)) == sorted(gone) and len(handed) == 10
@@ -210,7 +210,7 @@ def test_the_tuner_hands_out_what_is_missing_and_nothing_else(tmp_path):
         assert [trial["trial"] for trial in read_cell(folder, cell)] == [0, 1, 2]
         for trial in read_cell(folder, cell):
             assert set(trial["knobs"]) == set(pruners.SPACES[cell.method])
-    assert play(tuner_of(folder)) == []
+    assert run_tuner(tuner_of(folder)) == []
     assert all(one["task"] == contest.task and one["epochs"] == 2 for one in handed)
 
 
@@ -236,7 +236,7 @@ def test_the_search_of_a_cell_does_not_depend_on_interruptions(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_small_contest_runs_through_nnictl_and_goes_on_where_it_was(tmp_path, port):
+def test_a_small_contest_runs_through_nnictl_and_resumes(tmp_path, port):
     methods, folder = (
         ["evolution", "evolution in a uniform environment", "AGPPruner", "L1NormPruner"],
         tmp_path / "c",

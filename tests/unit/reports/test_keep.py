@@ -1,4 +1,4 @@
-"""What is kept of a run."""
+"""What reports.keep copies of a run."""
 
 import pytest
 
@@ -16,7 +16,7 @@ def test_a_run_that_ended_is_kept_without_its_networks(tmp_path, monkeypatch, ca
         lineage.add(one, lambda path: path.write_bytes(b"network"))
     lineage.update_state(**RULES._asdict())
     with pytest.raises(
-        SystemExit, match="error: .*run must be the folder of a run of `make demo` that ended"
+        SystemExit, match=r"error: .*run must be the folder of a run of `make demo` that ended"
     ):
         keep.main([str(run), "small"])
     assert not (tmp_path / "results").exists()

@@ -1,4 +1,4 @@
-"""What a contest recorded becomes a page, or a clear line; never a wrong figure."""
+"""Records of a contest become a page, or a line that names the problem; never a wrong number."""
 
 import csv
 import json
@@ -7,20 +7,24 @@ import shutil
 import subprocess
 import sys
 import time
+import types
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
+import reports
 from nni_stress.utils.atomic_files import read_json, write_json
+from nni_stress.visualization.markup import tag
 from reports.__main__ import main
 from reports.cell_records import cell_path, read_cell, write_cell
 from reports.collect import collect
 from reports.compare import compare
-from reports.contest import EVOLUTION, Cell
+from reports.contest import EVOLUTION, Cell, importable_task
 from reports.contest_file import read_contest
 from reports.page import FILES, html, markdown, write_report
 from reports.sections import (
+    SECTIONS,
     differences,
     fidelity,
     frontier,
@@ -32,6 +36,7 @@ from reports.sections.environment import environment_facts
 from reports.synthetic_contest import ENVIRONMENT, FOUNDER, METHODS, plant, trial
 
 CELL = Cell("L1NormPruner", 10, 2)
+REPORTS = Path(reports.__file__).parent
 
 
 class Page(HTMLParser):
@@ -83,7 +88,7 @@ def test_no_request_leaves_the_page_and_every_link_is_a_record(planted):
     )
 
 
-def test_every_figure_of_the_tables_is_that_of_its_record(planted):
+def test_the_tables_show_the_values_of_the_records(planted):
     facts = compare(collect(planted))
     first = fidelity.table(facts)
     for method, fields in first.rows:
@@ -106,7 +111,7 @@ def test_every_figure_of_the_tables_is_that_of_its_record(planted):
     assert stored["verdict"] == facts.verdict and len(stored["trials"]) == len(rows)
 
 
-def test_page_and_markdown_say_the_same(planted):
+def test_page_and_markdown_show_the_same_tables(planted):
     facts = compare(collect(planted))
     page, twin = " ".join(Page(html(facts)).texts), markdown(facts).replace("\\", "")
     assert facts.verdict in page and facts.verdict in twin
@@ -122,6 +127,42 @@ def test_page_and_markdown_say_the_same(planted):
                 )
 
 
+def test_every_file_of_sections_is_registered():
+    files = {path.stem for path in (REPORTS / "sections").glob("*.py")} - {"__init__"}
+    assert files == set(SECTIONS)
+    assert len(SECTIONS) == len(files)
+
+
+def test_a_new_section_takes_its_place_on_the_page(planted, monkeypatch):
+    section = types.ModuleType("reports.sections.greeting")
+    section.html = lambda facts: [tag("p", "Hello from the section.")]
+    section.markdown = lambda facts: ["Hello from the section."]
+    monkeypatch.setitem(sys.modules, section.__name__, section)
+    monkeypatch.setattr("reports.sections.SECTIONS", ("fidelity", "greeting", "problems"))
+    facts = compare(collect(planted))
+    assert "Hello from the section." in Page(html(facts)).texts
+    assert markdown(facts).endswith("\n\nHello from the section.\n")
+
+
+@pytest.mark.parametrize(
+    ("task", "expected"),
+    [
+        ("trials.lenet5:make_task", "trials.lenet5:make_task"),
+        ("trials.nothing:make_task", "nni_stress.trials.nothing:make_task"),
+        ("trials.py:make_task", "trials.py:make_task"),
+        ("mine.task:make_task", "mine.task:make_task"),
+    ],
+)
+def test_an_example_task_is_imported_from_the_package_where_there_is_no_checkout(task, expected):
+    assert importable_task(task) == expected
+
+
+def test_the_recorded_contest_still_gives_the_same_report(monkeypatch):
+    monkeypatch.chdir(REPORTS.parent)  # the command in the report has a relative path
+    folder = REPORTS / "results" / "lenet5"
+    assert markdown(compare(collect(folder))) == (folder / "report.md").read_text()
+
+
 def test_the_survivor_is_shown_layer_by_layer(planted):
     facts = compare(collect(planted))
     outcome = survivor.shown_outcome(facts)
@@ -129,7 +170,7 @@ def test_the_survivor_is_shown_layer_by_layer(planted):
     assert survivor.clusters_by_layer(facts, outcome) == [("conv", 20, 5), ("fc", 500, 50)]
 
 
-def test_choosing_sees_validation_data_alone(tmp_path):
+def test_the_best_trial_is_chosen_on_validation_data_only(tmp_path):
     folder = plant(tmp_path / "c")
     write_cell(
         folder, CELL, [trial(CELL, 0, 0.95, validation=0.8), trial(CELL, 1, 0.5, validation=0.9)]
@@ -137,7 +178,7 @@ def test_choosing_sees_validation_data_alone(tmp_path):
     assert collect(folder).outcomes[CELL].chosen.test == 0.5
 
 
-def test_what_is_too_large_for_the_budget_does_not_count(tmp_path):
+def test_networks_above_the_budget_do_not_count(tmp_path):
     folder = plant(tmp_path / "c")
     large = {"synapses": 20_000, "efficiency": 5.0}
     write_cell(folder, CELL, [trial(CELL, 0, 0.95, **large), trial(CELL, 1, 0.5)])
@@ -280,7 +321,7 @@ def test_a_record_that_cannot_be_used_is_named_and_shown_as_missing(
         (lambda folder: shutil.rmtree(folder), "neither a folder, nor one of"),
     ],
 )
-def test_without_contest_or_founder_there_is_no_page_but_a_line(tmp_path, capsys, damage, words):
+def test_without_contest_or_founder_there_is_an_error_and_no_page(tmp_path, capsys, damage, words):
     folder = plant(tmp_path / "c")
     damage(folder)
     with pytest.raises(SystemExit) as stop:
@@ -292,7 +333,7 @@ def test_without_contest_or_founder_there_is_no_page_but_a_line(tmp_path, capsys
     )
 
 
-def test_hostile_names_stay_text(tmp_path):
+def test_names_from_records_never_become_markup(tmp_path):
     folder = plant(tmp_path / "c")
     evil = "<script>alert(1)</script>|`x`](javascript:alert(1))"
     write_cell(
@@ -325,7 +366,7 @@ def test_hostile_names_stay_text(tmp_path):
     assert not re.search(r"(?<!\\)<script|(?<!\\)\]\(javascript", markdown(facts))
 
 
-def test_cells_that_are_not_there_are_missing_and_nothing_is_claimed(tmp_path):
+def test_absent_cells_are_shown_as_missing_and_support_no_claim(tmp_path):
     folder = plant(tmp_path / "c", gains={EVOLUTION: 0.02})
     for seed in range(1, 6):
         for method in METHODS[2:]:
@@ -377,18 +418,18 @@ def test_cells_that_are_not_there_are_missing_and_nothing_is_claimed(tmp_path):
         ({"task_arguments": {"__nni_obj__": 1}}, "__nni_obj__"),
     ],
 )
-def test_a_wrong_contest_is_named(tmp_path, change, words):
+def test_a_wrong_contest_file_is_refused(tmp_path, change, words):
     import yaml
 
     folder = plant(tmp_path / "c")
     file = folder / "contest.yml"
     file.write_text(yaml.safe_dump({**yaml.safe_load(file.read_text()), **change}))
-    with pytest.raises(ValueError) as error:
+    with pytest.raises(ValueError, match=re.escape(words)) as error:
         read_contest(file)
-    assert words in str(error.value) and "\n" not in str(error.value)
+    assert "\n" not in str(error.value)
 
 
-def test_the_contest_of_lenet5_is_sound():
+def test_the_contest_file_of_lenet5_is_valid():
     contest = read_contest(Path(__file__).parents[3] / "reports" / "compare.yml")
     assert contest.budgets == (10, 20, 44, 100) and len(contest.seeds) >= 5
     assert (

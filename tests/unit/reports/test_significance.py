@@ -1,4 +1,4 @@
-"""Statistics of contests, against computations of another kind."""
+"""Statistics of contests, compared with independent computations."""
 
 import itertools
 import math
@@ -23,7 +23,7 @@ from reports.synthetic_contest import METHODS, plant
 
 
 def bca_by_hand(values):
-    """Efron's formulas, over all n ** n resamples of a few values instead of some at random."""
+    """Apply Efron's formulas to all n ** n resamples of a few values."""
     n, point = len(values), np.median(values)
     resampled = np.array([np.median(draw) for draw in itertools.product(values, repeat=n)])
     below = ((resampled < point).sum() + 0.5 * (resampled == point).sum()) / len(resampled)
@@ -57,7 +57,7 @@ def test_an_interval_needs_three_values_that_differ():
     assert interval([1, 2, 3, 4]) == interval([1, 2, 3, 4])
 
 
-def test_the_paired_test_is_students():
+def test_the_paired_test_is_the_t_test():
     ones, others = (
         {1: 0.91, 2: 0.92, 3: 0.905, 4: 0.93, 9: 0.1},
         {1: 0.90, 2: 0.915, 3: 0.9, 4: 0.91},
@@ -77,7 +77,7 @@ def test_holms_correction():
     assert corrected([0.5, 0.6]) == [1.0, 1.0] and corrected([]) == []
 
 
-def test_frontiers_are_read_between_their_points():
+def test_frontiers_are_interpolated_between_their_points():
     points = [(1.0, 0.92), (10.0, 0.91), (40.0, 0.90), (20.0, 0.85), (100.0, 0.80)]
     assert frontier(points) == [(1.0, 0.92), (10.0, 0.91), (40.0, 0.90), (100.0, 0.80)]
     assert fidelity_at(points, 20.0) == pytest.approx(0.905) and fidelity_at(points, 101) is None
@@ -85,7 +85,7 @@ def test_frontiers_are_read_between_their_points():
     assert efficiency_at(points, 0.80) == (100.0, True) and efficiency_at(points, 0.93) is None
 
 
-def test_the_hypervolume_is_the_area_under_the_stairs():
+def test_the_hypervolume_is_the_area_under_a_step_function():
     points = [(10.0, 0.91), (100.0, 0.87)]
     rows = np.linspace(0, math.log(100), 20_001)[1:]
     under = (
@@ -101,7 +101,7 @@ def test_the_hypervolume_is_the_area_under_the_stairs():
     )
 
 
-def test_where_no_method_differs_nothing_is_claimed(tmp_path):
+def test_equal_methods_give_no_claims(tmp_path):
     """At least 93 of 100 draws: the corrected tests err in at most 2 of 100 on average."""
     quiet = 0
     for seed in range(100):
@@ -123,7 +123,7 @@ def test_where_no_method_differs_nothing_is_claimed(tmp_path):
         (-0.02, "worse", r"loses to \w+ at 10x( and 40x| and to \w+ at 40x)"),
     ],
 )
-def test_a_planted_difference_is_found_and_said_whoever_it_favours(tmp_path, gain, claim, words):
+def test_a_planted_difference_is_found_in_either_direction(tmp_path, gain, claim, words):
     found = 0
     for seed in range(20):
         facts = compare(collect(plant(tmp_path / str(seed), seed, {METHODS[0]: gain}, noise=0.002)))
@@ -134,7 +134,7 @@ def test_a_planted_difference_is_found_and_said_whoever_it_favours(tmp_path, gai
     assert found >= 19
 
 
-def test_a_loss_to_a_pruner_that_makes_nothing_small_says_so_and_how_the_others_fare(tmp_path):
+def test_a_loss_to_an_unstructured_pruner_names_the_best_structured_one(tmp_path):
     folder = plant(
         tmp_path / "c",
         0,
