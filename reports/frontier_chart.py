@@ -45,10 +45,10 @@ def frontier_figure(facts: Comparison, others: str, methods: Sequence[str]) -> l
     )
     caption = (
         "Median over seeds with its 95 % interval. Marks link to the record of the first seed; "
-        "what lies far below points down at the lower edge."
+        "a mark far below the scale is drawn at the lower edge, pointing down."
     )
     return [
-        tag("h2", f"The evolution beside {others}"),
+        tag("h2", f"The evolution and {others}"),
         tag(
             "figure",
             tag("div", chart, class_="wide", tabindex=0),

@@ -124,8 +124,8 @@ def machines_remark(environments: Sequence[Mapping[str, str]]) -> str:
     if len(environments) < 2:
         return ""
     return (
-        f" The cells ran on {len(environments)} machines, and each has its own number, in the "
-        "order of the machines below: compare those of one machine."
+        f" The cells ran on {len(environments)} machines; each has its own number, in the order of "
+        "the environment below. Compare numbers of one machine only."
     )
 
 

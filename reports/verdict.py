@@ -39,7 +39,7 @@ def verdict(contest: Contest, entries: Entries) -> tuple[str, list[str]]:
         if own.test is None or best is None or best.test is None or best.against is None:
             claims.unknown.append(f"{budget:g}x")
             details.append(
-                f"{budget:g}x: not to be said yet, as there are no pairs of records to compare."
+                f"{budget:g}x: no verdict yet: there are no pairs of records to compare."
             )
             continue
         p = p_values[budget]
@@ -90,7 +90,7 @@ class _Claims:
             budgets = _and(self.no_difference)
             parts.append(f"at {budgets} the difference {words}is within noise")
         if self.unknown:
-            parts.append(f"at {_and(self.unknown)} there is too little to judge by")
+            parts.append(f"at {_and(self.unknown)} there are too few records to judge")
         sentence = "; ".join(parts)
         if gains:
             sentence += (

@@ -37,8 +37,9 @@ def table(facts: Comparison) -> Table:
         return Field(f"{100 * entry.against.mean:+.2f}", f"{_CLAIMS[entry.claim]}{chance}{effect}")
 
     return Table(
-        "The evolution less each other method, in points",
+        "Evolution minus each other method, in points",
         "Mean of the paired differences over seeds; p of the paired t-test, corrected for all "
-        "comparisons of this table (Holm); d is the mean in standard deviations.",
+        "comparisons of this table (Holm); d is the mean divided by the standard "
+        "deviation.",
         *grid(facts, field, [method for method in facts.methods if method != EVOLUTION]),
     )

@@ -13,7 +13,7 @@ from ..collect import Results
 from ..compare import Comparison
 from ..tables import markdown_list
 
-_TITLE = "What it ran on, and how to repeat it"
+_TITLE = "Environment, and how to repeat the contest"
 
 
 def html(facts: Comparison) -> list[Element]:

@@ -22,10 +22,11 @@ def markdown(facts: Comparison) -> list[str]:
 def table(facts: Comparison) -> Table:
     """Make the table: efficiency at each loss, fidelity at each budget, hypervolume."""
     return Table(
-        "Along each method's frontier",
-        "Efficiency kept at a loss of test fidelity, and fidelity at an efficiency, interpolated "
-        "between the budgets in log efficiency; hypervolume: the share of the founder's fidelity "
-        "(down to ten points below) that is kept, over log efficiency.",
+        "Frontier of each method",
+        "Efficiency at a loss of test fidelity, and test fidelity at an efficiency, interpolated "
+        "between the budgets in log efficiency. Hypervolume: of the area between the founder's "
+        "test fidelity and ten points below it, over log efficiency, the share under the "
+        "frontier.",
         [
             "method",
             *(f"at {100 * loss:g} points lost" for loss in LOSSES),

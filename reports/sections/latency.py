@@ -46,8 +46,8 @@ def table(facts: Comparison) -> Table:
 
     return Table(
         "Latency",
-        "How many times faster than the founder, measured in turns with it on one thread, over "
-        "the task's example batch; median over seeds. LevelPruner removes single synapses: its "
-        f"network keeps its shape.{machines_remark(environments)}",
+        "How many times faster than the founder. Both take turns on one thread, with the task's "
+        "example batch; median over seeds. LevelPruner removes single synapses: its network keeps "
+        f"its shape.{machines_remark(environments)}",
         *grid(facts, field, facts.methods, " fewer synapses"),
     )

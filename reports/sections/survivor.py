@@ -20,8 +20,7 @@ def html(facts: Comparison) -> list[Element]:
         "Clusters of each layer, founder and survivor", clusters_by_layer(facts, outcome)
     )
     caption = (
-        "Clusters (filters, neurons) of each layer: the founder's, and filled those of the "
-        "survivor."
+        "Clusters (filters, neurons) of each layer: outlined the founder's, filled the survivor's."
     )
     return [
         html_table(table(outcome)),

@@ -50,7 +50,7 @@ def table(facts: Comparison) -> Table:
     return Table(
         "Training cost of a cell, search included",
         f"Median over seeds. Every cell may take {contest.trials} trials of {contest.epochs:g} "
-        "epochs; an evolution that is at its budget early takes fewer."
+        "epochs; an evolution that reaches its budget early takes fewer."
         f"{machines_remark(environments)}",
         *grid(facts, field, facts.methods),
     )

@@ -86,7 +86,7 @@ def test_every_built_in_pruner_meets_its_budget(task_and_founder, method, scope)
     found = pruners.run(method, task, copy.deepcopy(founder), 5.0, 1.0, knobs, seed=1)
     full = cost.synapses(founder)
     assert found["synapses"] <= full / 5 * 1.002 and found["efficiency"] == full / found["synapses"]
-    # one ratio for all uses what it may; a ranking of all clusters can leave whole layers nearly empty
+    # One ratio for all layers uses the budget; a ranking of all clusters may nearly empty a layer.
     assert scope == "global" or found["efficiency"] < 5.8
     assert found["epochs"] == 1.0 and 0 <= found["test"] <= 1 and 0 < found["latency"] < 3
     if method == "LevelPruner":

@@ -373,7 +373,7 @@ def test_absent_cells_are_shown_as_missing_and_support_no_claim(tmp_path):
             cell_path(folder, Cell(method, 40, seed)).unlink()
     facts = compare(collect(folder))
     assert (
-        "at 40x there is too little to judge by" in facts.verdict
+        "at 40x there are too few records to judge" in facts.verdict
         and "beats the best of NNI's own pruners at 10x" in facts.verdict
     )
     assert [field.text for field in dict(fidelity.table(facts).rows)["TaylorPruner"]][
@@ -382,7 +382,7 @@ def test_absent_cells_are_shown_as_missing_and_support_no_claim(tmp_path):
     shutil.rmtree(folder / "cells")
     empty = compare(collect(folder))
     assert (
-        "too little to judge by" in empty.verdict
+        "too few records to judge" in empty.verdict
         and "missing" in html(empty)
         and "missing" in markdown(empty)
     )
