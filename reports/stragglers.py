@@ -1,4 +1,4 @@
-"""Simulates what stragglers cost, for docs/results/many-machines.md: `python -m reports.stragglers`.
+"""Simulates the cost of stragglers (docs/results/many-machines.md): `python -m reports.stragglers`.
 
 The offspring of a generation take lognormal times around 1, and a share of the workers is slow.
 Whenever an offspring has ended, NNI hands the next one to the workers in turn, whether busy or not;

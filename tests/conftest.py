@@ -11,7 +11,7 @@ REAL_MANAGER = ("tests/integration/", "tests/faults/")
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """Group tests for pytest-xdist: one worker takes all real managers, first; the rest go by file."""
+    """Group tests for pytest-xdist: one worker runs all real managers first; others go by file."""
     for item in items:
         file = item.nodeid.split("::")[0]
         group = "manager" if file.startswith(REAL_MANAGER) else file

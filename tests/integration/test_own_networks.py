@@ -1,4 +1,4 @@
-"""The detector of docs/guides/own-networks.md evolves by the page's script, with the real manager."""
+"""The detector of docs/guides/own-networks.md evolves by its script, with the real manager."""
 
 import os
 import re

@@ -1,10 +1,6 @@
 """A contest through NNI: built-in pruners, the tuner that hands them out, and whole contests."""
 
 import copy
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import nni
@@ -18,14 +14,10 @@ from nni_stress.evolution.search_space import check_search_space
 from nni_stress.graph import cost
 from nni_stress.trial.training import train
 from reports.cell_records import cell_path, read_cell
-from reports.collect import collect
-from reports.compare import compare
 from reports.contest import ABLATIONS, BUILTIN, Cell, space_of
 from reports.contest_file import begin, read_contest
 from reports.contest_tuner import ContestTuner
-from reports.running import run_contest
 from reports.synthetic_contest import plant
-from tests.integration.test_experiment import no_process_is_left
 from trials import pruners
 from trials.lenet5 import make_task
 
@@ -88,7 +80,7 @@ def test_every_built_in_pruner_meets_its_budget(task_and_founder, method, scope)
     assert found["synapses"] <= full / 5 * 1.002 and found["efficiency"] == full / found["synapses"]
     # One ratio for all layers uses the budget; a ranking of all clusters may nearly empty a layer.
     assert scope == "global" or found["efficiency"] < 5.8
-    assert found["epochs"] == 1.0 and 0 <= found["test"] <= 1 and 0 < found["latency"] < 3
+    assert found["epochs"] == 1.0 and 0 <= found["test"] <= 1 and found["latency"] > 0
     if method == "LevelPruner":
         assert found["architecture"] == cost.architecture(founder)
     else:
@@ -233,105 +225,3 @@ def test_the_search_of_a_cell_does_not_depend_on_interruptions(tmp_path):
         return [trial["knobs"] for trial in read_cell(folder, Cell("AGPPruner", 10, 1))]
 
     assert knobs(tmp_path / "whole", 1) == knobs(tmp_path / "parts", 3)
-
-
-@pytest.mark.slow
-def test_a_small_contest_runs_through_nnictl_and_resumes(tmp_path, port):
-    methods, folder = (
-        ["evolution", "evolution in a uniform environment", "AGPPruner", "L1NormPruner"],
-        tmp_path / "c",
-    )
-    file = tmp_path / "small.yml"
-    file.write_text(
-        yaml.safe_dump(
-            {
-                "task": "trials.lenet5:make_task",
-                "task_arguments": {"data": "digits", "founder_epochs": 6},
-                "methods": methods,
-                "budgets": [8, 30],
-                "seeds": [1, 2, 3],
-                "trials": 4,
-                "epochs": 2,
-                "evolution": {
-                    "generations": 2,
-                    "tolerance": 0.1,
-                    "stress_epochs": 0.25,
-                    "space": {"learning_rate": {"_type": "loguniform", "_value": [0.001, 0.008]}},
-                },
-            }
-        )
-    )
-    lines = []
-    begin(file, folder)
-    assert run_contest(folder, port, show=lines.append) == []
-    results = collect(folder)
-    assert not results.problems and len(results.outcomes) == len(methods) * 2 * 3 == len(lines)
-    assert all(
-        one.chosen.efficiency >= 0.98 * cell.budget for cell, one in results.outcomes.items()
-    )
-    facts = compare(results)
-    assert (
-        all(len(entry.outcomes) == 3 for entry in facts.entries.values())
-        and "10x" not in facts.verdict
-    )
-    gone = Cell("L1NormPruner", 30, 2)
-    kept = {cell: cell_path(folder, cell).read_bytes() for cell in results.outcomes if cell != gone}
-    before = read_cell(folder, gone)
-    cell_path(folder, gone).unlink()
-    assert run_contest(folder, port) == []
-    assert all(cell_path(folder, cell).read_bytes() == content for cell, content in kept.items())
-    again = read_cell(folder, gone)
-    assert [(t["knobs"], t["test"], t["synapses"]) for t in again] == [
-        (t["knobs"], t["test"], t["synapses"]) for t in before
-    ]
-    assert not (folder / "work").exists() and no_process_is_left(tmp_path)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("methods", [["evolution"], ["L1NormPruner"]])
-def test_a_contest_that_is_terminated_leaves_no_experiment_behind(tmp_path, port, methods):
-    folder, file = tmp_path / "c", tmp_path / "small.yml"
-    file.write_text(
-        yaml.safe_dump(
-            {
-                "task": "trials.lenet5:make_task",
-                "task_arguments": {"data": "digits", "founder_epochs": 1},
-                "methods": methods,
-                "budgets": [8],
-                "seeds": [1, 2],
-                "trials": 4,
-                "epochs": 60,
-                "evolution": {
-                    "generations": 2,
-                    "tolerance": 0.1,
-                    "stress_epochs": 0.25,
-                    "space": {},
-                },
-            }
-        )
-    )
-    contest = subprocess.Popen(
-        [
-            sys.executable,
-            "-m",
-            "reports",
-            "contest",
-            str(file),
-            "--folder",
-            str(folder),
-            "--port",
-            str(port),
-        ],
-        cwd=Path(__file__).parents[3],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    deadline = time.time() + 120
-    while not list(folder.glob("work/**/trial.log")):  # a trial is under way
-        assert time.time() < deadline and contest.poll() is None
-        time.sleep(0.5)
-    contest.send_signal(signal.SIGTERM)
-    _, errors = contest.communicate(timeout=60)
-    assert contest.returncode == 1 and "interrupted; all records are kept" in errors
-    assert no_process_is_left(folder)
