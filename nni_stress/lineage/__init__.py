@@ -1,0 +1,1 @@
+"""The record of an evolution on disk: what each offspring is, and what it achieved."""

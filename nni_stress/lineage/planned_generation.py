@@ -1,0 +1,83 @@
+"""The file of one generation: which offspring were planned, and which of them counted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from .trial_spec import TrialSpec
+from .uid import check_uid
+
+
+@dataclass(frozen=True)
+class PlannedGeneration:
+    """What a generation's offspring were to be.
+
+    Parameters
+    ----------
+    space
+        NNI's search space at that time.
+    suggestions
+        The hyperparameters of each offspring as NNI's tuner suggested them; None for the founder.
+    offspring
+        The spec of each offspring, in the same order.
+    closed
+        Names of the offspring that counted when the generation closed; None as long as it is open.
+    kept
+        Names of those that had a record when the generation closed.
+
+    Examples
+    --------
+    >>> founder = TrialSpec("g000-00", 0, None, None, 0, {})
+    >>> planned = PlannedGeneration({}, (None,), (founder,)).close(["g000-00"], ["g000-00"])
+    >>> PlannedGeneration.from_json(planned.to_json()) == planned
+    True
+    """
+
+    space: Mapping[str, Any] | None
+    suggestions: tuple[dict[str, Any] | None, ...]
+    offspring: tuple[TrialSpec, ...]
+    closed: tuple[str, ...] | None = None
+    kept: tuple[str, ...] = ()
+
+    def close(self, counted: Sequence[str], kept: Sequence[str]) -> PlannedGeneration:
+        """The same generation, closed with the offspring that counted and those of them kept."""
+        return replace(self, closed=tuple(counted), kept=tuple(kept))
+
+    def to_json(self) -> dict[str, Any]:
+        """The content of the generation's file."""
+        content = {
+            "space": self.space,
+            "suggestions": list(self.suggestions),
+            "offspring": [spec.to_message() for spec in self.offspring],
+            "closed": None if self.closed is None else list(self.closed),
+        }
+        return content if self.closed is None else {**content, "kept": list(self.kept)}
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> PlannedGeneration:
+        """Parse and check the content of a generation's file.
+
+        Raises
+        ------
+        ValueError
+            If something is missing or not what it should be.
+        """
+        for name in ("offspring", "suggestions"):
+            if not isinstance(content.get(name), list):
+                raise ValueError(f"{name} must be a list, but got {content.get(name)!r}")
+        closed = content.get("closed")
+        return cls(
+            space=content.get("space"),
+            suggestions=tuple(content["suggestions"]),
+            offspring=tuple(map(TrialSpec.from_message, content["offspring"])),
+            closed=None if closed is None else _names("closed", closed),
+            kept=_names("kept", content.get("kept", [])),
+        )
+
+
+def _names(name: str, value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list):
+        raise ValueError(f"{name} must be a list of offspring, but got {value!r}")
+    return tuple(map(check_uid, value))
