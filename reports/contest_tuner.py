@@ -9,7 +9,7 @@ from typing import Any
 import nni
 from nni.tuner import Tuner
 
-from nni_stress.evolution.search import Lesson, Search
+from nni_stress.evolution.search import Observation, Search
 from nni_stress.nni_runtime.loopback import refuse_exposed_manager
 from nni_stress.nni_runtime.manager import refuse, say
 from nni_stress.utils.seeding import seed_of
@@ -73,7 +73,7 @@ class ContestTuner(Tuner):
 
     def _suggest(self, cell: Cell, number: int) -> dict[str, Any]:
         observations = [
-            Lesson(trial["knobs"], trial.get("validation", 0.0)) for trial in self._trials[cell]
+            Observation(trial["knobs"], trial.get("validation", 0.0)) for trial in self._trials[cell]
         ]
         seed = seed_of(*cell, number, "search")
         space = self._spaces[pruner_of(cell.method)]

@@ -2,30 +2,37 @@
 
 from __future__ import annotations
 
-from ..lineage.store import Lineage, Record
+from ..lineage.record import Record
+from ..lineage.store import Lineage
 from ..utils.atomic_files import read_json
 from . import selection
 
 
 def best_survivor(lineage: Lineage) -> Record:
-    """The best survivor of the last generation that has ended and had one. Only reads, even where something is damaged.
+    """The best survivor of the last generation that has closed and has one.
+
+    Nothing is changed on disk, even if something is damaged.
+
+    Parameters
+    ----------
+    lineage
+        The lineage.
 
     Raises
     ------
     ValueError
-        If no generation has ended, or a file that says which offspring count is damaged.
+        If no generation has closed, or a file that says which offspring count is damaged.
     """
-    path, generations = lineage.folder / "state.json", []
+    path = lineage.folder / "state.json"
+    generations: list[list[Record]] = []
     try:
-        state = read_json(path)
-        rules = selection.Rules.of(state)
-        while (path := lineage.folder / "generations" / f"g{len(generations):03d}.json").exists():
+        rules = selection.Rules.of(read_json(path))
+        while (path := lineage.generation_path(len(generations))).exists():
             counted = read_json(path)["closed"]
             if counted is None:
                 break
-            generations.append(
-                [record for record in map(lineage.record, counted) if record is not None]
-            )
+            records = map(lineage.record, counted)
+            generations.append([record for record in records if record is not None])
     except (KeyError, TypeError, FileNotFoundError) as error:
         raise ValueError(
             f"{path} does not tell which networks survived ({error!r}): name one, as g001-00"
@@ -36,15 +43,38 @@ def best_survivor(lineage: Lineage) -> Record:
 
 
 def ancestry(lineage: Lineage, record: Record) -> list[Record]:
-    """The founder, all further ancestors of a network, and itself."""
-    found, wanted = {}, [record.uid]
+    """The founder, all further ancestors of a network, and itself.
+
+    Parameters
+    ----------
+    lineage
+        The lineage.
+    record
+        The network's record.
+
+    Raises
+    ------
+    ValueError
+        If the record of an ancestor is missing or damaged.
+
+    Examples
+    --------
+    >>> founder = Record("g000-00", 0, None, {}, 0.9, 0.9, 10, 20, 1.0, None, {}, {})
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     added = Lineage(folder).add(founder, lambda path: path.write_bytes(b"network"))
+    ...     [ancestor.uid for ancestor in ancestry(Lineage(folder), added)]
+    ['g000-00']
+    """
+    found: dict[str, Record] = {}
+    wanted = [record.uid]
     while wanted:
         uid = wanted.pop()
-        if uid not in found:
-            found[uid] = lineage.record(uid)
-            if found[uid] is None:
-                raise ValueError(
-                    f"{lineage.folder} does not hold {uid}, an ancestor of {record.uid}"
-                )
-            wanted += [one for one in (found[uid].ancestor, found[uid].other) if one is not None]
-    return sorted(found.values(), key=lambda one: one.uid)
+        if uid in found:
+            continue
+        ancestor = lineage.record(uid)
+        if ancestor is None:
+            raise ValueError(f"{lineage.folder} does not hold {uid}, an ancestor of {record.uid}")
+        found[uid] = ancestor
+        wanted += [name for name in (ancestor.ancestor, ancestor.other) if name is not None]
+    return [found[uid] for uid in sorted(found)]

@@ -1,204 +1,210 @@
-"""The generation barrier: hands out a generation's offspring, and notices when all that can become of them has.
+"""The generation barrier: sends a generation's offspring to trials, and closes it when all ended.
 
-NNI keeps its parameters in one queue, from which whichever trial asks first takes the head; it names the wrong trial when
-one ends, and asks for parameters it never asks for again (microsoft/nni issues 5693, 5726). So: offspring carry a name of
-our own, requests are kept as credits, the lineage on disk says what became of an offspring, and the manager's list of jobs
-whether the process that took it still lives. Events of NNI's only make the barrier look sooner.
+NNI keeps parameters in one queue, from which the first trial to ask takes the head. When a trial
+ends NNI may name another one, and it asks for parameters that it never asks for again
+(microsoft/nni issues 5693, 5726). Therefore offspring carry names of their own, requests are kept
+as credits, the lineage on disk says what became of an offspring, and the manager's list of jobs
+says whether the process that took it still lives. NNI's events only make the barrier look sooner.
 """
 
 from __future__ import annotations
 
-import fcntl
+import contextlib
 import functools
 import logging
 import math
-import os
 import threading
 import time
 from collections.abc import Callable
 from typing import Any
 
 from ..lineage.store import Lineage
-from ..nni_runtime.manager import Manager, die_with_manager, in_dispatcher, say
+from ..lineage.trial_spec import TrialSpec
+from ..nni_runtime.manager import Manager, in_dispatcher
+from ..utils.messages import one_line
+from .connection import Connection
+from .job_watch import JobWatch
+from .tuner_process import lock_lineage, start_threads
+from .under_way import GenerationUnderWay
 
 _log = logging.getLogger(__name__)
 
-# Seconds between two looks at the lineage, and at the manager's jobs; how long a result that was reported may take to be
-# seen on a shared disk; how long a trial may overstay its time limit before the generation goes on without it; how long the
-# manager may take until parameters that it was sent have become a job.
-LOOK, ASK, VISIBLE, OVERTIME, SUBMIT = 0.5, 10.0, 120.0, 60.0, 5.0
+LOOK = 0.5  # seconds between two looks at the lineage
+ASK = 10.0  # seconds between two looks at the manager's jobs
+_END_WAITS = (1, 2, 4, 8)  # seconds between tries to end the experiment: the manager may be busy
 
 
-def guarded(method):
-    """Run a callback of NNI's under the barrier's lock; an error ends the experiment in ERROR with its reason.
+def guarded(method: Callable[..., Any]) -> Callable[..., Any]:
+    """Run a callback of NNI's under the barrier's lock, and report its error.
 
-    NNI would leave an experiment RUNNING for ever, without a word, after an exception in a callback.
+    An error ends the experiment in ERROR with its reason. Without this, an exception in a callback
+    would leave the experiment RUNNING for ever.
+
+    Parameters
+    ----------
+    method
+        Method of an object that has a `barrier`.
     """
 
     @functools.wraps(method)
-    def guard(self, *args, **kwargs):
-        with self.barrier.lock:
-            self.barrier.connect(kwargs.get("st_callback"))
+    def guard(self: Any, *args: Any, **kwargs: Any) -> Any:
+        barrier: Barrier = self.barrier
+        with barrier.lock:
+            barrier.connect(kwargs.get("st_callback"))
             try:
-                if self.barrier.error is None:
+                if barrier.error is None:
                     return method(self, *args, **kwargs)
             except Exception as error:
-                self.barrier.fail(error)
+                barrier.fail(error)
             return []
 
     return guard
 
 
 class Barrier:
-    """Hands a generation's offspring to NNI's manager, and the lineage on from generation to generation.
+    """Sends each generation's offspring to NNI's manager, one generation after the other.
 
     Parameters
     ----------
     lineage
         Where trials put their results.
     next_generation
-        Called without arguments at the start, and with the names of the offspring that have ended when a generation is
-        over; returns the parameters of the next one's offspring (each with its ``uid`` and ``generation``), or the reason
-        why the evolution ends.
+        Called without arguments at the start, and with the names of the offspring that have ended
+        when a generation closes. Returns the specs of the next generation's offspring, or the
+        reason why the evolution ends.
     quorum
-        A generation may close when this share of its offspring has ended; what ends later is recorded, and does not count.
+        Share of a generation's offspring that must have ended before it may close. What ends later
+        is recorded, and does not count.
     time_limit
-        Seconds an offspring may take; None: any time.
+        Seconds that a trial may take; None: any time.
     retries
-        How often an offspring is sent again whose process vanished, or had not asked for its parameters when it did.
+        How often an offspring is sent again whose process vanished, or ended before it asked for
+        its parameters.
     manager, clock
-        NNI's, and time's; attributes, so that a test may run a thousand generations in a minute.
+        NNI's manager, and a clock. Attributes, so that tests can replace them.
+
+    Attributes
+    ----------
+    lock
+        Held by whoever calls a method.
+    error
+        The reason why the experiment ended in ERROR; None: it did not.
     """
 
     def __init__(
         self,
         lineage: Lineage,
-        next_generation: Callable[..., list[dict] | str],
+        next_generation: Callable[..., list[TrialSpec] | str],
         quorum: float = 1.0,
         time_limit: float | None = None,
         retries: int = 2,
         manager: Manager | None = None,
         clock: Callable[[], float] = time.monotonic,
     ):
-        self.lock, self.error = threading.RLock(), None
-        self._lineage, self._next, self._quorum, self._time_limit = (
-            lineage,
-            next_generation,
-            quorum,
-            time_limit,
-        )
-        self._retries, self.manager, self.clock = retries, manager or Manager(), clock
-        self._send = None  # st_callback, the only way out that NNI does not confuse
-        self._credits: list[int] = []
-        self._todo: list[str] = []
-        self._under_way: dict[str, dict] = {}
-        self._tries: dict[str, int] = {}
-        self._done: set[str] = set()  # of those under way, which have a record or a failure
-        self._sent: dict[str, float] = {}  # when an offspring was sent
-        self._taken: dict[str, float] = {}  # when it was first seen taken
-        self._reported: dict[str, float] = {}  # when its result was reported
-        self._busy: set[str] = set()  # living jobs that have taken an offspring
-        self._started = self._finished = False
+        self.lock = threading.RLock()
+        self.error: str | None = None
+        self.manager = manager or Manager()
+        self.clock = clock
+        self._lineage = lineage
+        self._next_generation = next_generation
+        self._quorum = quorum
+        self._time_limit = time_limit
+        self._connection = Connection()
+        self._generation: GenerationUnderWay | None = None
+        self._started = False
+        self._finished = False
         self._asked = -math.inf
         if in_dispatcher():
-            self._be_the_only_one()
-            threading.Thread(target=die_with_manager, daemon=True).start()
-            threading.Thread(target=self._keep_looking, daemon=True).start()
+            self._lock_file = lock_lineage(lineage.folder)
+            start_threads(self._look_in_background, LOOK)
         self._incarnation = lineage.last_incarnation() + 1
-
-    def _be_the_only_one(self) -> None:
-        self._lineage.folder.mkdir(parents=True, exist_ok=True)
-        handle = os.open(
-            self._lineage.folder / "tuner.lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644
+        self._watch = JobWatch(
+            lineage, self._incarnation, time_limit, retries, lambda: self.clock()
         )
-        self._lock_file = os.fdopen(handle, "w")
-        fcntl.flock(self._lock_file, fcntl.LOCK_EX)  # an older tuner may still live for a moment
 
-    # What NNI tells
+    # Events of NNI
 
-    def connect(self, send: Callable[[int, Any], None] | None) -> None:
-        """Remember NNI's way out, once it is known; an error from before it was known is reported now."""
-        if send is not None:
-            first, self._send = self._send is None, send
-            if first and self.error is not None:
-                self._report()
+    def connect(self, send: Any) -> None:
+        """Store NNI's callback for parameters; an earlier error is reported as soon as it is known.
+
+        Parameters
+        ----------
+        send
+            The callback; None: NNI did not pass it this time.
+        """
+        if send is None:
+            return
+        first = not self._connection.is_open
+        self._connection.open(send)
+        if first and self.error is not None:
+            self._connection.report_error(self.error)
 
     def request(self, ids: list[int]) -> None:
-        """The manager asks for parameters. NNI forgets a request that is not met at once, so it becomes a credit."""
-        self._credits += ids
+        """The manager asks for parameters."""
+        self._connection.request(ids)
         self.look()
 
     def ended(self) -> None:
-        """Some trial has ended. Which one, NNI does not know."""
+        """Some trial has ended. NNI does not know which one."""
         self._asked = -math.inf
         self.look()
 
     def reported(self, uid: Any) -> None:
-        """A trial says that it has recorded this offspring, which other machines may see a while later."""
-        if uid in self._under_way:
-            self._reported.setdefault(uid, self.clock())
+        """A trial says that it has recorded an offspring, which other machines may see later."""
+        if self._generation is not None:
+            self._generation.report(uid, self.clock())
 
-    # What it does
+    # Actions
 
-    def fail(self, error: Exception | str) -> None:
-        """End the experiment in ERROR with this reason."""
-        if isinstance(error, Exception):
-            _log.error("the tuner failed", exc_info=error)
-        self.error = " ".join(str(error).split()) or type(error).__name__
-        self._report()
+    def fail(self, error: Exception) -> None:
+        """End the experiment in ERROR, with the error as its reason."""
+        _log.error("the tuner failed", exc_info=error)
+        self._fail(one_line(error))
 
-    def _report(self) -> None:
-        if self._send is not None:
-            say(self.error)
-            self._send.__self__.report_error(self.error)
-
-    def _keep_looking(self) -> None:
-        while self.error is None:
-            time.sleep(LOOK if not self._finished else ASK)
-            with self.lock:
-                try:
-                    if self._finished:
-                        self._end_idle_jobs()
-                    elif self._started and self.error is None:
-                        self.look()
-                except Exception as error:
-                    self.fail(error)
-
-    def _end_idle_jobs(self) -> None:
-        """Once all is over, a job that still waits for parameters would keep the experiment from its end for ever."""
-        try:
-            for job in self.manager.jobs():
-                if job.alive and not self._lineage.claims_of(job.id):
-                    self.manager.cancel(job.id)
-        except OSError:
-            pass  # the manager may be gone by now
+    def _fail(self, reason: str) -> None:
+        self.error = reason
+        self._connection.report_error(reason)
 
     def look(self) -> None:
-        """See what became of the offspring under way; close the generation, and open the next, when it is time."""
-        if not self._started and self._send is not None:
+        """See what became of the offspring, and close the generation and open the next if due."""
+        if not self._started and self._connection.is_open:
             self._started = True
-            self._open(self._next())
-        while self.error is None and not self._finished and self._under_way and self._is_over():
-            self._open(self._next([uid for uid in self._under_way if self._settled(uid)]))
-        self._send_what_waits()
+            self._open(self._next_generation())
+        while self._generation is not None and self._is_over(self._generation):
+            self._open(self._next_generation(self._generation.settled()))
+        self._send_waiting()
 
-    def _open(self, parameters: list[dict] | str) -> None:
-        if isinstance(parameters, str):
-            return self._finish(parameters)
-        self._under_way = {p["uid"]: p for p in parameters}
-        self._tries, self._done = dict.fromkeys(self._under_way, 0), set()
-        self._sent, self._taken, self._reported = {}, {}, {}
-        self._lineage.update_state(
-            incarnation=self._incarnation, generation=parameters[0]["generation"], finished=None
+    def _look_in_background(self) -> float | None:
+        """Look, and return the seconds until the next look, or None for none."""
+        with self.lock:
+            try:
+                if self._finished:
+                    with contextlib.suppress(OSError):  # the manager may be gone by now
+                        self._watch.cancel_idle_jobs(self.manager)
+                elif self._started and self.error is None:
+                    self.look()
+            except Exception as error:
+                self.fail(error)
+        if self.error is not None:
+            return None
+        return ASK if self._finished else LOOK
+
+    def _open(self, specs: list[TrialSpec] | str) -> None:
+        if isinstance(specs, str):
+            self._finish(specs)
+            return
+        self._generation = GenerationUnderWay(
+            self._lineage, specs, self._incarnation, self._time_limit
         )
-        self._todo = [uid for uid in self._under_way if not self._settled(uid)]
-        return None
+        self._lineage.update_state(
+            incarnation=self._incarnation, generation=self._generation.number, finished=None
+        )
 
     def _finish(self, reason: str) -> None:
-        self._under_way, self._todo = {}, []
+        self._generation = None
         self._lineage.update_state(incarnation=self._incarnation, finished=reason)
         _log.info("the evolution ends: %s", reason)
-        for wait in (1, 2, 4, 8, None):  # a manager under load may not answer at once
+        for wait in (*_END_WAITS, None):
             try:
                 self.manager.end_experiment()
                 self._finished = True
@@ -210,104 +216,30 @@ class Barrier:
                     ) from None
                 time.sleep(wait)
 
-    def _send_what_waits(self) -> None:
-        while self._todo and self._credits and self.error is None:
-            uid, credit = self._todo.pop(0), self._credits.pop(0)
-            self._sent[uid] = self.clock()
-            self._send(
-                credit,
-                {
-                    **self._under_way[uid],
-                    "incarnation": self._incarnation,
-                    "attempt": self._attempt(uid),
-                    "lineage": str(self._lineage.folder.resolve()),
-                    "time_limit": self._time_limit,
-                },
-            )
-
-    def _attempt(self, uid: str) -> str:
-        return f"{self._incarnation}.{self._tries[uid]}"
-
-    def _settled(self, uid: str) -> bool:
-        if uid not in self._done and (
-            self._lineage.sound(uid) is not None or self._lineage.failure(uid) is not None
+    def _send_waiting(self) -> None:
+        """Send offspring as long as there are requests."""
+        generation = self._generation
+        while (
+            generation is not None
+            and generation.has_waiting
+            and self._connection.can_send
+            and self.error is None
         ):
-            self._done.add(uid)
-        return uid in self._done
+            self._connection.send(generation.next_to_send(self.clock()))
 
-    def _is_over(self) -> bool:
-        """Whether the generation may close. What vanished is sent again, or noted as lost."""
-        self._stop_on_fatal_failure()
-        still = [uid for uid in self._under_way if not self._settled(uid)]
-        if still and self.error is None and self.clock() - self._asked >= ASK:
+    def _is_over(self, generation: GenerationUnderWay) -> bool:
+        """Whether a generation may close. Vanished offspring are sent again, or noted as lost."""
+        reason = generation.fatal_failure()
+        if reason is not None:
+            self._fail(" ".join(reason.split()))
+        if self.error is not None:
+            return False
+        settled = generation.settled()
+        if len(settled) < len(generation) and self.clock() - self._asked >= ASK:
             self._asked = self.clock()
             try:
-                self._find_the_vanished([uid for uid in still if uid not in self._todo])
+                self._watch.look(generation, self.manager)
             except OSError as error:  # the manager is busy: ask again later
-                _log.warning("NNI's manager does not answer: %s", error)
-            still = [uid for uid in still if not self._settled(uid)]
-        done = len(self._under_way) - len(still)
-        enough = done >= self._quorum * len(self._under_way) and any(
-            self._lineage.failure(uid) is None for uid in self._done
-        )
-        return self.error is None and (not still or enough)
-
-    def _find_the_vanished(self, uids: list[str]) -> None:
-        """Of offspring sent and not heard of, find those whose job is gone, or that no job is left to take."""
-        claims = {uid: self._lineage.claimant(uid, self._attempt(uid)) for uid in uids}
-        found = {uid: self.manager.job(job) for uid, job in claims.items() if job is not None}
-        untaken = {
-            uid for uid in uids if claims[uid] is None and self.clock() - self._sent[uid] > SUBMIT
-        }
-        if untaken:
-            untaken &= self._without_takers(set(claims.values()))
-        if self.manager.stopping():  # it ends its trials one by one, and this process last
-            return
-        for uid, job in found.items():
-            self._taken.setdefault(uid, self.clock())
-            overstayed = self.clock() - self._taken[uid] - OVERTIME
-            if self._settled(uid) or self.clock() - self._reported.get(uid, -math.inf) < VISIBLE:
-                continue
-            if self._time_limit is not None and overstayed > self._time_limit:
-                self._lineage.add_failure(
-                    uid, f"took longer than the time limit of {self._time_limit:g} s"
-                )
-            elif job is not None and not job.alive and self.manager.cancelled_by_user(job.id):
-                self._lineage.add_failure(uid, "was stopped by the user")
-            elif job is None or not job.alive:
-                self._send_again_or_bury(uid, job.id if job else None, 1, "its process was killed")
-        for uid in untaken:
-            self._send_again_or_bury(
-                uid, None, self._retries, "its process ended before it asked for its parameters"
-            )
-
-    def _without_takers(self, claimants: set) -> set[str]:
-        """Offspring whose parameters have become a job, while no job is left that could yet take them."""
-        jobs = self.manager.jobs()
-        self._busy = {job.id for job in jobs if job.alive and job.id in self._busy | claimants}
-        if any(job.alive and job.id not in self._busy for job in jobs):
-            return set()
-        submitted = [job.parameters for job in jobs if isinstance(job.parameters, dict)]
-        return {
-            p.get("uid")
-            for p in submitted
-            if p.get("uid") in self._under_way
-            and (p.get("incarnation"), p.get("attempt"))
-            == (self._incarnation, self._attempt(p["uid"]))
-        }
-
-    def _send_again_or_bury(self, uid: str, job: str | None, retries: int, otherwise: str) -> None:
-        if self._tries[uid] < min(retries, self._retries):
-            self._tries[uid] += 1
-            self._taken.pop(uid, None)
-            self._todo.append(uid)
-        else:
-            words = self.manager.last_words(job)
-            self._lineage.add_failure(uid, f"its process ended: {words}" if words else otherwise)
-
-    def _stop_on_fatal_failure(self) -> None:
-        for uid in self._under_way:
-            failure = self._lineage.failure(uid)
-            if failure and failure["fatal"]:
-                return self.fail(failure["reason"])
-        return None
+                _log.warning("NNI's manager does not answer: %s", one_line(error))
+            settled = generation.settled()
+        return generation.may_close(settled, self._quorum)

@@ -1,4 +1,7 @@
-"""What may become of an offspring, by what became of others. Pure functions over records; no torch, no NNI."""
+"""What an offspring may still achieve, judged by what others achieved: pure functions over records.
+
+This module imports neither torch nor NNI.
+"""
 
 from __future__ import annotations
 
@@ -6,79 +9,114 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import NamedTuple
 
-from ..lineage.store import FOUNDER, Record
-from .selection import Rules, mean_used, select
+from ..lineage.record import Record
+from ..lineage.trial_spec import TrialSpec
+from ..lineage.uid import FOUNDER
+from .selection import Candidate, Contender, Rules, mean_used, select
 
-CHECKS = 4  # so many times, evenly spread over the recovery, the validation fidelity is taken; and once before it
-SLACK = 0.95  # an offspring may come out smaller than its environment asks, as clusters are whole, but not by so much
-_ENOUGH = 3  # recoveries to have seen before one may be called hopeless for what it cannot reach
+# Number of validation checks during recovery, evenly spaced; there is one more before it.
+CHECKS = 4
+
+# An offspring may come out smaller than its environmental factor asks, because clusters are whole,
+# but hardly by more than this factor.
+SLACK = 0.95
+
+# Number of complete recoveries without which nothing is said to be out of reach.
+_ENOUGH = 3
 
 
-class Prospect(NamedTuple):
-    """Validation fidelity at the end of the recovery."""
+class Forecast(NamedTuple):
+    """Validation fidelity (accuracy or mAP) at the end of a recovery: likely, and at best."""
 
     likely: float
     best: float
 
 
-def prospect(curve: Sequence[float], others: Sequence[Record], tolerance: float) -> Prospect:
-    """What an offspring may reach.
+def forecast(curve: Sequence[float], others: Sequence[Record], tolerance: float) -> Forecast:
+    """Forecast the validation fidelity at the end of a recovery.
 
-    What is still to be gained is the way to the best fidelity ever seen, and a tolerance beyond. The share of that way
-    that others went from the same point on tells the rest: their median is likely; half of what even the quickest of them
-    left is conceded as the best.
+    Headroom: best fidelity so far in the lineage + tolerance - current fidelity. The likely gain is
+    the median share of their headroom that others gained from the same check on. The best gain
+    concedes in addition half of what the quickest of them left.
 
     Parameters
     ----------
     curve
-        Its validation fidelity so far: before the recovery, and at each of the checks it has passed.
+        Validation fidelity before the recovery, and at each check so far.
     others
         Records of the lineage, the founder's among them.
     tolerance
         In the unit of fidelity.
+
+    Examples
+    --------
+    >>> forecast([0.3], [], tolerance=0.1)
+    Forecast(likely=0.3, best=0.4)
     """
-    at, now = len(curve) - 1, curve[-1]
-    highest = max([now, *(other.validation for other in others)]) + tolerance
-    whole = [other.curve for other in _recovered(others) if other.curve[at] < highest]
-    shares = [min(1.0, max(0.0, (one[-1] - one[at]) / (highest - one[at]))) for one in whole]
-    quickest = (1 + max(shares)) / 2 if len(shares) >= _ENOUGH else 1.0
-    return Prospect(
-        now + (highest - now) * (median(shares) if shares else 0.0),
-        now + (highest - now) * quickest,
+    check = len(curve) - 1
+    current = curve[-1]
+    highest = max([current, *(other.validation for other in others)]) + tolerance
+    shares = [
+        min(1.0, max(0.0, (other.curve[-1] - other.curve[check]) / (highest - other.curve[check])))
+        for other in _fully_recovered(others)
+        if other.curve[check] < highest
+    ]
+    best_share = (1 + max(shares)) / 2 if len(shares) >= _ENOUGH else 1.0
+    return Forecast(
+        current + (highest - current) * (median(shares) if shares else 0.0),
+        current + (highest - current) * best_share,
     )
 
 
-def usual(offspring: Record, others: Sequence[Record]) -> float:
-    """Validation fidelity to be expected before anything is known of an offspring but its ancestor, which is among the others.
+def expected_validation(ancestor: str, others: Sequence[Record]) -> float:
+    """Validation fidelity to expect of an offspring before it exists.
 
-    The ancestor's, changed as in the median of those that were not ended early.
+    Fidelity of its ancestor, plus the median change from ancestor to offspring among the offspring
+    that recovered completely.
+
+    Parameters
+    ----------
+    ancestor
+        Name of the ancestor.
+    others
+        Records of the lineage, the ancestor's among them.
     """
     known = {other.uid: other.validation for other in others}
     changes = [
         other.validation - known[other.ancestor]
-        for other in _recovered(others)
-        if other.ancestor in known
+        for other in _fully_recovered(others)
+        if other.ancestor is not None and other.ancestor in known
     ]
-    return known[offspring.ancestor] + (median(changes) if changes else 0.0)
+    return known[ancestor] + (median(changes) if changes else 0.0)
 
 
-def _recovered(others: Sequence[Record]) -> list[Record]:
+def _fully_recovered(others: Sequence[Record]) -> list[Record]:
     return [other for other in others if len(other.curve) == CHECKS + 1]
 
 
-def hopeless(offspring: Record, best: float, others: Sequence[Record], rules: Rules) -> bool:
-    """Whether an offspring cannot survive, even if it reached its best.
+def cannot_survive(offspring: Candidate, others: Sequence[Record], rules: Rules) -> bool:
+    """Whether an offspring cannot be selected, even if it reaches its best fidelity.
 
     Parameters
     ----------
     offspring
-        Its record as far as it is known.
-    best
-        The most that its validation fidelity may become.
+        The offspring, with an upper bound of its validation fidelity.
     others
         Records of the lineage; of its own generation, those that have ended.
     rules
         The rules of the evolution.
+
+    Returns
+    -------
+    bool
+        False also if the records of the founder or of an ancestor are missing.
+
+    Examples
+    --------
+    >>> founder = Record("g000-00", 0, None, {}, 0.9, 0.9, 1000, 5000, 1.0, None, {}, {})
+    >>> at_best = Candidate("g001-00", 1, "g000-00", 0.88, 250, 2500)
+    >>> cannot_survive(at_best, [founder], Rules(4, tolerance=0.01))
+    True
     """
     known = {other.uid: other for other in others}
     rivals = [
@@ -86,36 +124,39 @@ def hopeless(offspring: Record, best: float, others: Sequence[Record], rules: Ru
         for other in others
         if other.generation == offspring.generation and other.uid != offspring.uid
     ]
-    ancestors = {one.ancestor for one in (offspring, *rivals)}
-    if FOUNDER not in known or not ancestors <= set(known):
+    ancestors = {offspring.ancestor, *(rival.ancestor for rival in rivals)}
+    if FOUNDER not in known or not all(uid in known for uid in ancestors):
         return False
-    perfect = offspring._replace(validation=best)
-    return perfect not in select(
-        [perfect, *rivals], [known[uid] for uid in ancestors], known[FOUNDER], rules
+    contenders: list[Contender] = [offspring, *rivals]
+    chosen = select(
+        contenders,
+        [known[uid] for uid in ancestors if uid is not None],
+        known[FOUNDER],
+        rules,
     )
+    return offspring not in chosen
 
 
 def smallest_first(
-    offspring: Sequence[dict], known: Mapping[str, Record], rules: Rules
-) -> list[dict]:
-    """The order in which offspring should train: once one is faithful, those after it hardly can survive.
+    offspring: Sequence[TrialSpec], known: Mapping[str, Record], rules: Rules
+) -> list[TrialSpec]:
+    """Order a generation's offspring by the resource that they may use, the smallest first.
+
+    Once a small offspring is faithful, larger ones hardly can survive, and need no training.
 
     Parameters
     ----------
     offspring
-        Parameters of a generation's trials.
+        Specs of a generation's trials.
     known
         Records of their ancestors and of the founder, by name.
     rules
         The rules of the evolution.
     """
 
-    def uses(parameters: dict) -> float:
-        ancestors = [
-            known[uid] for uid in (parameters["ancestor"], parameters["other"]) if uid is not None
-        ]
-        return parameters["arguments"]["environmental_factor"] * mean_used(
-            ancestors, known[FOUNDER], rules.resource
-        )
+    def uses(spec: TrialSpec) -> float:
+        ancestors = [known[uid] for uid in spec.ancestors]
+        share = mean_used(ancestors, known[FOUNDER], rules.resource)
+        return float(spec.arguments["environmental_factor"]) * share
 
     return sorted(offspring, key=uses)

@@ -1,4 +1,4 @@
-"""Where hyperparameters come from: any of NNI's own tuners, told everything that was learned so far."""
+"""Suggests hyperparameters by any of NNI's own tuners, from all observations so far."""
 
 from __future__ import annotations
 
@@ -13,183 +13,220 @@ import nni
 from nni.tools.package_utils.tuner_factory import get_builtin_module_class_name
 from nni.tuner import Tuner
 
-logging.getLogger("nni.tuner").setLevel(
-    logging.WARNING
-)  # TPE writes a line for every lesson, and there are thousands
+from ..utils.messages import one_line
 
-# Tuners fail late where today's numpy breaks them, once they have learned from something: so much is tried at the start.
+# TPE logs a line for each observation, of which there are thousands.
+logging.getLogger("nni.tuner").setLevel(logging.WARNING)
+
+# Some tuners fail on today's numpy only once they learn from observations. Therefore a probe makes
+# this many.
 _PROBE = 24
 
 
-class Lesson(NamedTuple):
-    """What one offspring taught: the hyperparameters it had, as a tuner suggests them, and its fitness."""
+class Observation(NamedTuple):
+    """What the search learns from one offspring.
 
-    suggestion: dict
+    Parameters
+    ----------
+    suggestion
+        Its hyperparameters, as a tuner suggested them.
+    fitness
+        Its fitness; higher is better.
+
+    Examples
+    --------
+    >>> Observation({"temperature": 0.1}, 0.7).fitness
+    0.7
+    """
+
+    suggestion: dict[str, Any]
     fitness: float
 
 
 class Search:
     """Suggests the hyperparameters of a generation.
 
-    A tuner is made anew for every generation, with a seed of its own and all lessons so far. So the search does not depend
-    on what happened to the process before, and a changed search space costs nothing of what was learned. A tuner that
-    cannot be told lessons (NNI's Evolution) lives on instead, and starts afresh with the process or the search space.
+    For each generation a new tuner is made, with its own seed and all observations so far. The
+    suggestions therefore do not depend on earlier interruptions of the process, and no observation
+    is lost when the search space changes. NNI's Evolution, which cannot take observations of
+    others, is an exception: it lives as long as the process and the search space.
 
     Parameters
     ----------
     name
         Name of one of NNI's built-in tuners.
     arguments
-        Of that tuner, beside its seed and direction.
+        Arguments of that tuner, besides its seed and direction.
 
     Raises
     ------
     ValueError
-        If NNI has no such tuner, or it does not run here.
+        If NNI has no such tuner, or it cannot be imported.
+
+    Examples
+    --------
+    >>> space = {"floor": {"_type": "choice", "_value": [3]}}
+    >>> Search("Random").suggestions(space, [], number=2, seed=0)
+    [{'floor': 3}, {'floor': 3}]
     """
 
     def __init__(self, name: str = "TPE", arguments: Mapping[str, Any] | None = None):
-        self._name, self._arguments = name, dict(arguments or {})
+        self._name = name
+        self._arguments = dict(arguments or {})
         self._class = _class_of(name)
-        self._told = name.lower() != "evolution"
-        self._living: Tuner | None = None
-        self._space, self._asked, self._count = None, {}, 0
+        self._takes_observations = name.lower() != "evolution"
+        self._tuner: Tuner | None = None
+        self._space: Mapping[str, Any] | None = None
+        self._pending: dict[int, dict[str, Any]] = {}  # suggestions without an observation
+        self._count = 0
 
-    def probe(self, space: dict) -> None:
-        """Let the tuner suggest and learn for a while; a ValueError says why it does not run here on this space."""
+    def probe(self, space: Mapping[str, Any]) -> None:
+        """Let the tuner suggest and learn for a while.
+
+        Raises
+        ------
+        ValueError
+            If the tuner does not run on this space; the message says why.
+        """
         try:
-            tuner, suggestions = self._made(space, 0), []
+            tuner = self._make(space, 0)
+            suggestions = []
             for number in range(_PROBE):
-                suggestions.append(self._one(tuner, number, space))
+                suggestions.append(self._suggest(tuner, number, space))
                 tuner.receive_trial_result(number, suggestions[-1], 0.5 + 0.01 * number)
-            if self._told:
-                tuner = self._made(
-                    space, 0, [Lesson(s, 0.1 * n) for n, s in enumerate(suggestions)]
-                )
-                self._one(tuner, 0, space)
+            if self._takes_observations:
+                observations = [
+                    Observation(suggestion, 0.1 * number)
+                    for number, suggestion in enumerate(suggestions)
+                ]
+                self._suggest(self._make(space, 0, observations), 0, space)
         except Exception as error:
             raise ValueError(
-                f"NNI's tuner {self._name} does not run on this search space: "
-                f"{type(error).__name__}: {' '.join(str(error).split())}"
+                f"NNI's tuner {self._name} does not run on this search space: {one_line(error)}"
             ) from None
         finally:
-            self._living = None
+            self._tuner = None
 
     def suggestions(
-        self, space: dict, lessons: Sequence[Lesson], number: int, seed: int
-    ) -> list[dict]:
+        self, space: Mapping[str, Any], observations: Sequence[Observation], number: int, seed: int
+    ) -> list[dict[str, Any]]:
         """Suggest hyperparameters for a generation.
 
         Parameters
         ----------
         space
             NNI's search space.
-        lessons
-            What all generations so far taught.
+        observations
+            Of all generations so far.
         number
-            How many suggestions.
+            Number of suggestions.
         seed
-            The same seed, space and lessons give the same suggestions, with a tuner that can be told lessons.
+            Seed of the tuner. The same seed, space and observations give the same suggestions,
+            except for NNI's Evolution.
 
         Returns
         -------
         list
-            As the tuner gives them, nested choices and all.
+            As the tuner makes them, with nested choices.
         """
-        if self._told or self._living is None or space != self._space:
-            self._living, self._space = (
-                self._made(space, seed, lessons if self._told else ()),
-                space,
-            )
-            self._asked = {}
+        if self._takes_observations or self._tuner is None or space != self._space:
+            known = observations if self._takes_observations else ()
+            self._tuner = self._make(space, seed, known)
+            self._space = space
         else:
-            self._teach(lessons)
-        found = []
-        for index in range(number):
-            found.append(self._one(self._living, self._count + index, space, seed))
-            self._asked[self._count + index] = found[-1]
+            self._tell(self._tuner, observations)
+        self._pending = {}
+        for index in range(self._count, self._count + number):
+            self._pending[index] = self._suggest(self._tuner, index, space, seed)
         self._count += number
-        return found
+        return list(self._pending.values())
 
-    def _teach(self, lessons: Sequence[Lesson]) -> None:
-        """Tell the living tuner what came of its last suggestions."""
-        fitness = [(lesson.suggestion, lesson.fitness) for lesson in lessons]
-        for number, asked in self._asked.items():
-            known = [value for suggestion, value in fitness if suggestion == asked]
+    def _tell(self, tuner: Tuner, observations: Sequence[Observation]) -> None:
+        """Tell a tuner that lives on what was observed of its last suggestions."""
+        for number, suggestion in self._pending.items():
+            known = [
+                observation.fitness
+                for observation in observations
+                if observation.suggestion == suggestion
+            ]
             if known:
-                self._living.receive_trial_result(number, asked, known[-1])
-            else:  # lost, or changed on the way
-                self._living.trial_end(number, False)
-        self._asked = {}
+                tuner.receive_trial_result(number, suggestion, known[-1])
+            else:  # the offspring was lost, or its environmental factor was changed
+                tuner.trial_end(number, False)
 
-    def _made(self, space: dict, seed: int, lessons: Sequence[Lesson] = ()) -> Tuner:
-        known = inspect.signature(self._class.__init__).parameters
+    def _make(
+        self, space: Mapping[str, Any], seed: int, observations: Sequence[Observation] = ()
+    ) -> Tuner:
+        accepted = inspect.signature(self._class).parameters
         given = {"optimize_mode": "maximize", "seed": seed % 2**32}
+        arguments = {name: value for name, value in given.items() if name in accepted}
         try:
-            tuner = self._class(
-                **{
-                    **{key: value for key, value in given.items() if key in known},
-                    **self._arguments,
-                }
-            )
+            tuner = self._class(**{**arguments, **self._arguments})
         except Exception as error:
             raise ValueError(
-                f"NNI's tuner {self._name} refuses its arguments: {' '.join(str(error).split())}"
+                f"NNI's tuner {self._name} refuses its arguments: {one_line(error)}"
             ) from None
-        random.seed(seed)  # Evolution shuffles by the global generator
+        random.seed(seed)  # NNI's Evolution shuffles by the global generator
         tuner.update_search_space(space)
-        if hasattr(tuner, "dedup"):  # offspring of other ancestors may well try the same again
-            tuner.dedup = _Again()
-        for lesson in lessons:
-            try:
-                tuner.import_data([{"parameter": lesson.suggestion, "value": lesson.fitness}])
-            except (KeyError, ValueError, TypeError, AssertionError, IndexError):
-                continue  # what the space no longer holds
-            if getattr(tuner, "liar", None) is not None:  # TPE: what it takes trials under way for
-                tuner.liar.update(-lesson.fitness)
+        if hasattr(tuner, "dedup"):  # the same suggestion is worth a trial with another ancestor
+            tuner.dedup = _KeepDuplicates()
+        for observation in observations:
+            _import_observation(tuner, observation)
         return tuner
 
-    def _one(self, tuner: Tuner, name: Any, space: dict, seed: int = 0) -> dict:
+    def _suggest(
+        self, tuner: Tuner, number: int, space: Mapping[str, Any], seed: int = 0
+    ) -> dict[str, Any]:
         try:
-            return _plain(tuner.generate_parameters(name))
-        except (
-            nni.NoMoreTrialError
-        ):  # a grid is done: once more from its start, for the ancestors of now
-            self._living = self._made(space, seed)
-            return _plain(self._living.generate_parameters(name))
+            suggestion = tuner.generate_parameters(number)
+        except nni.NoMoreTrialError:  # a grid is exhausted, and starts again for new ancestors
+            self._tuner = self._make(space, seed)
+            suggestion = self._tuner.generate_parameters(number)
+        return dict(_plain(suggestion))
 
 
-class _Again:
-    """Stands in for NNI's deduplicator, and lets everything pass."""
+class _KeepDuplicates:
+    """Replaces NNI's deduplicator, and lets every suggestion pass."""
 
-    def __call__(self, parameters):
+    def __call__(self, parameters: Any) -> Any:
         return parameters
 
-    def add_history(self, parameters):
-        """Nothing."""
+    def add_history(self, parameters: Any) -> None:
+        """Do nothing."""
 
 
-def _class_of(name: str) -> type:
-    module, found = (
-        get_builtin_module_class_name("tuners", name) if isinstance(name, str) else (None, None)
-    )
-    if found is None:
+def _import_observation(tuner: Tuner, observation: Observation) -> None:
+    try:
+        tuner.import_data([{"parameter": observation.suggestion, "value": observation.fitness}])
+    except (KeyError, ValueError, TypeError, AssertionError, IndexError):
+        return  # the space no longer holds this suggestion
+    if getattr(tuner, "liar", None) is not None:  # TPE: the fitness it assumes of running trials
+        tuner.liar.update(-observation.fitness)
+
+
+def _class_of(name: Any) -> Any:
+    """The class of one of NNI's built-in tuners."""
+    known = isinstance(name, str)
+    module, found = get_builtin_module_class_name("tuners", name) if known else (None, None)
+    if module is None or found is None:
         raise ValueError(
-            f"tuner must be one of NNI's built-in tuners (TPE, Random, GridSearch, ...), but got {name!r}"
+            "tuner must be one of NNI's built-in tuners (TPE, Random, GridSearch, ...), "
+            f"but got {name!r}"
         )
     try:
         made = getattr(importlib.import_module(module), found)
     except ImportError as error:
-        raise ValueError(f"NNI's tuner {name} cannot be imported: {error}") from None
+        raise ValueError(f"NNI's tuner {name} cannot be imported: {one_line(error)}") from None
     if not issubclass(made, Tuner):
         raise ValueError(
-            f"tuner must be one of NNI's tuners, but {name} is an advisor, which runs trials by itself"
+            f"tuner must be one of NNI's tuners, but {name} is an advisor, "
+            "which runs trials by itself"
         )
     return made
 
 
 def _plain(suggestion: Any) -> Any:
-    """The same in Python's own types: numpy's numbers do not go into JSON."""
+    """The same suggestion in Python's own types: JSON does not take numpy's numbers."""
     if isinstance(suggestion, Mapping):
         return {key: _plain(value) for key, value in suggestion.items()}
     return suggestion.item() if hasattr(suggestion, "item") else suggestion

@@ -1,16 +1,76 @@
-"""Evolution: fitness, who survives, and when a lineage ends. Pure functions over records; no torch, no NNI."""
+"""Fitness, survival, and the end of an evolution: pure functions over records.
+
+This module imports neither torch nor NNI.
+"""
 
 from __future__ import annotations
 
 import math
 import random
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol, TypeVar
 
-from ..lineage.store import Record
+from ..lineage.record import Record
 from ..utils.seeding import seed_of
 
 RESOURCES = ("parameters", "macs", "latency")
+
+
+class Contender(Protocol):
+    """What selection needs to know of a network. A `Record` is one, and a `Candidate`."""
+
+    @property
+    def uid(self) -> str:
+        """Name of the offspring."""
+
+    @property
+    def generation(self) -> int:
+        """Number of its generation."""
+
+    @property
+    def ancestor(self) -> str | None:
+        """Name of its ancestor; None for the founder."""
+
+    @property
+    def validation(self) -> float:
+        """Validation fidelity (accuracy or mAP)."""
+
+    @property
+    def synapses(self) -> float:
+        """Number of synapses (weights)."""
+
+    @property
+    def macs(self) -> float:
+        """Number of multiply-accumulate operations for one example."""
+
+    @property
+    def latency(self) -> float | None:
+        """Latency as a share of the founder's; None if it was not measured."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """An offspring without a record yet, or one that is only supposed.
+
+    Examples
+    --------
+    >>> founder = Candidate("g000-00", 0, None, validation=0.9, synapses=1000, macs=5000)
+    >>> used(Candidate("g001-00", 1, "g000-00", 0.89, 250, 2500), founder, "parameters")
+    0.25
+    """
+
+    uid: str
+    generation: int
+    ancestor: str | None
+    validation: float
+    synapses: float
+    macs: float
+    latency: float | None = None
+
+
+_C = TypeVar("_C", bound=Contender)
+_T = TypeVar("_T")
 
 
 class Rules(NamedTuple):
@@ -19,20 +79,27 @@ class Rules(NamedTuple):
     Parameters
     ----------
     generations
-        Most generations after the founder.
+        Maximum number of generations after the founder.
     tolerance
-        Loss of validation fidelity against the founder that a survivor may have, in the unit of fidelity.
+        Loss of validation fidelity (accuracy or mAP) against the founder that a survivor may have.
     target_efficiency
-        The lineage ends once a survivor uses the resource so many times less than the founder; None: never. Efficiency
-        beyond it counts for nothing, so that of those that reach it the one of highest fidelity survives.
+        The evolution ends once a survivor uses this many times less of the resource than the
+        founder; None: never. Efficiency beyond the target does not count: of the offspring that
+        reach it, the one with the highest fidelity survives.
     patience
-        How often in a row the lineage may go back to its last good ancestors, each time with a gentler environment.
+        How many generations in a row may fail. Each time the evolution returns to its last
+        survivors, with a gentler environment.
     survivors
-        Most survivors of one generation.
+        Maximum number of survivors of one generation.
     resource
-        What is to be saved: "parameters", "macs" or "latency".
+        The resource to save: "parameters", "macs" or "latency".
     constraints
-        {resource: share of the founder's} that the final network must keep to.
+        {resource: share of the founder's} that the final network must not exceed.
+
+    Examples
+    --------
+    >>> sorted(Rules(generations=4, tolerance=0.01, constraints={"macs": 0.5}).resources())
+    ['macs', 'parameters']
     """
 
     generations: int
@@ -44,167 +111,306 @@ class Rules(NamedTuple):
     constraints: Mapping[str, float] = {}
 
     @classmethod
-    def of(cls, state: Mapping) -> Rules:
-        """The rules that a lineage's state names; a KeyError where one is missing."""
+    def of(cls, state: Mapping[str, Any]) -> Rules:
+        """The rules in a lineage's state.
+
+        Raises
+        ------
+        KeyError
+            If one is missing.
+        """
         return cls(**{name: state[name] for name in cls._fields})
 
     def resources(self) -> set[str]:
-        """All that matters to this evolution."""
+        """All resources that matter to this evolution."""
         return {self.resource, *self.constraints}
 
 
 class Plan(NamedTuple):
-    """What comes next: the ancestors of the coming generation and how gentle its environment is, or the end."""
+    """What follows the generations so far.
+
+    Parameters
+    ----------
+    ancestors
+        Names of the coming generation's ancestors, the best first.
+    gentleness
+        How many generations in a row have failed; the environment is gentler by that many steps.
+    end
+        Why the evolution ends; None if it goes on.
+    """
 
     ancestors: list[str]
     gentleness: int
     end: str | None
 
 
-def used(record: Record, founder: Record, resource: str) -> float:
-    """Share of the founder's resource that a network uses."""
-    if resource == "latency":
-        return 1.0 if record.uid == founder.uid else record.latency
-    return (
-        record.synapses / founder.synapses
-        if resource == "parameters"
-        else record.macs / founder.macs
-    )
+def used(record: Contender, founder: Contender, resource: str) -> float:
+    """Share of the founder's resource that a network uses.
+
+    Raises
+    ------
+    ValueError
+        If it is latency, which was not measured.
+    """
+    if resource == "parameters":
+        return record.synapses / founder.synapses
+    if resource == "macs":
+        return record.macs / founder.macs
+    if record.uid == founder.uid:
+        return 1.0
+    if record.latency is None:
+        raise ValueError(f"the record of {record.uid} must hold a latency, but has none")
+    return record.latency
 
 
-def excess(record: Record, founder: Record, rules: Rules) -> float:
-    """By how much a network misses the constraints: summed natural logarithms of used / allowed; 0 where all hold."""
+def excess(record: Contender, founder: Contender, rules: Rules) -> float:
+    """By how much a network exceeds the constraints.
+
+    Returns
+    -------
+    float
+        Sum of the natural logarithms of used / allowed; 0 if all constraints are kept.
+
+    Examples
+    --------
+    >>> founder = Candidate("g000-00", 0, None, 0.9, 1000, 5000)
+    >>> round(excess(founder, founder, Rules(4, 0.01, constraints={"macs": 0.5})), 4)
+    0.6931
+    """
     return sum(
         max(0.0, math.log(used(record, founder, resource) / allowed))
         for resource, allowed in rules.constraints.items()
     )
 
 
-def efficiency(record: Record, founder: Record, rules: Rules) -> float:
-    """How many times less of the resource a network uses than the founder."""
+def efficiency(record: Contender, founder: Contender, rules: Rules) -> float:
+    """How many times less of the resource a network uses than the founder.
+
+    Examples
+    --------
+    >>> founder = Candidate("g000-00", 0, None, 0.9, 1000, 5000)
+    >>> efficiency(Candidate("g001-00", 1, "g000-00", 0.89, 250, 2500), founder, Rules(4, 0.01))
+    4.0
+    """
     return 1 / used(record, founder, rules.resource)
 
 
-def wanted_efficiency(record: Record, founder: Record, rules: Rules) -> float:
-    """The efficiency as far as it is wanted: up to the target."""
+def wanted_efficiency(record: Contender, founder: Contender, rules: Rules) -> float:
+    """The efficiency, limited to the target efficiency if there is one."""
     return min(efficiency(record, founder, rules), rules.target_efficiency or math.inf)
 
 
-def fitness(record: Record, ancestor: Record, founder: Record, rules: Rules) -> float:
-    """Natural logarithm of the gain in efficiency, and of the way to the constraints, less the loss in tolerances.
+def fitness(record: Record, ancestor: Contender, founder: Contender, rules: Rules) -> float:
+    """Fitness of an offspring, from which the search learns.
 
-    All since the ancestor, so that it compares across generations and the search learns from all of them. Where no loss
-    is tolerated, losses count in hundredths. Of an offspring that was ended early, the forecast counts: the search would
-    else take for weak what was but less efficient.
+    Logarithm of the gain in efficiency, plus the progress towards the constraints, minus the loss
+    of fidelity in units of the tolerance (0.01 if the tolerance is 0). All terms are relative to
+    the ancestor, so fitness compares across generations. If the recovery ended early, its forecast
+    counts: otherwise a merely less efficient offspring would look inaccurate to the search.
+
+    Parameters
+    ----------
+    record
+        Of the offspring.
+    ancestor, founder
+        Of its ancestor and of the founder.
+    rules
+        The rules of the evolution.
     """
-    reached = record.validation if record.forecast is None else record.forecast
+    validation = record.validation if record.forecast is None else record.forecast
     gain = math.log(
         wanted_efficiency(record, founder, rules) / wanted_efficiency(ancestor, founder, rules)
     )
-    nearer = excess(ancestor, founder, rules) - excess(record, founder, rules)
-    return gain + nearer - (ancestor.validation - reached) / (rules.tolerance or 0.01)
+    progress = excess(ancestor, founder, rules) - excess(record, founder, rules)
+    return gain + progress - (ancestor.validation - validation) / (rules.tolerance or 0.01)
 
 
-def faithful(record: Record, founder: Record, tolerance: float) -> bool:
-    """Whether the record keeps the founder's validation fidelity within the tolerance (rounding aside)."""
-    return record.validation >= founder.validation - tolerance - 1e-9
+def faithful(record: Contender, founder: Contender, tolerance: float) -> bool:
+    """Whether a network keeps the founder's validation fidelity within the tolerance.
+
+    Examples
+    --------
+    >>> founder = Candidate("g000-00", 0, None, 0.9, 1000, 5000)
+    >>> faithful(Candidate("g001-00", 1, "g000-00", 0.88, 250, 2500), founder, tolerance=0.02)
+    True
+    """
+    return record.validation >= founder.validation - tolerance - 1e-9  # for rounding
 
 
-def rank(record: Record, founder: Record, rules: Rules) -> tuple:
-    """What survivors are chosen by, more being better: constraints first, then efficiency."""
+def rank(record: Contender, founder: Contender, rules: Rules) -> tuple[float, float]:
+    """The key by which survivors are chosen, larger being better: constraints, then efficiency."""
     return -round(excess(record, founder, rules), 9), wanted_efficiency(record, founder, rules)
 
 
 def select(
-    generation: Sequence[Record], ancestors: Sequence[Record], founder: Record, rules: Rules
-) -> list[Record]:
-    """Who survives of a generation: the best of the faithful, the best first; of equals those of higher fidelity.
+    generation: Sequence[_C], ancestors: Sequence[Contender], founder: Contender, rules: Rules
+) -> list[_C]:
+    """The survivors of a generation.
 
-    An offspring must be better than its ancestor, and the best of them better than the best of all the ancestors.
+    Survivors are the best of the faithful offspring that improve on their ancestor; among equals,
+    those with the higher fidelity. The generation fails, and has none, unless its best improves on
+    all ancestors.
+
+    Parameters
+    ----------
+    generation
+        All offspring of the generation.
+    ancestors
+        The ancestors among which they were to be drawn.
+    founder
+        The founder.
+    rules
+        The rules of the evolution.
+
+    Returns
+    -------
+    list
+        The best first.
+
+    Examples
+    --------
+    >>> founder = Candidate("g000-00", 0, None, 0.9, 1000, 5000)
+    >>> small = Candidate("g001-00", 1, "g000-00", 0.89, 250, 2500)
+    >>> unfaithful = Candidate("g001-01", 1, "g000-00", 0.7, 100, 1000)
+    >>> [one.uid for one in select([small, unfaithful], [founder], founder, Rules(4, 0.01))]
+    ['g001-00']
     """
-    known = {ancestor.uid: ancestor for ancestor in ancestors}
+    ancestor_of = {ancestor.uid: ancestor for ancestor in ancestors}
 
-    def better(one, other):
-        return rank(one, founder, rules) > rank(other, founder, rules)
+    def improves(offspring: Contender, ancestor: Contender | None) -> bool:
+        return ancestor is not None and (
+            rank(offspring, founder, rules) > rank(ancestor, founder, rules)
+        )
 
     good = sorted(
         (
-            r
-            for r in generation
-            if faithful(r, founder, rules.tolerance)
-            and r.ancestor in known
-            and better(r, known[r.ancestor])
+            offspring
+            for offspring in generation
+            if faithful(offspring, founder, rules.tolerance)
+            and improves(offspring, ancestor_of.get(offspring.ancestor or ""))
         ),
-        key=lambda r: (*rank(r, founder, rules), r.validation, r.uid),
+        key=lambda offspring: (
+            *rank(offspring, founder, rules),
+            offspring.validation,
+            offspring.uid,
+        ),
         reverse=True,
     )
-    return (
-        good[: rules.survivors]
-        if good and all(better(good[0], ancestor) for ancestor in ancestors)
-        else []
-    )
+    if good and all(improves(good[0], ancestor) for ancestor in ancestors):
+        return good[: rules.survivors]
+    return []
 
 
-def by_generation(records: Sequence[Record]) -> list[list[Record]]:
-    """Records, grouped by generation, the founder's first."""
+def by_generation(records: Sequence[_C]) -> list[list[_C]]:
+    """Group records by generation, the founder's first.
+
+    Examples
+    --------
+    >>> founder = Candidate("g000-00", 0, None, 0.9, 1000, 5000)
+    >>> [len(generation) for generation in by_generation([founder])]
+    [1]
+    """
     last = max((record.generation for record in records), default=-1)
     return [
         [record for record in records if record.generation == number] for number in range(last + 1)
     ]
 
 
-def survivors(generations: Sequence[Sequence[Record]], rules: Rules) -> list[list[Record]]:
-    """The founder, then the survivors of each generation, the best first; none where no offspring was good enough."""
+def survivors(generations: Sequence[Sequence[_C]], rules: Rules) -> list[list[_C]]:
+    """The founder, then the survivors of each generation.
+
+    Parameters
+    ----------
+    generations
+        Records of each generation, the founder's first.
+    rules
+        The rules of the evolution.
+
+    Returns
+    -------
+    list
+        For each generation its survivors, the best first; an empty list if it failed.
+    """
     founder = generations[0][0]
-    found, ancestors = [[founder]], [founder]
+    found = [[founder]]
+    ancestors = [founder]
     for generation in generations[1:]:
         found.append(select(generation, ancestors, founder, rules))
         ancestors = found[-1] or ancestors
     return found
 
 
-def line(generations: Sequence[Sequence[Record]], rules: Rules) -> list[Record]:
-    """The founder and the best survivor of every generation that had one."""
+def line(generations: Sequence[Sequence[_C]], rules: Rules) -> list[_C]:
+    """The founder and the best survivor of each generation that had one."""
     return [best[0] for best in survivors(generations, rules) if best]
 
 
-def plan(generations: Sequence[Sequence[Record]], rules: Rules) -> Plan:
+def plan(generations: Sequence[Sequence[Contender]], rules: Rules) -> Plan:
     """What follows the generations so far.
 
     Parameters
     ----------
     generations
-        Records of the generations that ended, the founder's first; lost offspring are absent.
+        Records of the generations that ended, the founder's first, without the offspring that were
+        lost.
     rules
         The rules of the evolution.
+
+    Examples
+    --------
+    >>> founder = Candidate("g000-00", 0, None, 0.9, 1000, 5000)
+    >>> plan([[founder]], Rules(generations=4, tolerance=0.01))
+    Plan(ancestors=['g000-00'], gentleness=0, end=None)
     """
-    found, founder = survivors(generations, rules), generations[0][0]
-    ancestors = [records for records in found if records][-1]
-    weak = len(generations) - 1 - ancestors[0].generation
-    reached, missed = efficiency(ancestors[0], founder, rules), excess(ancestors[0], founder, rules)
-    end = None
-    if missed == 0 and rules.target_efficiency is not None and reached >= rules.target_efficiency:
-        end = f"target efficiency reached: {reached:.1f}x"
-    elif missed == 0 and rules.target_efficiency is None and rules.constraints:
-        end = f"all constraints are kept, at {reached:.1f}x"
-    elif len(generations) > rules.generations:
-        end = f"all {rules.generations} generations done"
-    elif weak > rules.patience:
-        end = f"no gentler environment helped in {weak} generations"
-    return Plan([record.uid for record in ancestors], weak, end)
+    founder = generations[0][0]
+    ancestors = [best for best in survivors(generations, rules) if best][-1]
+    failed = len(generations) - 1 - ancestors[0].generation
+    return Plan(
+        [record.uid for record in ancestors],
+        failed,
+        _end(ancestors[0], founder, len(generations) - 1, failed, rules),
+    )
+
+
+def _end(
+    best: Contender, founder: Contender, generations: int, failed: int, rules: Rules
+) -> str | None:
+    """Why an evolution ends after these generations, the last of which failed, or None."""
+    reached = efficiency(best, founder, rules)
+    target = rules.target_efficiency
+    if excess(best, founder, rules) == 0:
+        if target is not None and reached >= target:
+            return f"target efficiency reached: {reached:.1f}x"
+        if target is None and rules.constraints:
+            return f"all constraints are kept, at {reached:.1f}x"
+    if generations >= rules.generations:
+        return f"all {rules.generations} generations done"
+    if failed > rules.patience:
+        return f"no gentler environment helped in {failed} generations"
+    return None
 
 
 def draw_ancestors(ancestors: Sequence[str], parents: int, seed: int, uid: str) -> list[str]:
-    """The ancestors of one offspring, drawn without replacement among the survivors, the best first.
+    """Draw the ancestors of one offspring among the survivors, without replacement.
 
     Parameters
     ----------
     ancestors
-        The survivors, the best first.
+        Names of the survivors, the best first.
     parents
-        How many ancestors an offspring has; it has fewer where fewer survived.
+        Number of ancestors of an offspring; there are fewer if fewer survived.
     seed, uid
-        The evolution's seed and the offspring's name, which decide the draw.
+        The evolution's seed and the offspring's name, which determine the draw.
+
+    Returns
+    -------
+    list
+        The names that were drawn, the best first.
+
+    Examples
+    --------
+    >>> draw_ancestors(["g001-03"], 2, 0, "g002-00")
+    ['g001-03']
     """
     drawn = random.Random(seed_of(seed, uid, "ancestors")).sample(
         range(len(ancestors)), min(parents, len(ancestors))
@@ -213,14 +419,32 @@ def draw_ancestors(ancestors: Sequence[str], parents: int, seed: int, uid: str) 
 
 
 def gentler(environmental_factor: float, gentleness: int) -> float:
-    """The environmental factor after `gentleness` retreats: each takes its square root, half the way to 1 in log."""
-    return environmental_factor ** (0.5**gentleness)
+    """The environmental factor after some failed generations, each of which takes its square root.
+
+    Examples
+    --------
+    >>> gentler(0.25, 1)
+    0.5
+    """
+    return float(environmental_factor ** (0.5**gentleness))
 
 
-def far_enough(
-    environmental_factor: float, ancestors: Sequence[Record], founder: Record, rules: Rules
+def limit_to_target(
+    environmental_factor: float, ancestors: Sequence[Contender], founder: Contender, rules: Rules
 ) -> float:
-    """The environmental factor, or the larger one that leads right to the target efficiency."""
+    """The environmental factor, or the larger one that reaches exactly the target efficiency.
+
+    Parameters
+    ----------
+    environmental_factor
+        As the search suggests it.
+    ancestors
+        Of one offspring.
+    founder
+        The founder.
+    rules
+        The rules of the evolution. While a constraint is exceeded the target does not limit.
+    """
     if rules.target_efficiency is None or any(
         excess(ancestor, founder, rules) for ancestor in ancestors
     ):
@@ -229,13 +453,30 @@ def far_enough(
     return min(1.0, max(environmental_factor, 1 / (rules.target_efficiency * uses)))
 
 
-def constrained(
-    environmental_factor: float, ancestors: Sequence[Record], founder: Record, rules: Rules
+def constrained_shares(
+    environmental_factor: float, ancestors: Sequence[Contender], founder: Contender, rules: Rules
 ) -> dict[str, float]:
-    """Shares of their ancestors' resources that offspring may use for the sake of the constraints.
+    """Shares of its ancestors' constrained resources that an offspring may use.
 
-    Where a constraint is missed its resource is made scarce, though no scarcer than the one that is saved; what is kept
-    stays kept. Latency is left out: what is measured goes with no other budget.
+    A resource that exceeds its constraint becomes scarce, but no scarcer than the resource that is
+    saved; of others all may be used. Latency is left to selection, because a latency budget cannot
+    be combined with another one.
+
+    Parameters
+    ----------
+    environmental_factor
+        Share of the resource that is saved.
+    ancestors
+        Of one offspring.
+    founder
+        The founder.
+    rules
+        The rules of the evolution.
+
+    Returns
+    -------
+    dict
+        {resource: share of the ancestors' mean}.
     """
     if rules.resource == "latency":
         return {}
@@ -248,20 +489,34 @@ def constrained(
     }
 
 
-def mean_used(ancestors: Sequence[Record], founder: Record, resource: str) -> float:
-    """Share of the founder's resource that an offspring's ancestors use, their mean."""
+def mean_used(ancestors: Sequence[Contender], founder: Contender, resource: str) -> float:
+    """Mean share of the founder's resource that some networks use."""
     return sum(used(ancestor, founder, resource) for ancestor in ancestors) / len(ancestors)
 
 
 def frontier(records: Sequence[Record]) -> list[Record]:
-    """All records that no other beats in both validation fidelity and efficiency, the most efficient first."""
+    """The Pareto frontier of validation fidelity and efficiency, the most efficient first."""
     return unbeaten(records, lambda record: (record.efficiency, record.validation))
 
 
-def unbeaten(items: Sequence, place: Callable[[Any], tuple[float, float]]) -> list:
-    """All items, at places (efficiency, fidelity), that no other beats in both, the most efficient first."""
-    kept, best = [], -math.inf
-    for item in sorted(items, key=lambda one: tuple(-value for value in place(one))):
+def unbeaten(items: Sequence[_T], place: Callable[[_T], tuple[float, float]]) -> list[_T]:
+    """The items that no other one beats in both efficiency and fidelity, the most efficient first.
+
+    Parameters
+    ----------
+    items
+        The items.
+    place
+        Gives (efficiency, fidelity) of an item.
+
+    Examples
+    --------
+    >>> unbeaten([(1, 0.9), (4, 0.8), (2, 0.7)], tuple)
+    [(4, 0.8), (1, 0.9)]
+    """
+    kept = []
+    best = -math.inf
+    for item in sorted(items, key=lambda item: tuple(-value for value in place(item))):
         if place(item)[1] > best:
             kept.append(item)
             best = place(item)[1]

@@ -1,89 +1,216 @@
-"""StressTuner's arguments: what they may be. An experiment file's classArgs are checked by this before anything starts."""
+"""StressTuner's arguments: default, bounds and meaning, each declared once.
+
+An experiment file's ``classArgs`` are checked by this module before anything starts.
+"""
 
 from __future__ import annotations
 
-import inspect
-import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
 
-from .selection import RESOURCES
+from ..hparams import ArgumentRow
+from .argument_kinds import (
+    Constraints,
+    Flag,
+    Kind,
+    Number,
+    OneOf,
+    Plain,
+    SearchName,
+    Share,
+    WholeNumber,
+)
+from .selection import RESOURCES, Rules
 
-_LEAST_WHOLE = {"population_size": 1, "generations": 1, "survivors": 1, "patience": 0, "seed": 0}
-_LEAST_NUMBER = {"tolerance": 0, "target_efficiency": 1, "time_limit": 1}
-_OPTIONAL = ("target_efficiency", "time_limit")
+
+def _argument(default: Any, kind: Kind, meaning: str) -> Any:
+    return field(default=default, metadata={"kind": kind, "meaning": meaning})
 
 
-def check_arguments(arguments: Mapping, space: Mapping | None = None) -> None:
+@dataclass(frozen=True)
+class TunerArguments:
+    """The arguments of a StressTuner.
+
+    Raises
+    ------
+    ValueError
+        Naming the first argument that is wrong, what was got and what was expected.
+
+    Examples
+    --------
+    >>> TunerArguments(generations=6).rules().generations
+    6
+    >>> TunerArguments(parents=2)
+    Traceback (most recent call last):
+        ...
+    ValueError: parents=2 needs at least 2 survivors, but got 1
+    """
+
+    population_size: int = _argument(4, WholeNumber(1), "number of offspring of one generation")
+    generations: int = _argument(
+        4, WholeNumber(1), "maximum number of generations after the founder"
+    )
+    tolerance: float = _argument(
+        0.01,
+        Number(0),
+        "loss of validation fidelity against the founder that a survivor may have",
+    )
+    target_efficiency: float | None = _argument(
+        None,
+        Number(1, optional=True),
+        "end once a survivor uses this many times less of the resource than the founder; no "
+        "offspring is made smaller than that, and of those that reach it the one with the highest "
+        "fidelity survives",
+    )
+    resource: str = _argument(
+        "parameters",
+        OneOf(RESOURCES),
+        "the resource to save, of which the environmental factor is a share",
+    )
+    constraints: Mapping[str, float] | None = _argument(
+        None,
+        Constraints(),
+        "{resource: share of the founder's} that the final network must not exceed; constraints "
+        "come before efficiency",
+    )
+    survivors: int = _argument(
+        1,
+        WholeNumber(1),
+        "maximum number of survivors of one generation, among which offspring draw their ancestors",
+    )
+    parents: int = _argument(
+        1,
+        OneOf((1, 2)),
+        "number of ancestors of an offspring, which inherits clusters of both if there are 2",
+    )
+    patience: int = _argument(
+        2,
+        WholeNumber(0),
+        "how many generations in a row may fail, each followed by a gentler environment",
+    )
+    quorum: float = _argument(
+        1.0,
+        Share(),
+        "share of a generation's offspring that must have ended before it may close; later ones "
+        "are recorded, and do not count",
+    )
+    time_limit: float | None = _argument(
+        None, Number(1, optional=True), "seconds that a trial may take; by default any time"
+    )
+    early_ending: bool = _argument(
+        False, Flag(), "skip, or end early, the training of an offspring that cannot survive"
+    )
+    seed: int = _argument(0, WholeNumber(0), "seed of the whole evolution")
+    search: str = _argument(
+        "TPE", SearchName(), "name of NNI's tuner that suggests hyperparameters"
+    )
+    search_args: Mapping[str, Any] | None = _argument(
+        None, Plain(Mapping, "a mapping"), "arguments of that tuner"
+    )
+    folder: str | None = _argument(
+        None,
+        Plain(str, "a path"),
+        "folder of the lineage; by default in NNI's folder of the experiment",
+    )
+
+    def __post_init__(self) -> None:
+        check_values({spec.name: getattr(self, spec.name) for spec in fields(self)})
+
+    def rules(self) -> Rules:
+        """The rules of the evolution."""
+        return Rules(
+            self.generations,
+            self.tolerance,
+            self.target_efficiency,
+            self.patience,
+            self.survivors,
+            self.resource,
+            dict(self.constraints or {}),
+        )
+
+    def search_arguments(self) -> dict[str, Any]:
+        """The arguments of NNI's tuner; by default TPE starts to learn after one generation."""
+        given = dict(self.search_args or {})
+        if self.search.lower() != "tpe":
+            return given
+        startup = max(2, self.population_size)  # TPE cannot learn from a single observation
+        return {**given, "tpe_args": {"n_startup_jobs": startup, **given.get("tpe_args", {})}}
+
+
+_FIELDS = {spec.name: spec for spec in fields(TunerArguments)}
+
+
+def check_arguments(arguments: Mapping[str, Any], space: Mapping[str, Any] | None = None) -> None:
     """Check StressTuner's arguments, and that the search they name runs on a search space.
+
+    Parameters
+    ----------
+    arguments
+        Arguments by name; the others keep their defaults.
+    space
+        NNI's search space. None: any will do.
 
     Raises
     ------
     ValueError, TypeError
-        Naming the first argument that is unknown or wrong, what it is and what it should be.
-    """
-    from .search import Search
-    from .tuner import StressTuner
+        Naming the first argument that is unknown or wrong, what was got and what was expected.
 
-    known = [
-        name
-        for name in inspect.signature(StressTuner.__init__).parameters
-        if name not in ("self", "unknown")
-    ]
-    for name, _value in arguments.items():
-        if name not in known:
+    Examples
+    --------
+    >>> check_arguments({"populaton_size": 3})  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+        ...
+    TypeError: unknown argument 'populaton_size' of StressTuner; known are population_size, ...
+    """
+    from . import search
+
+    for name in arguments:
+        if name not in _FIELDS:
             raise TypeError(
-                f"unknown argument {name!r} of StressTuner; known are {', '.join(known)}"
+                f"unknown argument {name!r} of StressTuner; known are {', '.join(_FIELDS)}"
             )
     check_values(arguments)
-    if not isinstance(arguments.get("folder") or "", str):
-        raise ValueError(f"folder must be a path, but got {arguments['folder']!r}")
-    if not isinstance(arguments.get("search_args") or {}, Mapping):
-        raise ValueError(f"search_args must be a mapping, but got {arguments['search_args']!r}")
-    search = Search(arguments.get("search", "TPE"), arguments.get("search_args"))
-    search.probe(space or {"temperature": {"_type": "uniform", "_value": [0, 1]}})
+    made = search.Search(arguments.get("search", "TPE"), arguments.get("search_args"))
+    made.probe(space or {"temperature": {"_type": "uniform", "_value": [0, 1]}})
 
 
-def check_values(arguments: Mapping) -> None:
-    """Check those of StressTuner's arguments that NNI has no part in, among them the rules of the evolution."""
-    for name, value in arguments.items():
-        if name in _LEAST_WHOLE and (type(value) is not int or value < _LEAST_WHOLE[name]):
-            raise ValueError(
-                f"{name} must be a whole number of at least {_LEAST_WHOLE[name]}, but got {value!r}"
-            )
-        if name in _LEAST_NUMBER and not (value is None and name in _OPTIONAL):
-            _check_number(name, value, _LEAST_NUMBER[name])
-    if not isinstance(arguments.get("early_ending", False), bool):
-        raise ValueError(
-            f"early_ending must be true or false, but got {arguments['early_ending']!r}"
+def check_values(arguments: Mapping[str, Any]) -> None:
+    """Check some of StressTuner's arguments by themselves, without NNI.
+
+    Raises
+    ------
+    ValueError
+        Naming the first argument that is wrong, what was got and what was expected.
+
+    Examples
+    --------
+    >>> check_values({"quorum": 0})
+    Traceback (most recent call last):
+        ...
+    ValueError: quorum must be a share in (0, 1], but got 0
+    """
+    for name in filter(_FIELDS.__contains__, arguments):
+        kind: Kind = _FIELDS[name].metadata["kind"]
+        kind.check(name, arguments[name])
+    survivors = arguments.get("survivors", TunerArguments.survivors)
+    if arguments.get("parents", TunerArguments.parents) == 2 and survivors < 2:
+        raise ValueError(f"parents=2 needs at least 2 survivors, but got {survivors}")
+
+
+def argument_rows() -> Iterator[ArgumentRow]:
+    """Rows of the documentation table of StressTuner's arguments, in the order of its signature.
+
+    Examples
+    --------
+    >>> next(argument_rows())[:3]
+    ('population_size', '4', 'at least 1, whole')
+    """
+    for spec in fields(TunerArguments):
+        default = "none" if spec.default is None else str(spec.default)
+        yield ArgumentRow(
+            spec.name,
+            default.lower() if isinstance(spec.default, bool) else default,
+            spec.metadata["kind"].describe(),
+            spec.metadata["meaning"],
         )
-    if arguments.get("parents", 1) not in (1, 2) or isinstance(arguments.get("parents", 1), bool):
-        raise ValueError(f"parents must be 1 or 2, but got {arguments['parents']!r}")
-    if arguments.get("parents", 1) == 2 and arguments.get("survivors", 1) < 2:
-        raise ValueError(
-            f"parents=2 needs at least 2 survivors, but got {arguments.get('survivors', 1)}"
-        )
-    _check_resources(arguments.get("resource", "parameters"), arguments.get("constraints"))
-    _check_share("quorum", arguments.get("quorum", 1.0))
-
-
-def _check_resources(resource, constraints) -> None:
-    if resource not in RESOURCES:
-        raise ValueError(f"resource must be one of {', '.join(RESOURCES)}, but got {resource!r}")
-    if not isinstance(constraints or {}, Mapping):
-        raise ValueError(
-            f"constraints must be {{resource: share of the founder's}}, but got {constraints!r}"
-        )
-    for name, share in (constraints or {}).items():
-        if name not in RESOURCES:
-            raise ValueError(f"constraints are on {', '.join(RESOURCES)}, but got {name!r}")
-        _check_share(f"constraint on {name}", share)
-
-
-def _check_number(name, value, least) -> None:
-    if type(value) not in (int, float) or not math.isfinite(value) or value < least:
-        raise ValueError(f"{name} must be a number of at least {least}, but got {value!r}")
-
-
-def _check_share(name, value) -> None:
-    if type(value) not in (int, float) or not 0 < value <= 1:
-        raise ValueError(f"{name} must be a share in (0, 1], but got {value!r}")

@@ -1,0 +1,164 @@
+"""Finds offspring whose trials vanished, from the manager's list of jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ..lineage.store import Lineage
+from ..nni_runtime.manager import Job, Manager
+from .under_way import GenerationUnderWay, OffspringUnderWay
+
+# Seconds that a reported result may take to be seen on a shared disk.
+VISIBLE = 120.0
+# Seconds that a trial may exceed its time limit before it is given up.
+OVERTIME = 60.0
+# Seconds that the manager may take to make a job of parameters that it was sent.
+SUBMIT = 5.0
+
+
+class JobWatch:
+    """Sends offspring again whose trials vanished, or notes them as lost.
+
+    Parameters
+    ----------
+    lineage
+        Where claims and failures are noted.
+    incarnation
+        Number of this tuner among those that worked on the lineage.
+    time_limit
+        Seconds that a trial may take; None: any time.
+    retries
+        How often an offspring is sent again whose process vanished, or ended before it asked for
+        its parameters.
+    clock
+        Gives the time in seconds.
+
+    Examples
+    --------
+    >>> import time
+    >>> watch = JobWatch(Lineage("/nonexistent"), 0, None, 2, time.monotonic)
+    """
+
+    def __init__(
+        self,
+        lineage: Lineage,
+        incarnation: int,
+        time_limit: float | None,
+        retries: int,
+        clock: Callable[[], float],
+    ):
+        self._lineage = lineage
+        self._incarnation = incarnation
+        self._time_limit = time_limit
+        self._retries = retries
+        self._clock = clock
+        self._busy: set[str] = set()  # living jobs that have taken an offspring
+
+    def look(self, generation: GenerationUnderWay, manager: Manager) -> None:
+        """Find the offspring whose job is gone, or that no job is left to take.
+
+        Raises
+        ------
+        OSError
+            If the manager does not answer.
+        """
+        offspring = {one.uid: one for one in generation.sent_and_open()}
+        claims = {uid: self._lineage.claimant(uid, generation.attempt(uid)) for uid in offspring}
+        jobs = {uid: manager.job(job) for uid, job in claims.items() if job is not None}
+        untaken = [
+            uid
+            for uid, job in claims.items()
+            if job is None and self._clock() - (offspring[uid].sent or 0.0) > SUBMIT
+        ]
+        if untaken:
+            orphans = self._without_takers(
+                generation, manager, {job for job in claims.values() if job is not None}
+            )
+            untaken = [uid for uid in untaken if uid in orphans]
+        if manager.stopping():  # it ends its trials one by one, and this process last
+            return
+        for uid, job in jobs.items():
+            self._judge(generation, offspring[uid], job, manager)
+        for uid in untaken:
+            self._retry_or_give_up(
+                generation,
+                offspring[uid],
+                None,
+                self._retries,
+                "its process ended before it asked for its parameters",
+                manager,
+            )
+
+    def cancel_idle_jobs(self, manager: Manager) -> None:
+        """Cancel jobs that still wait for parameters: they would keep an experiment from its end.
+
+        Raises
+        ------
+        OSError
+            If the manager does not answer.
+        """
+        for job in manager.jobs():
+            if job.alive and not self._lineage.claims_of(job.id):
+                manager.cancel(job.id)
+
+    def _judge(
+        self,
+        generation: GenerationUnderWay,
+        offspring: OffspringUnderWay,
+        job: Job | None,
+        manager: Manager,
+    ) -> None:
+        """Decide about an offspring that a job has taken; None: one that NNI does not know."""
+        uid = offspring.uid
+        now = self._clock()
+        offspring.taken = now if offspring.taken is None else offspring.taken
+        visible_soon = offspring.reported is not None and now - offspring.reported < VISIBLE
+        if generation.is_settled(uid) or visible_soon:
+            return
+        limit = self._time_limit
+        if limit is not None and now - offspring.taken - OVERTIME > limit:
+            self._lineage.add_failure(uid, f"took longer than the time limit of {limit:g} s")
+        elif job is not None and not job.alive and manager.cancelled_by_user(job.id):
+            self._lineage.add_failure(uid, "was stopped by the user")
+        elif job is None or not job.alive:
+            self._retry_or_give_up(
+                generation,
+                offspring,
+                job.id if job else None,
+                1,
+                "its process was killed",
+                manager,
+            )
+
+    def _without_takers(
+        self, generation: GenerationUnderWay, manager: Manager, claimants: set[str]
+    ) -> set[str]:
+        """Offspring whose parameters have become a job, while no job is left to take them."""
+        jobs = manager.jobs()
+        self._busy = {job.id for job in jobs if job.alive and job.id in self._busy | claimants}
+        if any(job.alive and job.id not in self._busy for job in jobs):
+            return set()
+        submitted = [job.parameters for job in jobs if isinstance(job.parameters, dict)]
+        return {
+            parameters["uid"]
+            for parameters in submitted
+            if parameters.get("uid") in generation
+            and parameters.get("incarnation") == self._incarnation
+            and parameters.get("attempt") == generation.attempt(parameters["uid"])
+        }
+
+    def _retry_or_give_up(
+        self,
+        generation: GenerationUnderWay,
+        offspring: OffspringUnderWay,
+        job: str | None,
+        retries: int,
+        reason: str,
+        manager: Manager,
+    ) -> None:
+        """Send an offspring again, or note it as lost: with its job's last words, or the reason."""
+        if offspring.tries < min(retries, self._retries):
+            generation.send_again(offspring.uid)
+            return
+        words = manager.last_words(job)
+        self._lineage.add_failure(offspring.uid, f"its process ended: {words}" if words else reason)
