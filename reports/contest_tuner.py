@@ -73,7 +73,8 @@ class ContestTuner(Tuner):
 
     def _suggest(self, cell: Cell, number: int) -> dict[str, Any]:
         observations = [
-            Observation(trial["knobs"], trial.get("validation", 0.0)) for trial in self._trials[cell]
+            Observation(trial["knobs"], trial.get("validation", 0.0))
+            for trial in self._trials[cell]
         ]
         seed = seed_of(*cell, number, "search")
         space = self._spaces[pruner_of(cell.method)]

@@ -47,11 +47,11 @@ class TrainingManager(SimulatedManager):
         self._task = make_task("digits")
         self._founder = founder
 
-    def offspring(self, parameters, lineage):
+    def offspring(self, spec, lineage):
         """Train and record the offspring, or the founder; return its validation fidelity."""
-        if parameters["uid"] == FOUNDER:
-            return make_founder(self._task, parameters, lineage, self._founder).validation
-        return make_offspring(self._task, parameters, lineage).validation
+        if spec.uid == FOUNDER:
+            return make_founder(self._task, spec, lineage, self._founder).validation
+        return make_offspring(self._task, spec, lineage).validation
 
 
 def evolve(seed: int, early: bool, founder: Path, generations: int = 4) -> dict[str, Any]:

@@ -6,9 +6,11 @@ Tuner, barrier, lineage and the acceptance of parameters by a trial are the real
 
 import random
 
-from nni_stress.lineage.store import FOUNDER, Record
+from nni_stress.lineage.record import Record
+from nni_stress.lineage.store import FOUNDER, Lineage
+from nni_stress.lineage.trial_spec import TrialSpec
 from nni_stress.nni_runtime.manager import Job
-from nni_stress.trial.claim import accept
+from nni_stress.trial.claim import ParameterSource, accept, parse
 from nni_stress.utils.seeding import seed_of
 
 SPACE = {
@@ -17,7 +19,7 @@ SPACE = {
 }
 
 
-def achieved(parameters: dict, ancestor: Record | None) -> tuple[float, int]:
+def achieved(spec: TrialSpec, ancestor: Record | None) -> tuple[float, int]:
     """Return fidelity and synapses (weights) of a cheap offspring.
 
     It loses more fidelity the more is removed, and a random amount, which depends on its name, its
@@ -25,21 +27,38 @@ def achieved(parameters: dict, ancestor: Record | None) -> tuple[float, int]:
 
     Parameters
     ----------
-    parameters
+    spec
         What the tuner sent to the trial.
     ancestor
         Record of the ancestor; None for the founder.
     """
     if ancestor is None:
         return 0.95, 100_000
-    factor = parameters["arguments"]["environmental_factor"]
-    chance = random.Random(
-        seed_of(
-            parameters["seed"], parameters["uid"], repr(sorted(parameters["arguments"].items()))
-        )
-    )
-    return ancestor.validation - 0.004 / factor + 0.01 * chance.random(), round(
-        ancestor.synapses * factor
+    factor = spec.arguments["environmental_factor"]
+    seed = seed_of(spec.seed, spec.uid, repr(sorted(spec.arguments.items())))
+    noise = 0.01 * random.Random(seed).random()
+    return ancestor.validation - 0.004 / factor + noise, round(ancestor.synapses * factor)
+
+
+def cheap_record(spec: TrialSpec, lineage: Lineage) -> Record:
+    """Return the record of a cheap offspring, or of the founder."""
+    founder = lineage.record(FOUNDER)
+    ancestor = None if spec.ancestor is None else lineage.record(spec.ancestor)
+    fidelity, synapses = achieved(spec, ancestor)
+    return Record(
+        uid=spec.uid,
+        generation=spec.generation,
+        ancestor=spec.ancestor,
+        arguments=dict(spec.arguments),
+        validation=fidelity,
+        test=fidelity,
+        synapses=synapses,
+        macs=10 * synapses,
+        efficiency=founder.synapses / synapses if founder else 1.0,
+        untrained=None,
+        architecture={"layer": [synapses]},
+        seconds={},
+        other=spec.other,
     )
 
 
@@ -126,8 +145,10 @@ class SimulatedManager:
 
     def send(self, credit, parameters):
         """Take parameters, and submit a job for them."""
-        job, self._count = f"job{self._count}", self._count + 1
-        self.statuses[job], self.submitted[job] = "RUNNING", parameters
+        job = f"job{self._count}"
+        self._count += 1
+        self.statuses[job] = "RUNNING"
+        self.submitted[job] = parameters
         self._queue.append(parameters)
         self._jobs.append((job, credit))
 
@@ -170,11 +191,11 @@ class SimulatedManager:
 
     def _trial(self, job):
         while self._queue:
-            parameters = self._queue.pop(0)
-            lineage = accept(parameters, "algorithm", job)
+            spec = parse(self._queue.pop(0), ParameterSource.TUNER)
+            lineage = accept(spec, job)
             if lineage is None:
                 continue
-            uid = parameters["uid"]
+            uid = spec.uid
             if self._happens(0.04):
                 return "FAILED"  # killed
             if self._happens(0.04):
@@ -183,33 +204,14 @@ class SimulatedManager:
             if self._happens(0.02):
                 return "USER_CANCELED"
             self.trained.append(uid)
-            fidelity = self.offspring(parameters, lineage)
+            fidelity = self.offspring(spec, lineage)
             if not self._happens(0.2):  # metrics come late, or not at all
                 self.tuner.receive_trial_result(7, "", {"default": fidelity, "uid": uid})
             return "SUCCEEDED"
         return "SUCCEEDED"
 
-    def offspring(self, parameters, lineage):
+    def offspring(self, spec, lineage):
         """Make and record the offspring, or the founder; return its fidelity."""
-        founder, uid = lineage.record(FOUNDER), parameters["uid"]
-        ancestor = lineage.record(parameters["ancestor"]) if founder else None
-        fidelity, synapses = achieved(parameters, ancestor)
-        lineage.add(
-            Record(
-                uid,
-                parameters["generation"],
-                parameters["ancestor"],
-                parameters["arguments"],
-                fidelity,
-                fidelity,
-                synapses,
-                10 * synapses,
-                founder.synapses / synapses if founder else 1.0,
-                None,
-                {"layer": [synapses]},
-                {},
-                parameters["other"],
-            ),
-            lambda path: path.write_bytes(uid.encode()),
-        )
-        return fidelity
+        record = cheap_record(spec, lineage)
+        lineage.add(record, lambda path: path.write_bytes(spec.uid.encode()))
+        return record.validation

@@ -1,7 +1,8 @@
-"""The trial's side of the generation barrier: taking an offspring, and not outliving what it was taken for."""
+"""The trial's side of the generation barrier: it takes an offspring, and ends when it must."""
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import faulthandler
 import os
@@ -10,54 +11,83 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from enum import Enum
 from typing import Any
 
-from ..lineage.store import Lineage, check_uid
+from ..lineage.store import Lineage
+from ..lineage.trial_spec import Delivery, TrialSpec
 from ..nni_runtime.serializer import plain_messages
 from ..utils.atomic_files import refuse_code
 
+_PR_SET_PDEATHSIG = 1  # of Linux's prctl
+_FRAMEWORKS = ("pytorch_lightning", "transformers", "deepspeed")
 
-def receive() -> tuple[dict, Lineage]:
-    """Take an offspring of the generation under way; stale and foreign parameters are put aside.
+
+class ParameterSource(str, Enum):
+    """Where NNI has a trial's parameters from.
+
+    Examples
+    --------
+    >>> ParameterSource("customized") is ParameterSource.USER
+    True
+    """
+
+    TUNER = "algorithm"
+    USER = "customized"
+    RESUMED = "resumed"
+
+
+def receive() -> tuple[TrialSpec, Lineage]:
+    """Take an offspring of the generation under way, and skip parameters that are out of date.
 
     Returns
     -------
-    (parameters, lineage)
-        As the tuner sent them, and the lineage they belong to.
+    (spec, lineage)
+        The offspring to be made, and the lineage it belongs to.
 
     Raises
     ------
     SystemExit
-        If this process was started for an offspring that another has taken, without NNI, or where the lineage's folder is
-        not to be seen.
+        If this process was started for an offspring that another one has taken, without NNI, or
+        where the lineage's folder cannot be seen.
     """
     import nni
     import nni.trial
 
     begin()
     while True:
-        parameters, source = nni.get_next_parameter(), nni.trial._params["parameter_source"]
-        lineage = accept(parameters, source, nni.get_trial_id())
-        if lineage is not None:
-            _keep_to(parameters["time_limit"], parameters["uid"], lineage)
-            return parameters, lineage
-        # A job that NNI restarted or the user added, or an offspring that another job has: nothing else may wait for us. But
-        # what is left in the queue of an earlier generation stands before our own.
-        if source != "algorithm" or not _outdated(parameters):
+        message = nni.get_next_parameter()
+        source = nni.trial._params["parameter_source"]  # noqa: SLF001, NNI does not tell otherwise
+        spec = parse(message, source)
+        lineage = None if spec is None else accept(spec, nni.get_trial_id())
+        if spec is not None and lineage is not None:
+            _end_after_time_limit(spec, lineage)
+            return spec, lineage
+        # Parameters of an earlier generation may be in the queue before our own. In all other cases
+        # nothing else waits for this process: it was restarted by NNI or added by the user, or
+        # another job has taken the offspring.
+        if spec is None or source != ParameterSource.TUNER or not is_outdated(spec):
             raise SystemExit(0)
 
 
 def begin() -> None:
-    """Be a trial of NNI's: end with it, take plain data only, and import NNI's compression without what no trial needs.
+    """Prepare this process as a trial of NNI's.
 
-    A SystemExit where NNI did not start this process.
+    It will end with the process that started it, and take plain data only. NNI's compression is
+    imported without the frameworks that no trial needs, which saves seconds.
+
+    Raises
+    ------
+    SystemExit
+        If NNI did not start this process.
     """
     import nni.trial
 
     _die_with_parent()
     if nni.trial.trial_env_vars.NNI_PLATFORM is None:
         raise SystemExit(
-            "this is a trial: NNI runs it. Start the evolution by `nnictl create --config stress.yml`"
+            "this is a trial: NNI runs it. Start the evolution by "
+            "`nnictl create --config stress.yml`"
         )
     plain_messages()
     with _without_frameworks():
@@ -66,13 +96,10 @@ def begin() -> None:
 
 @contextmanager
 def _without_frameworks() -> Iterator[None]:
-    """Hide frameworks that NNI makes evaluators for, where this process has not imported them: they take seconds."""
-    hidden = [
-        name
-        for name in ("pytorch_lightning", "transformers", "deepspeed")
-        if name not in sys.modules
-    ]
-    sys.modules.update(dict.fromkeys(hidden))
+    """Hide frameworks that NNI makes evaluators for, unless this process has imported them."""
+    hidden = [name for name in _FRAMEWORKS if name not in sys.modules]
+    for name in hidden:
+        sys.modules[name] = None  # type: ignore[assignment]  # makes an import of it fail
     try:
         yield
     finally:
@@ -80,15 +107,44 @@ def _without_frameworks() -> Iterator[None]:
             del sys.modules[name]
 
 
-def accept(parameters: Any, source: str, job: str) -> Lineage | None:
-    """Take the offspring that these parameters name, if it is to be made now and no other job has taken it.
+def parse(message: Any, source: str) -> TrialSpec | None:
+    """Parse parameters as NNI hands them out.
 
     Parameters
     ----------
-    parameters
-        As NNI hands them out.
+    message
+        The parameters.
     source
-        Where NNI has them from: "algorithm", "customized" (the user), "resumed".
+        Where NNI has them from, a `ParameterSource`.
+
+    Returns
+    -------
+    TrialSpec or None
+        None if no tuner of ours sent them.
+
+    Raises
+    ------
+    ValueError
+        If they hold keys by which NNI would run code, or a tuner's message is malformed.
+
+    Examples
+    --------
+    >>> parse({"learning_rate": 0.1}, ParameterSource.USER) is None
+    True
+    """
+    refuse_code(message)
+    if not isinstance(message, dict) or "lineage" not in message or source == ParameterSource.USER:
+        return None
+    return TrialSpec.from_message(message)
+
+
+def accept(spec: TrialSpec, job: str) -> Lineage | None:
+    """Take an offspring, if it is to be made now and no other job has taken it.
+
+    Parameters
+    ----------
+    spec
+        As a tuner sent it.
     job
         NNI's id of this trial job.
 
@@ -96,34 +152,48 @@ def accept(parameters: Any, source: str, job: str) -> Lineage | None:
     -------
     Lineage or None
         The lineage the offspring belongs to, if it was taken.
+
+    Raises
+    ------
+    SystemExit
+        If the lineage's folder cannot be seen from here.
     """
-    refuse_code(parameters)
-    if not isinstance(parameters, dict) or "lineage" not in parameters or source == "customized":
-        return None
-    lineage = Lineage(parameters["lineage"])
+    delivery = _delivery_of(spec)
+    lineage = Lineage(delivery.lineage)
     if not lineage.folder.is_dir():
         raise SystemExit(
-            f"the lineage's folder {lineage.folder} is not there: it must be the same on every machine"
+            f"the lineage's folder {lineage.folder} is not there: "
+            "it must be the same on every machine"
         )
-    uid = check_uid(parameters["uid"])
-    if _outdated(parameters) or lineage.sound(uid) is not None or lineage.failure(uid) is not None:
+    is_made = lineage.sound(spec.uid) is not None or lineage.failure(spec.uid) is not None
+    if is_outdated(spec) or is_made:
         return None
-    return lineage if lineage.claim(uid, parameters["attempt"], job) else None
+    return lineage if lineage.claim(spec.uid, delivery.attempt, job) else None
 
 
-def _outdated(parameters: dict) -> bool:
-    """Whether the generation under way is another one, or another tuner's."""
-    state = Lineage(parameters["lineage"]).read_state() or {}
-    return any(parameters[key] != state.get(key) for key in ("incarnation", "generation"))
+def is_outdated(spec: TrialSpec) -> bool:
+    """Whether another generation is under way by now, or another tuner."""
+    delivery = _delivery_of(spec)
+    state = Lineage(delivery.lineage).read_state() or {}
+    return delivery.incarnation != state.get("incarnation") or spec.generation != state.get(
+        "generation"
+    )
 
 
-def _keep_to(seconds: float | None, uid: str, lineage: Lineage) -> None:
-    """End this process when its time is up, with a word; or without one, where it hangs outside of Python."""
+def _delivery_of(spec: TrialSpec) -> Delivery:
+    if spec.delivery is None:
+        raise ValueError(f"the spec of {spec.uid} must come from a tuner, but was not sent by one")
+    return spec.delivery
+
+
+def _end_after_time_limit(spec: TrialSpec, lineage: Lineage) -> None:
+    """End this process when its time is up, also if it hangs outside of Python."""
+    seconds = _delivery_of(spec).time_limit
     if seconds is None:
         return
 
-    def end():
-        lineage.add_failure(uid, f"took longer than the time limit of {seconds:g} s")
+    def end() -> None:
+        lineage.add_failure(spec.uid, f"took longer than the time limit of {seconds:g} s")
         os._exit(1)
 
     timer = threading.Timer(seconds, end)
@@ -133,8 +203,6 @@ def _keep_to(seconds: float | None, uid: str, lineage: Lineage) -> None:
 
 
 def _die_with_parent() -> None:
-    """Ask Linux to end this process with its parent: kill -9 of the manager would leave it running."""
-    try:
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
-    except (OSError, AttributeError):
-        pass
+    """Ask Linux to end this process with its parent, as after kill -9 of NNI's manager."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

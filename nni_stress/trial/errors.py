@@ -1,21 +1,46 @@
-"""Errors that end a whole experiment, not one trial."""
+"""Errors that end a whole experiment rather than one trial."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import contextmanager
+
+from ..utils.messages import one_line
 
 
 class InputError(ValueError):
-    """Something every offspring needs is wrong: the data, the founder. No other trial would fare better."""
+    """Something that every trial needs is wrong, such as the data or the founder.
+
+    Every other trial would fail in the same way.
+
+    Examples
+    --------
+    >>> raise InputError("data folder /nowhere does not exist")
+    Traceback (most recent call last):
+        ...
+    nni_stress.trial.errors.InputError: data folder /nowhere does not exist
+    """
 
 
 @contextmanager
-def _fatal():
+def fatal() -> Iterator[None]:
+    """Turn errors of the block into an `InputError`.
+
+    Raises
+    ------
+    InputError
+        If the block raised a ValueError, TypeError, OSError or RuntimeError; with its message.
+
+    Examples
+    --------
+    >>> try:
+    ...     with fatal():
+    ...         raise OSError("data folder /nowhere does not exist")
+    ... except InputError as error:
+    ...     print(error)
+    data folder /nowhere does not exist
+    """
     try:
         yield
     except (ValueError, TypeError, OSError, RuntimeError) as error:
-        raise InputError(_one_line(error)) from error
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+        raise InputError(one_line(error)) from error

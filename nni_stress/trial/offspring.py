@@ -2,48 +2,95 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import nni
 import torch
 from torch import nn
 
 from ..evolution.early_stopping import SLACK
-from ..graph import cost, serialization
+from ..graph import serialization
 from ..hparams import Arguments
-from ..lineage.store import FOUNDER, Lineage, Record
+from ..lineage.record import Record
+from ..lineage.store import FOUNDER, Lineage
+from ..lineage.trial_spec import TrialSpec
 from ..pruning.screening import Screen
 from ..utils.atomic_files import read_json, write_json
-from ..utils.batches import arguments_of
 from ..utils.seeding import seed_of
-from .errors import _fatal
-from .recovery import recover, spare, superseded
+from .errors import fatal
+from .measurement import Size, Validation, make_record, measure_size, resource_share
+from .recovery import EarlyEnding, recover, skip_recovery
 from .task import Task
 from .timing import Stopwatch
 from .training import Training, founder_training, stress_evaluator
+
+if TYPE_CHECKING:
+    from ..pruning.pruner import StressPruner
+
+# Where each cluster of a network comes from, as nni_stress.graph.crossover has it.
+Origins = dict[str, list[int]]
+
+
+@dataclass(frozen=True)
+class Inheritance:
+    """What an offspring is synthesized from.
+
+    Parameters
+    ----------
+    network
+        The ancestor, or the union of both ancestors.
+    origins
+        Origin of each of its clusters; None if origins are not recorded.
+    budget
+        {resource: share of the network's} that the offspring may use.
+    """
+
+    network: nn.Module
+    origins: Origins | None
+    budget: dict[str, float]
 
 
 def stress_and_synthesize(
     ancestor: nn.Module, task: Task, arguments: Arguments, seed: int, resource: str = "parameters"
 ) -> nn.Module:
-    """Train the ancestor under stress, draw the offspring's clusters, and build the physically small offspring.
+    """Train the ancestor under stress, draw the offspring's clusters, and build the small network.
 
-    The environmental factor is a share of the `resource` that the ancestor uses.
+    Parameters
+    ----------
+    ancestor
+        Trained in place, and pruned.
+    task
+        Its data and loss.
+    arguments
+        Hyperparameters.
+    seed
+        Of all random choices.
+    resource
+        The environmental factor is a share of this resource of the ancestor: "parameters", "macs"
+        or "latency".
+
+    Returns
+    -------
+    torch.nn.Module
+        The offspring, not yet recovered.
     """
     budget = {resource: arguments.environmental_factor}
-    return _compressed(ancestor, task, arguments, seed, budget, Stopwatch()).synthesize(
-        task.example_input
-    )
+    pruner = _compress(ancestor, task, arguments, seed, budget, Stopwatch())
+    return pruner.synthesize(task.example_input)
 
 
-def _compressed(
-    ancestor: nn.Module, task: Task, arguments: Arguments, seed: int, budget: dict, watch: Stopwatch
-):
-    from ..pruning.pruner import (
-        StressPruner,
-    )  # seconds to import; the founder's trial needs none of it
+def _compress(
+    ancestor: nn.Module,
+    task: Task,
+    arguments: Arguments,
+    seed: int,
+    budget: dict[str, float],
+    watch: Stopwatch,
+) -> StressPruner:
+    """A pruner that has trained the ancestor under stress and drawn the offspring's clusters."""
+    from ..pruning.pruner import StressPruner  # takes seconds, which the founder's trial saves
 
     torch.manual_seed(seed)
     evaluator, steps = stress_evaluator(
@@ -54,11 +101,6 @@ def _compressed(
         seed,
         lambda: watch("stress"),
     )
-    if arguments.candidates > 1 and task.screening is None:
-        raise ValueError(
-            f"candidates={arguments.candidates} needs Task.screening, a batch to judge them on, but got none"
-        )
-    screen = Screen(*task.screening, task.loss) if arguments.candidates > 1 else None
     pruner = StressPruner(
         ancestor,
         [task.clusters],
@@ -68,7 +110,7 @@ def _compressed(
         budget=budget,
         example_input=task.example_input,
         candidates=int(arguments.candidates),
-        screen=screen,
+        screen=_screen(task, arguments),
         floor=int(arguments.floor),
         multiple=int(arguments.multiple),
         worth=(arguments.early_worth, arguments.late_worth),
@@ -80,171 +122,197 @@ def _compressed(
     return pruner
 
 
-def make_founder(task: Task, parameters: dict, lineage: Lineage, file: str | Path | None) -> Record:
-    """Generation 0: the founder, read from its file or trained."""
-    watch, seed = Stopwatch(), seed_of(parameters["seed"], FOUNDER)
+def _screen(task: Task, arguments: Arguments) -> Screen | None:
+    if arguments.candidates <= 1:
+        return None
+    if task.screening is None:
+        raise ValueError(
+            f"candidates={arguments.candidates} needs Task.screening, a batch to judge them on, "
+            "but got none"
+        )
+    inputs, targets = task.screening
+    return Screen(inputs, targets, task.loss)
+
+
+def make_founder(task: Task, spec: TrialSpec, lineage: Lineage, file: str | Path | None) -> Record:
+    """Make generation 0: the founder, read from its file or trained.
+
+    Parameters
+    ----------
+    task
+        What is to be evolved.
+    spec
+        What the trial is told.
+    lineage
+        The founder is added to it.
+    file
+        The founder's file, which is written if it does not exist. None: the founder is trained.
+
+    Raises
+    ------
+    InputError
+        If the file is not a network of this task.
+    FloatingPointError
+        If the loss or a fidelity is not finite.
+    """
+    watch = Stopwatch()
+    seed = seed_of(spec.seed, FOUNDER)
     task = watch.evaluating(task)
     torch.manual_seed(seed)
     if file is not None and Path(file).exists():
-        with _fatal():
+        with fatal():
             network = serialization.load(file, task.network)
     else:
         network = task.network()
         with watch("training"):
-            training = founder_training(network, task, seed)
-            for _ in training:
-                if training.between_epochs:
-                    nni.report_intermediate_result(task.fidelity(network, "validation"))
+            _train_founder(network, task, seed)
         if file is not None:
             serialization.save(network, file)
     origins = None
-    if parameters["origins"]:
-        from ..graph import crossover  # seconds to import, as all that follows networks
+    if spec.origins:
+        from ..graph import crossover  # takes seconds, which other trials of a founder save
 
         origins = crossover.founding(network, task.example_input)
-    record = _described(network, task, parameters, lineage)
-    return _add(
-        record._replace(validation=task.fidelity(network, "validation")),
-        network,
-        task,
-        lineage,
-        watch,
-        origins,
-    )
+    size = measure_size(network, task, lineage, spec.latency)
+    validation = Validation(task.fidelity(network, "validation"))
+    return _add(spec, size, validation, network, origins, task, lineage, watch)
 
 
-def make_offspring(task: Task, parameters: dict, lineage: Lineage) -> Record:
-    """One generation of one offspring, from its ancestors' files to its own record."""
-    from ..graph import crossover
+def _train_founder(network: nn.Module, task: Task, seed: int) -> None:
+    training = founder_training(network, task, seed)
+    for _ in training:
+        if training.between_epochs:
+            nni.report_intermediate_result(task.fidelity(network, "validation"))
 
+
+def make_offspring(task: Task, spec: TrialSpec, lineage: Lineage) -> Record:
+    """Make one offspring, from the files of its ancestors to its own record.
+
+    Parameters
+    ----------
+    task
+        What is evolved.
+    spec
+        What the trial is told.
+    lineage
+        Holds the ancestors; the offspring is added to it.
+
+    Raises
+    ------
+    InputError
+        If an ancestor cannot be read.
+    FloatingPointError
+        If the loss or a fidelity is not finite.
+    ValueError, TypeError
+        If a hyperparameter is wrong.
+    """
     watch = Stopwatch()
     task = watch.evaluating(task)
-    arguments = Arguments.from_mapping(parameters["arguments"])
-    seed, peers = (
-        seed_of(parameters["seed"], parameters["uid"]),
-        lineage if parameters.get("early_ending") else None,
-    )
-    with _fatal():
-        ancestor, origins = _load(parameters["ancestor"], task, lineage, parameters["origins"])
-        other = parameters["other"] and _load(parameters["other"], task, lineage, True)
-    budget = {
-        parameters["resource"]: arguments.environmental_factor,
-        **parameters.get("constrained", {}),
-    }
+    arguments = spec.hyperparameters()
+    seed = seed_of(spec.seed, spec.uid)
+    early_ending = EarlyEnding(lineage) if spec.early_ending else None
+    with fatal():
+        parents = [
+            _load(uid, task, lineage, with_origins=spec.origins or spec.other is not None)
+            for uid in spec.ancestors
+        ]
     with watch("synthesis"):
-        if other:
-            founder, _ = _load(FOUNDER, task, lineage, False)
-            one, (two, others) = ancestor, other
-            ancestor, origins = crossover.union(
-                founder, task.example_input, one, origins, two, others
-            )
-            budget = {
-                resource: min(
-                    1.0,
-                    share
-                    * sum(_used(network, ancestor, task, resource) for network in (one, two))
-                    / 2,
-                )
-                for resource, share in budget.items()
-            }
-        forecast = peers and superseded(
-            _expected(ancestor, task, parameters, lineage, budget), peers
-        )
-        if forecast is not None:  # nothing is trained that cannot survive
+        inherited = _inherit(parents, spec, arguments, task, lineage)
+        forecast = None
+        if early_ending is not None:
+            share = SLACK * inherited.budget[spec.resource]
+            ancestor_size = measure_size(inherited.network, task, lineage)
+            forecast = early_ending.forecast_if_superseded(ancestor_size.candidate(spec, share))
+        if forecast is not None:  # what cannot survive is synthesized without any training
             arguments = replace(arguments, stress_epochs=0.0, strength="magnitude", candidates=1)
-        pruner = _compressed(ancestor, task, arguments, seed_of(seed, "stress"), budget, watch)
-        if origins is None:
-            network = pruner.synthesize(task.example_input)
-        else:
-            network, origins = crossover.synthesize(pruner, task.example_input, origins)
-    record = _described(network, task, parameters, lineage)
+        network, origins = _synthesize(inherited, task, arguments, seed_of(seed, "stress"), watch)
+    size = measure_size(network, task, lineage, spec.latency)
     if forecast is not None:
-        return _add(spare(record, network, task, forecast), network, task, lineage, watch, origins)
-    with watch("recovery"):
-        training = Training(
-            network,
-            task,
-            arguments.recovery_epochs,
-            arguments.learning_rate,
-            seed_of(seed, "recovery"),
-        )
-        record = recover(record, network, task, training, peers)
-    return _add(record, network, task, lineage, watch, origins)
+        validation = skip_recovery(network, task, forecast)
+    else:
+        with watch("recovery"):
+            training = Training(
+                network,
+                task,
+                arguments.recovery_epochs,
+                arguments.learning_rate,
+                seed_of(seed, "recovery"),
+            )
+            validation = recover(network, task, training, size.candidate(spec), early_ending)
+    return _add(spec, size, validation, network, origins, task, lineage, watch)
 
 
-def _load(uid: str, task: Task, lineage: Lineage, with_origins: bool):
+def _load(
+    uid: str, task: Task, lineage: Lineage, with_origins: bool
+) -> tuple[nn.Module, Origins | None]:
     path = lineage.network_path(uid)
-    return serialization.load(path, task.network), read_json(
-        path.with_name("origins.json")
-    ) if with_origins else None
+    network = serialization.load(path, task.network)
+    return network, read_json(path.with_name("origins.json")) if with_origins else None
 
 
-def _used(network: nn.Module, whole: nn.Module, task: Task, resource: str) -> float:
-    """Share of the resource of a whole that a network uses."""
-    if resource == "latency":
-        from ..graph import latency
+def _inherit(
+    parents: list[tuple[nn.Module, Origins | None]],
+    spec: TrialSpec,
+    arguments: Arguments,
+    task: Task,
+    lineage: Lineage,
+) -> Inheritance:
+    """The network of one ancestor; of two, the union of both, of which budgets are shares then."""
+    budget = {spec.resource: arguments.environmental_factor, **spec.constrained}
+    if len(parents) == 1:
+        network, origins = parents[0]
+        return Inheritance(network, origins, budget)
+    from ..graph import crossover
 
-        return latency.ratio(network, whole, arguments_of(task.example_input))
-    used = (
-        cost.synapses if resource == "parameters" else lambda it: cost.macs(it, task.example_input)
+    founder, _ = _load(FOUNDER, task, lineage, with_origins=False)
+    (first, first_origins), (second, second_origins) = parents
+    if first_origins is None or second_origins is None:
+        raise ValueError(f"{spec.uid} has two parents, whose clusters need origins, but got none")
+    union, origins = crossover.union(
+        founder, task.example_input, first, first_origins, second, second_origins
     )
-    return used(network) / used(whole)
-
-
-def _expected(
-    ancestor: nn.Module, task: Task, parameters: dict, lineage: Lineage, budget: dict
-) -> Record:
-    """What an offspring will be at its most efficient, with no view to its latency."""
-    record, share = (
-        _described(ancestor, task, {**parameters, "latency": False}, lineage),
-        SLACK * budget[parameters["resource"]],
-    )
-    return record._replace(
-        synapses=record.synapses * share,
-        macs=record.macs * share,
-        efficiency=record.efficiency / share,
-    )
-
-
-def _described(network: nn.Module, task: Task, parameters: dict, lineage: Lineage) -> Record:
-    """What is known of a network before it is judged."""
-    synapses, founder, share = cost.synapses(network), lineage.record(FOUNDER), None
-    if parameters["latency"] and founder:
-        share = _used(network, _load(FOUNDER, task, lineage, False)[0], task, "latency")
-    return Record(
-        **{
-            name: parameters[name]
-            for name in ("uid", "generation", "ancestor", "other", "arguments")
+    return Inheritance(
+        union,
+        origins,
+        {
+            resource: min(
+                1.0,
+                share
+                * sum(resource_share(one, union, task, resource) for one in (first, second))
+                / 2,
+            )
+            for resource, share in budget.items()
         },
-        validation=math.nan,
-        test=math.nan,
-        synapses=synapses,
-        macs=cost.macs(network, task.example_input),
-        efficiency=founder.synapses / synapses if founder else 1.0,
-        untrained=None,
-        architecture=cost.architecture(network),
-        seconds={},
-        latency=share,
     )
+
+
+def _synthesize(
+    inherited: Inheritance, task: Task, arguments: Arguments, seed: int, watch: Stopwatch
+) -> tuple[nn.Module, Origins | None]:
+    pruner = _compress(inherited.network, task, arguments, seed, inherited.budget, watch)
+    if inherited.origins is None:
+        return pruner.synthesize(task.example_input), None
+    from ..graph import crossover
+
+    return crossover.synthesize(pruner, task.example_input, inherited.origins)
 
 
 def _add(
-    record: Record,
+    spec: TrialSpec,
+    size: Size,
+    validation: Validation,
     network: nn.Module,
+    origins: Origins | None,
     task: Task,
     lineage: Lineage,
     watch: Stopwatch,
-    origins: dict | None,
 ) -> Record:
-    record = record._replace(test=task.fidelity(network, "test"))
-    if not (math.isfinite(record.validation) and math.isfinite(record.test)):
-        raise FloatingPointError(
-            f"fidelity must be finite, but got {record.validation} (validation) and {record.test} (test)"
-        )
+    """Judge an offspring on the test data, and add it with its record to the lineage."""
+    test = task.fidelity(network, "test")
 
     def save(path: Path) -> None:
         serialization.save(network, path)
         if origins is not None:
             write_json(path.with_name("origins.json"), origins)
 
-    return lineage.add(record._replace(seconds=watch.seconds()), save)
+    return lineage.add(make_record(spec, size, validation, test, watch.seconds()), save)

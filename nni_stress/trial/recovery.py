@@ -1,94 +1,151 @@
-"""The recovery of an offspring: trained and looked at from time to time, and ended, or spared, where it cannot survive."""
+"""The recovery training of an offspring, which ends early if the offspring cannot survive."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import replace
 
 import nni
 from torch import nn
 
 from ..evolution import early_stopping
-from ..evolution.selection import Rules
-from ..lineage.store import Lineage, Record
+from ..evolution.selection import Candidate, Rules
+from ..lineage.record import Record
+from ..lineage.store import Lineage
+from .measurement import Validation
 from .task import Task
 from .training import Training
 
 
-def recover(
-    record: Record, network: nn.Module, task: Task, training: Training, lineage: Lineage | None
-) -> Record:
-    """Train an offspring, and complete its record by what it achieves.
+class EarlyEnding:
+    """Judges, by what others of the lineage achieved, whether an offspring can still survive.
 
     Parameters
     ----------
-    record
-        What is known of it.
+    lineage
+        The lineage; it is read anew for each judgement.
+
+    Examples
+    --------
+    >>> ending = EarlyEnding(Lineage("/nonexistent"))
+    >>> ending.forecast_if_hopeless(Candidate("g001-00", 1, "g000-00", 0.5, 250, 2500), [0.5])
+    """
+
+    def __init__(self, lineage: Lineage):
+        self._lineage = lineage
+
+    def _situation(self) -> tuple[Rules, list[Record]] | None:
+        """The rules of the evolution and all records; None if there is no state."""
+        state = self._lineage.read_state()
+        if state is None:
+            return None
+        return Rules.of(state), self._lineage.sound_records()
+
+    def forecast_if_superseded(self, smallest: Candidate) -> float | None:
+        """The expected fidelity of an offspring that cannot survive whatever fidelity it reaches.
+
+        That is the case if a faithful offspring of its generation is already smaller than it can
+        become. Where constraints or latency decide, that is not known before synthesis.
+
+        Parameters
+        ----------
+        smallest
+            The offspring, as small as it can become.
+
+        Returns
+        -------
+        float or None
+            None if the offspring may survive.
+        """
+        situation = self._situation()
+        if situation is None or smallest.ancestor is None:
+            return None
+        rules, others = situation
+        if rules.resource == "latency" or rules.constraints:
+            return None
+        perfect = replace(smallest, validation=math.inf)
+        if not early_stopping.cannot_survive(perfect, others, rules):
+            return None
+        return early_stopping.expected_validation(smallest.ancestor, others)
+
+    def forecast_if_hopeless(self, offspring: Candidate, curve: Sequence[float]) -> float | None:
+        """The likely fidelity of an offspring that cannot survive even at its best.
+
+        Parameters
+        ----------
+        offspring
+            The offspring.
+        curve
+            Its validation fidelity before the recovery, and at each check so far.
+
+        Returns
+        -------
+        float or None
+            None if the offspring may survive.
+        """
+        situation = self._situation()
+        if situation is None:
+            return None
+        rules, others = situation
+        forecast = early_stopping.forecast(curve, others, rules.tolerance)
+        at_best = replace(offspring, validation=forecast.best)
+        hopeless = early_stopping.cannot_survive(at_best, others, rules)
+        return forecast.likely if hopeless else None
+
+
+def recover(
+    network: nn.Module,
+    task: Task,
+    training: Training,
+    offspring: Candidate,
+    early_ending: EarlyEnding | None,
+) -> Validation:
+    """Train an offspring after synthesis, with evenly spaced validation checks.
+
+    Parameters
+    ----------
     network
         Trained in place.
     task
-        Judges its fidelity, before the recovery and at checks that are evenly spread over it.
+        Judges the fidelity.
     training
-        Its recovery, not begun.
-    lineage
-        Of the others that tell when there is no hope for it. None: the recovery goes on to its end.
+        The recovery training, not begun.
+    offspring
+        What is known of the offspring.
+    early_ending
+        Decides at each check whether the recovery ends. None: it is completed.
     """
-    curve, forecast, steps = [], None, iter(training)
+    checks = early_stopping.CHECKS
+    curve: list[float] = []
+    forecast = None
+    steps = iter(training)
     while forecast is None:
-        now = task.fidelity(network, "validation")
-        nni.report_intermediate_result(now)
-        while (
-            len(curve) <= early_stopping.CHECKS
-            and len(curve) * training.steps <= training.step * early_stopping.CHECKS
-        ):
-            curve.append(now)
+        current = task.fidelity(network, "validation")
+        nni.report_intermediate_result(current)
+        while len(curve) <= checks and len(curve) * training.steps <= training.step * checks:
+            curve.append(current)
         if training.step == training.steps:
             break
-        forecast = lineage and _without_hope(record, curve, lineage)
+        if early_ending is not None:
+            forecast = early_ending.forecast_if_hopeless(offspring, curve)
         if forecast is None:
             for _ in steps:
-                if training.step * early_stopping.CHECKS >= training.steps * len(curve):
+                if training.step * checks >= training.steps * len(curve):
                     break
-    return record._replace(untrained=curve[0], validation=curve[-1], curve=curve, forecast=forecast)
+    return Validation(curve[-1], untrained=curve[0], curve=tuple(curve), forecast=forecast)
 
 
-def _without_hope(record: Record, curve: list[float], lineage: Lineage) -> float | None:
-    """The fidelity that was likely, of an offspring that cannot survive."""
-    state, others = lineage.read_state(), lineage.sound_records()
-    if state is None:
-        return None
-    rules = Rules.of(state)
-    likely, best = early_stopping.prospect(curve, others, rules.tolerance)
-    return likely if early_stopping.hopeless(record, best, others, rules) else None
-
-
-def superseded(expected: Record, lineage: Lineage) -> float | None:
-    """The fidelity to be expected of an offspring that, whatever its fidelity, cannot survive; None where there is hope.
-
-    That is so where one of its generation is faithful already and more efficient than it will be. Where constraints decide,
-    or latency, what it will use is known only once it is there.
+def skip_recovery(network: nn.Module, task: Task, forecast: float) -> Validation:
+    """Judge an offspring that gets no recovery training because it cannot survive.
 
     Parameters
     ----------
-    expected
-        Its record, as efficient as it may become.
-    lineage
-        Of the others.
+    network, task
+        The offspring's network, and the task that judges its fidelity.
+    forecast
+        The fidelity that was expected of it.
     """
-    state, others = lineage.read_state(), lineage.sound_records()
-    if state is None:
-        return None
-    rules = Rules.of(state)
-    if (
-        rules.resource == "latency"
-        or rules.constraints
-        or not early_stopping.hopeless(expected, math.inf, others, rules)
-    ):
-        return None
-    return early_stopping.usual(expected, others)
-
-
-def spare(record: Record, network: nn.Module, task: Task, forecast: float) -> Record:
-    """Complete the record of an offspring that is not worth a recovery."""
-    now = task.fidelity(network, "validation")
-    nni.report_intermediate_result(now)
-    return record._replace(untrained=now, validation=now, curve=[now], forecast=forecast)
+    current = task.fidelity(network, "validation")
+    nni.report_intermediate_result(current)
+    return Validation(current, untrained=current, curve=(current,), forecast=forecast)

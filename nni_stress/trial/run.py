@@ -9,40 +9,52 @@ from pathlib import Path
 import nni
 
 from ..lineage.store import FOUNDER
-from . import claim
-from .errors import InputError, _fatal, _one_line
-from .offspring import make_founder, make_offspring
+from ..utils.messages import one_line
+from . import claim, offspring
+from .errors import InputError, fatal
 from .task import Task
 
 
 def run_trial(make_task: Callable[[], Task], founder: str | Path | None = None) -> None:
-    """Be one trial of an evolution: receive an offspring, make it, record it, and report it to NNI.
+    """Run one trial of an evolution: take an offspring, make it, record it, and report it to NNI.
 
     Parameters
     ----------
     make_task
-        Makes the task; its errors (say, a data folder that does not exist) end the experiment with their message.
+        Makes the task. Its errors, such as a data folder that does not exist, end the whole
+        experiment with their message.
     founder
-        A network file: the founder is read from it, or trained and saved there where it does not exist.
+        A network file: the founder is read from it, or trained and saved there if it does not
+        exist.
+
+    Raises
+    ------
+    SystemExit
+        If the offspring was lost, which the lineage records with the reason; or if there is none
+        to be made by this process.
+
+    Examples
+    --------
+    >>> from nni_stress import run_trial
+    >>> from my_task import make_task          # doctest: +SKIP
+    >>> run_trial(make_task)                   # doctest: +SKIP
     """
-    parameters, lineage = claim.receive()
-    uid = parameters["uid"]
+    spec, lineage = claim.receive()
     try:
-        with _fatal():
+        with fatal():
             task = make_task()
-        record = (
-            make_founder(task, parameters, lineage, founder)
-            if uid == FOUNDER
-            else make_offspring(task, parameters, lineage)
-        )
+        if spec.uid == FOUNDER:
+            record = offspring.make_founder(task, spec, lineage, founder)
+        else:
+            record = offspring.make_offspring(task, spec, lineage)
     except Exception as error:
-        logging.getLogger(__name__).exception("offspring %s was lost", uid)
-        lineage.add_failure(uid, _one_line(error), fatal=isinstance(error, InputError))
+        logging.getLogger(__name__).exception("offspring %s was lost", spec.uid)
+        lineage.add_failure(spec.uid, one_line(error), fatal=isinstance(error, InputError))
         raise SystemExit(1) from None
     nni.report_final_result(
         {
             "default": record.validation,
-            "uid": uid,
+            "uid": record.uid,
             "efficiency": record.efficiency,
             "synapses": record.synapses,
             "macs": record.macs,

@@ -7,24 +7,51 @@ import importlib.util
 import inspect
 import os
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import Any, Protocol
 
 import torch
 from torch import nn
 
-Batches = Iterable[tuple[Any, Any]]
+from ..utils.messages import one_line
+
+
+class Batches(Protocol):
+    """The training batches of one epoch, each a pair (inputs, targets)."""
+
+    def __len__(self) -> int:
+        """Number of batches."""
+
+    def __iter__(self) -> Iterator[tuple[Any, Any]]:
+        """The batches, in order."""
 
 
 class FusedAdam(torch.optim.Adam):
-    """Adam that updates all parameters in one pass over memory: on a large network half of a training step is saved."""
+    """Adam that updates all parameters in one pass over memory.
 
-    def __init__(self, params, lr: float = 1e-3, **arguments):
+    On a large network this saves half of a training step.
+
+    Parameters
+    ----------
+    params, lr
+        As of `torch.optim.Adam`.
+    **arguments
+        Further arguments of `torch.optim.Adam`.
+
+    Examples
+    --------
+    >>> network = nn.Linear(2, 1)
+    >>> FusedAdam(network.parameters(), lr=1e-3).defaults["fused"]
+    True
+    """
+
+    def __init__(self, params: Any, lr: float = 1e-3, **arguments: Any):
         super().__init__(params, lr=lr, **{"fused": True, **arguments})
 
-    # Without the decorators by which torch imports all of torch.compile, for over a second, at the first call.
+    # Without torch's decorators, which import all of torch.compile at the first call, for a second.
     step = torch.no_grad()(inspect.unwrap(torch.optim.Adam.step))
     add_param_group = inspect.unwrap(torch.optim.Adam.add_param_group)
     zero_grad = inspect.unwrap(torch.optim.Adam.zero_grad)
@@ -34,35 +61,57 @@ class FusedAdam(torch.optim.Adam):
 
 @dataclass(frozen=True)
 class Task:
-    """What is to be evolved: the network, its data, and what counts as good.
+    """What is to be evolved: the network, its data, and how good a network is.
 
     Parameters
     ----------
     network
-        Makes the founder's network, untrained, on the device on which it is to train; example input, batches and screening
-        must be there, too.
+        Makes the founder's network, untrained, on the device on which it trains. Example input,
+        batches and screening must be on that device, too.
     example_input
-        One batch of inputs, of any size: a tensor, or a tuple of tensors for a network that takes several.
+        One batch of inputs, of any size: a tensor, or a tuple of tensors for a network that takes
+        several inputs.
     loader
-        Makes the training batches (inputs, targets) of one epoch from a generator that shuffles them; has a length. Inputs
-        are like the example; targets are whatever the loss takes: tensors, lists of mappings, ...
+        Makes the training batches (inputs, targets) of one epoch from a `torch.Generator` that
+        shuffles them; has a length. Inputs have the form of the example; targets are whatever the
+        loss takes, such as tensors or lists of mappings.
     loss
-        Loss of (outputs, targets), a scalar.
+        Loss of (outputs, targets), a scalar tensor.
     fidelity
-        Fidelity of (network, split), split one of "validation" and "test"; higher is better.
+        Fidelity (accuracy or mAP) of (network, split), where split is "validation" or "test";
+        higher is better.
     founder_epochs, founder_learning_rate
         Training of the founder.
-    founder_warm_up
-        Share of it over which the learning rate rises from nearly 0; detectors from scratch need it.
     clusters
-        NNI's config for the layers that may lose clusters, without the sparsity. What reaches the output stays anyway.
-    screening
-        One batch of validation (inputs, targets), of some hundred examples, on which candidates are judged.
+        NNI's config of the layers that may lose clusters (output channels or neurons), without the
+        sparsity. Clusters that reach the output stay in any case.
     optimizer
         Makes an optimizer of (parameters, learning rate).
+    screening
+        One batch of validation (inputs, targets), of some hundred examples, on which candidates
+        are judged.
     autocast
-        Training computes in this type where PyTorch holds that to be safe (``torch.autocast``), None: in float32. On
-        processors that have bfloat16, ``torch.bfloat16`` halves the time. Fidelity is judged as ``fidelity`` does it.
+        Training computes in this type where PyTorch considers that safe (``torch.autocast``); None:
+        in float32. On processors that have bfloat16, ``torch.bfloat16`` halves the time. It does
+        not apply to `fidelity`.
+    founder_warm_up
+        Share of the founder's training over which its learning rate rises from nearly 0, which
+        detectors that are trained from scratch need.
+
+    Examples
+    --------
+    >>> images, labels = torch.rand(64, 4), torch.randint(3, (64,))
+    >>> task = Task(
+    ...     network=lambda: nn.Linear(4, 3),
+    ...     example_input=images[:2],
+    ...     loader=lambda generator: [(images, labels)],
+    ...     loss=nn.functional.cross_entropy,
+    ...     fidelity=lambda network, split: float((network(images).argmax(1) == labels).mean()),
+    ...     founder_epochs=1,
+    ...     founder_learning_rate=1e-3,
+    ... )
+    >>> task.clusters
+    {'op_types': ['Conv2d', 'Linear']}
     """
 
     network: Callable[[], nn.Module]
@@ -72,45 +121,58 @@ class Task:
     fidelity: Callable[[nn.Module, str], float]
     founder_epochs: int
     founder_learning_rate: float
-    clusters: dict = field(default_factory=lambda: {"op_types": ["Conv2d", "Linear"]})
-    optimizer: Callable = FusedAdam
+    clusters: dict[str, Any] = field(default_factory=lambda: {"op_types": ["Conv2d", "Linear"]})
+    optimizer: Callable[..., torch.optim.Optimizer] = FusedAdam
     screening: tuple[Any, Any] | None = None
     autocast: torch.dtype | None = None
     founder_warm_up: float = 0.0
 
 
 def load_task(name: str, arguments: Mapping[str, Any] | None = None) -> Task:
-    """Make the task that ``trial.py:make_task`` or ``package.module:make_task`` names, with these arguments.
+    """Make a task by a function that is named on a command line.
+
+    Parameters
+    ----------
+    name
+        ``trial.py:make_task`` or ``package.module:make_task``.
+    arguments
+        Keyword arguments of the function.
 
     Raises
     ------
     ValueError
-        If there is no such file, module or function, or it does not make a task; with the reason in one line.
+        If there is no such file, module or function, or it does not make a task; with the reason
+        in one line.
+
+    Examples
+    --------
+    >>> load_task("make_task")
+    Traceback (most recent call last):
+        ...
+    ValueError: --task takes FILE.py:FUNCTION or MODULE:FUNCTION, but got 'make_task'
     """
     source, _, function = name.rpartition(":")
     if not source or not function:
         raise ValueError(f"--task takes FILE.py:FUNCTION or MODULE:FUNCTION, but got {name!r}")
     try:
         task = getattr(_import(source), function)(**(arguments or {}))
-    except (Exception, SystemExit) as error:  # the user's own code, which may end in any way
-        raise ValueError(
-            f"{name} cannot be used: {type(error).__name__}: {' '.join(str(error).split())}"
-        ) from error
+    except (Exception, SystemExit) as error:  # the user's own code may end in any way
+        raise ValueError(f"{name} cannot be used: {one_line(error)}") from error
     if not isinstance(task, Task):
         raise ValueError(f"{name} must make an nni_stress.Task, but made {type(task).__name__}")
     return task
 
 
-def _import(source: str):
-    """A module, as `python3 source.py` or `python3 -m source` would find it."""
+def _import(source: str) -> ModuleType:
+    """Import a module as ``python3 source.py`` or ``python3 -m source`` would find it."""
     if not source.endswith(".py"):
         sys.path.insert(0, os.getcwd())
         return importlib.import_module(source)
     path = Path(source).resolve()
-    if not path.is_file():
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if not path.is_file() or spec is None or spec.loader is None:
         raise FileNotFoundError(f"no file at {path}")
     sys.path.insert(0, str(path.parent))
-    spec = importlib.util.spec_from_file_location(path.stem, path)
     module = sys.modules[path.stem] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

@@ -3,47 +3,61 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
 import psutil
+from torch import nn
 
 from .task import Task
 
 
 class Stopwatch:
-    """The seconds of this process by phase. A phase within another counts for itself alone."""
+    """Measures the seconds of this process by phase.
 
-    def __init__(self):
+    The seconds of a phase do not include those of phases within it.
+
+    Examples
+    --------
+    >>> watch = Stopwatch()
+    >>> with watch("synthesis"), watch("stress"):
+    ...     pass
+    >>> list(watch.seconds())
+    ['stress', 'synthesis', 'overhead']
+    """
+
+    def __init__(self) -> None:
         self._seconds: dict[str, float] = {}
-        self._within = 0.0  # seconds of phases within the one under way
+        self._inner = 0.0  # seconds of phases within the one under way
 
     @contextmanager
-    def __call__(self, phase: str):
-        began, outer, self._within = time.perf_counter(), self._within, 0.0
+    def __call__(self, phase: str) -> Iterator[None]:
+        """Measure the block as a phase."""
+        began = time.perf_counter()
+        outer = self._inner
+        self._inner = 0.0
         try:
             yield
         finally:
             whole = time.perf_counter() - began
-            self._seconds[phase] = self._seconds.get(phase, 0.0) + whole - self._within
-            self._within = outer + whole
+            self._seconds[phase] = self._seconds.get(phase, 0.0) + whole - self._inner
+            self._inner = outer + whole
 
     def evaluating(self, task: Task) -> Task:
-        """The task, its judgements of fidelity counted as evaluation."""
+        """The same task, whose judgements of fidelity are measured as the phase "evaluation"."""
 
-        def fidelity(network, split):
+        def fidelity(network: nn.Module, split: str) -> float:
             with self("evaluation"):
                 return task.fidelity(network, split)
 
         return replace(task, fidelity=fidelity)
 
     def seconds(self) -> dict[str, float]:
-        """Seconds of every phase, and of all else since this process began, the overhead."""
+        """Seconds of each phase, and as "overhead" all others since this process began."""
         whole = time.time() - psutil.Process().create_time()
+        overhead = whole - sum(self._seconds.values())
         return {
             phase: round(value, 3)
-            for phase, value in {
-                **self._seconds,
-                "overhead": whole - sum(self._seconds.values()),
-            }.items()
+            for phase, value in {**self._seconds, "overhead": overhead}.items()
         }

@@ -1,11 +1,11 @@
-"""A task, and training for it: plainly, and under NNI's eyes."""
+"""Training of a task's networks: plain training, and training by one of NNI's evaluators."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
-from typing import Any, ContextManager
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Any
 
 import nni
 import torch
@@ -13,34 +13,57 @@ from torch import nn
 
 from ..graph.serialization import laid_out_as
 from ..utils.batches import answer
+from ..utils.messages import one_line
 from .task import Task
 
-# Of the stress phase: its learning rate rises for this share, while importance is gathered in calm, and falls to that share.
-WARM_UP, COOL_DOWN = 0.1, 0.1
+if TYPE_CHECKING:
+    from nni.compression.utils.evaluator import TorchEvaluator
+
+WARM_UP = 0.1  # share of the stress phase over which its learning rate rises
+COOL_DOWN = 0.1  # share of the learning rate to which it falls by the end of the stress phase
 
 
 class Training:
-    """A training under way: to iterate over it is to train, and its state between two epochs is all that it needs to go on.
+    """A training that can be interrupted between two epochs.
+
+    Iterating over it trains: each iteration is one optimizer step, and yields its loss.
 
     Parameters
     ----------
     network
         Trained in place.
     task
-        Its loader may draw from its generator and from torch's, from no other source of chance.
+        Its data, loss and optimizer. Random choices of its loader may come from the generator that
+        it is given and from torch's global one, but from no other.
     epochs
-        A fraction is allowed; the learning rate falls to 0 over them along a cosine.
+        Length, not necessarily a whole number. The learning rate falls to 0 along half a cosine.
     learning_rate
-        The first.
+        Highest learning rate.
     seed
-        Of the order of the batches, and of torch's generator: dropout and the like draw from it.
+        Seed of the order of the batches and of torch's global generator, which dropout uses.
     warm_up
-        Share of the steps over which the learning rate rises, linearly, before it falls.
+        Share of the steps over which the learning rate first rises linearly.
 
     Attributes
     ----------
     step, steps
-        How many optimizer steps were taken, and how many there are in all.
+        Number of optimizer steps taken so far, and in all.
+
+    Examples
+    --------
+    >>> inputs, targets = torch.rand(8, 4), torch.rand(8, 1)
+    >>> task = Task(
+    ...     network=lambda: nn.Linear(4, 1),
+    ...     example_input=inputs,
+    ...     loader=lambda generator: [(inputs, targets)],
+    ...     loss=nn.functional.mse_loss,
+    ...     fidelity=lambda network, split: -float((network(inputs) - targets).abs().mean()),
+    ...     founder_epochs=1,
+    ...     founder_learning_rate=1e-3,
+    ... )
+    >>> training = Training(task.network(), task, epochs=3, learning_rate=1e-2, seed=0)
+    >>> len(list(training)), training.step
+    (3, 3)
     """
 
     def __init__(
@@ -53,26 +76,28 @@ class Training:
         warm_up: float = 0.0,
     ):
         torch.manual_seed(seed)
-        self._network, self._task = network, task
+        self._network = network
+        self._task = task
         self._generator = torch.Generator().manual_seed(seed)
         self._optimizer = task.optimizer(network.parameters(), lr=learning_rate)
         per_epoch = len(task.loader(torch.Generator()))
-        self.step, self.steps = 0, round(epochs * per_epoch)
+        self.step = 0
+        self.steps = round(epochs * per_epoch)
         self._per_epoch = max(1, min(per_epoch, self.steps))
         self._schedule = _schedule(self._optimizer, self.steps, round(warm_up * self.steps))
 
     @property
     def epoch(self) -> int:
-        """How many epochs were begun; a last, shorter one counts."""
+        """Number of epochs begun so far; a shorter last one counts."""
         return math.ceil(self.step / self._per_epoch)
 
     @property
     def between_epochs(self) -> bool:
-        """Whether an epoch, or all, has just ended."""
+        """Whether an epoch, or the whole training, has just ended."""
         return self.step % self._per_epoch == 0 or self.step == self.steps
 
     def __iter__(self) -> Iterator[float]:
-        """Take the steps that are left. Each yields its loss.
+        """Take the remaining steps, each of which yields its loss.
 
         Raises
         ------
@@ -88,7 +113,10 @@ class Training:
             yield loss
 
     def state(self) -> dict[str, Any]:
-        """All that the rest of the training depends on, between two epochs; tensors are shared, not copied."""
+        """A snapshot between two epochs, from which the training can be resumed.
+
+        Tensors are shared with the training, not copied.
+        """
         return {
             "network": self._network.state_dict(),
             "optimizer": self._optimizer.state_dict(),
@@ -100,16 +128,28 @@ class Training:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on from a state. A ValueError where it is of a training of another length or network."""
+        """Resume from a snapshot.
+
+        Parameters
+        ----------
+        state
+            What `state` returned.
+
+        Raises
+        ------
+        ValueError
+            If it comes from a training of another length or network.
+        """
         if state["steps"] != self.steps:
             raise ValueError(
-                f"the training has {self.steps} steps, but its state is of one with {state['steps']}"
+                f"the training has {self.steps} steps, "
+                f"but its state is of one with {state['steps']}"
             )
         try:
             self._network.load_state_dict(state["network"])
         except RuntimeError as error:
             raise ValueError(
-                f"the training's state is of another network: {' '.join(str(error).split())}"
+                f"the training's state is of another network: {one_line(error)}"
             ) from None
         self._optimizer.load_state_dict(state["optimizer"])
         for parameter, remembered in self._optimizer.state.items():
@@ -123,13 +163,30 @@ class Training:
 
 
 def train(network: nn.Module, task: Task, epochs: float, learning_rate: float, seed: int) -> None:
-    """Be a :class:`Training` from its beginning to its end."""
+    """Train to completion.
+
+    Parameters
+    ----------
+    network, task, epochs, learning_rate, seed
+        As of `Training`.
+
+    Raises
+    ------
+    FloatingPointError
+        If the loss is no longer finite.
+    """
     for _ in Training(network, task, epochs, learning_rate, seed):
         pass
 
 
 def founder_training(network: nn.Module, task: Task, seed: int) -> Training:
-    """The training of the task's founder."""
+    """The training of the task's founder, not begun.
+
+    Parameters
+    ----------
+    network, task, seed
+        As of `Training`.
+    """
     return Training(
         network, task, task.founder_epochs, task.founder_learning_rate, seed, task.founder_warm_up
     )
@@ -138,6 +195,7 @@ def founder_training(network: nn.Module, task: Task, seed: int) -> Training:
 def _schedule(
     optimizer: torch.optim.Optimizer, steps: int, rising: int
 ) -> torch.optim.lr_scheduler.LRScheduler:
+    """A linear rise over the first steps, then half a cosine."""
     falling = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, max(steps - rising, 1))
     if not rising:
         return falling
@@ -172,23 +230,46 @@ def stress_evaluator(
     epochs: float,
     learning_rate: float,
     seed: int,
-    timed: Callable[[], ContextManager] = nullcontext,
-):
-    """NNI's evaluator that trains the ancestor for `epochs`, None where that is nothing, and how many steps these are.
+    timed: Callable[[], AbstractContextManager[None]] = nullcontext,
+) -> tuple[TorchEvaluator | None, int]:
+    """NNI's evaluator that trains the ancestor under stress.
 
-    The training runs within the context that `timed` makes.
+    Parameters
+    ----------
+    ancestor
+        The network.
+    task
+        Its data, loss and optimizer.
+    epochs
+        Length of the stress phase.
+    learning_rate
+        Highest learning rate.
+    seed
+        Seed of the order of the batches.
+    timed
+        Makes a context within which the training runs.
+
+    Returns
+    -------
+    (evaluator, steps)
+        `steps` is the number of optimizer steps. If there are none, the evaluator is None.
     """
     from nni.compression.utils.evaluator import TorchEvaluator
 
-    steps, batches = (
-        round(epochs * len(task.loader(torch.Generator()))),
-        _endless(task, torch.Generator().manual_seed(seed)),
-    )
+    steps = round(epochs * len(task.loader(torch.Generator())))
+    batches = _endless(task, torch.Generator().manual_seed(seed))
 
-    def training_func(model, optimizer, training_step, lr_schedulers, max_steps, max_epochs):
+    def training_func(
+        model: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        training_step: Any,
+        lr_schedulers: Any,
+        max_steps: int,
+        max_epochs: int | None,
+    ) -> None:
         model.train()
         schedule = torch.optim.lr_scheduler.LambdaLR(
-            optimizer, lambda step: _stressed_rate(step / max_steps)
+            optimizer, lambda step: _stress_rate(step / max_steps)
         )
         with timed():
             for _ in range(max_steps):
@@ -198,16 +279,18 @@ def stress_evaluator(
     if not steps:
         return None, 0
     optimizer = nni.trace(task.optimizer)(ancestor.parameters(), lr=learning_rate)
-    return TorchEvaluator(
+    evaluator = TorchEvaluator(
         training_func, optimizer, lambda batch, model: task.loss(answer(model, batch[0]), batch[1])
-    ), steps
+    )
+    return evaluator, steps
 
 
-def _stressed_rate(progress: float) -> float:
-    """Share of the learning rate: a linear warm-up, then half a cosine."""
+def _stress_rate(progress: float) -> float:
+    """Share of the highest learning rate: a linear warm-up, then half a cosine.
+
+    Importance is gathered during the warm-up, before stress begins.
+    """
     if progress < WARM_UP:
         return max(0.01, progress / WARM_UP)
-    return (
-        COOL_DOWN
-        + (1 - COOL_DOWN) * (1 + math.cos(math.pi * (progress - WARM_UP) / (1 - WARM_UP))) / 2
-    )
+    cosine = math.cos(math.pi * (progress - WARM_UP) / (1 - WARM_UP))
+    return COOL_DOWN + (1 - COOL_DOWN) * (1 + cosine) / 2

@@ -53,7 +53,7 @@ def main() -> None:
     receive = claim.receive
 
     def receive_and_fail():
-        parameters, lineage = receive()
+        spec, lineage = receive()
         fault = take_fault(folder, AFTER)
         if fault == "is killed":
             os.kill(os.getpid(), signal.SIGKILL)
@@ -62,9 +62,9 @@ def main() -> None:
         if fault == "reports nonsense":
             nni.report_final_result(float("nan"))
         if fault in REASONS:
-            lineage.add_failure(parameters["uid"], REASONS[fault])
+            lineage.add_failure(spec.uid, REASONS[fault])
             raise SystemExit(1)
-        return parameters, lineage
+        return spec, lineage
 
     cheap_trial.receive = receive_and_fail
     sys.argv[1:] = [seconds]

@@ -11,12 +11,12 @@ from trials import lenet5
 make_offspring = run.make_offspring
 
 
-def fail_or_make(task, parameters, lineage):
-    if parameters["uid"] == "g001-01":
+def fail_or_make(task, spec, lineage):
+    if spec.uid == "g001-01":
         raise RuntimeError("made to fail")
-    if parameters["uid"] == "g002-00":
+    if spec.uid == "g002-00":
         os.kill(os.getpid(), signal.SIGKILL)
-    return make_offspring(task, parameters, lineage)
+    return make_offspring(task, spec, lineage)
 
 
 if __name__ == "__main__":

@@ -93,7 +93,7 @@ class Workers:
         return Worker(home, psutil.Process(network.pid), self._machine(port))
 
     def tunnel(self, worker: Worker, port: int) -> None:
-        """Open the tunnel of docs/guides/many-machines.md from the worker's port to the manager's."""
+        """Open the tunnel of docs/guides/many-machines.md, from the worker to the manager."""
         machine = worker.machine
         self._run(
             [

@@ -11,6 +11,7 @@ import yaml
 from nni_stress.experiment.launch import check_config
 from nni_stress.graph import cost, serialization
 from nni_stress.lineage.store import FOUNDER, Lineage
+from nni_stress.lineage.trial_spec import TrialSpec
 from nni_stress.trial.offspring import make_founder, make_offspring
 from tests.helpers.folders import write_idx
 from trials.alexnet import make_task
@@ -37,17 +38,8 @@ def test_alexnet_has_the_published_cost():
 
 
 def trial(uid, **arguments):
-    return {
-        "uid": uid,
-        "generation": int(uid[1:4]),
-        "ancestor": None if uid == FOUNDER else FOUNDER,
-        "other": None,
-        "seed": 0,
-        "resource": "parameters",
-        "latency": False,
-        "origins": False,
-        "arguments": arguments,
-    }
+    ancestor = None if uid == FOUNDER else FOUNDER
+    return TrialSpec(uid, int(uid[1:4]), ancestor, None, seed=0, arguments=arguments)
 
 
 def test_a_founder_trained_beforehand_has_small_offspring(tmp_path):

@@ -14,7 +14,7 @@ from nni_stress.lineage.store import FOUNDER, Lineage
 from nni_stress.trial.offspring import make_founder, make_offspring
 from tests.helpers.pipelines import STRESSORS, kept, named, plain_evaluator
 from tests.unit.pruning.test_pruner import config, network
-from tests.unit.trial.test_offspring import QUICK, parameters
+from tests.unit.trial.test_offspring import QUICK, trial_spec
 from trials import pruners
 from trials.lenet5 import make_task
 
@@ -54,7 +54,7 @@ def task():
 @pytest.fixture(scope="module")
 def lineage(task, tmp_path_factory):
     lineage = Lineage(tmp_path_factory.mktemp("lineage"))
-    make_founder(task, parameters(FOUNDER), lineage, None)
+    make_founder(task, trial_spec(FOUNDER), lineage, None)
     return lineage
 
 
@@ -154,7 +154,7 @@ def test_generations_with_one_parent_and_with_two(task, lineage, tmp_path):
     ones = [
         make_offspring(
             task,
-            parameters(
+            trial_spec(
                 uid,
                 latency=True,
                 arguments={
@@ -171,7 +171,7 @@ def test_generations_with_one_parent_and_with_two(task, lineage, tmp_path):
     ]
     two = make_offspring(
         task,
-        parameters(
+        trial_spec(
             "g002-00",
             ancestor="g001-00",
             other="g001-01",
@@ -201,7 +201,7 @@ def test_generations_with_one_parent_and_with_two(task, lineage, tmp_path):
 def test_an_environment_of_latency(task, lineage):
     made = make_offspring(
         task,
-        parameters("g001-20", resource="latency", arguments={**QUICK, "environmental_factor": 0.9}),
+        trial_spec("g001-20", resource="latency", arguments={**QUICK, "environmental_factor": 0.9}),
         lineage,
     )
     assert made.synapses < lineage.record(FOUNDER).synapses

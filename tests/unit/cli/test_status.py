@@ -190,7 +190,7 @@ def test_status_changes_nothing(tmp_path, damaged):
 def test_files_that_the_tuner_set_aside_are_listed(tmp_path):
     lineage = evolve(tmp_path)
     lineage.add_failure("g001-01", "reason")
-    lineage.pardon("g001-01")
+    lineage.allow_retry("g001-01")
     assert overview(tmp_path).aside == ["g001-01.json.0"] and "aside/g001-01.json.0" in status_text(
         overview(tmp_path)
     )

@@ -1,11 +1,16 @@
-"""When an offspring's recovery may end early: what it could still become, and what that would be worth."""
+"""When an offspring's training may end early: what fidelity it may still reach, and if that suffices."""
 
 import random
 
 import pytest
 
-from nni_stress.evolution.early_stopping import CHECKS, hopeless, prospect, usual
-from nni_stress.evolution.selection import Rules, fitness, select
+from nni_stress.evolution.early_stopping import (
+    CHECKS,
+    cannot_survive,
+    expected_validation,
+    forecast,
+)
+from nni_stress.evolution.selection import Candidate, Rules, fitness, select
 from nni_stress.lineage.store import FOUNDER, Record, uid_of
 
 RULES = Rules(generations=9, tolerance=0.01)
@@ -33,37 +38,43 @@ def record(uid, validation, synapses, curve=(), ancestor=FOUNDER, **more):
 FIRST = record(FOUNDER, 0.90, 1000)
 
 
+def candidate(generation, slot, validation, synapses, ancestor=FOUNDER):
+    return Candidate(
+        uid_of(generation, slot), generation, ancestor, validation, synapses, macs=synapses
+    )
+
+
 def recovered(slot, *curve, synapses=500, generation=1):
     assert len(curve) == CHECKS + 1
     return record(uid_of(generation, slot), curve[-1], synapses, curve)
 
 
-def test_a_forecast_follows_what_others_made_good_from_there_on():
-    """From the first check on, others closed 3/4, 1/2 and 1/4 of the way to 0.91, the best ever seen and a tolerance."""
+def test_a_forecast_follows_the_gains_of_others_from_the_same_check_on():
+    """Others gained 3/4, 1/2 and 1/4 of their headroom up to 0.91, the best fidelity + tolerance."""
     others = [
         FIRST,
         recovered(0, 0.1, 0.51, 0.6, 0.7, 0.81),
         recovered(1, 0.1, 0.71, 0.7, 0.8, 0.81),
         recovered(2, 0.1, 0.51, 0.5, 0.5, 0.61),
     ]
-    likely, best = prospect([0.2, 0.71], others, 0.01)
+    likely, best = forecast([0.2, 0.71], others, 0.01)
     assert likely == pytest.approx(0.81) and best == pytest.approx(0.71 + 0.2 * 0.875)
 
 
-def test_without_others_nothing_is_gained_for_sure_and_all_may_be():
-    assert prospect([0.3], [FIRST], 0.01) == pytest.approx((0.3, 0.91))
+def test_without_others_no_gain_is_likely_and_any_is_possible():
+    assert forecast([0.3], [FIRST], 0.01) == pytest.approx((0.3, 0.91))
     two = [FIRST, *(recovered(slot, 0.1, 0.1, 0.1, 0.1, 0.1) for slot in range(2))]
-    assert prospect([0.3], two, 0.01).best == pytest.approx(
+    assert forecast([0.3], two, 0.01).best == pytest.approx(
         0.91
     )  # of two recoveries nothing can be learned yet
     early = record(uid_of(1, 3), 0.1, 500, [0.1, 0.1])
-    assert prospect([0.3], [*two, early, early], 0.01).best == pytest.approx(
+    assert forecast([0.3], [*two, early, early], 0.01).best == pytest.approx(
         0.91
     )  # nor of those that were ended
 
 
-def test_of_one_that_is_not_there_yet_the_usual_is_expected():
-    """Of the three that recovered, the fidelity fell by 0.03 in the median; who was ended early says nothing."""
+def test_before_synthesis_the_median_change_from_ancestor_is_expected():
+    """The fidelity of those that recovered fell by 0.03 in the median; early ended ones do not count."""
     ancestor = recovered(0, 0.1, 0.5, 0.6, 0.7, 0.89)
     others = [
         FIRST,
@@ -72,15 +83,14 @@ def test_of_one_that_is_not_there_yet_the_usual_is_expected():
         recovered(2, 0.1, 0.5, 0.6, 0.7, 0.5),
         record(uid_of(1, 3), 0.1, 500, [0.1]),
     ]
-    assert usual(
-        record(uid_of(2, 0), float("nan"), 250, ancestor=ancestor.uid), others
-    ) == pytest.approx(0.86)
-    assert usual(record(uid_of(1, 0), float("nan"), 500), [FIRST]) == pytest.approx(0.90)
+    assert expected_validation(ancestor.uid, others) == pytest.approx(0.86)
+    assert expected_validation(FOUNDER, [FIRST]) == pytest.approx(0.90)
 
 
-def test_none_that_could_be_chosen_is_hopeless():
-    """However generations turn out: who is called hopeless is never chosen, whatever fidelity up to its best it reaches."""
-    draw, called = random.Random(0), 0
+def test_an_offspring_that_could_be_selected_is_never_said_not_to_survive():
+    """Over random generations, at any fidelity up to the best that the offspring may reach."""
+    draw = random.Random(0)
+    called = 0
     for _ in range(500):
         rules = Rules(
             9,
@@ -93,17 +103,15 @@ def test_none_that_could_be_chosen_is_hopeless():
             record(uid_of(1, slot), draw.uniform(0.86, 0.92), draw.randint(200, 1000))
             for slot in range(draw.randint(0, 4))
         ]
-        mine, best = (
-            record(uid_of(1, 9), float("nan"), draw.randint(200, 1000)),
-            draw.uniform(0.86, 0.92),
-        )
-        verdict = hopeless(mine, best, [FIRST, *rivals], rules)
+        synapses = draw.randint(200, 1000)
+        best = draw.uniform(0.86, 0.92)
+        verdict = cannot_survive(candidate(1, 9, best, synapses), [FIRST, *rivals], rules)
         chosen = any(
             uid_of(1, 9)
             in [
-                one.uid
-                for one in select(
-                    [mine._replace(validation=reached), *rivals], [FIRST], FIRST, rules
+                survivor.uid
+                for survivor in select(
+                    [record(uid_of(1, 9), reached, synapses), *rivals], [FIRST], FIRST, rules
                 )
             ]
             for reached in (best, best - 0.001, best - 0.03)
@@ -143,20 +151,17 @@ def test_none_that_could_be_chosen_is_hopeless():
         ),  # of another generation
     ],
 )
-def test_what_makes_an_offspring_hopeless(rival, best, expected):
-    assert (
-        hopeless(record(uid_of(1, 9), float("nan"), 500), best, [FIRST, rival], RULES) is expected
-    )
+def test_what_rules_out_that_an_offspring_survives(rival, best, expected):
+    assert cannot_survive(candidate(1, 9, best, 500), [FIRST, rival], RULES) is expected
 
 
-def test_where_the_ancestor_is_not_known_there_is_hope():
-    assert not hopeless(
-        record(uid_of(2, 0), float("nan"), 500, ancestor=uid_of(1, 0)), 0.1, [FIRST], RULES
-    )
-    assert not hopeless(record(uid_of(1, 0), float("nan"), 500), 0.1, [], RULES)
+def test_without_the_ancestors_record_nothing_is_ruled_out():
+    orphan = candidate(2, 0, 0.1, 500, ancestor=uid_of(1, 0))
+    assert not cannot_survive(orphan, [FIRST], RULES)
+    assert not cannot_survive(candidate(1, 0, 0.1, 500), [], RULES)
 
 
-def test_the_search_learns_from_the_forecast_of_one_that_was_ended():
+def test_the_fitness_of_an_early_ended_offspring_is_that_of_its_forecast():
     whole = record(uid_of(1, 0), 0.89, 500)
     ended = whole._replace(validation=0.4, forecast=0.89)
     assert fitness(ended, FIRST, FIRST, RULES) == fitness(whole, FIRST, FIRST, RULES)

@@ -1,6 +1,6 @@
 import pytest
 
-from nni_stress.evolution.search import Lesson, Search
+from nni_stress.evolution.search import Observation, Search
 from nni_stress.evolution.search_space import flat
 
 SPACE = {
@@ -19,26 +19,24 @@ SPACE = {
 }
 
 
-def lessons(search, generations=3, seed=0):
-    """What a search learns that is best off at an environmental factor of 0.35."""
-    learned = []
+def observe(search, generations=3, seed=0):
+    """Observations of a search whose fitness is highest at an environmental factor of 0.35."""
+    observations = []
     for generation in range(generations):
-        for suggestion in search.suggestions(SPACE, learned, 4, seed + generation):
-            learned = [
-                *learned,
-                Lesson(suggestion, -abs(suggestion["environmental_factor"] - 0.35)),
-            ]
-    return learned
+        for suggestion in search.suggestions(SPACE, observations, 4, seed + generation):
+            fitness = -abs(suggestion["environmental_factor"] - 0.35)
+            observations = [*observations, Observation(suggestion, fitness)]
+    return observations
 
 
 @pytest.mark.parametrize("name", ["TPE", "Random", "GridSearch", "Evolution", "tpe"])
-def test_nnis_tuners_run_inside(name):
+def test_nnis_tuners_suggest_hyperparameters(name):
     search = Search(name)
     search.probe(SPACE)
-    learned = lessons(search, 6)
-    assert len({repr(lesson.suggestion) for lesson in learned}) > 12
-    for lesson in learned:
-        values = flat(lesson.suggestion)
+    observations = observe(search, 6)
+    assert len({repr(observation.suggestion) for observation in observations}) > 12
+    for observation in observations:
+        values = flat(observation.suggestion)
         assert 0.3 <= values["environmental_factor"] <= 0.7 and values["floor"] in (1, 2, 3, 4)
         assert (
             ("stress_peak" in values)
@@ -48,47 +46,54 @@ def test_nnis_tuners_run_inside(name):
 
 
 @pytest.mark.parametrize("name", ["TPE", "Random", "GridSearch"])
-def test_suggestions_depend_on_seed_space_and_lessons_alone(name):
-    """So an evolution that was interrupted goes on as one that was not."""
+def test_suggestions_depend_on_seed_space_and_observations_alone(name):
+    """Therefore an interrupted evolution continues as if it had not been interrupted."""
     search = Search(name)
-    learned = lessons(search)
-    again = search.suggestions(SPACE, learned, 5, 17)
+    observations = observe(search)
+    again = search.suggestions(SPACE, observations, 5, 17)
     assert (
         again
-        == search.suggestions(SPACE, learned, 5, 17)
-        == Search(name).suggestions(SPACE, learned, 5, 17)
+        == search.suggestions(SPACE, observations, 5, 17)
+        == Search(name).suggestions(SPACE, observations, 5, 17)
     )
     if name != "GridSearch":
-        assert again != search.suggestions(SPACE, learned, 5, 18)
+        assert again != search.suggestions(SPACE, observations, 5, 18)
 
 
 def test_tpe_learns_from_all_generations():
-    """The median factor of ten late generations comes near the best, 0.35; drawn at random it is 0.5 (tolerance 0.06)."""
-    learned = lessons(Search("TPE", {"tpe_args": {"n_startup_jobs": 4}}), 50)
-    factors = sorted(lesson.suggestion["environmental_factor"] for lesson in learned[-40:])
+    """The median factor of the last ten generations is near the best, 0.35 (tolerance 0.06).
+
+    Drawn at random it would be 0.5.
+    """
+    observations = observe(Search("TPE", {"tpe_args": {"n_startup_jobs": 4}}), 50)
+    factors = sorted(
+        observation.suggestion["environmental_factor"] for observation in observations[-40:]
+    )
     assert factors[20] == pytest.approx(0.35, abs=0.06)
 
 
-def test_a_grid_goes_on_where_it_was_and_starts_again_once_done():
+def test_a_grid_continues_and_starts_again_when_exhausted():
     space = {
         "candidates": {"_type": "choice", "_value": [1, 10]},
         "floor": {"_type": "choice", "_value": [1, 2]},
     }
     search = Search("GridSearch")
     first = search.suggestions(space, [], 3, 0)
-    rest = search.suggestions(space, [Lesson(s, 0.0) for s in first], 3, 1)
+    rest = search.suggestions(space, [Observation(s, 0.0) for s in first], 3, 1)
     assert len({repr(s) for s in [*first, rest[0]]}) == 4 and rest[1:] == first[:2]
 
 
-def test_lessons_outlive_a_change_of_the_search_space():
+def test_observations_outlive_a_change_of_the_search_space():
     search = Search("TPE", {"tpe_args": {"n_startup_jobs": 4}})
-    learned = lessons(search, 30)
+    observations = observe(search, 30)
     narrow = {
         "environmental_factor": {"_type": "uniform", "_value": [0.3, 0.6]},
         "floor": {"_type": "choice", "_value": [2, 3]},
     }
-    found = [s["environmental_factor"] for s in search.suggestions(narrow, learned, 21, 3)]
-    assert set(narrow) == set(search.suggestions(narrow, learned, 1, 3)[0]) and max(found) <= 0.6
+    found = [s["environmental_factor"] for s in search.suggestions(narrow, observations, 21, 3)]
+    assert (
+        set(narrow) == set(search.suggestions(narrow, observations, 1, 3)[0]) and max(found) <= 0.6
+    )
 
 
 @pytest.mark.parametrize(
@@ -103,6 +108,6 @@ def test_lessons_outlive_a_change_of_the_search_space():
         ("Metis", None, "Metis does not run on this search space"),
     ],
 )
-def test_what_does_not_run_here_is_refused_at_the_start(name, arguments, words):
+def test_a_tuner_that_does_not_run_is_refused(name, arguments, words):
     with pytest.raises(ValueError, match=words):
         Search(name, arguments).probe(SPACE)

@@ -10,18 +10,18 @@ def record(
     generation, slot=0, validation=0.9, synapses=1000, ancestor="g000-00", macs=5000, latency=None
 ):
     return Record(
-        uid_of(generation, slot),
-        generation,
-        ancestor if generation else None,
-        {},
-        validation,
-        validation,
-        synapses,
-        macs,
-        1000 / synapses,
-        None,
-        {},
-        {},
+        uid=uid_of(generation, slot),
+        generation=generation,
+        ancestor=ancestor if generation else None,
+        arguments={},
+        validation=validation,
+        test=validation,
+        synapses=synapses,
+        macs=macs,
+        efficiency=1000 / synapses,
+        untrained=None,
+        architecture={},
+        seconds={},
         latency=latency,
     )
 
@@ -62,7 +62,7 @@ def test_an_offspring_no_smaller_than_its_ancestor_does_not_survive():
     assert select(record(1, 0, 0.95, 1000)) == []
 
 
-def test_a_generation_that_does_not_get_beyond_its_best_ancestor_is_weak():
+def test_a_generation_that_does_not_improve_on_its_best_ancestor_fails():
     ancestors = [record(1, 0, 0.9, 300), record(1, 1, 0.9, 600)]
     smaller_than_its_own = record(2, 0, 0.9, 400, "g001-01")
     assert select(smaller_than_its_own, ancestors=ancestors) == []
@@ -74,7 +74,7 @@ def test_a_generation_that_does_not_get_beyond_its_best_ancestor_is_weak():
     ]
 
 
-def test_a_weak_generation_goes_back_to_the_last_good_ancestors_and_patience_ends():
+def test_after_failed_generations_the_last_survivors_return_until_patience_ends():
     good, weak = record(1, 0, 0.9, 500), record(2, 0, 0.5, 100, "g001-00")
     generations = [[FOUNDER], [good], [weak]]
     assert selection.plan(generations, RULES) == selection.Plan(["g001-00"], 1, None)
@@ -87,7 +87,7 @@ def test_a_good_generation_restores_patience():
     assert selection.plan(generations, RULES) == selection.Plan(["g002-00"], 0, None)
 
 
-def test_it_ends_at_the_target_or_the_last_generation():
+def test_an_evolution_ends_at_the_target_or_the_last_generation():
     generations = [[FOUNDER], [record(1, 0, 0.9, 100)]]
     assert (
         selection.plan(generations, RULES._replace(target_efficiency=8)).end
@@ -99,23 +99,23 @@ def test_it_ends_at_the_target_or_the_last_generation():
 
 def test_beyond_the_target_efficiency_only_fidelity_counts():
     rules = RULES._replace(target_efficiency=8)
-    ones = [
+    offspring = [
         record(1, 0, 0.89, 50),
         record(1, 1, 0.9, 120),
         record(1, 2, 0.895, 130),
         record(1, 3, 0.95, 200),
     ]
-    assert select(*ones, rules=rules) == ["g001-01"]
-    fitness = [selection.fitness(one, FOUNDER, FOUNDER, rules) for one in ones]
+    assert select(*offspring, rules=rules) == ["g001-01"]
+    fitness = [selection.fitness(each, FOUNDER, FOUNDER, rules) for each in offspring]
     assert fitness[1] == pytest.approx(math.log(8)) and fitness[0] < fitness[2] < fitness[1]
 
 
-def test_no_environment_leads_beyond_the_target():
+def test_the_environmental_factor_does_not_lead_beyond_the_target():
     ancestor, other = record(1, 0, 0.9, 500), record(1, 1, 0.9, 250)
     rules = RULES._replace(target_efficiency=10)
 
     def factor(wanted, *ancestors, **changes):
-        return selection.far_enough(wanted, ancestors, FOUNDER, rules._replace(**changes))
+        return selection.limit_to_target(wanted, ancestors, FOUNDER, rules._replace(**changes))
 
     assert factor(0.1, ancestor) == pytest.approx(0.2) and factor(0.3, ancestor) == 0.3
     assert factor(0.1, ancestor, other) == pytest.approx(100 / 375)  # of two, a share of their mean
@@ -129,11 +129,11 @@ def test_no_environment_leads_beyond_the_target():
     assert factor(0.5, record(1, 0, 0.9, 50)) == 1.0
 
 
-def test_constraints_that_are_missed_are_pursued_no_faster_than_the_environment_goes():
+def test_an_exceeded_constraint_is_no_scarcer_than_the_saved_resource():
     ancestor, other = record(1, 0, 0.9, 500, macs=4000), record(1, 1, 0.9, 500, macs=2000)
 
     def shares(*ancestors, **constraints):
-        return selection.constrained(
+        return selection.constrained_shares(
             0.3, ancestors, FOUNDER, RULES._replace(constraints=constraints)
         )
 
@@ -149,7 +149,7 @@ def test_constraints_that_are_missed_are_pursued_no_faster_than_the_environment_
     }  # of two, a share of their mean
     assert shares(other, macs=0.5) == {"macs": 1.0}  # what is kept stays kept
     assert (
-        selection.constrained(
+        selection.constrained_shares(
             0.3, [ancestor], FOUNDER, RULES._replace(resource="latency", constraints={"macs": 0.1})
         )
         == {}
@@ -160,7 +160,7 @@ def test_constraints_that_are_missed_are_pursued_no_faster_than_the_environment_
     ("resource", "survivor"),
     [("parameters", "g001-00"), ("macs", "g001-01"), ("latency", "g001-02")],
 )
-def test_any_resource_may_be_the_one_to_save(resource, survivor):
+def test_each_resource_can_be_the_one_to_save(resource, survivor):
     founder = FOUNDER._replace(latency=1.0)
     generation = [
         record(1, 0, 0.9, 100, macs=4000, latency=0.9),
@@ -203,19 +203,19 @@ def test_ancestors_are_drawn_by_the_seed_among_the_survivors():
     assert selection.draw_ancestors(["g001-00"], 2, 0, "g002-00") == ["g001-00"]
 
 
-def test_each_retreat_is_gentler():
+def test_the_environment_gets_gentler_with_each_failure():
     factors = [selection.gentler(0.25, n) for n in range(3)]
     assert factors == pytest.approx([0.25, 0.5, math.sqrt(0.5)])
 
 
 def test_fitness_compares_across_generations():
-    """The same step from the same fidelity is worth the same in whatever generation it is made."""
+    """The same gain at the same fidelity has the same fitness in each generation."""
     early = selection.fitness(record(1, 0, 0.89, 500), FOUNDER, FOUNDER, RULES)
     late = selection.fitness(record(4, 0, 0.88, 50), record(3, 0, 0.89, 100), FOUNDER, RULES)
     assert early == pytest.approx(late) == pytest.approx(math.log(2) - 0.5)
 
 
-def test_fitness_counts_the_way_to_the_constraints():
+def test_fitness_includes_progress_towards_the_constraints():
     rules = RULES._replace(constraints={"macs": 0.5})
     gained = selection.fitness(record(1, 0, 0.9, 500, macs=4000), FOUNDER, FOUNDER, rules)
     assert gained == pytest.approx(math.log(2) + math.log(5 / 4))
@@ -225,7 +225,7 @@ def test_fitness_counts_the_way_to_the_constraints():
     )
 
 
-def test_the_frontier_holds_what_nothing_beats():
+def test_the_frontier_holds_the_records_that_none_beats():
     records = [
         record(1, 0, 0.9, 500),
         record(1, 1, 0.8, 500),

@@ -1,4 +1,4 @@
-"""StressTuner over a simulated manager: the invariants of an evolution, whatever NNI's runtime does to it."""
+"""StressTuner over a simulated manager: what holds for every evolution, whatever NNI's runtime does."""
 
 import random
 import statistics
@@ -8,6 +8,7 @@ import pytest
 from nni_stress import StressTuner
 from nni_stress.evolution import selection
 from nni_stress.lineage.store import Lineage
+from nni_stress.trial.claim import ParameterSource, accept, parse
 from reports.simulation import SimulatedManager
 
 
@@ -23,13 +24,14 @@ def make(lineage, **changes):
     return StressTuner(**{**settings, **changes})
 
 
-def survivors(tuner):
+def without_seconds(tuner):
     """All records of a tuner's lineage, without the times they took."""
-    return [record._replace(seconds={}) for record in tuner._lineage.records()]
+    return [record._replace(seconds={}) for record in tuner.lineage.records()]
 
 
 def consistent(lineage: Lineage, state: dict, population: int = 4):
-    """Every generation was begun, closed, and each of its offspring has a record or a reason; every ancestor survived."""
+    """Check that all generations closed, that each offspring has a record or a failure, and that all
+    ancestors are survivors."""
     records = {record.uid: record for record in lineage.records()}
     rules = selection.Rules(**{name: state[name] for name in selection.Rules._fields})
     closed, number = [], 0
@@ -66,13 +68,13 @@ def test_an_evolution_runs_to_its_end(tmp_path):
 
 
 @pytest.mark.parametrize("seed", range(25))
-def test_whatever_goes_wrong_the_lineage_is_complete_and_nothing_is_trained_twice(tmp_path, seed):
+def test_after_random_faults_the_lineage_is_complete_and_nothing_is_trained_twice(tmp_path, seed):
     manager = SimulatedManager(
         make(tmp_path, seed=seed), concurrency=1 + seed % 4, chance=random.Random(seed)
     )
     manager.run()
     lineage = Lineage(tmp_path)
-    if manager.error:  # by bad luck all of a generation, or the founder, is lost
+    if manager.error:  # by chance the founder or a whole generation was lost
         assert "lost" in manager.error and "\n" not in manager.error
     else:
         consistent(lineage, lineage.read_state())
@@ -80,7 +82,7 @@ def test_whatever_goes_wrong_the_lineage_is_complete_and_nothing_is_trained_twic
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_interrupted_at_any_moment_it_comes_to_the_same_survivors(tmp_path, monkeypatch, seed):
+def test_an_interrupted_evolution_gives_the_same_records(tmp_path, monkeypatch, seed):
     whole = SimulatedManager(make(tmp_path / "whole", seed=seed))
     whole.run()
     chance, trained = random.Random(seed), []
@@ -90,13 +92,13 @@ def test_interrupted_at_any_moment_it_comes_to_the_same_survivors(tmp_path, monk
         manager.run(until=lambda: manager.now >= steps)
         trained += manager.trained
         monkeypatch.setenv("NNI_MODE", "resume")
-    assert manager.ended and survivors(manager.tuner) == survivors(whole.tuner)
+    assert manager.ended and without_seconds(manager.tuner) == without_seconds(whole.tuner)
     assert sorted(trained) == sorted(whole.trained)
 
 
 @pytest.mark.parametrize("damage", ["record", "network", "state", "generation", "gone"])
 @pytest.mark.parametrize("uid", ["g000-00", "g002-00", "g003-01"])
-def test_what_is_damaged_between_two_sessions_is_made_again(tmp_path, monkeypatch, damage, uid):
+def test_damaged_files_are_made_again_after_a_resume(tmp_path, monkeypatch, damage, uid):
     whole = SimulatedManager(make(tmp_path / "whole"))
     whole.run()
     first = SimulatedManager(make(tmp_path / "parts"))
@@ -118,14 +120,12 @@ def test_what_is_damaged_between_two_sessions_is_made_again(tmp_path, monkeypatc
     monkeypatch.setenv("NNI_MODE", "resume")
     second = SimulatedManager(make(tmp_path / "parts"))
     second.run()
-    assert second.error is None and survivors(second.tuner) == survivors(whole.tuner)
+    assert second.error is None and without_seconds(second.tuner) == without_seconds(whole.tuner)
     consistent(lineage, lineage.read_state())
 
 
 @pytest.mark.parametrize("uid", ["g000-00", "g001-02"])
-def test_what_was_recorded_and_cannot_be_made_again_is_tried_again_after_a_resume(
-    tmp_path, monkeypatch, uid
-):
+def test_a_damaged_offspring_that_then_failed_is_retried_after_a_resume(tmp_path, monkeypatch, uid):
     whole = SimulatedManager(make(tmp_path / "whole"))
     whole.run()
     first = SimulatedManager(make(tmp_path / "parts"))
@@ -142,12 +142,10 @@ def test_what_was_recorded_and_cannot_be_made_again_is_tried_again_after_a_resum
     lineage.add_failure(uid, "out of memory")
     third = SimulatedManager(make(tmp_path / "parts"))
     third.run()
-    assert third.error is None and survivors(third.tuner) == survivors(whole.tuner)
+    assert third.error is None and without_seconds(third.tuner) == without_seconds(whole.tuner)
 
 
-def test_an_offspring_that_every_other_would_share_its_fate_with_ends_it_and_a_resume_tries_again(
-    tmp_path, monkeypatch
-):
+def test_a_fatal_failure_ends_the_experiment_and_is_retried_after_a_resume(tmp_path, monkeypatch):
     manager = SimulatedManager(make(tmp_path))
     lineage = Lineage(tmp_path)
     manager.run(until=lambda: len(manager.trained) == 3)
@@ -161,7 +159,7 @@ def test_an_offspring_that_every_other_would_share_its_fate_with_ends_it_and_a_r
     assert "/nowhere" in (lineage.folder / "aside" / "g001-03.json.0").read_text()
 
 
-def test_a_generation_may_close_when_a_share_of_it_has_ended(tmp_path):
+def test_a_generation_closes_at_the_quorum(tmp_path):
     class Slow(SimulatedManager):
         def _end_one(self):
             waiting = [entry for entry in self._jobs if not self.slow(entry)]
@@ -187,19 +185,13 @@ def test_a_generation_may_close_when_a_share_of_it_has_ended(tmp_path):
     assert len(late) == 1 and len(lineage.records()) == 7
 
 
-def test_an_offspring_that_overstays_its_time_is_given_up(tmp_path):
+def test_an_offspring_that_exceeds_its_time_limit_is_lost(tmp_path):
     class Hanging(SimulatedManager):
         def _trial(self, job):
             if self._queue[0]["uid"] == "g001-01":
-                assert accept_and_hang(self._queue.pop(0), job)
-                self.hung = job
+                assert accept(parse(self._queue.pop(0), ParameterSource.TUNER), job)
                 return "RUNNING"
             return super()._trial(job)
-
-    from nni_stress.trial.claim import accept
-
-    def accept_and_hang(parameters, job):
-        return accept(parameters, "algorithm", job)
 
     manager = Hanging(make(tmp_path, generations=2, time_limit=30))
     manager.run()
@@ -209,7 +201,7 @@ def test_an_offspring_that_overstays_its_time_is_given_up(tmp_path):
     assert manager.error is None and 90 < manager.now < 200
 
 
-def test_a_search_space_may_change_and_a_wrong_one_changes_nothing(tmp_path, capfd):
+def test_the_search_space_may_change_and_a_wrong_one_is_ignored(tmp_path, capfd):
     manager = SimulatedManager(make(tmp_path))
     manager.run(until=lambda: len(manager.trained) == 7)
     manager.tuner.update_search_space(
@@ -230,7 +222,7 @@ def test_a_search_space_may_change_and_a_wrong_one_changes_nothing(tmp_path, cap
 
 @pytest.mark.parametrize("damage_state", [False, True])
 @pytest.mark.parametrize("trained", [0, 7])
-def test_after_a_resume_with_a_wrong_search_space_the_last_good_one_holds(
+def test_a_wrong_search_space_on_resume_leaves_the_last_one_in_use(
     tmp_path, monkeypatch, damage_state, trained
 ):
     first = SimulatedManager(make(tmp_path))
@@ -244,7 +236,7 @@ def test_after_a_resume_with_a_wrong_search_space_the_last_good_one_holds(
     assert second.error is None and len(Lineage(tmp_path).records()) == 21
 
 
-def test_a_generation_may_be_a_single_offspring(tmp_path):
+def test_a_population_of_one_runs_to_its_end(tmp_path):
     manager = SimulatedManager(make(tmp_path, population_size=1, survivors=1, generations=4))
     manager.space = {
         **manager.space,
@@ -254,7 +246,7 @@ def test_a_generation_may_be_a_single_offspring(tmp_path):
     assert manager.error is None and len(Lineage(tmp_path).records()) == 5
 
 
-def test_the_last_generation_is_made_right_at_the_target(tmp_path):
+def test_offspring_are_not_made_smaller_than_the_target(tmp_path):
     tuner = make(tmp_path, target_efficiency=12.0, generations=20, tolerance=10)
     manager = SimulatedManager(tuner)
     manager.run()
@@ -263,12 +255,11 @@ def test_the_last_generation_is_made_right_at_the_target(tmp_path):
     assert "target efficiency reached" in lineage.read_state()["finished"] and last.generation < 20
     assert all(record.efficiency < 12.5 for record in lineage.records())
     assert (
-        selection.line(selection.by_generation(lineage.records()), tuner._rules)[-1].efficiency
-        >= 12
+        selection.line(selection.by_generation(lineage.records()), tuner.rules)[-1].efficiency >= 12
     )
 
 
-def test_two_parents_are_two_survivors(tmp_path):
+def test_with_two_parents_both_are_survivors(tmp_path):
     manager = SimulatedManager(make(tmp_path, parents=2, survivors=3))
     manager.run()
     records = Lineage(tmp_path).records()
@@ -278,27 +269,27 @@ def test_two_parents_are_two_survivors(tmp_path):
 
 
 @pytest.mark.parametrize("parents", [1, 2])
-def test_where_trials_may_end_early_the_smallest_train_first(tmp_path, parents):
-    """The lineage is the same; only the order is another."""
+def test_with_early_ending_the_smallest_train_first(tmp_path, parents):
+    """Only the order changes; the records are the same."""
     order, records = {}, {}
     for early in (False, True):
         manager = SimulatedManager(
             make(tmp_path / str(early), parents=parents, early_ending=early), concurrency=1
         )
         manager.run()
-        records[early] = {record.uid: record for record in survivors(manager.tuner)}
+        records[early] = {record.uid: record for record in without_seconds(manager.tuner)}
         order[early] = [uid for uid in manager.trained if records[early][uid].generation > 1]
     assert records[True] == records[False] and len(order[True]) == 16
     assert order[False] == sorted(order[False]) and order[True] != order[False]
 
-    def asked(record):
+    def resource_allowed(record):
         return record.arguments["environmental_factor"] * statistics.mean(
             1 / records[True][uid].efficiency for uid in (record.ancestor, record.other) if uid
         )
 
     for generation in range(2, 6):
         sizes = [
-            asked(records[True][uid])
+            resource_allowed(records[True][uid])
             for uid in order[True]
             if records[True][uid].generation == generation
         ]

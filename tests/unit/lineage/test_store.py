@@ -7,18 +7,18 @@ from nni_stress.lineage.store import Lineage, Record
 from nni_stress.utils.atomic_files import write_atomically, write_json
 
 RECORD = Record(
-    "g001-02",
-    1,
-    "g000-00",
-    {"temperature": 0.1},
-    0.9,
-    0.88,
-    10,
-    20,
-    4.0,
-    0.5,
-    {"fc": [2, 5]},
-    {"recovery": 1.0},
+    uid="g001-02",
+    generation=1,
+    ancestor="g000-00",
+    arguments={"temperature": 0.1},
+    validation=0.9,
+    test=0.88,
+    synapses=10,
+    macs=20,
+    efficiency=4.0,
+    untrained=0.5,
+    architecture={"fc": [2, 5]},
+    seconds={"recovery": 1.0},
 )
 
 
@@ -77,7 +77,7 @@ def test_a_damaged_record_is_named(lineage):
 
 
 @pytest.mark.parametrize("uid", ["../../etc", "g1-0", "g001-02/..", "", None, "g001-02\n"])
-def test_a_name_cannot_leave_the_folder(lineage, uid):
+def test_a_name_that_would_leave_the_folder_is_refused(lineage, uid):
     for use in (
         lineage.network_path,
         lineage.record,
@@ -106,7 +106,7 @@ def test_a_name_cannot_leave_the_folder(lineage, uid):
         ({"test": float("1e200")}, "test must be a finite number"),
     ],
 )
-def test_a_record_that_says_what_it_cannot_is_refused(lineage, change, words):
+def test_a_record_with_an_impossible_value_is_refused(lineage, change, words):
     lineage.add(RECORD, lambda path: path.write_bytes(b""))
     write_json(
         lineage.folder / "offspring" / "g001-02" / "record.json", {**RECORD._asdict(), **change}
@@ -115,8 +115,8 @@ def test_a_record_that_says_what_it_cannot_is_refused(lineage, change, words):
         lineage.record("g001-02")
 
 
-def test_what_is_damaged_is_set_aside_and_may_be_made_again(lineage):
-    for times in range(2):
+def test_a_damaged_offspring_is_set_aside_and_can_be_made_again(lineage):
+    for number in range(2):
         lineage.add(RECORD, lambda path: path.write_bytes(b"network"))
         assert lineage.sound("g001-02", with_network=True) is not None
         lineage.network_path("g001-02").write_bytes(b"netw0rk")
@@ -126,7 +126,7 @@ def test_what_is_damaged_is_set_aside_and_may_be_made_again(lineage):
             and lineage.record("g001-02") is None
         )
         assert (
-            lineage.folder / "aside" / f"g001-02.{times}" / "network.safetensors"
+            lineage.folder / "aside" / f"g001-02.{number}" / "network.safetensors"
         ).read_bytes() == b"netw0rk"
     lineage.add(RECORD, lambda path: path.write_bytes(b"network"))
     (lineage.folder / "offspring" / "g001-02" / "record.json").write_text("{")
@@ -146,7 +146,7 @@ def test_damaged_files_of_the_tuner_are_set_aside(lineage, content):
     assert lineage.last_incarnation() == 3
 
 
-def test_who_only_looks_moves_nothing_and_sees_what_is_damaged(lineage):
+def test_a_view_lists_damaged_files_and_moves_nothing(lineage):
     lineage.add(RECORD, lambda path: path.write_bytes(b"network"))
     lineage.add(RECORD._replace(uid="g001-03"), lambda path: path.write_bytes(b"network"))
     lineage.add_failure("g001-04", "no memory")
@@ -171,16 +171,16 @@ def test_who_only_looks_moves_nothing_and_sees_what_is_damaged(lineage):
     assert not (lineage.folder / "aside").exists()
 
 
-def test_what_was_lost_can_be_pardoned(lineage):
+def test_a_failure_that_may_be_retried_is_set_aside(lineage):
     lineage.add_failure("g001-02", "no data", fatal=True)
-    lineage.pardon("g001-02")
+    lineage.allow_retry("g001-02")
     assert (
         lineage.failure("g001-02") is None
         and "no data" in (lineage.folder / "aside" / "g001-02.json.0").read_text()
     )
 
 
-def test_an_attempt_is_taken_once(lineage):
+def test_an_attempt_can_be_claimed_once(lineage):
     assert lineage.claim("g001-02", "0.0", "job1") and not lineage.claim("g001-02", "0.0", "job2")
     assert (
         lineage.claimant("g001-02", "0.0") == "job1" and lineage.claimant("g001-02", "0.1") is None
@@ -194,7 +194,7 @@ def test_an_attempt_is_taken_once(lineage):
     )
 
 
-def test_a_lineage_is_under_way_while_a_tuner_holds_its_lock(lineage):
+def test_a_lineage_is_under_way_while_its_lock_is_held(lineage):
     lineage.folder.mkdir()
     assert not LineageView(lineage.folder).is_under_way()
     with open(lineage.folder / "tuner.lock", "w") as file:

@@ -12,6 +12,7 @@ from nni_stress.evolution.selection import Rules, select
 from nni_stress.graph import cost, serialization
 from nni_stress.hparams import Arguments
 from nni_stress.lineage.store import FOUNDER, Lineage
+from nni_stress.lineage.trial_spec import TrialSpec
 from nni_stress.trial.offspring import make_founder, make_offspring, stress_and_synthesize
 from nni_stress.trial.training import Training
 from nni_stress.utils.atomic_files import read_json
@@ -29,25 +30,14 @@ def task():
 @pytest.fixture(scope="module")
 def lineage(task, tmp_path_factory):
     lineage = Lineage(tmp_path_factory.mktemp("lineage"))
-    make_founder(task, parameters(FOUNDER), lineage, None)
+    make_founder(task, trial_spec(FOUNDER), lineage, None)
     return lineage
 
 
-def parameters(uid, **changes):
-    return {
-        **{
-            "uid": uid,
-            "generation": int(uid[1:4]),
-            "ancestor": None if uid == FOUNDER else FOUNDER,
-            "other": None,
-            "seed": 0,
-            "arguments": {},
-            "resource": "parameters",
-            "latency": False,
-            "origins": True,
-        },
-        **changes,
-    }
+def trial_spec(uid, **changes):
+    settings = {"other": None, "seed": 0, "arguments": {}, "origins": True, **changes}
+    ancestor = settings.pop("ancestor", None if uid == FOUNDER else FOUNDER)
+    return TrialSpec(uid, int(uid[1:4]), ancestor, **settings)
 
 
 @pytest.mark.parametrize(("resource", "share"), [("parameters", 0.3), ("macs", 0.4)])
@@ -55,7 +45,7 @@ def test_the_environmental_factor_is_a_share_of_the_resource(task, lineage, reso
     uid = f"g001-0{len(resource) % 10}"
     made = make_offspring(
         task,
-        parameters(uid, resource=resource, arguments={**QUICK, "environmental_factor": share}),
+        trial_spec(uid, resource=resource, arguments={**QUICK, "environmental_factor": share}),
         lineage,
     )
     founder = lineage.record(FOUNDER)
@@ -72,12 +62,12 @@ def test_the_environmental_factor_is_a_share_of_the_resource(task, lineage, reso
 def test_what_is_constrained_is_scarce_too_with_one_parent_and_with_two(task, lineage):
     quick = {**QUICK, "environmental_factor": 0.5, "temperature": 1.0}
     ones = [
-        make_offspring(task, parameters(uid, arguments=quick, constrained={"macs": 0.5}), lineage)
+        make_offspring(task, trial_spec(uid, arguments=quick, constrained={"macs": 0.5}), lineage)
         for uid in ("g001-40", "g001-41")
     ]
     two = make_offspring(
         task,
-        parameters(
+        trial_spec(
             "g002-40",
             ancestor="g001-40",
             other="g001-41",
@@ -96,7 +86,7 @@ def test_what_is_constrained_is_scarce_too_with_one_parent_and_with_two(task, li
 def test_latency_is_recorded_where_it_matters(task, lineage):
     made = make_offspring(
         task,
-        parameters("g001-50", latency=True, arguments={**QUICK, "environmental_factor": 0.1}),
+        trial_spec("g001-50", latency=True, arguments={**QUICK, "environmental_factor": 0.1}),
         lineage,
     )
     assert (
@@ -139,14 +129,14 @@ def test_an_offspring_of_two_parents_has_clusters_of_both_and_keeps_to_the_mean_
     ones = [
         make_offspring(
             task,
-            parameters(uid, arguments={**QUICK, "environmental_factor": 0.3, "temperature": 10.0}),
+            trial_spec(uid, arguments={**QUICK, "environmental_factor": 0.3, "temperature": 10.0}),
             lineage,
         )
         for uid in uids
     ]
     made = make_offspring(
         task,
-        parameters(
+        trial_spec(
             "g002-80",
             ancestor=uids[0],
             other=uids[1],
@@ -169,7 +159,7 @@ def test_an_offspring_of_two_parents_has_clusters_of_both_and_keeps_to_the_mean_
 def test_floor_and_multiple_hold(task, lineage):
     made = make_offspring(
         task,
-        parameters(
+        trial_spec(
             "g001-60", arguments={**QUICK, "environmental_factor": 0.3, "floor": 8, "multiple": 4}
         ),
         lineage,
@@ -182,14 +172,14 @@ def test_the_same_seed_gives_the_same_offspring(task, lineage, tmp_path):
     made = []
     for folder in ("one", "two"):
         other = Lineage(tmp_path / folder)
-        make_founder(task, parameters(FOUNDER), other, None)
-        made.append(make_offspring(task, parameters("g001-00", arguments=QUICK), other))
+        make_founder(task, trial_spec(FOUNDER), other, None)
+        made.append(make_offspring(task, trial_spec("g001-00", arguments=QUICK), other))
     assert made[0]._replace(seconds={}) == made[1]._replace(seconds={})
 
 
 def test_a_recovery_is_looked_at_evenly_and_its_seconds_are_told_apart(task, lineage):
     arguments = {**QUICK, "recovery_epochs": 0.4}
-    made = make_offspring(task, parameters("g001-60", arguments=arguments), lineage)
+    made = make_offspring(task, trial_spec("g001-60", arguments=arguments), lineage)
     assert (
         len(made.curve) == CHECKS + 1
         and made.curve[0] == made.untrained
@@ -206,10 +196,10 @@ def contested(task, folder, **rules):
     """A lineage in which any fidelity will do, with one offspring of a third of the synapses."""
     lineage = Lineage(folder)
     lineage.update_state(**Rules(generations=3, tolerance=1.0, **rules)._asdict())
-    make_founder(task, parameters(FOUNDER), lineage, None)
+    make_founder(task, trial_spec(FOUNDER), lineage, None)
     make_offspring(
         task,
-        parameters("g001-00", arguments={**QUICK, "environmental_factor": 0.3}, early_ending=True),
+        trial_spec("g001-00", arguments={**QUICK, "environmental_factor": 0.3}, early_ending=True),
         lineage,
     )
     return lineage
@@ -219,12 +209,12 @@ def test_an_offspring_that_cannot_survive_is_not_even_stressed(task, tmp_path):
     """A rival of its generation that is faithful, and more efficient than it will be, is there already."""
     lineage, arguments = contested(task, tmp_path), {**QUICK, "environmental_factor": 0.5}
     spared = make_offspring(
-        task, parameters("g001-01", arguments=arguments, early_ending=True), lineage
+        task, trial_spec("g001-01", arguments=arguments, early_ending=True), lineage
     )
-    whole = make_offspring(task, parameters("g001-02", arguments=arguments), lineage)
+    whole = make_offspring(task, trial_spec("g001-02", arguments=arguments), lineage)
     other = make_offspring(
         task,
-        parameters(
+        trial_spec(
             "g001-03", arguments={**arguments, "environmental_factor": 0.2}, early_ending=True
         ),
         lineage,
@@ -250,9 +240,9 @@ def test_where_constraints_decide_it_is_stressed_and_its_recovery_ends_early(tas
         {**QUICK, "environmental_factor": 0.5},
     )
     ended = make_offspring(
-        task, parameters("g001-01", arguments=arguments, early_ending=True), lineage
+        task, trial_spec("g001-01", arguments=arguments, early_ending=True), lineage
     )
-    whole = make_offspring(task, parameters("g001-02", arguments=arguments), lineage)
+    whole = make_offspring(task, trial_spec("g001-02", arguments=arguments), lineage)
     assert (
         ended.seconds["stress"] > 0 and ended.seconds["recovery"] < 0.5 * whole.seconds["recovery"]
     )
@@ -267,7 +257,7 @@ def test_what_is_not_finite_is_lost_with_its_reason(task, lineage):
         task, loss=lambda outputs, targets: task.loss(outputs, targets) * float("nan")
     )
     with pytest.raises(FloatingPointError, match="the training loss became nan"):
-        make_offspring(broken, parameters("g001-70", arguments=QUICK), lineage)
+        make_offspring(broken, trial_spec("g001-70", arguments=QUICK), lineage)
     assert lineage.record("g001-70") is None
 
 
@@ -277,9 +267,9 @@ def test_in_bfloat16_offspring_are_as_good_and_their_synapses_float32(task, line
     for type in (None, torch.bfloat16):
         other = dataclasses.replace(task, autocast=type, founder_epochs=8)
         folder = Lineage(tmp_path / str(type))
-        founder = make_founder(other, parameters(FOUNDER), folder, None)
+        founder = make_founder(other, trial_spec(FOUNDER), folder, None)
         offspring = make_offspring(
-            other, parameters("g001-00", arguments={**QUICK, "recovery_epochs": 4}), folder
+            other, trial_spec("g001-00", arguments={**QUICK, "recovery_epochs": 4}), folder
         )
         network = serialization.load(folder.network_path("g001-00"), task.network)
         assert {parameter.dtype for parameter in network.parameters()} == {torch.float32}
