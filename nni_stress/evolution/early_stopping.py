@@ -12,7 +12,9 @@ from typing import NamedTuple
 from ..lineage.record import Record
 from ..lineage.trial_spec import TrialSpec
 from ..lineage.uid import FOUNDER
-from .selection import Candidate, Contender, Rules, mean_used, select
+from .contender import Candidate, Contender
+from .environment import mean_used
+from .selection import Rules, select
 
 # Number of validation checks during recovery, evenly spaced; there is one more before it.
 CHECKS = 4

@@ -62,7 +62,7 @@ class JobWatch:
         OSError
             If the manager does not answer.
         """
-        offspring = {one.uid: one for one in generation.sent_and_open()}
+        offspring = {sent.uid: sent for sent in generation.sent_and_open()}
         claims = {uid: self._lineage.claimant(uid, generation.attempt(uid)) for uid in offspring}
         jobs = {uid: manager.job(job) for uid, job in claims.items() if job is not None}
         untaken = [

@@ -11,7 +11,7 @@ from ..lineage.planned_generation import PlannedGeneration
 from ..lineage.trial_spec import TrialSpec
 from ..lineage.uid import FOUNDER, uid_of
 from ..utils.seeding import seed_of
-from . import selection
+from . import environment, selection
 from .history import History
 from .search import Search
 from .search_space import flat
@@ -83,18 +83,18 @@ class Planner:
         """One offspring, whose environmental factor is also written into its suggestion."""
         chosen = flat(suggestion)
         known = history.known()
-        names = selection.draw_ancestors(
+        names = environment.draw_ancestors(
             plan.ancestors, self.arguments.parents, self.arguments.seed, uid
         )
         ancestors = [known[name] for name in names]
         founder = known[FOUNDER]
-        factor = selection.gentler(
+        factor = environment.gentler(
             Arguments.from_mapping(chosen).environmental_factor, plan.gentleness
         )
-        factor = selection.limit_to_target(factor, ancestors, founder, self.rules)
+        factor = environment.limit_to_target(factor, ancestors, founder, self.rules)
         if "environmental_factor" in suggestion:  # in place: the search keeps the suggestion, too
             suggestion["environmental_factor"] = factor
-        shares = selection.constrained_shares(factor, ancestors, founder, self.rules)
+        shares = environment.constrained_shares(factor, ancestors, founder, self.rules)
         return self._spec(uid, number, names, {**chosen, "environmental_factor": factor}, shares)
 
     def _spec(

@@ -6,67 +6,13 @@ This module imports neither torch nor NNI.
 from __future__ import annotations
 
 import math
-import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from ..lineage.record import Record
-from ..utils.seeding import seed_of
+from .contender import Contender
 
 RESOURCES = ("parameters", "macs", "latency")
-
-
-class Contender(Protocol):
-    """What selection needs to know of a network. A `Record` is one, and a `Candidate`."""
-
-    @property
-    def uid(self) -> str:
-        """Name of the offspring."""
-
-    @property
-    def generation(self) -> int:
-        """Number of its generation."""
-
-    @property
-    def ancestor(self) -> str | None:
-        """Name of its ancestor; None for the founder."""
-
-    @property
-    def validation(self) -> float:
-        """Validation fidelity (accuracy or mAP)."""
-
-    @property
-    def synapses(self) -> float:
-        """Number of synapses (weights)."""
-
-    @property
-    def macs(self) -> float:
-        """Number of multiply-accumulate operations for one example."""
-
-    @property
-    def latency(self) -> float | None:
-        """Latency as a share of the founder's; None if it was not measured."""
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """An offspring without a record yet, or one that is only supposed.
-
-    Examples
-    --------
-    >>> founder = Candidate("g000-00", 0, None, validation=0.9, synapses=1000, macs=5000)
-    >>> used(Candidate("g001-00", 1, "g000-00", 0.89, 250, 2500), founder, "parameters")
-    0.25
-    """
-
-    uid: str
-    generation: int
-    ancestor: str | None
-    validation: float
-    synapses: float
-    macs: float
-    latency: float | None = None
 
 
 _C = TypeVar("_C", bound=Contender)
@@ -173,6 +119,7 @@ def excess(record: Contender, founder: Contender, rules: Rules) -> float:
 
     Examples
     --------
+    >>> from nni_stress.evolution.contender import Candidate
     >>> founder = Candidate("g000-00", 0, None, 0.9, 1000, 5000)
     >>> round(excess(founder, founder, Rules(4, 0.01, constraints={"macs": 0.5})), 4)
     0.6931
@@ -188,6 +135,7 @@ def efficiency(record: Contender, founder: Contender, rules: Rules) -> float:
 
     Examples
     --------
+    >>> from nni_stress.evolution.contender import Candidate
     >>> founder = Candidate("g000-00", 0, None, 0.9, 1000, 5000)
     >>> efficiency(Candidate("g001-00", 1, "g000-00", 0.89, 250, 2500), founder, Rules(4, 0.01))
     4.0
@@ -230,6 +178,7 @@ def faithful(record: Contender, founder: Contender, tolerance: float) -> bool:
 
     Examples
     --------
+    >>> from nni_stress.evolution.contender import Candidate
     >>> founder = Candidate("g000-00", 0, None, 0.9, 1000, 5000)
     >>> faithful(Candidate("g001-00", 1, "g000-00", 0.88, 250, 2500), founder, tolerance=0.02)
     True
@@ -269,6 +218,7 @@ def select(
 
     Examples
     --------
+    >>> from nni_stress.evolution.contender import Candidate
     >>> founder = Candidate("g000-00", 0, None, 0.9, 1000, 5000)
     >>> small = Candidate("g001-00", 1, "g000-00", 0.89, 250, 2500)
     >>> unfaithful = Candidate("g001-01", 1, "g000-00", 0.7, 100, 1000)
@@ -306,6 +256,7 @@ def by_generation(records: Sequence[_C]) -> list[list[_C]]:
 
     Examples
     --------
+    >>> from nni_stress.evolution.contender import Candidate
     >>> founder = Candidate("g000-00", 0, None, 0.9, 1000, 5000)
     >>> [len(generation) for generation in by_generation([founder])]
     [1]
@@ -358,6 +309,7 @@ def plan(generations: Sequence[Sequence[Contender]], rules: Rules) -> Plan:
 
     Examples
     --------
+    >>> from nni_stress.evolution.contender import Candidate
     >>> founder = Candidate("g000-00", 0, None, 0.9, 1000, 5000)
     >>> plan([[founder]], Rules(generations=4, tolerance=0.01))
     Plan(ancestors=['g000-00'], gentleness=0, end=None)
@@ -388,110 +340,6 @@ def _end(
     if failed > rules.patience:
         return f"no gentler environment helped in {failed} generations"
     return None
-
-
-def draw_ancestors(ancestors: Sequence[str], parents: int, seed: int, uid: str) -> list[str]:
-    """Draw the ancestors of one offspring among the survivors, without replacement.
-
-    Parameters
-    ----------
-    ancestors
-        Names of the survivors, the best first.
-    parents
-        Number of ancestors of an offspring; there are fewer if fewer survived.
-    seed, uid
-        The evolution's seed and the offspring's name, which determine the draw.
-
-    Returns
-    -------
-    list
-        The names that were drawn, the best first.
-
-    Examples
-    --------
-    >>> draw_ancestors(["g001-03"], 2, 0, "g002-00")
-    ['g001-03']
-    """
-    drawn = random.Random(seed_of(seed, uid, "ancestors")).sample(
-        range(len(ancestors)), min(parents, len(ancestors))
-    )
-    return [ancestors[index] for index in sorted(drawn)]
-
-
-def gentler(environmental_factor: float, gentleness: int) -> float:
-    """The environmental factor after some failed generations, each of which takes its square root.
-
-    Examples
-    --------
-    >>> gentler(0.25, 1)
-    0.5
-    """
-    return float(environmental_factor ** (0.5**gentleness))
-
-
-def limit_to_target(
-    environmental_factor: float, ancestors: Sequence[Contender], founder: Contender, rules: Rules
-) -> float:
-    """The environmental factor, or the larger one that reaches exactly the target efficiency.
-
-    Parameters
-    ----------
-    environmental_factor
-        As the search suggests it.
-    ancestors
-        Of one offspring.
-    founder
-        The founder.
-    rules
-        The rules of the evolution. While a constraint is exceeded the target does not limit.
-    """
-    if rules.target_efficiency is None or any(
-        excess(ancestor, founder, rules) for ancestor in ancestors
-    ):
-        return environmental_factor
-    uses = mean_used(ancestors, founder, rules.resource)
-    return min(1.0, max(environmental_factor, 1 / (rules.target_efficiency * uses)))
-
-
-def constrained_shares(
-    environmental_factor: float, ancestors: Sequence[Contender], founder: Contender, rules: Rules
-) -> dict[str, float]:
-    """Shares of its ancestors' constrained resources that an offspring may use.
-
-    A resource that exceeds its constraint becomes scarce, but no scarcer than the resource that is
-    saved; of others all may be used. Latency is left to selection, because a latency budget cannot
-    be combined with another one.
-
-    Parameters
-    ----------
-    environmental_factor
-        Share of the resource that is saved.
-    ancestors
-        Of one offspring.
-    founder
-        The founder.
-    rules
-        The rules of the evolution.
-
-    Returns
-    -------
-    dict
-        {resource: share of the ancestors' mean}.
-    """
-    if rules.resource == "latency":
-        return {}
-    return {
-        resource: min(
-            1.0, max(environmental_factor, allowed / mean_used(ancestors, founder, resource))
-        )
-        for resource, allowed in sorted(rules.constraints.items())
-        if resource not in (rules.resource, "latency")
-    }
-
-
-def mean_used(ancestors: Sequence[Contender], founder: Contender, resource: str) -> float:
-    """Mean share of the founder's resource that some networks use."""
-    return sum(used(ancestor, founder, resource) for ancestor in ancestors) / len(ancestors)
 
 
 def frontier(records: Sequence[Record]) -> list[Record]:

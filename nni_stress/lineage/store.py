@@ -216,7 +216,8 @@ class Lineage:
         try:
             record = self.record(uid)
         except ValueError:
-            record, damaged = None, True
+            record = None
+            damaged = True
         else:
             damaged = record is not None and with_network and not self._is_intact(record)
         if not damaged:

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import nn
 
-from ..evolution.selection import Candidate
+from ..evolution.contender import Candidate
 from ..graph import cost, serialization
 from ..lineage.record import Record
 from ..lineage.store import FOUNDER, Lineage

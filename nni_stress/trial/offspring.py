@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,10 +17,11 @@ from ..lineage.record import Record
 from ..lineage.store import FOUNDER, Lineage
 from ..lineage.trial_spec import TrialSpec
 from ..pruning.screening import Screen
-from ..utils.atomic_files import read_json, write_json
+from ..utils.atomic_files import write_json
 from ..utils.seeding import seed_of
 from .errors import fatal
-from .measurement import Size, Validation, make_record, measure_size, resource_share
+from .inheritance import Inheritance, Origins, inherit, load_parents
+from .measurement import Size, Validation, make_record, measure_size
 from .recovery import EarlyEnding, recover, skip_recovery
 from .task import Task
 from .timing import Stopwatch
@@ -28,28 +29,6 @@ from .training import Training, founder_training, stress_evaluator
 
 if TYPE_CHECKING:
     from ..pruning.pruner import StressPruner
-
-# Where each cluster of a network comes from, as nni_stress.graph.crossover has it.
-Origins = dict[str, list[int]]
-
-
-@dataclass(frozen=True)
-class Inheritance:
-    """What an offspring is synthesized from.
-
-    Parameters
-    ----------
-    network
-        The ancestor, or the union of both ancestors.
-    origins
-        Origin of each of its clusters; None if origins are not recorded.
-    budget
-        {resource: share of the network's} that the offspring may use.
-    """
-
-    network: nn.Module
-    origins: Origins | None
-    budget: dict[str, float]
 
 
 def stress_and_synthesize(
@@ -212,12 +191,9 @@ def make_offspring(task: Task, spec: TrialSpec, lineage: Lineage) -> Record:
     seed = seed_of(spec.seed, spec.uid)
     early_ending = EarlyEnding(lineage) if spec.early_ending else None
     with fatal():
-        parents = [
-            _load(uid, task, lineage, with_origins=spec.origins or spec.other is not None)
-            for uid in spec.ancestors
-        ]
+        parents = load_parents(task, spec, lineage)
     with watch("synthesis"):
-        inherited = _inherit(parents, spec, arguments, task, lineage)
+        inherited = inherit(parents, task, spec, arguments, lineage)
         forecast = None
         if early_ending is not None:
             share = SLACK * inherited.budget[spec.resource]
@@ -240,50 +216,6 @@ def make_offspring(task: Task, spec: TrialSpec, lineage: Lineage) -> Record:
             )
             validation = recover(network, task, training, size.candidate(spec), early_ending)
     return _add(spec, size, validation, network, origins, task, lineage, watch)
-
-
-def _load(
-    uid: str, task: Task, lineage: Lineage, with_origins: bool
-) -> tuple[nn.Module, Origins | None]:
-    path = lineage.network_path(uid)
-    network = serialization.load(path, task.network)
-    return network, read_json(path.with_name("origins.json")) if with_origins else None
-
-
-def _inherit(
-    parents: list[tuple[nn.Module, Origins | None]],
-    spec: TrialSpec,
-    arguments: Arguments,
-    task: Task,
-    lineage: Lineage,
-) -> Inheritance:
-    """The network of one ancestor; of two, the union of both, of which budgets are shares then."""
-    budget = {spec.resource: arguments.environmental_factor, **spec.constrained}
-    if len(parents) == 1:
-        network, origins = parents[0]
-        return Inheritance(network, origins, budget)
-    from ..graph import crossover
-
-    founder, _ = _load(FOUNDER, task, lineage, with_origins=False)
-    (first, first_origins), (second, second_origins) = parents
-    if first_origins is None or second_origins is None:
-        raise ValueError(f"{spec.uid} has two parents, whose clusters need origins, but got none")
-    union, origins = crossover.union(
-        founder, task.example_input, first, first_origins, second, second_origins
-    )
-    return Inheritance(
-        union,
-        origins,
-        {
-            resource: min(
-                1.0,
-                share
-                * sum(resource_share(one, union, task, resource) for one in (first, second))
-                / 2,
-            )
-            for resource, share in budget.items()
-        },
-    )
 
 
 def _synthesize(

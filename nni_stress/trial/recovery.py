@@ -10,7 +10,8 @@ import nni
 from torch import nn
 
 from ..evolution import early_stopping
-from ..evolution.selection import Candidate, Rules
+from ..evolution.contender import Candidate
+from ..evolution.selection import Rules
 from ..lineage.record import Record
 from ..lineage.store import Lineage
 from .measurement import Validation
@@ -29,7 +30,7 @@ class EarlyEnding:
     Examples
     --------
     >>> ending = EarlyEnding(Lineage("/nonexistent"))
-    >>> ending.forecast_if_hopeless(Candidate("g001-00", 1, "g000-00", 0.5, 250, 2500), [0.5])
+    >>> ending.forecast_if_out_of_reach(Candidate("g001-00", 1, "g000-00", 0.5, 250, 2500), [0.5])
     """
 
     def __init__(self, lineage: Lineage):
@@ -69,7 +70,9 @@ class EarlyEnding:
             return None
         return early_stopping.expected_validation(smallest.ancestor, others)
 
-    def forecast_if_hopeless(self, offspring: Candidate, curve: Sequence[float]) -> float | None:
+    def forecast_if_out_of_reach(
+        self, offspring: Candidate, curve: Sequence[float]
+    ) -> float | None:
         """The likely fidelity of an offspring that cannot survive even at its best.
 
         Parameters
@@ -90,8 +93,8 @@ class EarlyEnding:
         rules, others = situation
         forecast = early_stopping.forecast(curve, others, rules.tolerance)
         at_best = replace(offspring, validation=forecast.best)
-        hopeless = early_stopping.cannot_survive(at_best, others, rules)
-        return forecast.likely if hopeless else None
+        out_of_reach = early_stopping.cannot_survive(at_best, others, rules)
+        return forecast.likely if out_of_reach else None
 
 
 def recover(
@@ -128,7 +131,7 @@ def recover(
         if training.step == training.steps:
             break
         if early_ending is not None:
-            forecast = early_ending.forecast_if_hopeless(offspring, curve)
+            forecast = early_ending.forecast_if_out_of_reach(offspring, curve)
         if forecast is None:
             for _ in steps:
                 if training.step * checks >= training.steps * len(curve):

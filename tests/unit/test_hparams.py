@@ -1,10 +1,10 @@
 import pytest
 
 from nni_stress.evolution.search_space import check_search_space, flat
-from nni_stress.hparams import Arguments
+from nni_stress.hparams import Arguments, PrunerArguments, argument_rows
 
 
-def test_defaults_hold_and_suggestions_override_them():
+def test_suggestions_override_defaults():
     assert Arguments.from_mapping({"temperature": 0.2}) == Arguments(temperature=0.2)
 
 
@@ -30,7 +30,7 @@ def test_wrong_arguments_are_named(mapping, error, words):
         Arguments.from_mapping(mapping)
 
 
-def test_a_sound_search_space_passes():
+def test_a_valid_search_space_passes():
     check_search_space(
         {
             "temperature": {"_type": "loguniform", "_value": [0.01, 1]},
@@ -89,7 +89,7 @@ NESTED = {
 }
 
 
-def test_every_type_of_nnis_search_spaces_and_nested_choices_are_taken():
+def test_all_types_of_nnis_search_spaces_are_accepted():
     check_search_space(
         {
             **NESTED,
@@ -173,3 +173,22 @@ def test_a_suggestion_is_flattened_and_kept_within_bounds():
     assert 0 < kept["environmental_factor"] < 1e-5 and 0 < kept["learning_rate"] < 1e-5
     assert 0.99 < kept["synapse_sparsity"] < 1 and kept["recovery_epochs"] == 0
     Arguments.from_mapping(kept)
+
+
+def test_each_hyperparameter_has_a_row_of_documentation():
+    rows = {row.name: row for row in argument_rows()}
+    assert list(rows)[:2] == ["temperature", "strength"] and all(all(row) for row in rows.values())
+    assert (
+        rows["floor"].bounds == "[1, 1000000], whole" and rows["learning_rate"].default == "0.002"
+    )
+    assert rows["stressor"].bounds == "attenuate, silence, nested_silence, weaken"
+    assert rows["stress_ramp"].bounds == "not negative"
+    assert next(
+        row for row in argument_rows(PrunerArguments) if row.name == "strength"
+    ).default == ("magnitude")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_whole_number_must_be_finite(value):
+    with pytest.raises(ValueError, match=r"floor must lie in \[1, 1e\+06\], but got"):
+        Arguments(floor=value)

@@ -1,16 +1,17 @@
-"""When an offspring's training may end early: what fidelity it may still reach, and if that suffices."""
+"""When an offspring's training may end early: which fidelity it may reach, and if that suffices."""
 
 import random
 
 import pytest
 
+from nni_stress.evolution.contender import Candidate
 from nni_stress.evolution.early_stopping import (
     CHECKS,
     cannot_survive,
     expected_validation,
     forecast,
 )
-from nni_stress.evolution.selection import Candidate, Rules, fitness, select
+from nni_stress.evolution.selection import Rules, fitness, select
 from nni_stress.lineage.store import FOUNDER, Record, uid_of
 
 RULES = Rules(generations=9, tolerance=0.01)
@@ -50,7 +51,7 @@ def recovered(slot, *curve, synapses=500, generation=1):
 
 
 def test_a_forecast_follows_the_gains_of_others_from_the_same_check_on():
-    """Others gained 3/4, 1/2 and 1/4 of their headroom up to 0.91, the best fidelity + tolerance."""
+    """Others gained 3/4, 1/2 and 1/4 of their headroom up to 0.91: best fidelity + tolerance."""
     others = [
         FIRST,
         recovered(0, 0.1, 0.51, 0.6, 0.7, 0.81),
@@ -64,17 +65,15 @@ def test_a_forecast_follows_the_gains_of_others_from_the_same_check_on():
 def test_without_others_no_gain_is_likely_and_any_is_possible():
     assert forecast([0.3], [FIRST], 0.01) == pytest.approx((0.3, 0.91))
     two = [FIRST, *(recovered(slot, 0.1, 0.1, 0.1, 0.1, 0.1) for slot in range(2))]
-    assert forecast([0.3], two, 0.01).best == pytest.approx(
-        0.91
-    )  # of two recoveries nothing can be learned yet
+    assert forecast([0.3], two, 0.01).best == pytest.approx(0.91)  # two recoveries are too few
     early = record(uid_of(1, 3), 0.1, 500, [0.1, 0.1])
     assert forecast([0.3], [*two, early, early], 0.01).best == pytest.approx(
         0.91
-    )  # nor of those that were ended
+    )  # recoveries that ended early do not count
 
 
 def test_before_synthesis_the_median_change_from_ancestor_is_expected():
-    """The fidelity of those that recovered fell by 0.03 in the median; early ended ones do not count."""
+    """Fidelity fell by 0.03 in the median of complete recoveries; others do not count."""
     ancestor = recovered(0, 0.1, 0.5, 0.6, 0.7, 0.89)
     others = [
         FIRST,
@@ -128,27 +127,27 @@ def test_an_offspring_that_could_be_selected_is_never_said_not_to_survive():
             recovered(0, 0.1, 0.8, 0.8, 0.8, 0.895, synapses=400),
             0.95,
             True,
-        ),  # a faithful one that is more efficient
+        ),  # a faithful rival is more efficient
         (
             recovered(0, 0.1, 0.8, 0.8, 0.8, 0.885, synapses=400),
             0.95,
             False,
-        ),  # more efficient, but unfaithful
+        ),  # the more efficient rival is unfaithful
         (
             recovered(0, 0.1, 0.8, 0.8, 0.8, 0.895, synapses=600),
             0.95,
             False,
-        ),  # faithful, but less efficient
+        ),  # the faithful rival is less efficient
         (
             recovered(0, 0.1, 0.8, 0.8, 0.8, 0.895, synapses=600),
             0.889,
             True,
-        ),  # nothing can make it faithful
+        ),  # it cannot become faithful
         (
             recovered(0, 0.1, 0.8, 0.8, 0.8, 0.895, synapses=400, generation=2),
             0.95,
             False,
-        ),  # of another generation
+        ),  # the rival is of another generation
     ],
 )
 def test_what_rules_out_that_an_offspring_survives(rival, best, expected):

@@ -2,8 +2,9 @@ import math
 
 import pytest
 
-from nni_stress.evolution import selection
-from nni_stress.lineage.store import Record, uid_of
+from nni_stress.evolution import environment, selection
+from nni_stress.lineage.record import Record
+from nni_stress.lineage.store import uid_of
 
 
 def record(
@@ -75,7 +76,8 @@ def test_a_generation_that_does_not_improve_on_its_best_ancestor_fails():
 
 
 def test_after_failed_generations_the_last_survivors_return_until_patience_ends():
-    good, weak = record(1, 0, 0.9, 500), record(2, 0, 0.5, 100, "g001-00")
+    good = record(1, 0, 0.9, 500)
+    weak = record(2, 0, 0.5, 100, "g001-00")
     generations = [[FOUNDER], [good], [weak]]
     assert selection.plan(generations, RULES) == selection.Plan(["g001-00"], 1, None)
     end = selection.plan([*generations, [record(3, 0, 0.5, 300, "g001-00")]], RULES)
@@ -111,29 +113,33 @@ def test_beyond_the_target_efficiency_only_fidelity_counts():
 
 
 def test_the_environmental_factor_does_not_lead_beyond_the_target():
-    ancestor, other = record(1, 0, 0.9, 500), record(1, 1, 0.9, 250)
+    ancestor = record(1, 0, 0.9, 500)
+    other = record(1, 1, 0.9, 250)
     rules = RULES._replace(target_efficiency=10)
 
     def factor(wanted, *ancestors, **changes):
-        return selection.limit_to_target(wanted, ancestors, FOUNDER, rules._replace(**changes))
+        return environment.limit_to_target(wanted, ancestors, FOUNDER, rules._replace(**changes))
 
     assert factor(0.1, ancestor) == pytest.approx(0.2) and factor(0.3, ancestor) == 0.3
-    assert factor(0.1, ancestor, other) == pytest.approx(100 / 375)  # of two, a share of their mean
+    assert factor(0.1, ancestor, other) == pytest.approx(
+        100 / 375
+    )  # of two ancestors, a share of their mean
     assert (
         factor(0.1, ancestor, target_efficiency=None) == 0.1
         and factor(0.1, ancestor, resource="macs") == 0.1
     )
     assert (
         factor(0.1, ancestor, constraints={"macs": 0.5}) == 0.1
-    )  # what is still to be reached may need more
+    )  # an exceeded constraint may need more
     assert factor(0.5, record(1, 0, 0.9, 50)) == 1.0
 
 
 def test_an_exceeded_constraint_is_no_scarcer_than_the_saved_resource():
-    ancestor, other = record(1, 0, 0.9, 500, macs=4000), record(1, 1, 0.9, 500, macs=2000)
+    ancestor = record(1, 0, 0.9, 500, macs=4000)
+    other = record(1, 1, 0.9, 500, macs=2000)
 
     def shares(*ancestors, **constraints):
-        return selection.constrained_shares(
+        return environment.constrained_shares(
             0.3, ancestors, FOUNDER, RULES._replace(constraints=constraints)
         )
 
@@ -146,10 +152,10 @@ def test_an_exceeded_constraint_is_no_scarcer_than_the_saved_resource():
     ) == {"macs": 0.3}
     assert shares(ancestor, other, macs=0.3) == {
         "macs": pytest.approx(0.5)
-    }  # of two, a share of their mean
-    assert shares(other, macs=0.5) == {"macs": 1.0}  # what is kept stays kept
+    }  # of two ancestors, a share of their mean
+    assert shares(other, macs=0.5) == {"macs": 1.0}  # a kept constraint stays kept
     assert (
-        selection.constrained_shares(
+        environment.constrained_shares(
             0.3, [ancestor], FOUNDER, RULES._replace(resource="latency", constraints={"macs": 0.1})
         )
         == {}
@@ -177,7 +183,8 @@ def test_each_resource_can_be_the_one_to_save(resource, survivor):
 
 def test_constraints_come_before_efficiency_and_end_the_lineage_once_all_hold():
     rules = RULES._replace(constraints={"macs": 0.5, "parameters": 0.4})
-    small_but_slow, within = record(1, 0, 0.9, 50, macs=4000), record(1, 1, 0.9, 390, macs=2500)
+    small_but_slow = record(1, 0, 0.9, 50, macs=4000)
+    within = record(1, 1, 0.9, 390, macs=2500)
     assert select(small_but_slow, within, rules=rules) == ["g001-01"]
     assert selection.excess(within, FOUNDER, rules) == 0
     assert selection.excess(small_but_slow, FOUNDER, rules) == pytest.approx(math.log(0.8 / 0.5))
@@ -192,19 +199,19 @@ def test_constraints_come_before_efficiency_and_end_the_lineage_once_all_hold():
 
 def test_ancestors_are_drawn_by_the_seed_among_the_survivors():
     survivors = ["g001-00", "g001-01", "g001-02"]
-    draws = [selection.draw_ancestors(survivors, 1, 0, uid_of(2, slot)) for slot in range(60)]
+    draws = [environment.draw_ancestors(survivors, 1, 0, uid_of(2, slot)) for slot in range(60)]
     assert {uid for draw in draws for uid in draw} == set(survivors)
     assert draws == [
-        selection.draw_ancestors(survivors, 1, 0, uid_of(2, slot)) for slot in range(60)
+        environment.draw_ancestors(survivors, 1, 0, uid_of(2, slot)) for slot in range(60)
     ]
     for slot in range(20):
-        pair = selection.draw_ancestors(survivors, 2, 0, uid_of(2, slot))
+        pair = environment.draw_ancestors(survivors, 2, 0, uid_of(2, slot))
         assert len(set(pair)) == 2 and pair == sorted(pair)
-    assert selection.draw_ancestors(["g001-00"], 2, 0, "g002-00") == ["g001-00"]
+    assert environment.draw_ancestors(["g001-00"], 2, 0, "g002-00") == ["g001-00"]
 
 
 def test_the_environment_gets_gentler_with_each_failure():
-    factors = [selection.gentler(0.25, n) for n in range(3)]
+    factors = [environment.gentler(0.25, n) for n in range(3)]
     assert factors == pytest.approx([0.25, 0.5, math.sqrt(0.5)])
 
 

@@ -1,4 +1,4 @@
-"""StressTuner over a simulated manager: what holds for every evolution, whatever NNI's runtime does."""
+"""StressTuner over a simulated manager: what holds for every evolution."""
 
 import random
 import statistics
@@ -30,11 +30,14 @@ def without_seconds(tuner):
 
 
 def consistent(lineage: Lineage, state: dict, population: int = 4):
-    """Check that all generations closed, that each offspring has a record or a failure, and that all
-    ancestors are survivors."""
+    """Check that all generations closed, and each offspring has a record or a failure.
+
+    Also checks that all ancestors are survivors.
+    """
     records = {record.uid: record for record in lineage.records()}
     rules = selection.Rules(**{name: state[name] for name in selection.Rules._fields})
-    closed, number = [], 0
+    closed = []
+    number = 0
     while (generation := lineage.generation(number)) is not None:
         assert len(generation["offspring"]) == (population if number else 1)
         for parameters in generation["offspring"]:
@@ -85,11 +88,12 @@ def test_after_random_faults_the_lineage_is_complete_and_nothing_is_trained_twic
 def test_an_interrupted_evolution_gives_the_same_records(tmp_path, monkeypatch, seed):
     whole = SimulatedManager(make(tmp_path / "whole", seed=seed))
     whole.run()
-    chance, trained = random.Random(seed), []
+    chance = random.Random(seed)
+    trained = []
     for turn in range(11):
         manager = SimulatedManager(make(tmp_path / "parts", seed=seed), concurrency=1 + turn % 3)
         steps = chance.randrange(4) if turn < 10 else 1000
-        manager.run(until=lambda: manager.now >= steps)
+        manager.run(until=lambda manager=manager, steps=steps: manager.now >= steps)
         trained += manager.trained
         monkeypatch.setenv("NNI_MODE", "resume")
     assert manager.ended and without_seconds(manager.tuner) == without_seconds(whole.tuner)
@@ -212,7 +216,7 @@ def test_the_search_space_may_change_and_a_wrong_one_is_ignored(tmp_path, capfd)
         "the search space stays as it was: unknown stress parameter 'environmental_facto'"
         in capfd.readouterr().err
     )
-    manager.tuner.update_search_space = lambda space: None  # as run() gives the first one again
+    manager.tuner.update_search_space = lambda space: None  # run() sends the first one again
     manager.run()
     factors = {
         r.arguments["environmental_factor"] for r in Lineage(tmp_path).records() if r.generation > 2
@@ -271,7 +275,8 @@ def test_with_two_parents_both_are_survivors(tmp_path):
 @pytest.mark.parametrize("parents", [1, 2])
 def test_with_early_ending_the_smallest_train_first(tmp_path, parents):
     """Only the order changes; the records are the same."""
-    order, records = {}, {}
+    order = {}
+    records = {}
     for early in (False, True):
         manager = SimulatedManager(
             make(tmp_path / str(early), parents=parents, early_ending=early), concurrency=1

@@ -58,7 +58,7 @@ def test_an_offspring_whose_network_cannot_be_written_does_not_appear(lineage):
 def test_an_interrupted_write_leaves_the_old_content(tmp_path):
     file = tmp_path / "state.json"
     write_json(file, {"generation": 1})
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="JSON compliant"):
         write_json(file, {"generation": float("nan")})
     with pytest.raises(TypeError):
         write_atomically(file, "not bytes")
@@ -69,10 +69,10 @@ def test_a_damaged_record_is_named(lineage):
     lineage.add(RECORD, lambda path: path.write_bytes(b""))
     file = lineage.folder / "offspring" / "g001-02" / "record.json"
     file.write_text(file.read_text()[:20])
-    with pytest.raises(ValueError, match="record.json is damaged"):
+    with pytest.raises(ValueError, match=r"record\.json is damaged"):
         lineage.record("g001-02")
     file.write_text('{"uid": "g001-02"}')
-    with pytest.raises(ValueError, match="record.json is not a record"):
+    with pytest.raises(ValueError, match=r"record\.json is not a record"):
         lineage.record("g001-02")
 
 

@@ -1,4 +1,4 @@
-"""One trial's work, on scikit-learn's digits: what an offspring is made of, and what is recorded of it."""
+"""One trial on scikit-learn's digits: what the offspring is made of, and what is recorded."""
 
 import copy
 import dataclasses
@@ -52,20 +52,18 @@ def test_the_environmental_factor_is_a_share_of_the_resource(task, lineage, reso
     used = (
         made.synapses / founder.synapses if resource == "parameters" else made.macs / founder.macs
     )
-    assert (
-        0.9 * share <= used <= share
-    )  # a cluster of the small layers is some 2 % of the multiply-accumulates
+    assert 0.9 * share <= used <= share  # a cluster of a small layer is about 2 % of the MACs
     assert made.latency is None and made.efficiency == founder.synapses / made.synapses
     assert lineage.record(uid) == made and 0 <= made.untrained <= 1
 
 
-def test_what_is_constrained_is_scarce_too_with_one_parent_and_with_two(task, lineage):
+def test_constrained_resources_are_scarce_with_one_parent_and_with_two(task, lineage):
     quick = {**QUICK, "environmental_factor": 0.5, "temperature": 1.0}
-    ones = [
+    parents = [
         make_offspring(task, trial_spec(uid, arguments=quick, constrained={"macs": 0.5}), lineage)
         for uid in ("g001-40", "g001-41")
     ]
-    two = make_offspring(
+    child = make_offspring(
         task,
         trial_spec(
             "g002-40",
@@ -77,13 +75,13 @@ def test_what_is_constrained_is_scarce_too_with_one_parent_and_with_two(task, li
         lineage,
     )
     founder = lineage.record(FOUNDER)
-    for one in ones:
-        assert one.macs <= 0.5 * founder.macs and one.synapses <= 0.5 * founder.synapses
-    assert two.macs <= 0.6 * sum(one.macs for one in ones) / 2
-    assert two.synapses <= 0.5 * sum(one.synapses for one in ones) / 2
+    for parent in parents:
+        assert parent.macs <= 0.5 * founder.macs and parent.synapses <= 0.5 * founder.synapses
+    assert child.macs <= 0.6 * sum(parent.macs for parent in parents) / 2
+    assert child.synapses <= 0.5 * sum(parent.synapses for parent in parents) / 2
 
 
-def test_latency_is_recorded_where_it_matters(task, lineage):
+def test_latency_is_recorded_if_the_spec_says_so(task, lineage):
     made = make_offspring(
         task,
         trial_spec("g001-50", latency=True, arguments={**QUICK, "environmental_factor": 0.1}),
@@ -91,11 +89,11 @@ def test_latency_is_recorded_where_it_matters(task, lineage):
     )
     assert (
         0 < made.latency < 1.5
-    )  # measured beside the founder; a tenth of the synapses takes no longer, noise aside
+    )  # a tenth of the synapses takes no longer than the founder, except for noise
 
 
-def test_worth_moves_the_environment_towards_early_or_late_layers(task, lineage):
-    """How many clusters of the first and the last hidden layer survive, as their worth changes."""
+def test_worth_shifts_the_budget_towards_early_or_late_layers(task, lineage):
+    """Compares the numbers of clusters that survive in the first and the last hidden layer."""
     kept = {}
     for early, late in ((1.0, 1.0), (100.0, 1.0), (1.0, 100.0)):
         founder = serialization.load(lineage.network_path(FOUNDER), task.network)
@@ -110,7 +108,8 @@ def test_worth_moves_the_environment_towards_early_or_late_layers(task, lineage)
 
 def test_much_redundancy_leaves_every_layer_the_same_share(task, lineage):
     founder = serialization.load(lineage.network_path(FOUNDER), task.network)
-    before, after = cost.architecture(founder), {}
+    before = cost.architecture(founder)
+    after = {}
     for redundancy in (0.0, 20.0):
         arguments = Arguments(
             environmental_factor=0.2, redundancy=redundancy, temperature=0.0, **QUICK
@@ -122,11 +121,9 @@ def test_much_redundancy_leaves_every_layer_the_same_share(task, lineage):
     assert after[20.0] < 1.2 < after[0.0]  # conv1 has 20 clusters: rounded to a twentieth
 
 
-def test_an_offspring_of_two_parents_has_clusters_of_both_and_keeps_to_the_mean_of_their_resources(
-    task, lineage
-):
+def test_an_offspring_of_two_parents_has_clusters_of_both_and_keeps_to_its_budget(task, lineage):
     uids = ("g001-80", "g001-81")
-    ones = [
+    parents = [
         make_offspring(
             task,
             trial_spec(uid, arguments={**QUICK, "environmental_factor": 0.3, "temperature": 10.0}),
@@ -144,7 +141,9 @@ def test_an_offspring_of_two_parents_has_clusters_of_both_and_keeps_to_the_mean_
         ),
         lineage,
     )
-    assert made.synapses == pytest.approx(0.5 * (ones[0].synapses + ones[1].synapses) / 2, rel=0.03)
+    assert made.synapses == pytest.approx(
+        0.5 * (parents[0].synapses + parents[1].synapses) / 2, rel=0.03
+    )
     origins = [
         read_json(lineage.network_path(uid).with_name("origins.json")) for uid in (*uids, "g002-80")
     ]
@@ -177,7 +176,7 @@ def test_the_same_seed_gives_the_same_offspring(task, lineage, tmp_path):
     assert made[0]._replace(seconds={}) == made[1]._replace(seconds={})
 
 
-def test_a_recovery_is_looked_at_evenly_and_its_seconds_are_told_apart(task, lineage):
+def test_a_recovery_is_checked_evenly_and_its_seconds_are_recorded(task, lineage):
     arguments = {**QUICK, "recovery_epochs": 0.4}
     made = make_offspring(task, trial_spec("g001-60", arguments=arguments), lineage)
     assert (
@@ -193,7 +192,7 @@ def test_a_recovery_is_looked_at_evenly_and_its_seconds_are_told_apart(task, lin
 
 
 def contested(task, folder, **rules):
-    """A lineage in which any fidelity will do, with one offspring of a third of the synapses."""
+    """A lineage in which any fidelity is faithful, with one offspring of 30 % of the synapses."""
     lineage = Lineage(folder)
     lineage.update_state(**Rules(generations=3, tolerance=1.0, **rules)._asdict())
     make_founder(task, trial_spec(FOUNDER), lineage, None)
@@ -205,10 +204,11 @@ def contested(task, folder, **rules):
     return lineage
 
 
-def test_an_offspring_that_cannot_survive_is_not_even_stressed(task, tmp_path):
-    """A rival of its generation that is faithful, and more efficient than it will be, is there already."""
-    lineage, arguments = contested(task, tmp_path), {**QUICK, "environmental_factor": 0.5}
-    spared = make_offspring(
+def test_an_offspring_that_cannot_survive_is_not_trained(task, tmp_path):
+    """A faithful rival of its generation is already smaller than the offspring can become."""
+    lineage = contested(task, tmp_path)
+    arguments = {**QUICK, "environmental_factor": 0.5}
+    skipped = make_offspring(
         task, trial_spec("g001-01", arguments=arguments, early_ending=True), lineage
     )
     whole = make_offspring(task, trial_spec("g001-02", arguments=arguments), lineage)
@@ -219,26 +219,25 @@ def test_an_offspring_that_cannot_survive_is_not_even_stressed(task, tmp_path):
         ),
         lineage,
     )
-    rival, founder = lineage.record("g001-00"), lineage.record(FOUNDER)
+    rival = lineage.record("g001-00")
+    founder = lineage.record(FOUNDER)
     assert len(rival.curve) == len(whole.curve) == len(other.curve) == CHECKS + 1
-    assert not {"stress", "recovery"} & set(spared.seconds) and spared.curve == [
-        spared.untrained
-    ] == [spared.validation]
-    assert spared.forecast == pytest.approx(
+    assert not {"stress", "recovery"} & set(skipped.seconds) and skipped.curve == [
+        skipped.untrained
+    ] == [skipped.validation]
+    assert skipped.forecast == pytest.approx(
         rival.validation
-    ) and spared.efficiency == pytest.approx(whole.efficiency, rel=0.05)
+    ) and skipped.efficiency == pytest.approx(whole.efficiency, rel=0.05)
     assert [
         one.uid
         for one in select(lineage.records()[1:], [founder], founder, Rules.of(lineage.read_state()))
     ] == ["g001-03"]
 
 
-def test_where_constraints_decide_it_is_stressed_and_its_recovery_ends_early(task, tmp_path):
-    """What it will use of the other resources is known only once it is there."""
-    lineage, arguments = (
-        contested(task, tmp_path, constraints={"macs": 1.0}),
-        {**QUICK, "environmental_factor": 0.5},
-    )
+def test_with_constraints_the_recovery_of_an_offspring_that_cannot_survive_ends(task, tmp_path):
+    """Its use of constrained resources is known only after synthesis, so it is stressed."""
+    lineage = contested(task, tmp_path, constraints={"macs": 1.0})
+    arguments = {**QUICK, "environmental_factor": 0.5}
     ended = make_offspring(
         task, trial_spec("g001-01", arguments=arguments, early_ending=True), lineage
     )
@@ -252,7 +251,7 @@ def test_where_constraints_decide_it_is_stressed_and_its_recovery_ends_early(tas
     )
 
 
-def test_what_is_not_finite_is_lost_with_its_reason(task, lineage):
+def test_a_loss_that_is_not_finite_ends_the_trial(task, lineage):
     broken = dataclasses.replace(
         task, loss=lambda outputs, targets: task.loss(outputs, targets) * float("nan")
     )
@@ -261,8 +260,8 @@ def test_what_is_not_finite_is_lost_with_its_reason(task, lineage):
     assert lineage.record("g001-70") is None
 
 
-def test_in_bfloat16_offspring_are_as_good_and_their_synapses_float32(task, lineage, tmp_path):
-    """Tolerance: a point of the validation fidelity; 400 images, so four of them."""
+def test_training_in_bfloat16_keeps_fidelity_and_float32_synapses(task, lineage, tmp_path):
+    """Tolerance: 0.01 of the validation fidelity, which is 4 of 400 images."""
     made = {}
     for type in (None, torch.bfloat16):
         other = dataclasses.replace(task, autocast=type, founder_epochs=8)
@@ -278,11 +277,11 @@ def test_in_bfloat16_offspring_are_as_good_and_their_synapses_float32(task, line
     assert other[0] > one[0] - 0.01 and other[1] > one[1] - 0.01
     assert one[2].shape != other[2].shape or not torch.equal(
         one[2], other[2]
-    )  # it did compute otherwise
+    )  # the computation did differ
 
 
 def test_the_fused_optimizer_takes_the_steps_of_adam():
-    """Tolerance: what rounding in another order amounts to in twenty steps."""
+    """Tolerance: rounding in another order, over 20 steps."""
 
     def trained(optimizer):
         torch.manual_seed(0)
@@ -302,8 +301,8 @@ def test_the_fused_optimizer_takes_the_steps_of_adam():
         (torch.channels_last, torch.contiguous_format),
     ],
 )
-def test_a_training_goes_on_in_another_memory_format(before, after):
-    """Tolerance: what rounding in another order amounts to in ten steps."""
+def test_a_training_resumes_in_another_memory_format(before, after):
+    """Tolerance: rounding in another order, over 10 steps."""
     task = dataclasses.replace(
         make_task("digits", None, 32, 1),
         loader=lambda generator: (

@@ -14,7 +14,7 @@ from nni_stress.utils.seeding import seed_of
 
 
 class TwoEyes(nn.Module):
-    """Finds in one image what a second one shows."""
+    """A network of two inputs, with a mapping as output."""
 
     def __init__(self):
         super().__init__()
@@ -30,7 +30,7 @@ class TwoEyes(nn.Module):
 
 
 def loss(outputs, targets):
-    """Targets as detectors have them: a list of one mapping for each image."""
+    """Loss of targets in the form of detectors: a list with a mapping for each image."""
     boxes, scores = (torch.stack([target[name] for target in targets]) for name in ("box", "score"))
     return functional.smooth_l1_loss(
         outputs["box"], boxes
@@ -82,14 +82,16 @@ def test_a_network_of_two_inputs_and_a_list_of_targets_evolves(inputs_as, resour
 
 
 def test_the_macs_of_several_inputs_are_those_of_one_example():
-    convolution, head = 2 * 8 * 8 * 8 * 9, 64 * 5
+    convolution = 2 * 8 * 8 * 8 * 9
+    head = 64 * 5
     assert (
         cost.macs(TwoEyes(), (torch.rand(3, 1, 8, 8), torch.rand(3, 1, 8, 8))) == convolution + head
     )
 
 
-def test_the_first_targets_of_every_structure():
-    boxes, labels = torch.rand(4, 2), [{"n": n} for n in range(4)]
+def test_the_first_targets_are_taken_from_any_structure():
+    boxes = torch.rand(4, 2)
+    labels = [{"n": n} for n in range(4)]
     found = batches.first(
         {"boxes": boxes, "labels": labels, "both": (boxes, boxes), "scale": 2.0}, 3, of=4
     )
@@ -98,7 +100,7 @@ def test_the_first_targets_of_every_structure():
         and found["labels"] == labels[:3]
         and found["scale"] == 2.0
     )
-    assert all(torch.equal(one, boxes[:3]) for one in found["both"])
+    assert all(torch.equal(target, boxes[:3]) for target in found["both"])
 
 
 @pytest.mark.parametrize(

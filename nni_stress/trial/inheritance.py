@@ -1,0 +1,118 @@
+"""What an offspring is synthesized from: its ancestor, or the union of two ancestors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from torch import nn
+
+from ..graph import serialization
+from ..hparams import Arguments
+from ..lineage.store import FOUNDER, Lineage
+from ..lineage.trial_spec import TrialSpec
+from ..utils.atomic_files import read_json
+from .measurement import resource_share
+from .task import Task
+
+# Where each cluster of a network comes from, as nni_stress.graph.crossover has it.
+Origins = dict[str, list[int]]
+
+
+@dataclass(frozen=True)
+class Inheritance:
+    """What an offspring is synthesized from.
+
+    Parameters
+    ----------
+    network
+        The ancestor, or the union of both ancestors.
+    origins
+        Origin of each of its clusters; None if origins are not recorded.
+    budget
+        {resource: share of the network's} that the offspring may use.
+    """
+
+    network: nn.Module
+    origins: Origins | None
+    budget: dict[str, float]
+
+
+# A network and the origins of its clusters, which are None if they are not needed.
+Parent = tuple[nn.Module, Origins | None]
+
+
+def load_parents(task: Task, spec: TrialSpec, lineage: Lineage) -> list[Parent]:
+    """Read the ancestors of an offspring from their files.
+
+    Raises
+    ------
+    ValueError, OSError
+        If a file is missing, damaged, or of another network.
+    """
+    with_origins = spec.origins or spec.other is not None
+    return [_load(uid, task, lineage, with_origins) for uid in spec.ancestors]
+
+
+def _load(uid: str, task: Task, lineage: Lineage, with_origins: bool) -> Parent:
+    path = lineage.network_path(uid)
+    network = serialization.load(path, task.network)
+    return network, read_json(path.with_name("origins.json")) if with_origins else None
+
+
+def inherit(
+    parents: Sequence[Parent],
+    task: Task,
+    spec: TrialSpec,
+    arguments: Arguments,
+    lineage: Lineage,
+) -> Inheritance:
+    """What an offspring is synthesized from.
+
+    That is the network of its ancestor, or the union of both ancestors. Budgets are shares of the
+    ancestors' mean, so they are converted to shares of the union.
+
+    Parameters
+    ----------
+    parents
+        What `load_parents` returned.
+    task
+        What is evolved.
+    spec
+        What the trial is told.
+    arguments
+        Hyperparameters of the offspring.
+    lineage
+        Holds the founder, to whose clusters origins refer.
+
+    Raises
+    ------
+    ValueError
+        If an origin of two ancestors is missing.
+    """
+    budget = {spec.resource: arguments.environmental_factor, **spec.constrained}
+    if len(parents) == 1:
+        network, origins = parents[0]
+        return Inheritance(network, origins, budget)
+    from ..graph import crossover
+
+    founder = serialization.load(lineage.network_path(FOUNDER), task.network)
+    (first, first_origins), (second, second_origins) = parents
+    if first_origins is None or second_origins is None:
+        raise ValueError(f"{spec.uid} has two parents, whose clusters need origins, but got none")
+    union, origins = crossover.union(
+        founder, task.example_input, first, first_origins, second, second_origins
+    )
+    return Inheritance(
+        union,
+        origins,
+        {
+            resource: min(
+                1.0,
+                share
+                * sum(resource_share(one, union, task, resource) for one in (first, second))
+                / 2,
+            )
+            for resource, share in budget.items()
+        },
+    )
