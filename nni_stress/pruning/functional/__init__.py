@@ -1,0 +1,1 @@
+"""Pure functions behind the pruner: survival, stress signals and the allocation of a budget."""
