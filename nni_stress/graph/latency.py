@@ -1,4 +1,4 @@
-"""Measured latency: of a network beside another, and of layers of any size."""
+"""Measured latency: of a network relative to another, and of layers of any size."""
 
 from __future__ import annotations
 
@@ -25,29 +25,44 @@ from .resizing import resize
 def ratio(
     network: nn.Module, reference: nn.Module, inputs: Sequence[Any], seconds: float = 1.0
 ) -> float:
-    """Latency of a network as a share of a reference's.
+    """Latency of a network as a share of a reference network's.
 
-    The two take turns, and the median of the turns' ratios counts: whatever else the machine does slows both alike.
+    The two run in turns, and the median of the ratios is taken, so that other load on the machine
+    slows down both alike.
 
     Parameters
     ----------
     network, reference
-        Measured in evaluation mode, on the device they are on.
+        The networks, measured in evaluation mode on the device they are on.
     inputs
-        What both are called with: one batch.
+        Arguments of both networks: one batch.
     seconds
-        For how long to measure, at least; nine turns are taken in any case.
+        Least duration of the measurement; it takes at least nine turns.
+
+    Returns
+    -------
+    float
+        The median ratio.
+
+    Examples
+    --------
+    >>> network = nn.Linear(8, 8)
+    >>> ratio(network, network, (torch.rand(1, 8),), seconds=0.01) > 0
+    True
     """
     with evaluating(network), evaluating(reference):
         for _ in range(3):
-            _time(network, inputs), _time(reference, inputs)
-        began, turns = time.perf_counter(), []
-        while len(turns) < 9 or time.perf_counter() - began < seconds:
-            turns.append(_time(network, inputs) / _time(reference, inputs))
-    return statistics.median(turns)
+            _time(network, inputs)
+            _time(reference, inputs)
+        began = time.perf_counter()
+        ratios: list[float] = []
+        while len(ratios) < 9 or time.perf_counter() - began < seconds:
+            ratios.append(_time(network, inputs) / _time(reference, inputs))
+    return statistics.median(ratios)
 
 
-def _time(network, inputs) -> float:
+def _time(network: nn.Module, inputs: Sequence[Any]) -> float:
+    """Seconds of one forward pass."""
     began = time.perf_counter()
     network(*inputs)
     if torch.cuda.is_available():
@@ -55,23 +70,33 @@ def _time(network, inputs) -> float:
     return time.perf_counter() - began
 
 
-def layer_latency(graph: ClusterGraph, network: nn.Module) -> Callable[[Sequence[int]], float]:
-    """Cost function: the summed latency of the layers, in seconds, for any number of survivors.
+def layer_latency(graph: ClusterGraph, network: nn.Module) -> Callable[[Sequence[Any]], Any]:
+    """Cost function: the summed latency of the layers for any number of clusters kept.
 
-    Each layer is measured by itself at up to five numbers of inputs and of outputs, and interpolated between; what is
-    between the layers is not counted. That is enough to say which cluster saves more time, not what a network takes.
+    Each layer is measured by itself at up to five numbers of inputs and of outputs, and
+    interpolated between them. The time spent between layers is not counted. The sum ranks clusters
+    by the time they take; it does not predict the latency of the network.
 
     Parameters
     ----------
     graph
-        The network's.
+        Cluster groups of the network.
     network
-        Its layers are measured, on the device they are on.
+        The network, whose layers are measured on the device they are on.
 
     Returns
     -------
     callable
-        Of the list of survivors of each group, or of arrays of them for as many networks at once.
+        Summed latency in seconds, given the number of clusters (output channels or neurons) that
+        each group keeps. Arrays of numbers, one entry for each of several networks, give an array.
+
+    Examples
+    --------
+    >>> network = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
+    >>> graph = ClusterGraph(network, torch.rand(1, 4))
+    >>> seconds = layer_latency(graph, network)
+    >>> bool(0 < seconds([1, 2]) <= seconds([8, 2]))
+    True
     """
     full = graph.channels([group.clusters for group in graph.groups])
     least = graph.channels(
@@ -95,35 +120,43 @@ def layer_latency(graph: ClusterGraph, network: nn.Module) -> Callable[[Sequence
     return lambda keep: summed(*keep)[()]
 
 
-def _table(module, shape, least, full):
-    """Latency of a layer over its numbers of inputs and outputs."""
-    tied = depthwise(module)  # as many inputs as outputs
+def _table(
+    module: nn.Module, shape: torch.Size, least: tuple[int, int], full: tuple[int, int]
+) -> RegularGridInterpolator:
+    """Measure a layer at several numbers of inputs and outputs, and interpolate between them."""
+    tied = depthwise(module)  # it has as many inputs as outputs
     step = getattr(module, "groups", 1) if not tied else 1
     axes = [
         sorted({high, *(max(low, high * eighths // 8 // step * step) for eighths in (0, 1, 2, 4))})
         for low, high in zip(least, full)
     ]
     times = np.zeros([len(axis) for axis in axes])
-    for (i, inputs), (o, outputs) in product(*map(enumerate, axes)):
-        times[i, o] = np.nan if tied and i != o else _of_layer(module, shape, inputs, outputs)
+    for (row, inputs), (column, outputs) in product(*map(enumerate, axes)):
+        if tied and row != column:
+            times[row, column] = np.nan
+        else:
+            times[row, column] = _layer_time(module, shape, inputs, outputs)
     if tied:
         times = np.repeat(np.diagonal(times)[None], len(axes[0]), 0)
-    for axis in (0, 1):  # noise aside, more clusters take no less time
-        times = np.maximum.accumulate(times, axis)
-    flat = [len(axis) == 1 for axis in axes]
-    axes = [[*axis, axis[0] + 1] if one else axis for axis, one in zip(axes, flat)]
-    for axis, one in enumerate(flat):
-        times = np.repeat(times, 2, axis) if one else times
+    for dimension in (0, 1):  # apart from noise, more clusters take no less time
+        times = np.maximum.accumulate(times, dimension)
+    for dimension, axis in enumerate(axes):
+        if len(axis) == 1:  # an interpolation needs two points
+            axes[dimension] = [*axis, axis[0] + 1]
+            times = np.repeat(times, 2, dimension)
     return RegularGridInterpolator(axes, times, bounds_error=False, fill_value=None)
 
 
 @torch.inference_mode()
-def _of_layer(module, shape, inputs, outputs) -> float:
+def _layer_time(module: nn.Module, shape: torch.Size, inputs: int, outputs: int) -> float:
+    """Seconds of a layer cut to these numbers of inputs and outputs, the least of several runs."""
     layer = copy.deepcopy(module).eval()
     resize(layer, inputs, outputs)
-    shape = list(shape)
-    shape[-1 if isinstance(module, nn.Linear) else -(module.weight.dim() - 1)] = inputs
-    batch = torch.rand(shape, device=module.weight.device, dtype=module.weight.dtype)
+    weight = module.weight
+    assert isinstance(weight, torch.Tensor)
+    size = list(shape)
+    size[-1 if isinstance(module, nn.Linear) else -(weight.dim() - 1)] = inputs
+    batch = torch.rand(size, device=weight.device, dtype=weight.dtype)
     times = [_time(layer, (batch,)) for _ in range(3)]
     while len(times) < 8 or sum(times) < 0.004:
         times.append(_time(layer, (batch,)))

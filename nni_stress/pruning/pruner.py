@@ -1,72 +1,99 @@
-"""StressPruner: NNI's pruner interface over genetics and stress."""
+"""StressPruner: training under stress and the draw of an offspring, as a pruner of NNI."""
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from typing import Any
-from weakref import WeakValueDictionary
 
 import torch
-from nni.compression.base.compressor import Compressor, Pruner
+from nni.compression.base.compressor import Pruner
 from nni.compression.base.target_space import PruningTargetSpace
 from nni.compression.base.wrapper import ModuleWrapper
 from nni.compression.utils.evaluator import Evaluator
-from schema import SchemaError
 
 from ..graph import synthesis
-from ..hparams import PrunerArguments, check_value
+from ..hparams import PrunerArguments
 from . import validation
-from .budget import Resources
-from .sampler import Masks, Sampler, active_targets, is_active
+from .allocator import Allocator
+from .budget import Budget, SharingRules
+from .candidates import CandidateScreening
+from .inheritance import Inheritance, current_masks
+from .layer_settings import LayerSettings
+from .parameters import OriginalParameters, parameters_of, share_memory
+from .sampler import Sampler
 from .screening import Screen
-from .stress_masks import StressedMasks, compact
+from .stress_masks import StressedMasks
 from .stress_phase import StressPhase
+from .targets import Masks, active_targets
 
 
 class StressPruner(Pruner):
-    """Synthesizes an offspring: trains the ancestor under stress, then draws which of its clusters survive.
+    """Trains the ancestor under stress, then draws which of its clusters an offspring keeps.
 
-    Takes NNI's config list, wrappers and evaluators as every NNI pruner does. Without an evaluator the offspring is
-    drawn at once, with no stress; at ``temperature=0`` that is exactly NNI's ``L1NormPruner``.
+    Takes NNI's config list, wrappers and evaluators, as every pruner of NNI does. Without an
+    evaluator the offspring is drawn at once, without stress; with ``temperature=0`` that is exactly
+    NNI's ``L1NormPruner``. The idea of training under stress is that of StressedNets (Shafiee et
+    al., arXiv 1801.05387).
 
     Parameters
     ----------
     model
         The ancestor.
     config_list
-        NNI's pruning config: which modules, and the share of clusters (output channels, neurons) to remove.
+        NNI's pruning config: which modules, and the share of clusters (output channels or neurons)
+        to remove.
     evaluator
         NNI's evaluator, for training under stress.
     training_steps
         Length of the stress phase in optimizer steps; ``compress(max_steps=...)`` overrides it.
     seed
-        Seed of every random choice. The same seed on the same weights and data gives the same offspring.
+        Seed of every random choice. The same seed with the same weights and data gives the same
+        offspring.
     steps_per_epoch
-        Needed where ``stress_unit="epochs"``.
+        Optimizer steps per epoch; required with ``stress_unit="epochs"``.
     stress_overrides
-        Stress settings of single layers: {regular expression of the module's name: {setting: value}}.
+        Stress settings of single layers: {regular expression of the module's name: {setting:
+        value}}.
     budget
-        {resource: share} for the whole network instead of ratios per layer, ``{"macs": 0.4}``, or several to keep to;
-        shared out by importance per unit of cost. The config list then says which layers may lose clusters.
+        {resource: share} for the whole network instead of ratios per layer: ``{"macs": 0.4}``, or
+        several to keep to. It is divided by importance per unit of cost. The config list then says
+        which layers may lose clusters.
     example_input
-        One batch of inputs; needed with a budget.
+        One batch of inputs; required with a budget.
     floor, multiple
-        With a budget: least number of clusters of a layer, and of what the numbers are multiples where that is free.
+        With a budget: least number of clusters of a layer, and what the numbers are multiples of
+        where that costs nothing.
     worth
-        With a budget: what the clusters of the first and of the last layers are worth, times that of those in the middle.
+        With a budget: worth of the clusters of the first and of the last layers, relative to those
+        in the middle.
     redundancy
-        With a budget: how far the clusters of a layer make up for each other; 20 leaves every layer nearly the same share.
+        With a budget: how far the clusters of a layer make up for each other; at 20 every layer
+        keeps nearly the same share.
     candidates, screen
-        With a budget: how many offspring to draw around its shares and judge untrained on the screen's examples; the
-        best is synthesized.
+        With a budget: how many offspring to draw around its division, and what judges them,
+        untrained; the best is synthesized.
+    existed_wrappers
+        Wrappers of another compressor, which NNI's ``from_compressor`` passes on.
     **arguments
-        Settings of stress and genetics, see :class:`nni_stress.hparams.PrunerArguments`.
+        Settings of stress and genetics, see :class:`nni_stress.PrunerArguments`.
 
     Raises
     ------
     ValueError, TypeError
-        If an argument is out of its bounds, or no module of the model matches the config.
+        If an argument is out of its bounds, or no module of the model matches the config list.
+
+    Examples
+    --------
+    >>> from torch import nn
+    >>> network = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
+    >>> pruner = StressPruner(network, [{"op_names": ["0"], "sparse_ratio": 0.5}])
+    >>> _, masks = pruner.compress()
+    >>> int(masks["0"]["bias"].sum())
+    4
+    >>> pruner.synthesize(torch.rand(1, 4))[0]
+    Linear(in_features=4, out_features=4, bias=True)
     """
+
+    _requested_steps: int | None = None  # what the call of compress that is running asked for
 
     def __init__(
         self,
@@ -87,205 +114,116 @@ class StressPruner(Pruner):
         worth: tuple[float, float] = (1.0, 1.0),
         redundancy: float = 1.0,
         existed_wrappers: dict[str, ModuleWrapper] | None = None,
-        **arguments,
+        **arguments: Any,
     ):
         self.arguments = PrunerArguments.from_mapping(arguments)
         validation.check_kinds(model, evaluator, existed_wrappers, seed)
         validation.check_whole(
-            training_steps=training_steps,
-            steps_per_epoch=steps_per_epoch,
-            floor=floor,
-            multiple=multiple,
-            candidates=candidates,
+            training_steps=training_steps, steps_per_epoch=steps_per_epoch, candidates=candidates
         )
-        validation.check_worth(worth)
-        check_value("redundancy", redundancy)
+        rules = SharingRules(floor, multiple, worth, redundancy)
         config_list = validation.checked_config(config_list, model)
-        if self.arguments.strength == "taylor" and evaluator is None:
-            raise ValueError(
-                "strength='taylor' is gathered while training: it needs an evaluator, but got none"
-            )
-        if self.arguments.stress_unit == "epochs" and steps_per_epoch is None:
-            raise ValueError("stress_unit='epochs' needs steps_per_epoch, but got none")
-        if candidates > 1 and (budget is None or not isinstance(screen, Screen)):
-            raise ValueError(
-                f"candidates={candidates} needs a budget to draw around and a Screen to judge on, but got "
-                f"budget={budget!r} and a screen of {type(screen).__name__}"
-            )
-        self._candidates, self._screen, self._resources = candidates, screen, None
+        validation.check_combination(
+            self.arguments, config_list, evaluator, budget, candidates, screen
+        )
+        self._settings = LayerSettings(self.arguments, stress_overrides or {}, steps_per_epoch)
+        self._budget = None
         if budget is not None:
-            if self.arguments.encoding != "cluster" or any(
-                "sparse_ratio" in config for config in config_list
-            ):
-                raise ValueError(
-                    "a budget shares out clusters: it goes with encoding='cluster' and a config list without "
-                    "sparse_ratio"
-                )
-            self._resources = Resources(
-                model, example_input, budget, floor, multiple, worth, redundancy
-            )
+            self._budget = Budget(model, example_input, budget, rules)
             config_list = [{**config, "sparse_ratio": 0.0} for config in config_list]
-        self._founding_parameters = WeakValueDictionary(
-            _parameters(model)
-        )  # NNI's wrappers replace them by copies
-        self._phase = StressPhase(self.arguments, stress_overrides or {}, steps_per_epoch)
-        with _one_line_errors():
+        self._original = OriginalParameters(model)
+        with validation.clear_nni_errors():
             super().__init__(model, config_list, evaluator, existed_wrappers)
         try:
-            self._check_targets(config_list)
+            validation.check_targets(self._target_spaces, self.arguments, config_list)
+            self._settings.check_modules(self._target_spaces)
         except ValueError:
             self.unwrap_model()
-            for (
-                name,
-                parameter,
-            ) in self._founding_parameters.items():  # those that something else still holds
-                owner, _, leaf = name.rpartition(".")
-                setattr(model.get_submodule(owner), leaf, parameter)
+            self._original.restore()
             raise
-        if self._resources:
-            self._resources.open_to(self._target_spaces)
+        self.training_steps = training_steps
+        # NNI's scheduled pruners set by these names how often masks are drawn while training
+        self.interval_steps = -1
+        self.total_times = 1
+        self._steps_per_epoch = steps_per_epoch
+        self._synthesized = False
+        self._assemble(seed, candidates, screen)
+
+    def _assemble(self, seed: int, candidates: int, screen: Screen | None) -> None:
+        """Make the parts that work on NNI's targets."""
+        spaces, wrappers = self._target_spaces, self._module_wrappers
         self._generator = torch.Generator().manual_seed(seed)
-        self._sampler = Sampler(self.arguments, self._target_spaces, self._generator)
-        self.training_steps, self._steps_per_epoch = training_steps, steps_per_epoch
-        # Under these names NNI's scheduled pruners set how often masks are drawn while training.
-        self.interval_steps, self.total_times = -1, 1
-        self.stressed_masks, self._synthesized = StressedMasks(self), False
-        self._inherit()
-
-    def _check_targets(self, config_list) -> None:
-        spaces = [
-            space
-            for targets in self._target_spaces.values()
-            for space in targets.values()
-            if is_active(space)
-        ]
-        if not spaces:
-            raise ValueError(
-                f"no module of the model has a sparsity to reach under the config list {config_list!r}"
+        self._inheritance = Inheritance(wrappers)
+        allocator = None if self._budget is None else Allocator(self._budget, spaces)
+        self._screening = None
+        if allocator is not None and screen is not None and candidates > 1:
+            self._screening = CandidateScreening(
+                spaces, allocator, candidates, screen, self._generator
             )
-        blocks = {space.internal_metric_block for space in spaces} - {None, 1}
-        if blocks and self.arguments.sampling == "bernoulli":
-            raise ValueError(
-                f"sampling='bernoulli' draws every cluster for itself, and cannot keep blocks alike, but got "
-                f"internal_metric_block={blocks.pop()}"
-            )
-        self._phase.check_modules(self._target_spaces)
+        self._sampler = Sampler(
+            self.arguments, spaces, self._inheritance, self._generator, allocator
+        )
+        self._stressed_masks = StressedMasks(spaces, wrappers, self._inheritance, self.update_masks)
+        self._phase = self._new_phase(0)
 
-    @classmethod
-    def from_compressor(
-        cls,
-        compressor: Compressor,
-        new_config_list: list[dict],
-        *args,
-        evaluator: Evaluator | None = None,
-        **kwargs,
-    ):
-        return super().from_compressor(
-            compressor, new_config_list, *args, evaluator=evaluator, **kwargs
+    def _new_phase(self, steps: int) -> StressPhase:
+        return StressPhase(
+            self._target_spaces,
+            self._sampler,
+            self._stressed_masks,
+            self._settings,
+            self.arguments.strength,
+            self._generator,
+            steps,
         )
 
-    def _set_default_sparse_granularity(self, target_space: PruningTargetSpace):
-        return (
-            None
-            if self.arguments.encoding == "synapse"
-            else super()._set_default_sparse_granularity(target_space)
-        )
+    def _set_default_sparse_granularity(self, target_space: PruningTargetSpace) -> Any:
+        if self.arguments.encoding == "synapse":
+            return None
+        return super()._set_default_sparse_granularity(target_space)
 
-    # Genetics
+    # The draw of an offspring
 
     def _collect_data(self) -> Masks:
         return active_targets(self._target_spaces)
 
     def _calculate_metrics(self, data: Masks) -> Masks:
-        return self._sampler.finite_strengths(self._phase.taylor_strength)
-
-    def draw_offspring(self, strengths: Masks):
-        """Where there is a budget, share it out by these strengths; then draw what NNI's rules rank clusters by.
-
-        Returns
-        -------
-        (keep, scores)
-            Numbers of clusters kept, None without a budget, and the scores.
-        """
-        keep = None
-        if self._resources is not None:
-            keep = self._resources.share_out(strengths, self._phase.taylor_strength)
-        return keep, self._sampler.draw(strengths, self._inherited)
+        return self._sampler.finite_strengths(self._phase.observed)
 
     def _generate_sparsity(self, metrics: Masks) -> Masks:
-        settled = self._phase.settled
-        keep, scores = settled or self.draw_offspring(metrics)
-        if self._candidates > 1:
-            again = (
-                (lambda: scores)
-                if settled
-                else (lambda: self._sampler.draw(metrics, self._inherited))
-            )
-            scores = self._resources.screen(
-                keep, self._candidates, again, self._show, self._screen, self._generator
-            )
-        self._phase.unsettle()
-        return self._sampler.masks(scores, self._inherited)
+        coming = self._phase.coming
+        keep, scores = coming or self._sampler.draw(metrics, self._phase.observed)
+        if self._screening is not None and keep is not None:
+
+            def draw() -> Masks:
+                return scores if coming else self._sampler.scores(metrics)
+
+            best = self._screening.best(keep, draw, self._show)
+        else:
+            best = scores
+        self._phase.forget_coming()
+        return self._sampler.masks(best)
 
     def _show(self, masks: Masks) -> torch.nn.Module:
-        self.update_masks(self.keep_removed(masks))
+        """Put masks on the model, less what earlier generations removed."""
+        self.update_masks(self._inheritance.keep_removed(masks))
         return self.bound_model
 
-    def _synthesize(self):
-        self.stressed_masks.take_off()
+    def _synthesize(self) -> None:
+        self._stressed_masks.take_off()
         self._show(self.generate_masks())
         self._synthesized = True
-        self._inherit()
+        self._inheritance.update()
 
-    def _masks(self) -> Masks:
-        """As NNI's ``get_masks``, without copies."""
-        return {
-            module_name: {
-                target_name: space.mask
-                for target_name, space in wrapper.pruning_target_spaces.items()
-            }
-            for module_name, wrapper in self._module_wrappers.items()
-        }
+    # The interface of NNI
 
-    def _inherit(self) -> None:
-        """Take the masks as they are for what earlier generations removed."""
-        self._inherited = {
-            module_name: {
-                name: None if mask is None else compact(mask) for name, mask in targets.items()
-            }
-            for module_name, targets in self._masks().items()
-        }
-        self.removing = {
-            (module_name, target_name)
-            for module_name, targets in self._inherited.items()
-            for target_name, mask in targets.items()
-            if mask is not None and not mask.all()
-        }
-
-    def keep_removed(self, masks: Masks) -> Masks:
-        """The masks, less what an earlier generation removed."""
-        for module_name, targets in masks.items():
-            for target_name in targets:
-                if (
-                    module_name,
-                    target_name,
-                ) in self.removing:  # else there is nothing to pass over a whole layer for
-                    targets[target_name] = (
-                        targets[target_name] * self._inherited[module_name][target_name]
-                    )
-        return masks
-
-    # NNI's interface
-
-    def wrap_model(self):
-        """As NNI does. What it leaves in place of a wrapped parameter takes no memory of its own until either changes."""
+    def wrap_model(self) -> None:
+        """Wrap the model as NNI does; the copies left in its modules take no memory."""
         super().wrap_model()
         for wrapper in self._module_wrappers.values():
-            for name, space in wrapper.pruning_target_spaces.items():
-                if isinstance(space.target, torch.nn.Parameter):
-                    setattr(wrapper.module, name, _copied_on_write(space.target.detach()))
+            share_memory(wrapper)
 
-    def _single_compress(self, max_steps: int | None, max_epochs: int | None):
+    def _single_compress(self, max_steps: int | None, max_epochs: int | None) -> None:
         if self.evaluator is not None:
             self._fusion_compress(max_steps, max_epochs)
         elif max_steps is not None or max_epochs is not None:
@@ -294,54 +232,60 @@ class StressPruner(Pruner):
                 f"max_epochs={max_epochs} and evaluator=None"
             )
         else:
-            self._inherit()
+            self._inheritance.update()
             self._synthesize()
 
-    def _fuse_preprocess(self, evaluator: Evaluator):
+    def _fuse_preprocess(self, evaluator: Evaluator) -> None:
         scheduled = self.interval_steps > 0
-        steps = self.interval_steps * self.total_times if scheduled else self.training_steps
-        self.stressed_masks.take_off()  # of a training that was cut short
-        self._inherit()
-        if self._synthesized and not scheduled and self._steps_now is None:
-            return  # trained on by a compressor fused with this one: the offspring is there, and only keeps its masks
-        steps = self._steps_now or steps
-        if steps is None:
-            raise ValueError(
-                "how long to stress? Give compress(max_steps=...) or training_steps=..., but got neither"
-            )
+        self._stressed_masks.take_off()  # of a training that was interrupted
+        self._inheritance.update()
+        if self._synthesized and not scheduled and self._requested_steps is None:
+            return  # another compressor trains the offspring on; it only keeps its masks
+        planned = self.interval_steps * self.total_times if scheduled else self.training_steps
+        steps = _required(self._requested_steps or planned)
         self._synthesized = False
-        self._phase.begin(self, self._sampler, steps)
+        self._phase = self._new_phase(steps)
+        self._phase.start()
 
-        def after_step():
+        def after_step() -> None:
             self._phase.after_step()
-            if self._phase.step == steps or (
-                scheduled
-                and self._phase.step < steps
-                and self._phase.step % self.interval_steps == 0
-            ):
+            step = self._phase.step
+            due = scheduled and step < steps and step % self.interval_steps == 0
+            if step == steps or due:
                 self._synthesize()
 
         evaluator.patch_optimizer_step(
             before_step_tasks=[self._phase.before_step], after_step_tasks=[after_step]
         )
 
-    def _fuse_postprocess(self, evaluator: Evaluator):
+    def _fuse_postprocess(self, evaluator: Evaluator) -> None:
         if not self._synthesized:
             self._synthesize()
 
-    _steps_now: int | None = None
+    def compress(
+        self, max_steps: int | None = None, max_epochs: int | None = None
+    ) -> tuple[torch.nn.Module, Masks]:
+        """Train under stress for `max_steps` optimizer steps, then draw the offspring.
 
-    def compress(self, max_steps: int | None = None, max_epochs: int | None = None):
-        """Train under stress for `max_steps` (or `training_steps`) optimizer steps, then synthesize.
+        Parameters
+        ----------
+        max_steps
+            Length of the stress phase; `training_steps` by default.
+        max_epochs
+            The same in epochs, if `max_steps` is not given.
 
         Returns
         -------
         (model, masks)
-            The wrapped model and its masks {module: {target: tensor of 0 and 1}}, as NNI's pruners return them.
+            The wrapped model, and {module name: {target name: mask of 0 and 1}}, as NNI's pruners
+            return them.
+
+        Raises
+        ------
+        ValueError
+            If the length is not known, or a weight is NaN or infinite.
         """
-        if (
-            self.evaluator is None
-        ):  # NNI would insist on training here where other compressors are fused with this one
+        if self.evaluator is None:  # NNI insists on training where compressors are fused
             self._single_compress(max_steps, max_epochs)
             return self.bound_model, self.get_masks()
         validation.check_whole(max_steps=max_steps, max_epochs=max_epochs)
@@ -351,29 +295,26 @@ class StressPruner(Pruner):
                     f"compress(max_epochs={max_epochs}) needs steps_per_epoch, but got none"
                 )
             max_steps = max_epochs * self._steps_per_epoch
-        max_steps = self._steps_now = max_steps or self.training_steps
-        if max_steps is None:
-            raise ValueError(
-                "how long to stress? Give compress(max_steps=...) or training_steps=..., but got neither"
-            )
+        self._requested_steps = _required(max_steps or self.training_steps)
         try:
-            return super().compress(max_steps, max_epochs)
+            return super().compress(self._requested_steps, max_epochs)
         finally:
-            self._steps_now = None
+            self._requested_steps = None
 
     def synthesize(
         self, example_input: Any, optimizer: torch.optim.Optimizer | None = None
     ) -> torch.nn.Module:
-        """Unwrap the model and make it physically small; the pruner's work ends with it.
+        """Unwrap the model and make it physically small. The pruner cannot be used afterwards.
 
         Parameters
         ----------
         example_input
             One batch of inputs, a tensor or a tuple of tensors.
         optimizer
-            One that trained the model, before or while it was wrapped. From here on it trains the offspring, and what it
-            remembers of the surviving synapses (momentum, second moments) is as it was. Of a parameter about which it
-            remembers arrays of another shape than the parameter's, as Adafactor does, it forgets all.
+            An optimizer that trained the model, before or while it was wrapped. It then trains the
+            offspring, and its state of the surviving synapses (momentum, second moments) is kept.
+            If its state of a parameter has tensors of other shapes than the parameter's, as that of
+            Adafactor, that state is dropped.
 
         Returns
         -------
@@ -383,41 +324,22 @@ class StressPruner(Pruner):
         Raises
         ------
         Exception
-            What NNI's ModelSpeedup raises where it cannot follow the network.
+            What NNI's ModelSpeedup raises if it cannot follow the network.
         """
-        masks, wrapped = self._masks(), _parameters(self.bound_model)
+        masks = current_masks(self._module_wrappers)
+        wrapped = parameters_of(self.bound_model)
         self.unwrap_model()
         if optimizer is not None:
-            for before in (dict(self._founding_parameters), wrapped):
-                synthesis.repoint(optimizer, before, _parameters(self.bound_model))
-        graph = self._resources and self._resources.graph
+            for before in (self._original.alive(), wrapped):
+                synthesis.repoint(optimizer, before, parameters_of(self.bound_model))
+        graph = None if self._budget is None else self._budget.graph
         return synthesis.synthesize(self.bound_model, example_input, masks, optimizer, graph)
 
 
-def _parameters(model: torch.nn.Module) -> dict[str, torch.nn.Parameter]:
-    """Parameters by the names they have without NNI's wrappers, which hold copies of their own."""
-    return {
-        name.replace("_nni_wrapper.", ""): parameter for name, parameter in model.named_parameters()
-    }
-
-
-def _copied_on_write(tensor: torch.Tensor) -> torch.Tensor:
-    """A copy that shares the tensor's memory until either is written to, where PyTorch has such."""
-    return (
-        tensor._lazy_clone()
-        if hasattr(tensor, "_lazy_clone") and tensor.device.type in ("cpu", "cuda")
-        else tensor.clone()
-    )
-
-
-@contextmanager
-def _one_line_errors():
-    """What NNI finds wrong with a config, as one clear line."""
-    try:
-        yield
-    except SchemaError as error:
-        raise ValueError(f"NNI refuses the config list: {' '.join(str(error).split())}") from None
-    except KeyError as error:
+def _required(steps: int | None) -> int:
+    if steps is None:
         raise ValueError(
-            f"the config list names {error.args[0]!r}, which a module it matches does not have"
-        ) from None
+            "the length of the stress phase must be given by compress(max_steps=...) or "
+            "training_steps=..., but got neither"
+        )
+    return steps

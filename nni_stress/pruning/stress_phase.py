@@ -1,259 +1,216 @@
-"""The stress phase: carries the state of stress over the targets of a pruner, from step to step of its training."""
+"""The stress phase: the training of an ancestor, with its synapses (weights) under stress."""
 
 from __future__ import annotations
 
 import functools
-import re
-from collections.abc import Mapping
-from dataclasses import asdict
-from typing import Any
+from collections.abc import Callable, Hashable
 
 import torch
-from nni.compression.base.target_space import TargetType
+from nni.compression.base.target_space import PruningTargetSpace
+from torch import Tensor
 
-from ..hparams import PrunerArguments
 from .functional import stress
-from .functional import survival as genetics
-from .sampler import Sampler, drawn_as, is_active
-
-# Over what share of the phase Taylor importance looks back.
-MEMORY = 0.2
+from .functional.survival import survival_probability
+from .importances import IMPORTANCES
+from .layer_settings import LayerSettings
+from .sampler import Offspring, Sampler
+from .stress_masks import StressedMasks
+from .stressors import STRESSORS
+from .stressors.base import Coming, Situation
+from .targets import (
+    Masks,
+    TargetSpaces,
+    draw_key,
+    is_active,
+    is_parameter,
+    largest,
+    ordered,
+    per_cluster,
+    per_synapse,
+    scaler_of,
+    spread_to_aligned,
+    unstressed,
+)
 
 
 class StressPhase:
-    """Stress upon the clusters of a pruner's targets.
+    """One training under stress.
 
     Parameters
     ----------
-    arguments
-        Settings of all layers.
-    overrides
-        {regular expression of the module's name: {setting: value}}; the last that matches wins.
-    steps_per_epoch
-        Where times are in epochs.
+    spaces
+        All targets of the pruner.
+    sampler
+        Gives the strengths of the clusters, and draws the coming offspring.
+    masks
+        Puts stress factors on the network.
+    settings
+        Settings of stress for each layer.
+    strength
+        Name of what makes a cluster (output channel or neuron) strong.
+    generator
+        Generator of every random choice, on the CPU.
+    total_steps
+        Length of the phase in optimizer steps.
+
+    Attributes
+    ----------
+    step
+        Number of optimizer steps taken.
     """
 
     def __init__(
         self,
-        arguments: PrunerArguments,
-        overrides: Mapping[str, Mapping[str, Any]],
-        steps_per_epoch: int | None,
+        spaces: TargetSpaces,
+        sampler: Sampler,
+        masks: StressedMasks,
+        settings: LayerSettings,
+        strength: str,
+        generator: torch.Generator,
+        total_steps: int,
     ):
-        self._arguments, self._steps_per_epoch = arguments, steps_per_epoch
-        self._overrides = []
-        if not isinstance(overrides, Mapping):
-            raise TypeError(
-                f"stress_overrides must be {{pattern: {{setting: value}}}}, but got {overrides!r}"
-            )
-        for pattern, settings in overrides.items():
-            if not isinstance(settings, Mapping):
-                raise TypeError(
-                    f"stress_overrides of {pattern!r} must be {{setting: value}}, but got {settings!r}"
-                )
-            wrong = [name for name in settings if not name.startswith("stress")]
-            if wrong:
-                raise ValueError(
-                    f"stress_overrides of {pattern!r}: only stress settings may differ between layers, "
-                    f"but got {wrong[0]!r}"
-                )
-            try:
-                compiled = re.compile(pattern)
-            except re.error as error:
-                raise ValueError(
-                    f"stress_overrides: {pattern!r} is no regular expression: {error}"
-                ) from None
-            self._overrides.append(
-                (compiled, PrunerArguments.from_mapping({**asdict(arguments), **settings}))
-            )
         self.step = 0
-        self.unsettle()
-        self.taylor_strength: dict = {}  # {module: {target: root mean square of (gradient x weight) of each cluster}}
+        self._spaces = spaces
+        self._sampler = sampler
+        self._masks = masks
+        self._settings = settings
+        self._generator = generator
+        self._total = total_steps
+        self._observer = IMPORTANCES[strength].observer(total_steps)
+        self._schedules = {module: settings.schedule(module, total_steps) for module in spaces}
+        self._levels: dict[str, float] = {}
+        self._coming: _ComingOffspring | None = None
 
-    def check_modules(self, modules) -> None:
-        """Raise ValueError if a pattern of the overrides matches none of the modules."""
-        for pattern, _ in self._overrides:
-            if not any(pattern.fullmatch(module) for module in modules):
-                raise ValueError(
-                    f"stress_overrides must match modules of the config list, but {pattern.pattern!r} "
-                    f"matches none of {', '.join(sorted(modules))}"
-                )
+    @property
+    def observed(self) -> Masks:
+        """Strengths gathered so far, see :class:`nni_stress.pruning.importances.base.Observer`."""
+        return self._observer.strengths
 
-    def begin(self, pruner, sampler: Sampler, total_steps: int) -> None:
-        """Start a phase of `total_steps` optimizer steps over the pruner's targets."""
-        self._pruner, self._sampler, self._total = pruner, sampler, total_steps
-        self.step, self._levels = 0, {}
-        self.unsettle()
-        self.taylor_strength, self._counts = {}, {}
-        self._schedules = {
-            module: self._schedule(self._settings(module)) for module, _, _ in sampler.targets()
-        }
-        free = {module: {} for module in self._schedules}
-        for module, target, space in sampler.targets():
-            if space.type is TargetType.PARAMETER and space.target is not None:
-                free[module][target] = self._unstressed(space)
-        pruner.stressed_masks.put_on(free, free)
+    @property
+    def coming(self) -> Offspring | None:
+        """The offspring that nested silence prepares the network for, if it was drawn already."""
+        return None if self._coming is None else self._coming.offspring
 
-    def unsettle(self) -> None:
-        """Forget the offspring that nested silence has in view: its masks have been drawn."""
-        self.settled, self._ranks = None, {}
+    def forget_coming(self) -> None:
+        """Forget the coming offspring, as its masks have been drawn."""
+        self._coming = None
 
-    def _settings(self, module_name: str) -> PrunerArguments:
-        found = [
-            settings for pattern, settings in self._overrides if pattern.fullmatch(module_name)
-        ]
-        return found[-1] if found else self._arguments
-
-    def _schedule(self, settings: PrunerArguments) -> stress.Schedule:
-        unit = {"share": self._total, "steps": 1, "epochs": self._steps_per_epoch}[
-            settings.stress_unit
-        ]
-        return stress.Schedule(
-            settings.stress_peak,
-            settings.stress_onset * unit,
-            settings.stress_ramp * unit,
-            settings.stress_plateau * unit,
-            settings.stress_shape,
-        )
+    def start(self) -> None:
+        """Lend every target a mask without stress, before the first step."""
+        free: Masks = {module: {} for module in self._spaces}
+        for module, target, space in ordered(self._spaces):
+            if is_parameter(space) and space.target is not None:
+                free[module][target] = unstressed(space)
+        self._masks.put_on(free, free)
 
     def before_step(self) -> None:
-        """Gather Taylor importance (Molchanov et al., arXiv 1906.10771) from the gradients of the step to come."""
-        if self._arguments.strength != "taylor" or self.step >= self._total:
-            return
-        for module, target, space in self._sampler.targets():
-            if not is_active(space) or space.target.grad is None:
-                continue
-            effect, active = space.target.grad * space.target.detach(), space.mask
-            if (
-                space._scaler is not None
-            ):  # a cluster counts as one: the summed effect of its synapses
-                effect = space._scaler.shrink(effect, lambda t: t.sum(-1), keepdim=True)
-                active = space._scaler.shrink(active, lambda t: t.amax(-1), keepdim=True)
-            means = self.taylor_strength.setdefault(module, {})
-            counts = self._counts.setdefault(module, {})
-            if target not in means:
-                means[target], counts[target] = torch.zeros_like(effect), torch.zeros_like(effect)
-            counts[target] += (
-                active > 0
-            )  # a silent cluster shows no effect, which says nothing of its importance
-            gain = torch.where(
-                active > 0, 1 / counts[target].clamp(min=1, max=max(1, MEMORY * self._total)), 0.0
-            )
-            means[target].copy_((means[target] ** 2).lerp(effect**2, gain).sqrt())
+        """Look at the gradients of the coming optimizer step."""
+        if self.step < self._total:
+            self._observer.observe(ordered(self._spaces))
 
     def after_step(self) -> None:
-        """Count an optimizer step, and let every synapse feel the stress of the next."""
+        """Count an optimizer step, and put the network under the stress of the next."""
         self.step += 1
         if self.step >= self._total:
             return
-        masks, decays, drawn, silence = {}, {}, {}, set()
-        # taken only if asked for
-        together = functools.cache(
-            lambda: self._sampler.together(self._sampler.strengths(self.taylor_strength))
-        )
-        for module, target, space in self._sampler.targets():
-            if not is_active(space) or space.type is not TargetType.PARAMETER:
-                continue
-            settings = self._settings(module)
-            level, before = (
-                stress.stress_level(self.step, self._schedules[module]),
-                self._levels.get(module, 0.0),
-            )
-            self._levels[module] = level
-            if level == before and (level == 0 or settings.stressor == "attenuate"):
-                continue  # nothing has changed, and nothing is computed
-            key = drawn_as(module, target, space)
-            if level > 0 and key not in drawn:
-                if settings.stressor == "nested_silence":
-                    drawn[key] = self._nested(key, level)
-                else:
-                    drawn[key] = self._factor(settings, together()[module][target], level)
-            kind = decays if settings.stressor == "weaken" and level else masks
-            kind.setdefault(module, {})[target] = (
-                self._expand(space, drawn[key]) if level > 0 else self._unstressed(space)
-            )
-            if level == 0 or settings.stressor in ("silence", "nested_silence"):
-                silence.add(module)
-        if not masks and not decays:
-            return
-        self._spread_to_aligned(masks)
-        self._spread_to_aligned(decays)
+        masks, decays, silent = self._factors()
+        spread_to_aligned(self._spaces, masks)
+        spread_to_aligned(self._spaces, decays)
         if masks:
-            self._pruner.stressed_masks.put_on(masks, silence)
+            self._masks.put_on(masks, silent)
         with torch.no_grad():
             for module, targets in decays.items():
                 for target, factor in targets.items():
-                    self._pruner._target_spaces[module][target].target.mul_(factor)
+                    self._spaces[module][target].target.mul_(factor)
 
-    def _factor(self, settings, strength, level):
-        """Factor of each cluster's effective strength (of its weights, where they are weakened)."""
-        survival = genetics.survival_probability(strength, settings.temperature)
-        if settings.stressor == "attenuate":
-            return stress.attenuation(survival, level)
-        if settings.stressor == "silence":
-            return stress.silence(survival, level, self._pruner._generator)
-        return stress.weakening(survival, level, self._total)
+    def _factors(self) -> tuple[Masks, Masks, set[str]]:
+        """Changed factors of masks and of weights, and the modules whose factors are 0 or 1."""
+        masks: Masks = {}
+        decays: Masks = {}
+        silent: set[str] = set()
+        drawn: dict[Hashable, Tensor] = {}
+        strengths = functools.cache(self._mean_strengths)  # computed only if a stressor asks
+        for module, target, space in ordered(self._spaces):
+            if not is_active(space) or not is_parameter(space):
+                continue
+            stressor = STRESSORS[self._settings.of(module).stressor]
+            level = stress.stress_level(self.step, self._schedules[module])
+            before = self._levels.get(module, 0.0)
+            self._levels[module] = level
+            if level == before and (level == 0 or stressor.steady):
+                continue
+            if level == 0:
+                masks.setdefault(module, {})[target] = unstressed(space)
+                silent.add(module)
+                continue
+            key = draw_key(module, target, space)
+            if key not in drawn:
+                situation = self._situation(module, target, space, level, strengths)
+                drawn[key] = stressor.factor(situation)
+            factors = decays if stressor.decays else masks
+            factors.setdefault(module, {})[target] = per_synapse(space, drawn[key])
+            if stressor.silences:
+                silent.add(module)
+        return masks, decays, silent
 
-    def _nested(self, key, level):
-        """The same by nested silence, around the offspring that is coming."""
-        if self.settled is None:
-            self._settle(self._sampler.finite_strengths(self.taylor_strength))
-        rank, coming = self._ranks[key]
-        width = stress.nested_width(self.step, self._onset, self._total)
-        return stress.nested_silence(rank, coming, level, self._pruner._generator, width)
+    def _mean_strengths(self) -> Masks:
+        return self._sampler.mean_over_groups(self._sampler.strengths(self.observed))
 
-    def _settle(self, strengths) -> None:
-        """Draw the coming offspring once, as nested silence sets in: what the network then adapts to is what comes.
+    def _situation(
+        self,
+        module: str,
+        target: str,
+        space: PruningTargetSpace,
+        level: float,
+        strengths: Callable[[], Masks],
+    ) -> Situation:
+        temperature = self._settings.of(module).temperature
+        return Situation(
+            level,
+            self._total,
+            self._generator,
+            survival=lambda: survival_probability(strengths()[module][target], temperature),
+            coming=lambda: self._coming_of(draw_key(module, target, space)),
+        )
 
-        Taken again at the end, strengths would favour whatever the silence had made rare, and the adaptation were lost.
+    def _coming_of(self, key: Hashable) -> Coming:
+        """What is known of the coming offspring, which is drawn as nested silence sets in.
+
+        The network adapts to this offspring, so it is the one that is synthesized. Redrawing at the
+        end would discard what the network adapted to, as strengths observed under silence favour
+        clusters that were often silent.
         """
-        self._onset = self.step
-        self.settled = _keep, scores = self._pruner.draw_offspring(strengths)
-        coming = self._sampler.masks(scores, self._pruner._inherited)
-        for module, target, space in self._sampler.targets():
-            if target not in scores.get(module, {}):
+        if self._coming is None:
+            strengths = self._sampler.finite_strengths(self.observed)
+            offspring = self._sampler.draw(strengths, self.observed)
+            self._coming = _ComingOffspring(self._spaces, self._sampler, offspring, self.step)
+        rank, count = self._coming.ranks[key]
+        width = stress.nested_width(self.step, self._coming.onset, self._total)
+        return Coming(rank, count, width)
+
+
+class _ComingOffspring:
+    """An offspring drawn during the stress phase, at the step `onset`.
+
+    `ranks` has the rank of each cluster and the number of survivors, for each random draw.
+    """
+
+    def __init__(
+        self, spaces: TargetSpaces, sampler: Sampler, offspring: Offspring, onset: int
+    ) -> None:
+        self.offspring = offspring
+        self.onset = onset
+        self.ranks: dict[Hashable, tuple[Tensor, int]] = {}
+        masks = sampler.masks(offspring.scores)
+        for module, target, space in ordered(spaces):
+            if target not in offspring.scores.get(module, {}):
                 continue
-            mask, score = coming[module][target].expand(space.shape), scores[module][target]
-            if space._scaler is not None:
-                mask = space._scaler.shrink(mask.float(), lambda t: t.amax(-1), keepdim=True)
+            score = offspring.scores[module][target]
+            mask = masks[module][target].expand(space.shape)
+            if scaler_of(space) is not None:
+                mask = per_cluster(space, mask.float(), largest)
             order = score.flatten().argsort(descending=True)
-            rank = torch.empty_like(order).scatter_(
-                0, order, torch.arange(len(order), device=order.device)
-            )
-            self._ranks[drawn_as(module, target, space)] = (
-                rank.view_as(score),
-                max(1, int(mask.sum())),
-            )
-
-    @staticmethod
-    def _unstressed(space):
-        return space.mask.new_ones(()).expand(space.shape)
-
-    @staticmethod
-    def _expand(space, factor):
-        """A factor of each cluster as one of each synapse; where clusters are no blocks, without memory for the synapses."""
-        shape = space.shape
-        if space._scaler is not None and any(
-            one not in (1, all_) for one, all_ in zip(factor.shape, shape)
-        ):
-            factor = space._scaler.expand(factor, shape, keepdim=True, full_expand=False)
-        return factor.to(space.mask.dtype).expand(shape)
-
-    def _spread_to_aligned(self, factors) -> None:
-        """What a cluster's weights feel, its bias and all else that is aligned to them feels, too."""
-        for module, target, space in self._sampler.targets() if factors else ():
-            align = space._setting.get("align")
-            if not align or space.type is not TargetType.PARAMETER or space.target is None:
-                continue
-            felt = factors.get(align["module_name"] or module, {}).get(align["target_name"])
-            if felt is not None:
-                kept = {dimension % felt.dim() for dimension in align["dims"]}
-                for dimension in sorted(set(range(felt.dim())) - kept, reverse=True):
-                    alike = felt.stride(dimension) == 0  # a factor is most often one for a cluster
-                    felt = felt.select(dimension, 0) if alike else felt.amax(dimension)
-                if (
-                    space._scaler is not None and list(felt.shape) != space.shape
-                ):  # as NNI's rules align shapes
-                    felt = space._scaler.expand(felt, space.shape)
-                factors.setdefault(module, {})[target] = felt.to(space.mask.dtype).expand(
-                    space.shape
-                )
+            rank = torch.empty_like(order)
+            rank.scatter_(0, order, torch.arange(len(order), device=order.device))
+            count = max(1, int(mask.sum()))
+            self.ranks[draw_key(module, target, space)] = rank.view_as(score), count

@@ -1,22 +1,38 @@
-"""What a pruner is given, checked before NNI sees it: its own checks speak of schemas and keys, or of nothing."""
+"""Checks of what a pruner is given, before NNI sees it: its own errors are cryptic or missing."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from nni.compression.utils.evaluator import Evaluator
+from schema import SchemaError
 from torch import nn
 
-from ..hparams import check_value
+from ..hparams import PrunerArguments, check_value
+from ..utils.messages import one_line
+from .importances import IMPORTANCES
+from .screening import Screen
+from .targets import TargetSpaces, is_active
 
 _RATIOS = ("sparse_ratio", "max_sparse_ratio", "min_sparse_ratio")
 _NUMBERS = (*_RATIOS, "sparse_threshold")
 
 
-def check_whole(**numbers) -> None:
-    """Every number given, if not None, must be a whole number of at least 1."""
+def check_whole(**numbers: Any) -> None:
+    """Check that every number given, if not None, is a whole number of at least 1.
+
+    Raises
+    ------
+    ValueError
+        Naming the first one that is not.
+
+    Examples
+    --------
+    >>> check_whole(floor=3, training_steps=None)
+    """
     for name, value in numbers.items():
         if value is not None and (
             isinstance(value, bool) or not isinstance(value, int) or value < 1
@@ -25,38 +41,159 @@ def check_whole(**numbers) -> None:
 
 
 def check_worth(worth: Any) -> None:
-    """Two positive numbers."""
+    """Check that `worth` is a pair of positive numbers within their bounds.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If it is not.
+
+    Examples
+    --------
+    >>> check_worth((2.0, 0.5))
+    """
     if not isinstance(worth, (tuple, list)) or len(worth) != 2:
         raise TypeError(
-            f"worth must be a pair of numbers, of the first layers and of the last, but got {worth!r}"
+            f"worth must be a pair of numbers, for the first and the last layers, but got {worth!r}"
         )
     for name, value in zip(("early_worth", "late_worth"), worth):
         check_value(name, value)
 
 
 def check_kinds(model: Any, evaluator: Any, existed_wrappers: Any, seed: Any) -> None:
-    """Model, evaluator, wrappers and seed must be what their names say."""
+    """Check the types of a pruner's arguments.
+
+    Raises
+    ------
+    TypeError
+        Naming the first one of another type.
+
+    Examples
+    --------
+    >>> check_kinds(nn.Linear(2, 2), evaluator=None, existed_wrappers=None, seed=0)
+    """
     if not isinstance(model, nn.Module):
         raise TypeError(f"model must be a torch.nn.Module, but got {model!r}")
     if evaluator is not None and not isinstance(evaluator, Evaluator):
         raise TypeError(f"evaluator must be one of NNI's evaluators or None, but got {evaluator!r}")
     if existed_wrappers is not None and not isinstance(existed_wrappers, Mapping):
         raise TypeError(
-            f"existed_wrappers must be {{module name: wrapper}} or None, but got {existed_wrappers!r}"
+            f"existed_wrappers must be {{module name: wrapper}} or None, but got "
+            f"{existed_wrappers!r}"
         )
     if isinstance(seed, bool) or not isinstance(seed, int):
         raise TypeError(f"seed must be a whole number, but got {seed!r}")
 
 
-def checked_config(config_list: Any, model: nn.Module) -> list[dict]:
-    """NNI's config list with its numbers as floats, as NNI wants them.
+def check_combination(
+    arguments: PrunerArguments,
+    config_list: list[dict[str, Any]],
+    evaluator: Evaluator | None,
+    budget: Any,
+    candidates: int,
+    screen: Any,
+) -> None:
+    """Check that a pruner's arguments go together.
+
+    Parameters
+    ----------
+    arguments
+        Settings of stress and genetics.
+    config_list
+        The config list, checked.
+    evaluator, budget, candidates, screen
+        As :class:`nni_stress.StressPruner` takes them.
 
     Raises
     ------
     ValueError
-        If a ratio is not in [0, 1], a number is not finite, or a name is of no module of the model.
+        Naming the arguments that do not.
+
+    Examples
+    --------
+    >>> check_combination(PrunerArguments(), [{"op_types": ["Linear"]}], None, None, 1, None)
+    """
+    if IMPORTANCES[arguments.strength].needs_training and evaluator is None:
+        raise ValueError(
+            f"strength={arguments.strength!r} is gathered while training: it needs an evaluator, "
+            f"but got none"
+        )
+    if candidates > 1 and (budget is None or not isinstance(screen, Screen)):
+        raise ValueError(
+            f"candidates={candidates} needs a budget to draw around and a Screen to judge on, but "
+            f"got budget={budget!r} and a screen of {type(screen).__name__}"
+        )
+    with_ratios = any("sparse_ratio" in config for config in config_list)
+    if budget is not None and (arguments.encoding != "cluster" or with_ratios):
+        raise ValueError(
+            f"a budget needs encoding='cluster' and a config list without sparse_ratio, but got "
+            f"encoding={arguments.encoding!r} and {config_list!r}"
+        )
+
+
+def check_targets(
+    spaces: TargetSpaces, arguments: PrunerArguments, config_list: list[dict[str, Any]]
+) -> None:
+    """Check what NNI made of a config list.
+
+    Raises
+    ------
+    ValueError
+        If no module has a sparsity to reach, or a setting cannot be kept by independent draws.
+    """
+    active = [
+        space for targets in spaces.values() for space in targets.values() if is_active(space)
+    ]
+    if not active:
+        raise ValueError(
+            f"no module of the model has a sparsity to reach under the config list {config_list!r}"
+        )
+    blocks = {space.internal_metric_block for space in active} - {None, 1}
+    if blocks and arguments.sampling == "bernoulli":
+        raise ValueError(
+            f"sampling='bernoulli' draws every cluster independently, and cannot keep blocks "
+            f"alike, but got internal_metric_block={blocks.pop()}"
+        )
+
+
+@contextmanager
+def clear_nni_errors() -> Iterator[None]:
+    """Raise what NNI finds wrong with a config list as one clear line.
+
+    Raises
+    ------
+    ValueError
+        If NNI refuses the config list.
+    """
+    try:
+        yield
+    except SchemaError as error:
+        raise ValueError(f"NNI refuses the config list: {one_line(error)}") from None
+    except KeyError as error:
+        raise ValueError(
+            f"the config list names {error.args[0]!r}, which a module it matches does not have"
+        ) from None
+
+
+def checked_config(config_list: Any, model: nn.Module) -> list[dict[str, Any]]:
+    """Check NNI's config list.
+
+    Returns
+    -------
+    list
+        A copy with all numbers as floats, as NNI expects them.
+
+    Raises
+    ------
+    ValueError
+        If a ratio is not in [0, 1], a number is not finite, or the model has no module of a name.
     TypeError
-        If the list is not one of mappings, or a number is none.
+        If the list is not one of mappings, or a value is not a number where one is expected.
+
+    Examples
+    --------
+    >>> checked_config([{"op_types": ["Linear"], "sparse_ratio": 1}], nn.Linear(2, 2))
+    [{'op_types': ['Linear'], 'sparse_ratio': 1.0}]
     """
     if not isinstance(config_list, (list, tuple)) or not all(
         isinstance(config, Mapping) for config in config_list
@@ -66,7 +203,7 @@ def checked_config(config_list: Any, model: nn.Module) -> list[dict]:
     return [_checked(config, modules) for config in config_list]
 
 
-def _checked(config: Mapping, modules: set) -> dict:
+def _checked(config: Mapping[str, Any], modules: set[str]) -> dict[str, Any]:
     config = dict(config)
     for settings in _all_settings(config):
         for name in _NUMBERS:
@@ -86,8 +223,8 @@ def _checked(config: Mapping, modules: set) -> dict:
     return config
 
 
-def _all_settings(config: dict):
-    """The config's own settings, and those of its single targets."""
+def _all_settings(config: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Settings of a config, and those of its single targets, as copies that stand in the config."""
     yield config
     targets = config.get("target_settings")
     if isinstance(targets, Mapping):
@@ -95,11 +232,9 @@ def _all_settings(config: dict):
             name: dict(settings) if isinstance(settings, Mapping) else settings
             for name, settings in targets.items()
         }
-        yield from (
-            settings
-            for settings in config["target_settings"].values()
-            if isinstance(settings, Mapping)
-        )
+        for settings in config["target_settings"].values():
+            if isinstance(settings, dict):
+                yield settings
 
 
 def _number(name: str, value: Any) -> float | None:

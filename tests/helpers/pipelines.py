@@ -5,8 +5,6 @@ import torch
 from nni.compression.utils.evaluator import TorchEvaluator
 from torch.nn import functional
 
-STRESSORS = ["attenuate", "silence", "nested_silence", "weaken"]
-
 
 def kept(masks, name):
     return int(masks[name]["weight"].flatten(1).any(1).sum())

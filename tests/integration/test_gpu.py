@@ -10,9 +10,10 @@ from nni.compression.utils.evaluator import TorchEvaluator
 
 from nni_stress import FusedAdam, StressPruner, export_onnx
 from nni_stress.graph import cost, serialization
+from nni_stress.hparams import STRESSORS
 from nni_stress.lineage.store import FOUNDER, Lineage
 from nni_stress.trial.offspring import make_founder, make_offspring
-from tests.helpers.pipelines import STRESSORS, kept, named, plain_evaluator
+from tests.helpers.pipelines import kept, named, plain_evaluator
 from tests.unit.pruning.test_pruner import config, network
 from tests.unit.trial.test_offspring import QUICK, trial_spec
 from trials import pruners

@@ -13,6 +13,7 @@ from nni.compression.utils.evaluator import TorchEvaluator
 from torch.nn import functional
 
 from nni_stress import StressPruner
+from nni_stress.hparams import STRENGTHS, STRESSORS
 from trials.models import lenet5
 
 NETWORKS = {
@@ -212,8 +213,8 @@ def test_removed_stays_removed_under_a_second_pruner(ancestor):
         assert int(clusters.sum()) == len(clusters) - int(len(clusters) * 0.75)
 
 
-@pytest.mark.parametrize("stressor", ["attenuate", "silence", "nested_silence", "weaken"])
-@pytest.mark.parametrize("strength", ["magnitude", "l2", "taylor"])
+@pytest.mark.parametrize("stressor", STRESSORS)
+@pytest.mark.parametrize("strength", STRENGTHS)
 @pytest.mark.parametrize("sampling", ["exact", "bernoulli"])
 def test_every_stressor_goes_with_every_strength_and_sampling(stressor, strength, sampling):
     def compress():

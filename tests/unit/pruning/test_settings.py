@@ -6,7 +6,8 @@ from nni.compression.pruning import L1NormPruner
 from torch import nn
 
 from nni_stress import StressPruner
-from tests.helpers.pipelines import STRESSORS, alive, named, plain_evaluator
+from nni_stress.hparams import STRESSORS
+from tests.helpers.pipelines import alive, named, plain_evaluator
 from tests.unit.pruning.test_pruner import same_masks
 
 

@@ -43,7 +43,7 @@ WRONG = [
         ValueError,
         "no module of the model has a sparsity to reach under the config list",
     ),
-    ({"config_list": [{}]}, ValueError, "NNI refuses the config list: Missing key: .*op_types"),
+    ({"config_list": [{}]}, ValueError, "NNI refuses the config list: .*Missing key: .*op_types"),
     (
         {"config_list": [{"op_types": ["Conv3d"], "sparse_ratio": 0.5}]},
         ValueError,
@@ -52,7 +52,7 @@ WRONG = [
     (
         {"config_list": [{"sparse_ratio": 0.5}]},
         ValueError,
-        "NNI refuses the config list: Missing key",
+        "NNI refuses the config list: .*Missing key",
     ),
     (
         {"config_list": [{"op_names": ["fc9"], "sparse_ratio": 0.5}]},
@@ -64,7 +64,7 @@ WRONG = [
         TypeError,
         "op_names must be a list of names, but got 'fc1'",
     ),
-    (ratio(sparse_rate=0.5), ValueError, "NNI refuses the config list: Wrong key 'sparse_rate'"),
+    (ratio(sparse_rate=0.5), ValueError, "NNI refuses the config list: .*Wrong key 'sparse_rate'"),
     (ratio(sparse_ratio=-0.1), ValueError, r"sparse_ratio must lie in \[0, 1\], but got -0.1"),
     (ratio(sparse_ratio=1.1), ValueError, r"sparse_ratio must lie in \[0, 1\], but got 1.1"),
     (ratio(sparse_ratio=NAN), ValueError, r"sparse_ratio must lie in \[0, 1\], but got nan"),
@@ -91,7 +91,7 @@ WRONG = [
     (
         ratio(sparse_ratio=0.5, granularity="rows"),
         ValueError,
-        "NNI refuses the config list: Key 'granularity'",
+        "NNI refuses the config list: .*Key 'granularity'",
     ),
     (ratio(sparse_ratio=0.5, target_names=["gain"]), ValueError, "the config list names 'gain'"),
     (
@@ -168,13 +168,18 @@ WRONG = [
         ValueError,
         "stress_unit='epochs' needs steps_per_epoch, but got none",
     ),
+    (
+        {"stress_overrides": {"fc1": {"stress_unit": "epochs"}}},
+        ValueError,
+        "stress_unit='epochs' needs steps_per_epoch, but got none",
+    ),
     ({"stress_overrides": 3}, TypeError, "stress_overrides must be .* but got 3"),
     (
         {"stress_overrides": {"fc1": 3}},
         TypeError,
         "stress_overrides of 'fc1' must be .* but got 3",
     ),
-    ({"stress_overrides": {"fc(": {}}}, ValueError, r"'fc\(' is no regular expression"),
+    ({"stress_overrides": {"fc(": {}}}, ValueError, r"'fc\(' is not a valid regular expression"),
     (
         {"stress_overrides": {"fc7": {"stress_peak": 0.1}}},
         ValueError,
@@ -230,7 +235,7 @@ WRONG = [
     (
         budget(encoding="synapse"),
         ValueError,
-        "a budget shares out clusters: it goes with encoding='cluster'",
+        "a budget needs encoding='cluster'.* but got encoding='synapse'",
     ),
     (
         ratio(sparse_ratio=0.5) | {"budget": {"macs": 0.5}, "example_input": IMAGES},
@@ -284,7 +289,7 @@ def test_wrong_arguments_are_named_and_leave_the_network_alone(arguments, error,
 @pytest.mark.parametrize(
     ("arguments", "given", "words"),
     [
-        ({}, {}, "how long to stress"),
+        ({}, {}, "the length of the stress phase must be given"),
         ({}, {"max_steps": 0}, "max_steps must be a whole number of at least 1, but got 0"),
         (
             {},
@@ -377,12 +382,11 @@ def test_a_budget_of_everything_changes_nothing():
 
 
 def test_epochs_are_steps_where_their_length_is_known():
-    network, steps = lenet5(), []
+    network = lenet5()
     trained = evaluator(network)
     pruner = StressPruner(network, **ratio(sparse_ratio=0.5), evaluator=trained, steps_per_epoch=3)
-    pruner._phase.after_step = lambda after=pruner._phase.after_step: (steps.append(1), after())
     pruner.compress(max_epochs=2)
-    assert len(steps) == 6
+    assert pruner._phase.step == 6
 
 
 def test_an_unknown_name_of_the_package_is_an_attribute_error():

@@ -1,0 +1,76 @@
+"""The choice of the best of many candidate offspring by screening."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from nni.compression.pruning.tools import generate_sparsity
+from torch import nn
+
+from .allocator import Allocator
+from .screening import Screen, fittest
+from .targets import Masks, TargetSpaces
+
+
+class CandidateScreening:
+    """Draws candidates around an architecture, and judges each by its masks alone.
+
+    Parameters
+    ----------
+    spaces
+        All targets of the pruner.
+    allocator
+        Draws architectures, and makes NNI's rules keep to one of them.
+    number
+        Number of candidates.
+    screen
+        Judges a network.
+    generator
+        Generator of the architectures, on the CPU.
+    """
+
+    def __init__(
+        self,
+        spaces: TargetSpaces,
+        allocator: Allocator,
+        number: int,
+        screen: Screen,
+        generator: torch.Generator,
+    ):
+        self._spaces = spaces
+        self._allocator = allocator
+        self._number = number
+        self._screen = screen
+        self._generator = generator
+
+    def best(
+        self, keep: Sequence[int], draw: Callable[[], Masks], show: Callable[[Masks], nn.Module]
+    ) -> Masks:
+        """Choose the best candidate. NNI's rules keep to its architecture from then on.
+
+        Parameters
+        ----------
+        keep
+            How many clusters each group keeps in the architecture to draw around.
+        draw
+            Draws the scores by which NNI's rules rank clusters; called once for each candidate.
+        show
+            Puts masks on the network, and returns it.
+
+        Returns
+        -------
+        dict
+            The scores of the best candidate.
+        """
+        options = self._allocator.candidates(keep, self._number, self._generator)
+        scores = [draw() for _ in options]
+
+        def loss(option: int, examples: int) -> float:
+            self._allocator.set_kept(options[option])
+            masks = generate_sparsity(scores[option], self._spaces)
+            return self._screen(show(masks), examples)
+
+        best = fittest(len(options), loss, self._screen.examples)
+        self._allocator.set_kept(options[best])
+        return scores[best]

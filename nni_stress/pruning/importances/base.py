@@ -1,0 +1,72 @@
+"""The interface of an importance: what makes a cluster (output channel or neuron) strong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import ClassVar
+
+from nni.compression.pruning.tools import norm_metrics
+
+from ..targets import Masks, Target, TargetSpaces, active_targets
+
+
+class Observer:
+    """Gathers strengths while a network trains; this one gathers nothing.
+
+    Attributes
+    ----------
+    strengths
+        {module name: {target name: strength of each cluster}} gathered so far. Unlike norms, which
+        compare within a layer only, they are comparable between layers.
+    """
+
+    def __init__(self) -> None:
+        self.strengths: Masks = {}
+
+    def observe(self, targets: Iterable[Target]) -> None:
+        """Look at the gradients of the targets, before each optimizer step."""
+
+
+class Importance:
+    """What makes a cluster strong: by default, a norm of its weights.
+
+    A subclass sets the class attributes and is registered in
+    :mod:`nni_stress.pruning.importances`.
+
+    Attributes
+    ----------
+    name
+        Name of the importance in settings.
+    norm
+        Order of the norm of the weights.
+    needs_training
+        Whether strengths are gathered while the network trains.
+    """
+
+    name: ClassVar[str]
+    norm: ClassVar[int] = 1
+    needs_training: ClassVar[bool] = False
+
+    def observer(self, total_steps: int) -> Observer:
+        """Return a new observer of a training of that many optimizer steps."""
+        return Observer()
+
+    def strengths(self, spaces: TargetSpaces, observed: Masks) -> Masks:
+        """Strength of each cluster of the active targets.
+
+        Parameters
+        ----------
+        spaces
+            All targets.
+        observed
+            Strengths that an observer gathered; they replace the norms.
+
+        Returns
+        -------
+        dict
+            {module name: {target name: strength of each cluster}}
+        """
+        found: Masks = norm_metrics(p=self.norm, target_spaces=spaces, data=active_targets(spaces))
+        for module_name, strengths in observed.items():
+            found[module_name] = {**found[module_name], **strengths}
+        return found

@@ -1,0 +1,71 @@
+"""Taylor importance: the estimated effect on the loss of removing a cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
+
+from ..targets import Masks, Target, is_active, largest, per_cluster
+from .base import Importance, Observer
+
+# Share of the stress phase over which the running average looks back.
+MEMORY = 0.2
+
+
+class Taylor(Importance):
+    """Root mean square of the summed gradient x weight of a cluster, gathered while training.
+
+    After Molchanov et al., arXiv 1906.10771, as a running average. Layers without gradients (frozen
+    ones) are ranked by the L1 norm of their weights.
+
+    Examples
+    --------
+    >>> Taylor().observer(total_steps=100).strengths
+    {}
+    """
+
+    name = "taylor"
+    needs_training = True
+
+    def observer(self, total_steps: int) -> Observer:
+        """Return a new observer of a training of that many optimizer steps."""
+        return TaylorObserver(total_steps)
+
+
+class TaylorObserver(Observer):
+    """Gathers Taylor importance from the gradients of each step.
+
+    Parameters
+    ----------
+    total_steps
+        Length of the training in optimizer steps.
+    """
+
+    def __init__(self, total_steps: int) -> None:
+        super().__init__()
+        self._window = max(1, MEMORY * total_steps)
+        self._counts: Masks = {}
+
+    def observe(self, targets: Iterable[Target]) -> None:
+        """Take the gradients of the active targets into the running averages."""
+        for module, target, space in targets:
+            if not is_active(space) or space.target.grad is None:
+                continue
+            # a cluster counts as one: the summed effect of its synapses
+            effect = per_cluster(space, space.target.grad * space.target.detach(), _summed)
+            active = per_cluster(space, space.mask, largest) > 0
+            means = self.strengths.setdefault(module, {})
+            counts = self._counts.setdefault(module, {})
+            if target not in means:
+                means[target] = torch.zeros_like(effect)
+                counts[target] = torch.zeros_like(effect)
+            # a silenced cluster has no effect now, which says nothing about its importance
+            counts[target] += active
+            gain = torch.where(active, 1 / counts[target].clamp(min=1, max=self._window), 0.0)
+            means[target].copy_((means[target] ** 2).lerp(effect**2, gain).sqrt())
+
+
+def _summed(values: Tensor) -> Tensor:
+    return values.sum(-1)

@@ -1,0 +1,100 @@
+"""The interface of a stressor: how synapses (weights) feel stress."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple
+
+import torch
+from torch import Tensor
+
+
+class Coming(NamedTuple):
+    """What is known of the offspring that synthesis will make of the clusters of one target.
+
+    Parameters
+    ----------
+    rank
+        Rank of each cluster (output channel or neuron), 0 for the last one to be removed.
+    survivors
+        Number of clusters that will survive.
+    width
+        Width of the range of nested silence at this step, see
+        :func:`nni_stress.pruning.functional.stress.nested_width`.
+
+    Examples
+    --------
+    >>> Coming(rank=torch.tensor([1, 0, 2]), survivors=2, width=1.0).survivors
+    2
+    """
+
+    rank: Tensor
+    survivors: int
+    width: float
+
+
+@dataclass(frozen=True)
+class Situation:
+    """The clusters of one target at one step of the stress phase.
+
+    What takes time to compute, or draws random numbers, is computed when it is called.
+
+    Parameters
+    ----------
+    level
+        Stress level, in (0, 1].
+    total_steps
+        Length of the stress phase in optimizer steps.
+    generator
+        Generator of every random choice, on the CPU.
+    survival
+        Returns the survival probability of each cluster.
+    coming
+        Returns what is known of the coming offspring.
+    """
+
+    level: float
+    total_steps: int
+    generator: torch.Generator
+    survival: Callable[[], Tensor]
+    coming: Callable[[], Coming]
+
+
+class Stressor(ABC):
+    """How synapses feel stress.
+
+    A subclass sets the class attributes and is registered in :mod:`nni_stress.pruning.stressors`.
+
+    Attributes
+    ----------
+    name
+        Name of the stressor in settings.
+    silences
+        Whether factors are 0 or 1 only.
+    decays
+        Whether factors multiply the weights themselves at every step, not their effect.
+    steady
+        Whether the factors stay as they are while the stress level does not change.
+    """
+
+    name: ClassVar[str]
+    silences: ClassVar[bool] = False
+    decays: ClassVar[bool] = False
+    steady: ClassVar[bool] = False
+
+    @abstractmethod
+    def factor(self, situation: Situation) -> Tensor:
+        """Factor of each cluster.
+
+        Parameters
+        ----------
+        situation
+            The clusters, and the stress on them.
+
+        Returns
+        -------
+        Tensor
+            Factors in [0, 1], one for each cluster.
+        """
