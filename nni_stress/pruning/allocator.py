@@ -120,7 +120,8 @@ class Allocator:
         """
         least = measured.used([group.floor for group in self._groups])
         target = max(measured.share, (1 + TOLERANCE) * least)
-        best, best_limit = None, self._limit
+        best = None
+        best_limit = self._limit
         known: set[tuple[int, ...]] = set()
         for _ in range(CORRECTIONS):
             found = self._share(importance)
@@ -129,7 +130,8 @@ class Allocator:
             known.add(tuple(found.keep))
             used = measured.used(found.keep)
             if best is None or abs(used - target) < abs(best.cost - target):
-                best, best_limit = Share(found.keep, used, None), self._limit
+                best = Share(found.keep, used, None)
+                best_limit = self._limit
             if (1 - TOLERANCE) * target <= used <= target:
                 break
             self._limit *= (1 - TOLERANCE / 2) * target / used
@@ -185,7 +187,8 @@ class Allocator:
         for index, (count, group) in enumerate(zip(keep, self._groups)):
             if group.frozen:
                 continue
-            size, kept = group.size // group.blocks, count // group.blocks
+            size = group.size // group.blocks
+            kept = count // group.blocks
             # half a cluster more, as NNI rounds the number of removed clusters down
             ratio = (size - kept + 0.5) / size if kept < size else 0.0
             together = len(group.layers) > 1 or group.blocks > 1

@@ -16,6 +16,7 @@ from . import validation
 from .allocator import Allocator
 from .budget import Budget, SharingRules
 from .candidates import CandidateScreening
+from .config_list import check_targets, checked_config, clear_nni_errors
 from .inheritance import Inheritance, current_masks
 from .layer_settings import LayerSettings
 from .parameters import OriginalParameters, parameters_of, share_memory
@@ -122,7 +123,7 @@ class StressPruner(Pruner):
             training_steps=training_steps, steps_per_epoch=steps_per_epoch, candidates=candidates
         )
         rules = SharingRules(floor, multiple, worth, redundancy)
-        config_list = validation.checked_config(config_list, model)
+        config_list = checked_config(config_list, model)
         validation.check_combination(
             self.arguments, config_list, evaluator, budget, candidates, screen
         )
@@ -132,10 +133,10 @@ class StressPruner(Pruner):
             self._budget = Budget(model, example_input, budget, rules)
             config_list = [{**config, "sparse_ratio": 0.0} for config in config_list]
         self._original = OriginalParameters(model)
-        with validation.clear_nni_errors():
+        with clear_nni_errors():
             super().__init__(model, config_list, evaluator, existed_wrappers)
         try:
-            validation.check_targets(self._target_spaces, self.arguments, config_list)
+            check_targets(self._target_spaces, self.arguments, config_list)
             self._settings.check_modules(self._target_spaces)
         except ValueError:
             self.unwrap_model()
@@ -151,7 +152,8 @@ class StressPruner(Pruner):
 
     def _assemble(self, seed: int, candidates: int, screen: Screen | None) -> None:
         """Make the parts that work on NNI's targets."""
-        spaces, wrappers = self._target_spaces, self._module_wrappers
+        spaces = self._target_spaces
+        wrappers = self._module_wrappers
         self._generator = torch.Generator().manual_seed(seed)
         self._inheritance = Inheritance(wrappers)
         allocator = None if self._budget is None else Allocator(self._budget, spaces)
@@ -167,14 +169,10 @@ class StressPruner(Pruner):
         self._phase = self._new_phase(0)
 
     def _new_phase(self, steps: int) -> StressPhase:
+        masks = self._stressed_masks
+        settings = self._settings
         return StressPhase(
-            self._target_spaces,
-            self._sampler,
-            self._stressed_masks,
-            self._settings,
-            self.arguments.strength,
-            self._generator,
-            steps,
+            self._target_spaces, self._sampler, masks, settings, self._generator, steps
         )
 
     def _set_default_sparse_granularity(self, target_space: PruningTargetSpace) -> Any:
@@ -194,15 +192,12 @@ class StressPruner(Pruner):
         coming = self._phase.coming
         keep, scores = coming or self._sampler.draw(metrics, self._phase.observed)
         if self._screening is not None and keep is not None:
-
-            def draw() -> Masks:
-                return scores if coming else self._sampler.scores(metrics)
-
-            best = self._screening.best(keep, draw, self._show)
-        else:
-            best = scores
+            drawn = None if coming is None else scores  # what the network adapted to stays
+            scores = self._screening.best(
+                keep, lambda: drawn or self._sampler.scores(metrics), self._show
+            )
         self._phase.forget_coming()
-        return self._sampler.masks(best)
+        return self._sampler.masks(scores)
 
     def _show(self, masks: Masks) -> torch.nn.Module:
         """Put masks on the model, less what earlier generations removed."""
@@ -242,7 +237,7 @@ class StressPruner(Pruner):
         if self._synthesized and not scheduled and self._requested_steps is None:
             return  # another compressor trains the offspring on; it only keeps its masks
         planned = self.interval_steps * self.total_times if scheduled else self.training_steps
-        steps = _required(self._requested_steps or planned)
+        steps = validation.phase_length(self._requested_steps, None, planned, None)
         self._synthesized = False
         self._phase = self._new_phase(steps)
         self._phase.start()
@@ -288,14 +283,9 @@ class StressPruner(Pruner):
         if self.evaluator is None:  # NNI insists on training where compressors are fused
             self._single_compress(max_steps, max_epochs)
             return self.bound_model, self.get_masks()
-        validation.check_whole(max_steps=max_steps, max_epochs=max_epochs)
-        if max_epochs is not None and max_steps is None:
-            if self._steps_per_epoch is None:
-                raise ValueError(
-                    f"compress(max_epochs={max_epochs}) needs steps_per_epoch, but got none"
-                )
-            max_steps = max_epochs * self._steps_per_epoch
-        self._requested_steps = _required(max_steps or self.training_steps)
+        self._requested_steps = validation.phase_length(
+            max_steps, max_epochs, self.training_steps, self._steps_per_epoch
+        )
         try:
             return super().compress(self._requested_steps, max_epochs)
         finally:
@@ -334,12 +324,3 @@ class StressPruner(Pruner):
                 synthesis.repoint(optimizer, before, parameters_of(self.bound_model))
         graph = None if self._budget is None else self._budget.graph
         return synthesis.synthesize(self.bound_model, example_input, masks, optimizer, graph)
-
-
-def _required(steps: int | None) -> int:
-    if steps is None:
-        raise ValueError(
-            "the length of the stress phase must be given by compress(max_steps=...) or "
-            "training_steps=..., but got neither"
-        )
-    return steps

@@ -14,6 +14,7 @@ from torch import Tensor
 from ..hparams import PrunerArguments
 from .functional import survival
 from .importances import IMPORTANCES
+from .importances.base import Observer
 from .inheritance import Inheritance
 from .targets import (
     Masks,
@@ -81,6 +82,10 @@ class Sampler:
         self._inheritance = inheritance
         self._generator = generator
         self._allocator = allocator
+
+    def observer(self, total_steps: int) -> Observer:
+        """Return a new observer of a training of that many optimizer steps."""
+        return self._importance.observer(total_steps)
 
     def strengths(self, observed: Masks) -> Masks:
         """Strength of each cluster.

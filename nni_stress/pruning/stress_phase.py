@@ -11,7 +11,6 @@ from torch import Tensor
 
 from .functional import stress
 from .functional.survival import survival_probability
-from .importances import IMPORTANCES
 from .layer_settings import LayerSettings
 from .sampler import Offspring, Sampler
 from .stress_masks import StressedMasks
@@ -41,13 +40,12 @@ class StressPhase:
     spaces
         All targets of the pruner.
     sampler
-        Gives the strengths of the clusters, and draws the coming offspring.
+        Gives the strengths of the clusters (output channels or neurons), and draws the coming
+        offspring.
     masks
         Puts stress factors on the network.
     settings
         Settings of stress for each layer.
-    strength
-        Name of what makes a cluster (output channel or neuron) strong.
     generator
         Generator of every random choice, on the CPU.
     total_steps
@@ -65,7 +63,6 @@ class StressPhase:
         sampler: Sampler,
         masks: StressedMasks,
         settings: LayerSettings,
-        strength: str,
         generator: torch.Generator,
         total_steps: int,
     ):
@@ -76,7 +73,7 @@ class StressPhase:
         self._settings = settings
         self._generator = generator
         self._total = total_steps
-        self._observer = IMPORTANCES[strength].observer(total_steps)
+        self._observer = sampler.observer(total_steps)
         self._schedules = {module: settings.schedule(module, total_steps) for module in spaces}
         self._levels: dict[str, float] = {}
         self._coming: _ComingOffspring | None = None

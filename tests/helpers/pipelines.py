@@ -1,4 +1,4 @@
-"""What the tests of StressPruner among NNI's parts have in common."""
+"""Helpers for tests of StressPruner together with other parts of NNI."""
 
 import nni
 import torch
@@ -37,7 +37,7 @@ def loss_of(batch, model):
 
 
 def training_on(draw):
-    """A training function for one optimizer or several."""
+    """A training function, for a single optimizer or a list of them."""
 
     def training(
         wrapped, optimizers, training_step, lr_schedulers=None, max_steps=None, max_epochs=None

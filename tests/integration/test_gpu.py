@@ -1,4 +1,4 @@
-"""On a GPU: the same offspring as on the CPU, whole generations, and no step at which stress waits for the device."""
+"""On a GPU: the offspring are those of a CPU, and stress never makes the host wait."""
 
 import copy
 from dataclasses import replace
@@ -115,7 +115,7 @@ def test_a_seed_means_the_same_on_every_device(arguments):
     ],
 )
 def test_stress_never_waits_for_the_device(settings):
-    """Only when nested silence sets in, after the first step here, the offspring is drawn, which needs the strengths."""
+    """Except after the first step here, where nested silence sets in and the offspring is drawn."""
     model = network().cuda()
     batch = moved((torch.rand(4, 1, 28, 28), torch.randint(10, (4,))))
 

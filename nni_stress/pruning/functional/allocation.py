@@ -256,7 +256,8 @@ def _restore(problem: _Problem, keep: list[int], steps: list[int]) -> list[int]:
         now = problem.cost(keep)
         gains: dict[int, tuple[float, list[int]]] = {}
         for i in sorted(growing):
-            size, block = problem.sizes[i], problem.blocks[i]
+            size = problem.sizes[i]
+            block = problem.blocks[i]
             step = min((keep[i] // steps[i] + 1) * steps[i], size) - keep[i]
             after = [*keep[:i], keep[i] + step, *keep[i + 1 :]]
             price = problem.cost(after)
@@ -273,7 +274,8 @@ def _restore(problem: _Problem, keep: list[int], steps: list[int]) -> list[int]:
 
 
 def _obstacle(problem: _Problem, keep: list[int]) -> str | None:
-    reached, budget = problem.cost(keep), problem.budget
+    reached = problem.cost(keep)
+    budget = problem.budget
     if reached > budget:
         return (
             f"the least the layers can keep costs {reached:g}, more than the budget of {budget:g}"

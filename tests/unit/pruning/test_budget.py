@@ -53,7 +53,8 @@ def test_the_small_network_costs_what_the_budget_allows_or_a_warning_says_why(
         if resource == "parameters"
         else (lambda n: cost.macs(n, images))
     )
-    before, answer = measure(network), network(images).shape
+    before = measure(network)
+    answer = network(images).shape
     small = synthesize(network, images, budget={resource: 0.4}, temperature=0.2)
     used = measure(small) / before
     assert used <= 0.4
@@ -78,11 +79,11 @@ def test_several_budgets_all_hold_and_the_scarcest_is_used(name, scarcer, caplog
     )  # 0.97, less 2 % for the norm
 
 
-def test_a_budget_that_all_have_anyway_changes_nothing():
+def test_a_second_budget_of_everything_changes_nothing():
     network, images = make("lenet5")
-    one = synthesize(copy.deepcopy(network), images, budget={"parameters": 0.2})
-    two = synthesize(copy.deepcopy(network), images, budget={"parameters": 0.2, "macs": 1.0})
-    assert cost.architecture(one) == cost.architecture(two)
+    single = synthesize(copy.deepcopy(network), images, budget={"parameters": 0.2})
+    double = synthesize(copy.deepcopy(network), images, budget={"parameters": 0.2, "macs": 1.0})
+    assert cost.architecture(single) == cost.architecture(double)
 
 
 def test_kept_numbers_are_multiples_and_not_below_the_floor():

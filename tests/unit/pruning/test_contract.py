@@ -1,4 +1,4 @@
-"""What holds for NNI's L1NormPruner on a network holds for StressPruner: one contract over many networks."""
+"""Over many networks, StressPruner does what NNI's L1NormPruner does."""
 
 import copy
 import itertools
@@ -23,12 +23,11 @@ class Detector(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.stem, self.norm, self.deep = (
-            nn.Conv2d(3, 12, 3, padding=1),
-            nn.BatchNorm2d(12),
-            nn.Conv2d(12, 16, 3, stride=2),
-        )
-        self.boxes, self.classes = nn.Conv2d(16, 4, 1), nn.Conv2d(16, 6, 1)
+        self.stem = nn.Conv2d(3, 12, 3, padding=1)
+        self.norm = nn.BatchNorm2d(12)
+        self.deep = nn.Conv2d(12, 16, 3, stride=2)
+        self.boxes = nn.Conv2d(16, 4, 1)
+        self.classes = nn.Conv2d(16, 6, 1)
 
     def forward(self, images):
         features = torch.relu(self.norm(self.stem(images)))
@@ -41,11 +40,9 @@ class Detector(nn.Module):
 class Recurrent(nn.Module):
     def __init__(self):
         super().__init__()
-        self.lstm, self.hidden, self.head = (
-            nn.LSTM(8, 16, batch_first=True),
-            nn.Linear(16, 24),
-            nn.Linear(24, 4),
-        )
+        self.lstm = nn.LSTM(8, 16, batch_first=True)
+        self.hidden = nn.Linear(16, 24)
+        self.head = nn.Linear(24, 4)
 
     def forward(self, words):
         states, _ = self.lstm(words)
@@ -84,7 +81,8 @@ def case(request):
     """(network in eval mode with batch statistics of its own, a batch, config)"""
     factory, shape, last, tied = NETWORKS[request.param]
     torch.manual_seed(0)
-    network, inputs = factory().eval(), torch.rand(4, *shape)
+    network = factory().eval()
+    inputs = torch.rand(4, *shape)
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
             for values, low in (
@@ -102,7 +100,8 @@ def case(request):
 def batch_norms(network):
     """Config that lets each batch norm lose what the convolution before it loses.
 
-    Without it a lost channel leaves the batch norm as a constant: the masked network adds it up, and NNI's speedup drops it.
+    Otherwise a lost channel leaves the batch norm as a constant, which the masked network adds and
+    NNI's speedup drops.
     """
     layers = [
         (name, module)
@@ -110,8 +109,8 @@ def batch_norms(network):
         if isinstance(module, (nn.Conv2d, nn.BatchNorm2d))
     ]
     pairs = [
-        (one, norm)
-        for (one, before), (norm, after) in itertools.pairwise(layers)
+        (convolution, norm)
+        for (convolution, before), (norm, after) in itertools.pairwise(layers)
         if isinstance(before, nn.Conv2d)
         and isinstance(after, nn.BatchNorm2d)
         and before.out_channels == after.num_features
@@ -120,16 +119,18 @@ def batch_norms(network):
         {
             "op_names": [norm],
             "target_settings": {
-                target: {"align": {"module_name": one, "target_name": "weight", "dims": [0]}}
+                target: {
+                    "align": {"module_name": convolution, "target_name": "weight", "dims": [0]}
+                }
                 for target in ("weight", "bias")
             },
         }
-        for one, norm in pairs
+        for convolution, norm in pairs
     ]
 
 
 def speed_up(pruner, network, inputs):
-    """(masks, masked output, output of the small network or the error that NNI's speedup ended in)"""
+    """(masks, masked output, output of the small network or the error of NNI's speedup)"""
     _, masks = pruner.compress()
     with torch.no_grad():
         masked = network(inputs)
@@ -154,13 +155,13 @@ def deviation(masked, built):
 
 def test_the_contract_of_the_norm_pruner_holds(case):
     network, inputs, config = case
-    theirs = copy.deepcopy(network)
-    expected, masked, built = speed_up(L1NormPruner(theirs, config), theirs, inputs)
+    reference = copy.deepcopy(network)
+    expected, masked, built = speed_up(L1NormPruner(reference, config), reference, inputs)
     cold = copy.deepcopy(network)
     assert same_masks(StressPruner(cold, config, temperature=0).compress()[1], expected)
-    ours = copy.deepcopy(network)
-    pruner = StressPruner(ours, config, temperature=0.3, seed=4)
-    masks, our_masked, our_built = speed_up(pruner, ours, inputs)
+    model = copy.deepcopy(network)
+    pruner = StressPruner(model, config, temperature=0.3, seed=4)
+    masks, masked_output, small_output = speed_up(pruner, model, inputs)
     for name, targets in masks.items():
         clusters = alive(targets)
         assert set(targets["weight"].unique().tolist()) <= {0, 1}
@@ -172,12 +173,12 @@ def test_the_contract_of_the_norm_pruner_holds(case):
         if targets.get("bias") is not None:
             assert torch.equal(targets["bias"].bool(), clusters)
     if isinstance(built, Exception):
-        assert type(our_built) is type(built) and str(our_built) == str(built)
+        assert type(small_output) is type(built) and str(small_output) == str(built)
     else:
-        assert not isinstance(our_built, Exception), our_built
+        assert not isinstance(small_output, Exception), small_output
         exact = deviation(masked, built) < 1e-4
         assert exact or network_loses_batch_norms(network)  # else nothing would be compared here
-        assert not exact or deviation(our_masked, our_built) < 1e-4
+        assert not exact or deviation(masked_output, small_output) < 1e-4
 
 
 def network_loses_batch_norms(network):
@@ -188,9 +189,10 @@ def network_loses_batch_norms(network):
 
 
 def test_nni_drops_the_constants_that_a_batch_norm_makes_of_lost_channels():
-    """Why the contract masks batch norms, too. Should this fail, NNI does better, and the contract may ask for more."""
+    """So batch norms are masked here. If this fails, NNI has improved, and they need no masks."""
     torch.manual_seed(0)
-    network, images = Detector().eval(), torch.rand(4, 3, 16, 16)
+    network = Detector().eval()
+    images = torch.rand(4, 3, 16, 16)
     nn.init.constant_(network.norm.bias, 0.3)
     plain = [{"op_names": ["stem"], "sparse_ratio": 0.5}]
     for config, exact in ((plain, False), (plain + batch_norms(network)[:1], True)):
@@ -199,10 +201,11 @@ def test_nni_drops_the_constants_that_a_batch_norm_makes_of_lost_channels():
         assert (deviation(masked, built) < 1e-4) == exact
 
 
-def test_a_batch_norm_behind_a_concatenation_is_exact_too_once_it_is_silent_on_what_is_lost():
-    """No setting of NNI aligns it to several layers; but dropped constants are all that makes speedup inexact there."""
+def test_behind_a_concatenation_only_the_constants_of_lost_channels_are_inexact():
+    """NNI cannot align a batch norm to several layers, so its parameters are zeroed here."""
     torch.manual_seed(0)
-    network, images = Concatenated().eval(), torch.rand(4, 3, 16, 16)
+    network = Concatenated().eval()
+    images = torch.rand(4, 3, 16, 16)
     nn.init.uniform_(network.norm.bias, 0.1, 0.6)
     halves = [{"op_names": ["one", "two"], "sparse_ratio": 0.5}]
     for silent in (False, True):
@@ -222,9 +225,10 @@ def test_a_batch_norm_behind_a_concatenation_is_exact_too_once_it_is_silent_on_w
 
 @pytest.mark.parametrize("kind", [L1NormPruner, StressPruner])
 def test_layers_inside_pytorchs_encoder_layer_are_masked_but_not_made_small(kind):
-    """NNI traces it as one module, and has none to put in its place. Should this fail, NNI does better."""
+    """NNI traces it as one module that it cannot replace. If this fails, NNI has improved."""
     torch.manual_seed(0)
-    network, words = TorchTransformer().eval(), torch.rand(4, 5, 12)
+    network = TorchTransformer().eval()
+    words = torch.rand(4, 5, 12)
     size = sum(parameter.numel() for parameter in network.parameters())
     masks, masked, built = speed_up(
         kind(network, [{"op_names": ["encoder.linear1"], "sparse_ratio": 0.5}]), network, words
@@ -238,7 +242,8 @@ def test_layers_inside_pytorchs_encoder_layer_are_masked_but_not_made_small(kind
 
 def test_where_nni_cannot_trace_a_network_the_error_is_the_same():
     """torchvision's detectors ask `if targets is not None`, which NNI's tracer answers wrongly."""
-    images, errors = torch.rand(1, 3, 320, 320), []
+    images = torch.rand(1, 3, 320, 320)
+    errors = []
     for kind in (L1NormPruner, StressPruner):
         torch.manual_seed(0)
         network = torchvision.models.detection.ssdlite320_mobilenet_v3_large(
@@ -249,7 +254,7 @@ def test_where_nni_cannot_trace_a_network_the_error_is_the_same():
         )
         _, masks = pruner.compress()
         pruner.unwrap_model()
-        with pytest.raises(Exception) as error:
+        with pytest.raises(Exception) as error:  # noqa: PT011, compared below
             ModelSpeedup(network, images, masks)
         errors.append((error.type, str(error.value)))
     assert errors[0] == errors[1]

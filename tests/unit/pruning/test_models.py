@@ -1,4 +1,4 @@
-"""Models as they come: frozen, in any mode, of any float type, with shared modules."""
+"""Models that are frozen, in any mode, of any float type, or share modules."""
 
 import copy
 from pathlib import Path
@@ -65,7 +65,9 @@ class Reused(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.first, self.inner, self.head = nn.Linear(784, 16), nn.Linear(16, 16), nn.Linear(16, 10)
+        self.first = nn.Linear(784, 16)
+        self.inner = nn.Linear(16, 16)
+        self.head = nn.Linear(16, 10)
         self.again = self.inner
 
     def forward(self, images):
@@ -75,7 +77,8 @@ class Reused(nn.Module):
 
 def test_a_module_used_twice_has_one_mask_as_with_nni():
     torch.manual_seed(0)
-    model, config_list = Reused(), [{"op_names": ["first", "inner"], "sparse_ratio": 0.5}]
+    model = Reused()
+    config_list = [{"op_names": ["first", "inner"], "sparse_ratio": 0.5}]
     expected = L1NormPruner(copy.deepcopy(model), config_list).compress()[1]
     assert same_masks(
         StressPruner(copy.deepcopy(model), config_list, temperature=0).compress()[1], expected
@@ -103,14 +106,15 @@ def test_models_of_any_float_type_are_pruned(dtype, arguments):
 
 
 @pytest.mark.parametrize("data", ["digits", "fashion-mnist"])
-def test_without_chance_a_trained_network_loses_what_the_norm_pruner_takes(data):
+def test_at_temperature_zero_a_trained_network_loses_what_the_norm_pruner_removes(data):
     if data == "fashion-mnist" and not Path("/usr/share/datasets/fashion-mnist").is_dir():
         pytest.skip("dataset-fashion-mnist not installed")
     task = make_task(data, None, 64, 1)
     torch.manual_seed(0)
     trained = task.network()
     train(trained, task, 0.1, 2e-3, seed=0)
-    masks, accuracies = [], []
+    masks = []
+    accuracies = []
     for pruner_class, arguments in ((L1NormPruner, {}), (StressPruner, {"temperature": 0})):
         model = copy.deepcopy(trained)
         pruner = pruner_class(model, config(ratio=0.3), **arguments)

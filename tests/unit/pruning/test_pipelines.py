@@ -31,7 +31,8 @@ from tests.unit.pruning.test_pruner import config, evaluator, network, same_mask
 @pytest.mark.parametrize("schedule", [LinearPruner, AGPPruner])
 @pytest.mark.parametrize("stressor", ["attenuate", "nested_silence"])
 def test_under_nnis_schedules_the_goal_is_met_and_removed_stays_removed(schedule, stressor):
-    model, seen = network(), []
+    model = network()
+    seen = []
     inner = StressPruner(
         model, config(), evaluator(model), temperature=0.3, stressor=stressor, stress_peak=1.0
     )
@@ -65,7 +66,8 @@ def test_it_trains_under_any_optimizer(arguments):
 
 
 def test_schedulers_and_gradient_accumulation_count_optimizer_steps():
-    model, rates = network(), []
+    model = network()
+    rates = []
     optimizer = nni.trace(torch.optim.SGD)(model.parameters(), lr=0.1)
     scheduler = nni.trace(torch.optim.lr_scheduler.ExponentialLR)(optimizer, 0.5)
 
@@ -114,7 +116,7 @@ def test_it_follows_another_pruner_and_another_follows_it():
     assert torch.equal(final["conv2"]["weight"], masks["conv2"]["weight"])
 
 
-def test_quantization_goes_on_from_its_offspring():
+def test_a_quantizer_continues_from_its_offspring():
     model = network()
     pruner = StressPruner(model, config(), evaluator(model), 4)
     _, masks = pruner.compress()
@@ -168,7 +170,7 @@ def test_it_trains_with_lightning(lightning, tmp_path, strength):  # noqa: F811
     assert {name: kept(masks, name) for name in masks} == {"net.conv1": 3, "net.conv2": 8}
 
 
-def test_norm_pruner_follows_it_and_it_follows_taylor_pruner():
+def test_it_follows_taylor_pruner_and_norm_pruner_follows_it():
     model = network()
     first = TaylorPruner(
         model, [{"op_names": ["conv1"], "sparse_ratio": 0.5}], evaluator(model), training_steps=3
@@ -188,7 +190,7 @@ def test_norm_pruner_follows_it_and_it_follows_taylor_pruner():
     assert torch.equal(final["conv2"]["weight"], by_stress["conv2"]["weight"])
 
 
-def test_it_prunes_what_a_quantizer_trains():
+def test_it_prunes_under_the_training_of_a_quantizer():
     model = network()
     quantizer = QATQuantizer(
         model,
@@ -207,16 +209,17 @@ def test_it_prunes_what_a_quantizer_trains():
     assert set(quantizer.get_calibration_config()) == {"conv1"}
 
 
-def test_a_teacher_is_listened_to_under_stress():
-    """Distilling conv2's output moves conv2 elsewhere than the loss alone does."""
+def test_distillation_works_under_stress():
+    """With distillation of its output, conv2 is trained to other weights than without."""
 
-    def offspring(listening):
+    def offspring(distilling):
         torch.manual_seed(1)
-        model, teacher = network(), network(seed=7)
+        model = network()
+        teacher = network(seed=7)
         pruner = compressor = StressPruner(
             model, config(), plain_evaluator(model, lr=0.1), training_steps=4, stress_peak=0.5
         )
-        if listening:
+        if distilling:
             compressor = DynamicLayerwiseDistiller.from_compressor(
                 pruner,
                 [{"op_names": ["conv2"], "lambda": 10.0, "apply_method": "mse"}],
@@ -230,7 +233,8 @@ def test_a_teacher_is_listened_to_under_stress():
             kept(masks, name) for name in ("conv1", "conv2", "fc1")
         ], model.conv2.weight.detach()
 
-    (counts_alone, alone), (counts_taught, taught) = offspring(False), offspring(True)
+    (counts_alone, alone) = offspring(False)
+    (counts_taught, taught) = offspring(True)
     assert counts_alone == counts_taught == [10, 25, 250]
     assert not torch.allclose(alone, taught, atol=1e-4)
 
@@ -263,7 +267,9 @@ def test_a_distributed_model_is_pruned_as_nni_prunes_it(port):
 
 @pytest.mark.parametrize("stressor", STRESSORS)
 def test_what_an_earlier_pruner_removed_is_silent_under_stress(stressor):
-    model, felt, pruner = network(), [], None
+    model = network()
+    felt = []
+    pruner = None
 
     def draw():
         felt.append(pruner.get_masks()["conv2"]["weight"].clone())
@@ -289,7 +295,8 @@ def test_what_an_earlier_pruner_removed_is_silent_under_stress(stressor):
 
 
 def test_an_offspring_feels_no_stress_while_the_next_pruner_trains_it():
-    model, felt = network(), []
+    model = network()
+    felt = []
     first = StressPruner(
         model,
         config(),
@@ -314,7 +321,7 @@ def test_an_offspring_feels_no_stress_while_the_next_pruner_trains_it():
 
 
 @pytest.mark.parametrize("stressor", STRESSORS)
-def test_masks_that_are_lent_train_as_masks_that_are_copied(stressor, monkeypatch):
+def test_training_with_lent_masks_equals_training_with_copied_masks(stressor, monkeypatch):
     def trained():
         torch.manual_seed(0)
         model = network()
@@ -342,8 +349,9 @@ def test_masks_that_are_lent_train_as_masks_that_are_copied(stressor, monkeypatc
     )
 
 
-def test_a_training_that_broke_off_leaves_no_stress_behind():
-    model, left = network(), [3]
+def test_an_interrupted_training_leaves_no_stress_behind():
+    model = network()
+    left = [3]
 
     def draw():
         left[0] -= 1
@@ -371,8 +379,10 @@ def test_a_training_that_broke_off_leaves_no_stress_behind():
 
 
 @pytest.mark.parametrize("stressor", ["nested_silence", "attenuate"])
-def test_a_model_unwrapped_amid_stress_is_what_its_weights_make_of_it(stressor):
-    model, images, felt = network().eval(), torch.rand(4, 1, 28, 28), []
+def test_a_model_unwrapped_under_stress_computes_with_its_own_weights(stressor):
+    model = network().eval()
+    images = torch.rand(4, 1, 28, 28)
+    felt = []
     before = model(images)
 
     def draw():

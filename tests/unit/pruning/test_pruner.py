@@ -1,4 +1,4 @@
-"""The pruner's contract, over several networks."""
+"""StressPruner by itself: its masks, stress signals and settings."""
 
 import itertools
 
@@ -63,11 +63,13 @@ def network(seed=0):
     return lenet5()
 
 
-def same_masks(one, other):
-    return {m: set(t) for m, t in one.items()} == {m: set(t) for m, t in other.items()} and all(
-        one[m][t] is other[m][t] is None or torch.equal(one[m][t], other[m][t])
-        for m in one
-        for t in one[m]
+def same_masks(masks, others):
+    if {m: set(t) for m, t in masks.items()} != {m: set(t) for m, t in others.items()}:
+        return False
+    pairs = [(masks[m][t], others[m][t]) for m in masks for t in masks[m]]
+    return all(
+        mask is other if mask is None or other is None else torch.equal(mask, other)
+        for mask, other in pairs
     )
 
 
@@ -252,7 +254,9 @@ def test_every_stressor_goes_with_every_strength_and_sampling(stressor, strength
     ("setting", "fewest", "most"), [("nested_silence", 15, 43), ("silence", 1, 50)]
 )
 def test_silence_is_drawn_anew_at_every_step(setting, fewest, most):
-    model, seen, pruner = network(), [], None
+    model = network()
+    seen = []
+    pruner = None
 
     def training_func(
         wrapped, optimizers, training_step, lr_schedulers=None, max_steps=None, max_epochs=None
@@ -279,8 +283,8 @@ def test_silence_is_drawn_anew_at_every_step(setting, fewest, most):
     if (
         setting == "nested_silence"
     ):  # what is silent in a larger network is silent in the smaller, and in the offspring
-        for one, other in itertools.pairwise(seen):
-            assert not (one & ~other).any() or not (other & ~one).any()
+        for before, after in itertools.pairwise(seen):
+            assert not (before & ~after).any() or not (after & ~before).any()
         assert (
             abs(sizes[-1] - 25) <= 4 and int(seen[-1].sum()) == 25
         )  # by then the range has narrowed down to it
@@ -318,7 +322,9 @@ def test_weakening_makes_weak_weights_decay_and_spares_the_strongest():
 
 
 def test_layers_may_be_stressed_differently():
-    model, seen, pruner = network(), {}, None
+    model = network()
+    seen = {}
+    pruner = None
 
     def training_func(
         wrapped, optimizers, training_step, lr_schedulers=None, max_steps=None, max_epochs=None
@@ -353,7 +359,9 @@ def test_layers_may_be_stressed_differently():
 
 def test_times_may_be_steps_or_epochs():
     def peak_reached_at(**arguments):
-        model, levels, pruner = network(), [], None
+        model = network()
+        levels = []
+        pruner = None
 
         def training_func(
             wrapped, optimizers, training_step, lr_schedulers=None, max_steps=None, max_epochs=None
@@ -384,8 +392,8 @@ def test_times_may_be_steps_or_epochs():
     ) == (11, 20)
 
 
-def test_what_stands_in_for_a_wrapped_parameter_is_a_copy_as_nnis_is():
-    """It shares the parameter's memory, but a change of one is none of the other."""
+def test_the_stand_in_of_a_wrapped_parameter_is_a_copy_as_with_nni():
+    """It shares the memory of the parameter until either is changed."""
 
     def averaged(kind):
         model = network()
@@ -402,9 +410,10 @@ def test_what_stands_in_for_a_wrapped_parameter_is_a_copy_as_nnis_is():
             **model.state_dict(),
         }
 
-    ours, theirs = averaged(StressPruner), averaged(L1NormPruner)
-    assert ours.keys() == theirs.keys() and all(
-        torch.equal(ours[name], theirs[name]) for name in ours
+    found = averaged(StressPruner)
+    expected = averaged(L1NormPruner)
+    assert found.keys() == expected.keys() and all(
+        torch.equal(found[name], expected[name]) for name in found
     )
 
 
@@ -421,7 +430,8 @@ def test_synapses_alone_and_within_clusters_meet_their_exact_share(ratio):
         model, config(ratio=0.5), synapse_sparsity=ratio, temperature=0.2
     ).compress()
     for targets in masks.values():
-        weight, alive = targets["weight"], targets["bias"].bool()
+        weight = targets["weight"]
+        alive = targets["bias"].bool()
         assert int(alive.sum()) == len(alive) - int(len(alive) * 0.5)
         assert not weight[~alive].any()
         assert int((weight[alive] == 0).sum()) == int(weight[alive].numel() * ratio)
@@ -438,7 +448,7 @@ def test_at_temperature_zero_l2_is_the_l2_norm_pruner_and_synapses_are_the_level
 
 
 def test_bernoulli_survival_follows_the_probability():
-    """Over many seeds, each cluster survives about as often as its survival probability says (four standard errors)."""
+    """Over many seeds, each cluster survives as often as it should, within four standard errors."""
     model = network()
     strength = model.conv1.weight.detach().abs().flatten(1).sum(1)
     expected = 0.7 * torch.exp((strength / strength.max() - 1) / 0.5)

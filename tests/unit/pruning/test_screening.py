@@ -81,7 +81,8 @@ def test_a_screen_judges_on_its_own_statistics_and_leaves_the_network_as_it_was(
     network[1].running_mean.fill_(50.0)  # statistics of another network
     network.train()
     network[3].eval()
-    inputs, targets = torch.randn(16, 1, 8, 8), torch.randint(3, (16,))
+    inputs = torch.randn(16, 1, 8, 8)
+    targets = torch.randint(3, (16,))
     before = {name: value.clone() for name, value in network.state_dict().items()}
     loss = screening.Screen(inputs, targets, functional.cross_entropy)(network, 8)
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())

@@ -16,12 +16,12 @@ class Settings(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.one, self.two, self.three = (
-            nn.Conv2d(3, 16, 3),
-            nn.Conv2d(16, 16, 3),
-            nn.Conv2d(16, 16, 3, groups=4),
-        )
-        self.norm, self.dense, self.head = nn.BatchNorm2d(16), nn.Linear(16, 24), nn.Linear(24, 4)
+        self.one = nn.Conv2d(3, 16, 3)
+        self.two = nn.Conv2d(16, 16, 3)
+        self.three = nn.Conv2d(16, 16, 3, groups=4)
+        self.norm = nn.BatchNorm2d(16)
+        self.dense = nn.Linear(16, 24)
+        self.head = nn.Linear(24, 4)
 
     def forward(self, images):
         features = self.norm(
@@ -39,7 +39,8 @@ def aligned_to(module):
     return {"align": {"module_name": module, "target_name": "weight", "dims": [0]}}
 
 
-HALF, ONLY_WEIGHT = {"sparse_ratio": 0.5}, {"target_names": ["weight"]}
+HALF = {"sparse_ratio": 0.5}
+ONLY_WEIGHT = {"target_names": ["weight"]}
 # NNI's settings, and whether they fix how many of each target are kept, whatever the strengths.
 SETTINGS = {
     "op_types": ([{"op_types": ["Conv2d"], **HALF}], True),
@@ -160,7 +161,7 @@ def test_every_setting_of_nni_means_what_it_means_to_the_norm_pruner(name):
 
 @pytest.mark.parametrize("stressor", STRESSORS)
 @pytest.mark.parametrize("name", SETTINGS)
-def test_every_setting_goes_with_training_under_every_stressor(name, stressor):
+def test_every_setting_works_under_every_stressor(name, stressor):
     config_list, exact = SETTINGS[name]
     expected = L1NormPruner(settings_network(), config_list).compress()[1]
     model = settings_network()
@@ -192,7 +193,7 @@ def survivors(config_list, seeds, **arguments):
 @pytest.mark.parametrize(
     ("sampling", "ratio"), [("exact", 0.5), ("exact", 1.0), ("bernoulli", 0.5)]
 )  # 1.0: one comes back
-def test_layers_that_go_together_lose_the_same_clusters(sampling, ratio):
+def test_layers_of_one_dependency_group_lose_the_same_clusters(sampling, ratio):
     together = [{"op_names": ["one", "two"], "dependency_group_id": 1, "sparse_ratio": ratio}]
     found = survivors(together, 10, temperature=0.5, sampling=sampling)
     assert torch.equal(found["one"], found["two"]) and found["one"].any(1).all()
@@ -208,8 +209,8 @@ class Alike(nn.Module):
             layer.weight.data = torch.linspace(0.2, 1, 16).view(-1, 1).repeat(1, 16)
 
 
-def test_a_draw_is_as_random_for_many_layers_that_go_together_as_for_one():
-    """Were every layer to draw alone, NNI's mean over the group would average the chance away."""
+def test_a_draw_is_as_random_for_a_dependency_group_as_for_a_single_layer():
+    """If every layer drew alone, NNI's mean over the group would cancel the noise."""
 
     def survival(layers):
         together = [{"op_types": ["Linear"], "sparse_ratio": 0.5, "dependency_group_id": 1}]

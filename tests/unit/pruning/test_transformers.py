@@ -1,4 +1,4 @@
-"""Training by transformers' Trainer, with NNI's pruners and ours."""
+"""Pruners under the Trainer of transformers."""
 
 import nni
 import pytest
@@ -14,13 +14,14 @@ transformers = pytest.importorskip("transformers")
 pytest.importorskip("accelerate")
 pytestmark = pytest.mark.filterwarnings(
     "ignore"
-)  # transformers and accelerate have much to say about each other
+)  # transformers and accelerate warn about each other
 
 
 class Classifier(nn.Module):
     def __init__(self):
         super().__init__()
-        self.hidden, self.head = nn.Linear(6, 16), nn.Linear(16, 3)
+        self.hidden = nn.Linear(6, 16)
+        self.head = nn.Linear(16, 3)
 
     def forward(self, features, labels):
         logits = self.head(torch.relu(self.hidden(features)))
@@ -67,9 +68,10 @@ def test_pruners_train_with_it(pruner_class, own_optimizer, tmp_path):
 
 
 def test_a_patched_loss_is_the_one_trained_on(tmp_path):
-    """As distillers patch it."""
+    """Distillers patch the loss in this way."""
     torch.manual_seed(0)
-    model, seen = Classifier(), []
+    model = Classifier()
+    seen = []
     before = model.hidden.weight.detach().clone()
     evaluator = evaluator_of(model, tmp_path, True)
     evaluator._init_optimizer_helpers(model)
@@ -77,4 +79,4 @@ def test_a_patched_loss_is_the_one_trained_on(tmp_path):
     evaluator.patch_loss(lambda loss, batch: seen.append(float(loss)) or 0 * loss)
     evaluator.train(max_steps=5)
     assert len(seen) == 5 and min(seen) > 0
-    assert torch.equal(model.hidden.weight, before)  # a loss of nothing teaches nothing
+    assert torch.equal(model.hidden.weight, before)  # the patched loss has no gradient

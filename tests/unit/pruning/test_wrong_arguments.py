@@ -1,4 +1,4 @@
-"""Wrong arguments: one clear line each, and the network is left as it was. Odd but sound ones: defined behaviour."""
+"""Wrong arguments give one clear line each and leave the network as it was."""
 
 import pytest
 import torch
@@ -10,7 +10,8 @@ from tests.unit.pruning.test_pruner import evaluator
 from trials.models import lenet5
 
 IMAGES = torch.rand(4, 1, 28, 28)
-INF, NAN = float("inf"), float("nan")
+INF = float("inf")
+NAN = float("nan")
 
 
 def ratio(**settings):
@@ -101,7 +102,7 @@ WRONG = [
     ),
     ({"evaluator": 3}, TypeError, "evaluator must be one of NNI's evaluators or None, but got 3"),
     ({"existed_wrappers": 3}, TypeError, "existed_wrappers must be .* but got 3"),
-    # how long, and by which dice
+    # length of the stress phase, and seed
     (
         {"training_steps": 0},
         ValueError,
@@ -200,7 +201,7 @@ WRONG = [
         ValueError,
         "only stress settings .* but got 'temperature'",
     ),
-    # the environment
+    # budget
     (
         budget(budget={"watts": 0.5}),
         ValueError,
@@ -343,7 +344,7 @@ def test_weights_that_are_not_finite_are_refused_by_name(arguments, value):
     network.conv2.weight.data[3, 0, 0, 0] = value
     with pytest.raises(
         ValueError,
-        match="conv2.weight must be finite to be drawn from, but holds NaN or infinite values",
+        match=r"conv2\.weight must be finite to be drawn from, but holds NaN or infinite values",
     ):
         StressPruner(network, **arguments).compress()
 
@@ -391,4 +392,4 @@ def test_epochs_are_steps_where_their_length_is_known():
 
 def test_an_unknown_name_of_the_package_is_an_attribute_error():
     with pytest.raises(AttributeError, match="has no attribute 'StresPruner'"):
-        nni_stress.StresPruner
+        nni_stress.StresPruner  # noqa: B018, it must raise

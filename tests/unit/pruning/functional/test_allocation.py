@@ -29,8 +29,8 @@ def test_the_budget_is_met_and_used():
         assert found == share(importance, cost, part * cost([20, 50, 500]))
 
 
-def test_it_is_nearly_the_best_there_is():
-    """Against brute force over all architectures: the importance kept is at least 97 % of the most that fits."""
+def test_the_division_is_close_to_the_optimum():
+    """It keeps at least 97 % of the importance that a search of all architectures keeps."""
     cost, importance = chain([6, 8, 7])
     budget = 0.4 * cost([6, 8, 7])
 
@@ -48,14 +48,14 @@ def test_it_is_nearly_the_best_there_is():
     assert kept(share(importance, cost, budget, power=1.0, redundancy=0.0).keep) >= 0.97 * best
 
 
-def test_what_matters_stays_and_what_does_not_goes():
+def test_an_important_group_keeps_all_its_clusters():
     cost, importance = chain([30, 30, 30])
     importance[1] *= 100
     assert share(importance, cost, 0.5 * cost([30] * 3)).keep[1] == 30
 
 
-def test_the_last_of_a_layer_are_worth_more():
-    """Each of 500 neurons alone matters little; yet the last of them carry what all carried."""
+def test_redundancy_keeps_the_last_clusters_of_a_group():
+    """Each of 500 neurons matters little, but the last of them do the work of all."""
     cost, importance = chain([20, 50, 500])
     importance[2] *= 1e-6
     budget = cost([20, 50, 500]) / 44
@@ -90,12 +90,12 @@ def test_a_budget_out_of_reach_is_explained():
     assert stuck.keep == [3, 2] and "no further cluster fits" in stuck.obstacle
 
 
-def test_a_budget_for_all_removes_nothing():
+def test_a_budget_of_the_whole_network_removes_nothing():
     cost, importance = chain([5, 6])
     assert share(importance, cost, cost([5, 6])).keep == [5, 6]
 
 
-def test_a_network_as_large_as_yolov2_is_shared_out():
+def test_a_network_as_large_as_yolov2_meets_its_budget():
     sizes = [
         32,
         64,
@@ -173,7 +173,7 @@ def test_a_cost_that_falls_in_steps_is_followed_and_asked_for_once_per_network()
     assert found.keep[2] == 64 and 0.97 * 36 <= found.cost <= 36 and len(asked) == len(set(asked))
 
 
-def test_equal_importance_is_shared_out_the_same_way_every_time():
+def test_equal_importance_is_divided_the_same_way_every_time():
     equal = [torch.ones(8), torch.ones(8)]
     assert (
         len({tuple(share(equal, sum, budget).keep) for budget in [9] * 3}) == 1
@@ -196,6 +196,6 @@ def test_a_budget_above_the_cost_has_no_obstacle():
         ([torch.ones(2)], lambda keep: float("nan"), {}, "cost of the whole network .*nan"),
     ],
 )
-def test_what_cannot_be_shared_out_is_named(importance, cost, settings, words):
+def test_what_cannot_be_divided_is_named(importance, cost, settings, words):
     with pytest.raises(ValueError, match=words):
         share(importance, cost, 2.0, **settings)

@@ -14,13 +14,13 @@ def generator(seed=0):
 @pytest.mark.parametrize(
     ("step", "level"), [(0, 0), (20, 0), (21, 0.02), (45, 0.5), (70, 1), (80, 1), (81, 0), (100, 0)]
 )
-def test_stress_waits_rises_stays_and_is_lifted(step, level):
+def test_stress_rises_after_its_onset_stays_and_ends(step, level):
     assert stress.stress_level(step, Schedule(1.0, onset=20, ramp=50, plateau=10)) == pytest.approx(
         level
     )
 
 
-def test_without_a_plateau_it_stays_to_the_end():
+def test_without_a_plateau_stress_stays_to_the_end():
     assert stress.stress_level(10**6, Schedule(0.7, 1, 2)) == 0.7
 
 
@@ -31,7 +31,7 @@ def test_each_shape_rises_from_nothing_to_the_peak(shape, halfway):
     assert levels == sorted(levels)
 
 
-def test_a_ramp_of_nothing_is_a_jump():
+def test_a_ramp_of_no_steps_is_a_jump():
     assert [stress.stress_level(step, Schedule(0.7, 5, 0)) for step in (4, 5, 10)] == [0, 0.7, 0.7]
 
 
@@ -40,7 +40,7 @@ def test_the_weaker_a_cluster_the_more_it_is_attenuated():
     assert stress.attenuation(torch.rand(4, generator=generator()), 0.0).tolist() == [1] * 4
 
 
-def test_silence_falls_with_its_probability_and_never_on_the_strongest():
+def test_clusters_are_silenced_with_their_probability_and_the_strongest_never():
     survival = torch.tensor([1.0, 0.5, 0.0]).repeat(20_000, 1)
     frequency = 1 - stress.silence(survival, 0.6, generator(1)).mean(0)
     assert frequency.tolist() == pytest.approx(
@@ -49,7 +49,8 @@ def test_silence_falls_with_its_probability_and_never_on_the_strongest():
 
 
 def test_nested_silence_leaves_the_strongest_around_the_coming_number():
-    rank, source = torch.tensor([3, 0, 2, 1, *range(4, 40)]), generator(2)
+    rank = torch.tensor([3, 0, 2, 1, *range(4, 40)])
+    source = generator(2)
     kept = []
     for _ in range(500):
         mask = stress.nested_silence(rank, 10, 1.0, source)
@@ -65,7 +66,8 @@ def test_nested_silence_narrows_down_to_the_coming_number():
         and widths[-1] == pytest.approx(stress.NESTED_END)
         and widths == sorted(widths, reverse=True)
     )
-    rank, source = torch.arange(40), generator(2)
+    rank = torch.arange(40)
+    source = generator(2)
     kept = {
         width: {int(stress.nested_silence(rank, 10, 1.0, source, width).sum()) for _ in range(300)}
         for width in (0.0, 0.5, 1.0)
@@ -74,7 +76,8 @@ def test_nested_silence_narrows_down_to_the_coming_number():
 
 
 def test_nested_silence_strikes_as_often_as_the_level_says_and_leaves_one():
-    source, rank = generator(3), torch.arange(20)
+    source = generator(3)
+    rank = torch.arange(20)
     struck = sum(not stress.nested_silence(rank, 5, 0.3, source).all() for _ in range(4000)) / 4000
     assert struck == pytest.approx(0.3, abs=4 * math.sqrt(0.3 * 0.7 / 4000))  # four standard errors
     assert all(stress.nested_silence(torch.arange(3), 1, 1.0, source).sum() >= 1 for _ in range(50))

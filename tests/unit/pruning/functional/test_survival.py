@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from nni_stress.pruning.functional import survival as genetics
+from nni_stress.pruning.functional import survival
 
 
 def generator(seed=0):
@@ -11,23 +11,23 @@ def generator(seed=0):
 
 
 def perturbed(strength, temperature, source):
-    return genetics.perturbed_strength(
-        strength, temperature, genetics.gumbel_noise(strength.shape, source)
+    return survival.perturbed_strength(
+        strength, temperature, survival.gumbel_noise(strength.shape, source)
     )
 
 
 def test_survival_probability_is_the_formula():
     strength = torch.tensor([4.0, 2.0, 0.0])
     expected = [0.8, 0.8 * math.exp(-0.5 / 0.5), 0.8 * math.exp(-1 / 0.5)]
-    assert genetics.survival_probability(strength, 0.5, 0.8).tolist() == pytest.approx(expected)
+    assert survival.survival_probability(strength, 0.5, 0.8).tolist() == pytest.approx(expected)
 
 
 def test_at_temperature_zero_only_the_strongest_survive():
-    assert genetics.survival_probability(torch.tensor([1.0, 3.0, 3.0]), 0.0).tolist() == [0, 1, 1]
+    assert survival.survival_probability(torch.tensor([1.0, 3.0, 3.0]), 0.0).tolist() == [0, 1, 1]
 
 
 def test_a_layer_without_strength_has_no_favourites():
-    assert genetics.survival_probability(torch.zeros(3), 0.1, 0.5).tolist() == [0.5] * 3
+    assert survival.survival_probability(torch.zeros(3), 0.1, 0.5).tolist() == [0.5] * 3
 
 
 def test_at_temperature_zero_strength_is_not_perturbed():
@@ -42,12 +42,14 @@ def test_the_same_seed_gives_the_same_draw():
 
 
 def test_keeping_the_largest_draws_in_proportion_to_survival_probability():
-    """Against an independent computation: the first of a draw without replacement has probability P(c) / sum P."""
-    strength, temperature, draws = torch.tensor([3.0, 2.5, 1.0]), 0.4, 20_000
+    """The first cluster of a draw without replacement has probability P(c) / sum P."""
+    strength = torch.tensor([3.0, 2.5, 1.0])
+    temperature = 0.4
+    draws = 20_000
     source = generator(3)
     firsts = [int(perturbed(strength, temperature, source).argmax()) for _ in range(draws)]
     frequency = torch.bincount(torch.tensor(firsts), minlength=3) / draws
-    probability = genetics.survival_probability(strength, temperature)
+    probability = survival.survival_probability(strength, temperature)
     # four standard errors of a frequency of one half
     assert torch.allclose(
         frequency, probability / probability.sum(), atol=4 * 0.5 / math.sqrt(draws)
@@ -55,8 +57,8 @@ def test_keeping_the_largest_draws_in_proportion_to_survival_probability():
 
 
 def test_bernoulli_draws_are_independent_with_probability_p():
-    survival = torch.tensor([0.0, 0.25, 1.0]).repeat(20_000, 1)
-    drawn = genetics.bernoulli_survival(survival, generator(4))
+    probability = torch.tensor([0.0, 0.25, 1.0]).repeat(20_000, 1)
+    drawn = survival.bernoulli_survival(probability, generator(4))
     assert set(drawn.unique().tolist()) == {0, 1}
     # four standard errors
     assert drawn.mean(0).tolist() == pytest.approx(

@@ -1,0 +1,137 @@
+"""Checks of NNI's config list, as NNI's own errors are cryptic or missing."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from schema import SchemaError
+from torch import nn
+
+from ..hparams import PrunerArguments
+from ..utils.messages import one_line
+from .targets import TargetSpaces, is_active
+
+_RATIOS = ("sparse_ratio", "max_sparse_ratio", "min_sparse_ratio")
+_NUMBERS = (*_RATIOS, "sparse_threshold")
+
+
+def checked_config(config_list: Any, model: nn.Module) -> list[dict[str, Any]]:
+    """Check NNI's config list.
+
+    Returns
+    -------
+    list
+        A copy with all numbers as floats, as NNI expects them.
+
+    Raises
+    ------
+    ValueError
+        If a ratio is not in [0, 1], a number is not finite, or the model has no module of a name.
+    TypeError
+        If the list is not one of mappings, or a value is not a number where one is expected.
+
+    Examples
+    --------
+    >>> checked_config([{"op_types": ["Linear"], "sparse_ratio": 1}], nn.Linear(2, 2))
+    [{'op_types': ['Linear'], 'sparse_ratio': 1.0}]
+    """
+    if not isinstance(config_list, (list, tuple)) or not all(
+        isinstance(config, Mapping) for config in config_list
+    ):
+        raise TypeError(f"config_list must be a list of mappings, but got {config_list!r}")
+    modules = {name for name, _ in model.named_modules()}
+    return [_checked(config, modules) for config in config_list]
+
+
+def _checked(config: Mapping[str, Any], modules: set[str]) -> dict[str, Any]:
+    config = dict(config)
+    for settings in _all_settings(config):
+        for name in _NUMBERS:
+            if name in settings:
+                settings[name] = _number(name, settings[name])
+        low = settings.get("min_sparse_ratio")
+        high = settings.get("max_sparse_ratio")
+        if low is not None and high is not None and low > high:
+            raise ValueError(
+                f"min_sparse_ratio must not exceed max_sparse_ratio, but got {low} and {high}"
+            )
+    names = config.get("op_names", [])
+    if not isinstance(names, (list, tuple)) or not all(isinstance(name, str) for name in names):
+        raise TypeError(f"op_names must be a list of names, but got {names!r}")
+    unknown = [name for name in names if name not in modules]
+    if unknown:
+        raise ValueError(f"op_names must name modules of the model, but got {unknown[0]!r}")
+    return config
+
+
+def _all_settings(config: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Settings of a config, and those of its single targets, as copies that stand in the config."""
+    yield config
+    targets = config.get("target_settings")
+    if isinstance(targets, Mapping):
+        config["target_settings"] = {
+            name: dict(settings) if isinstance(settings, Mapping) else settings
+            for name, settings in targets.items()
+        }
+        for settings in config["target_settings"].values():
+            if isinstance(settings, dict):
+                yield settings
+
+
+def _number(name: str, value: Any) -> float | None:
+    if value is None and name != "sparse_ratio":
+        return None
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(f"{name} must be a number, but got {value!r}")
+    if name in _RATIOS and not 0 <= value <= 1:
+        raise ValueError(f"{name} must lie in [0, 1], but got {value!r}")
+    if not math.isfinite(value):
+        raise ValueError(f"{name} must be finite, but got {value!r}")
+    return float(value)
+
+
+@contextmanager
+def clear_nni_errors() -> Iterator[None]:
+    """Raise what NNI finds wrong with a config list as one clear line.
+
+    Raises
+    ------
+    ValueError
+        If NNI refuses the config list.
+    """
+    try:
+        yield
+    except SchemaError as error:
+        raise ValueError(f"NNI refuses the config list: {one_line(error)}") from None
+    except KeyError as error:
+        raise ValueError(
+            f"the config list names {error.args[0]!r}, which a module it matches does not have"
+        ) from None
+
+
+def check_targets(
+    spaces: TargetSpaces, arguments: PrunerArguments, config_list: list[dict[str, Any]]
+) -> None:
+    """Check what NNI made of a config list.
+
+    Raises
+    ------
+    ValueError
+        If no module has a sparsity to reach, or a setting cannot be kept by independent draws.
+    """
+    active = [
+        space for targets in spaces.values() for space in targets.values() if is_active(space)
+    ]
+    if not active:
+        raise ValueError(
+            f"no module of the model has a sparsity to reach under the config list {config_list!r}"
+        )
+    blocks = {space.internal_metric_block for space in active} - {None, 1}
+    if blocks and arguments.sampling == "bernoulli":
+        raise ValueError(
+            f"sampling='bernoulli' draws every cluster independently, and cannot keep blocks "
+            f"alike, but got internal_metric_block={blocks.pop()}"
+        )
