@@ -45,6 +45,18 @@ class Allocator:
     spaces
         All targets of the pruner. Groups lose clusters if the pruner's config names all their
         layers.
+
+    Examples
+    --------
+    >>> from nni.compression.base.wrapper import ModuleWrapper
+    >>> from torch import nn
+    >>> network = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
+    >>> budget = Budget(network, torch.rand(1, 4), {"parameters": 0.5})
+    >>> wrapper = ModuleWrapper(network[0], "0", {"pruning": {"sparse_ratio": 0.0}})
+    >>> spaces = {"0": wrapper.pruning_target_spaces}
+    >>> allocator = Allocator(budget, spaces)
+    >>> allocator.share_out({"0": {"weight": torch.ones(8, 1)}})
+    [3, 2]
     """
 
     def __init__(self, budget: Budget, spaces: TargetSpaces):

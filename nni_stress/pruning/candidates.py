@@ -28,6 +28,26 @@ class CandidateScreening:
         Judges a network.
     generator
         Generator of the architectures, on the CPU.
+
+    Examples
+    --------
+    >>> from nni.compression.base.compressor import register_scalers
+    >>> from nni_stress.pruning.budget import Budget
+    >>> from nni.compression.base.wrapper import ModuleWrapper
+    >>> from torch import nn
+    >>> network = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
+    >>> budget = Budget(network, torch.rand(1, 4), {"parameters": 0.5})
+    >>> wrapper = ModuleWrapper(network[0], "0", {"pruning": {"sparse_ratio": 0.0}})
+    >>> spaces = {"0": wrapper.pruning_target_spaces}
+    >>> register_scalers(spaces, lambda space: "out_channel")
+    >>> allocator = Allocator(budget, spaces)
+    >>> screen = Screen(torch.zeros(4, 4), torch.zeros(4, 2), nn.functional.mse_loss)
+    >>> generator = torch.Generator()
+    >>> screening = CandidateScreening(spaces, allocator, 5, screen, generator)
+    >>> scores = {"0": {"weight": torch.rand(8, 1)}}
+    >>> best = screening.best([3, 2], lambda: scores, lambda masks: network)
+    >>> best is scores
+    True
     """
 
     def __init__(

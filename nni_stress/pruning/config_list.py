@@ -101,6 +101,13 @@ def clear_nni_errors() -> Iterator[None]:
     ------
     ValueError
         If NNI refuses the config list.
+
+    Examples
+    --------
+    >>> with clear_nni_errors():
+    ...     raise KeyError("gain")
+    Traceback (most recent call last):
+    ValueError: the config list names 'gain', which a module it matches does not have
     """
     try:
         yield
@@ -121,6 +128,12 @@ def check_targets(
     ------
     ValueError
         If no module has a sparsity to reach, or a setting cannot be kept by independent draws.
+
+    Examples
+    --------
+    >>> check_targets({}, PrunerArguments(), [])
+    Traceback (most recent call last):
+    ValueError: no module of the model has a sparsity to reach under the config list []
     """
     active = [
         space for targets in spaces.values() for space in targets.values() if is_active(space)

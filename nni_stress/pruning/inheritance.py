@@ -18,6 +18,16 @@ class Inheritance:
     ----------
     wrappers
         {module name: NNI's wrapper} of all wrapped modules.
+
+    Examples
+    --------
+    >>> from torch import nn
+    >>> config = {"pruning": {"sparse_ratio": 0.5}}
+    >>> wrapper = ModuleWrapper(nn.Linear(2, 4), "layer", config)
+    >>> wrapper.pruning_target_spaces["bias"].mask = torch.tensor([1.0, 0.0, 1.0, 1.0])
+    >>> inheritance = Inheritance({"layer": wrapper})
+    >>> inheritance.keep_removed({"layer": {"bias": torch.ones(4)}})
+    {'layer': {'bias': tensor([1., 0., 1., 1.])}}
     """
 
     def __init__(self, wrappers: Mapping[str, ModuleWrapper]):
@@ -74,7 +84,16 @@ class Inheritance:
 
 
 def current_masks(wrappers: Mapping[str, ModuleWrapper]) -> dict[str, dict[str, Tensor | None]]:
-    """Masks of all targets, as NNI's ``get_masks``, but not copied."""
+    """Masks of all targets, as NNI's ``get_masks``, but not copied.
+
+    Examples
+    --------
+    >>> from torch import nn
+    >>> config = {"pruning": {"sparse_ratio": 0.5}}
+    >>> wrapper = ModuleWrapper(nn.Linear(2, 4), "layer", config)
+    >>> list(current_masks({"layer": wrapper})["layer"])
+    ['weight', 'bias']
+    """
     return {
         module_name: {
             target_name: space.mask for target_name, space in wrapper.pruning_target_spaces.items()

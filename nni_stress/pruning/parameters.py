@@ -60,6 +60,15 @@ def share_memory(wrapper: ModuleWrapper) -> None:
     """Replace the copies that a wrapper left in its module by ones that take no memory yet.
 
     Each shares the memory of the wrapper's parameter until either is written to.
+
+    Examples
+    --------
+    >>> config = {"pruning": {"sparse_ratio": 0.5}}
+    >>> wrapper = ModuleWrapper(nn.Linear(2, 4), "layer", config)
+    >>> wrapper.wrap()
+    >>> share_memory(wrapper)
+    >>> wrapper.module.weight.shape
+    torch.Size([4, 2])
     """
     for name, space in wrapper.pruning_target_spaces.items():
         if isinstance(space.target, nn.Parameter):

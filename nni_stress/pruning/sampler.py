@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Container, Hashable
-from typing import NamedTuple, Protocol
+from collections.abc import Hashable
+from typing import NamedTuple
 
 import torch
 from nni.compression.base.target_space import PruningTargetSpace
@@ -12,6 +12,7 @@ from nni.compression.pruning.tools import generate_sparsity, norm_metrics
 from torch import Tensor
 
 from ..hparams import PrunerArguments
+from .allocator import Allocator
 from .functional import survival
 from .importances import IMPORTANCES
 from .importances.base import Observer
@@ -38,17 +39,15 @@ class Offspring(NamedTuple):
         How many clusters each group keeps; None without a budget.
     scores
         {module name: {target name: scores by which NNI's rules rank the clusters}}
+
+    Examples
+    --------
+    >>> Offspring(keep=None, scores={}).keep is None
+    True
     """
 
     keep: list[int] | None
     scores: Masks
-
-
-class BudgetSharing(Protocol):
-    """Divides a budget, as :class:`nni_stress.pruning.allocator.Allocator`."""
-
-    def share_out(self, strengths: Masks, comparable: Container[str]) -> list[int]:
-        """Divide the budget by strengths, and return how many clusters each group keeps."""
 
 
 class Sampler:
@@ -66,6 +65,21 @@ class Sampler:
         Generator of every random choice, on the CPU.
     allocator
         Divides a budget for the whole network; None where the ratios of the config list hold.
+
+    Examples
+    --------
+    >>> from nni.compression.base.compressor import register_scalers
+    >>> from nni.compression.base.wrapper import ModuleWrapper
+    >>> from torch import nn
+    >>> config = {"pruning": {"sparse_ratio": 0.5}}
+    >>> wrapper = ModuleWrapper(nn.Linear(2, 4), "layer", config)
+    >>> spaces = {"layer": wrapper.pruning_target_spaces}
+    >>> register_scalers(spaces, lambda space: "out_channel")
+    >>> inheritance = Inheritance({"layer": wrapper})
+    >>> sampler = Sampler(PrunerArguments(), spaces, inheritance, torch.Generator())
+    >>> offspring = sampler.draw(sampler.finite_strengths({}), {})
+    >>> int(sampler.masks(offspring.scores)["layer"]["bias"].sum())
+    2
     """
 
     def __init__(
@@ -74,7 +88,7 @@ class Sampler:
         spaces: TargetSpaces,
         inheritance: Inheritance,
         generator: torch.Generator,
-        allocator: BudgetSharing | None = None,
+        allocator: Allocator | None = None,
     ):
         self._arguments = arguments
         self._importance = IMPORTANCES[arguments.strength]

@@ -31,6 +31,21 @@ class StressedMasks:
         What earlier generations removed.
     copy_masks
         Copies masks into the wrappers, as NNI's ``update_masks``.
+
+    Examples
+    --------
+    >>> network = nn.Linear(2, 4)
+    >>> wrapper = ModuleWrapper(network, "layer", {"pruning": {"sparse_ratio": 0.5}})
+    >>> wrapper.wrap()
+    >>> spaces = {"layer": wrapper.pruning_target_spaces}
+    >>> wrappers = {"layer": wrapper}
+    >>> masks = StressedMasks(spaces, wrappers, Inheritance(wrappers), lambda masks: None)
+    >>> masks.put_on({"layer": {"weight": torch.zeros(()).expand(4, 2)}}, silent=["layer"])
+    >>> bool((network(torch.ones(1, 2)) == wrapper.bias).all())
+    True
+    >>> masks.take_off()
+    >>> int(spaces["layer"]["weight"].mask.sum())
+    8
     """
 
     def __init__(
@@ -91,7 +106,13 @@ class StressedMasks:
 
 
 def in_several_processes() -> bool:
-    """Whether the training is distributed over processes."""
+    """Whether the training is distributed over processes.
+
+    Examples
+    --------
+    >>> in_several_processes()
+    False
+    """
     return torch.distributed.is_available() and torch.distributed.is_initialized()
 
 

@@ -9,6 +9,7 @@ import torch
 from nni.compression.base.target_space import PruningTargetSpace
 from torch import Tensor
 
+from .cluster_values import largest, per_cluster, per_synapse, spread_to_aligned, unstressed
 from .functional import stress
 from .functional.survival import survival_probability
 from .layer_settings import LayerSettings
@@ -16,20 +17,7 @@ from .sampler import Offspring, Sampler
 from .stress_masks import StressedMasks
 from .stressors import STRESSORS
 from .stressors.base import Coming, Situation
-from .targets import (
-    Masks,
-    TargetSpaces,
-    draw_key,
-    is_active,
-    is_parameter,
-    largest,
-    ordered,
-    per_cluster,
-    per_synapse,
-    scaler_of,
-    spread_to_aligned,
-    unstressed,
-)
+from .targets import Masks, TargetSpaces, draw_key, is_active, is_parameter, ordered, scaler_of
 
 
 class StressPhase:
@@ -55,6 +43,30 @@ class StressPhase:
     ----------
     step
         Number of optimizer steps taken.
+
+    Examples
+    --------
+    >>> from nni_stress import PrunerArguments
+    >>> from nni_stress.pruning.inheritance import Inheritance
+    >>> from nni.compression.base.compressor import register_scalers
+    >>> from nni.compression.base.wrapper import ModuleWrapper
+    >>> from torch import nn
+    >>> config = {"pruning": {"sparse_ratio": 0.5}}
+    >>> wrapper = ModuleWrapper(nn.Linear(2, 4), "layer", config)
+    >>> spaces = {"layer": wrapper.pruning_target_spaces}
+    >>> register_scalers(spaces, lambda space: "out_channel")
+    >>> inheritance = Inheritance({"layer": wrapper})
+    >>> wrapper.wrap()
+    >>> arguments = PrunerArguments(stressor="attenuate", stress_onset=0.0, stress_ramp=0.0)
+    >>> generator = torch.Generator()
+    >>> sampler = Sampler(arguments, spaces, inheritance, generator)
+    >>> masks = StressedMasks(spaces, {"layer": wrapper}, inheritance, lambda masks: None)
+    >>> settings = LayerSettings(arguments, {}, steps_per_epoch=None)
+    >>> phase = StressPhase(spaces, sampler, masks, settings, generator, total_steps=10)
+    >>> phase.start()
+    >>> phase.after_step()
+    >>> phase.step, bool(spaces["layer"]["weight"].mask.min() < 1)
+    (1, True)
     """
 
     def __init__(

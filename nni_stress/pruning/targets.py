@@ -9,7 +9,7 @@ is too slow for every training step. So its private members are read here, and n
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -29,33 +29,90 @@ Target = tuple[str, str, PruningTargetSpace]
 
 
 def settings_of(space: PruningTargetSpace) -> Mapping[str, Any]:
-    """Settings of a target, not copied."""
+    """Settings of a target, not copied.
+
+    Examples
+    --------
+    >>> config = {"pruning": {"sparse_ratio": 0.5}}
+    >>> wrapper = ModuleWrapper(nn.Linear(2, 4), "layer", config)
+    >>> space = wrapper.pruning_target_spaces["weight"]
+    >>> settings_of(space)["sparse_ratio"]
+    0.5
+    """
     settings: Mapping[str, Any] = space._setting  # noqa: SLF001, space.setting copies all deeply
     return settings
 
 
 def set_settings(space: PruningTargetSpace, settings: Mapping[str, Any]) -> None:
-    """Replace the settings of a target."""
+    """Replace the settings of a target.
+
+    Examples
+    --------
+    >>> config = {"pruning": {"sparse_ratio": 0.5}}
+    >>> wrapper = ModuleWrapper(nn.Linear(2, 4), "layer", config)
+    >>> space = wrapper.pruning_target_spaces["weight"]
+    >>> set_settings(space, {**settings_of(space), "sparse_ratio": 0.25})
+    >>> space.sparse_ratio
+    0.25
+    """
     space._setting = settings  # noqa: SLF001, NNI has no public way for most settings
 
 
 def scaler_of(space: PruningTargetSpace) -> Scaling | None:
-    """The scaler of a target; None where every synapse is a cluster of its own."""
+    """The scaler of a target; None where every synapse is a cluster of its own.
+
+    Examples
+    --------
+    >>> config = {"pruning": {"sparse_ratio": 0.5}}
+    >>> wrapper = ModuleWrapper(nn.Linear(2, 4), "layer", config)
+    >>> space = wrapper.pruning_target_spaces["weight"]
+    >>> scaler_of(space) is None
+    True
+    """
     return space._scaler  # noqa: SLF001, NNI has no public accessor
 
 
 def replace_mask(space: PruningTargetSpace, mask: Tensor) -> None:
-    """Let a wrapper use this very tensor as its mask; the setter of NNI copies into the old one."""
+    """Let a wrapper use this very tensor as its mask; the setter of NNI copies into the old one.
+
+    Examples
+    --------
+    >>> import torch
+    >>> config = {"pruning": {"sparse_ratio": 0.5}}
+    >>> wrapper = ModuleWrapper(nn.Linear(2, 4), "layer", config)
+    >>> space = wrapper.pruning_target_spaces["weight"]
+    >>> mask = torch.zeros(4, 2)
+    >>> replace_mask(space, mask)
+    >>> space.mask is mask
+    True
+    """
     space._set_wrapper_attr(space._mask_name, mask)  # noqa: SLF001, NNI has no public way
 
 
 def runs_extra_functions(wrapper: ModuleWrapper) -> bool:
-    """Whether a wrapper calls functions on its inputs and outputs beyond NNI's own one."""
+    """Whether a wrapper calls functions on its inputs and outputs beyond NNI's own one.
+
+    Examples
+    --------
+    >>> config = {"pruning": {"sparse_ratio": 0.5}}
+    >>> wrapper = ModuleWrapper(nn.Linear(2, 4), "layer", config)
+    >>> runs_extra_functions(wrapper)
+    False
+    """
     return len(wrapper._track_funcs) != 1  # noqa: SLF001, NNI has no public accessor
 
 
 def unwrapped_copy(network: nn.Module) -> nn.Module:
-    """Copy a network, without the wrappers that another compressor left on it."""
+    """Copy a network, without the wrappers that another compressor left on it.
+
+    Examples
+    --------
+    >>> config = {"pruning": {"sparse_ratio": 0.5}}
+    >>> wrapper = ModuleWrapper(nn.Linear(2, 4), "layer", config)
+    >>> wrapper.wrap()
+    >>> hasattr(unwrapped_copy(wrapper.module), "_nni_wrapper")
+    False
+    """
     network = copy.deepcopy(network)
     for module in list(network.modules()):
         wrapper = getattr(module, "_nni_wrapper", None)
@@ -66,7 +123,19 @@ def unwrapped_copy(network: nn.Module) -> nn.Module:
 
 @contextmanager
 def other_settings(spaces: list[PruningTargetSpace], **settings: Any) -> Iterator[None]:
-    """Let NNI's rules see other settings of some targets within a block."""
+    """Let NNI's rules see other settings of some targets within a block.
+
+    Examples
+    --------
+    >>> config = {"pruning": {"sparse_ratio": 0.5}}
+    >>> wrapper = ModuleWrapper(nn.Linear(2, 4), "layer", config)
+    >>> space = wrapper.pruning_target_spaces["weight"]
+    >>> with other_settings([space], sparse_ratio=0.75):
+    ...     space.sparse_ratio
+    0.75
+    >>> space.sparse_ratio
+    0.5
+    """
     before = [settings_of(space) for space in spaces]
     try:
         for space in spaces:
@@ -78,25 +147,61 @@ def other_settings(spaces: list[PruningTargetSpace], **settings: Any) -> Iterato
 
 
 def ordered(spaces: TargetSpaces) -> Iterator[Target]:
-    """All targets, in an order that is the same in every process; NNI's order is not."""
+    """All targets, in an order that is the same in every process; NNI's order is not.
+
+    Examples
+    --------
+    >>> config = {"pruning": {"sparse_ratio": 0.5}}
+    >>> wrapper = ModuleWrapper(nn.Linear(2, 4), "layer", config)
+    >>> spaces = {"layer": wrapper.pruning_target_spaces}
+    >>> [(module, target) for module, target, _ in ordered(spaces)]
+    [('layer', 'bias'), ('layer', 'weight')]
+    """
     for module_name in sorted(spaces):
         for target_name in sorted(spaces[module_name]):
             yield module_name, target_name, spaces[module_name][target_name]
 
 
 def is_parameter(space: PruningTargetSpace) -> bool:
-    """Whether a target is a weight or a bias, not an input or an output of a module."""
+    """Whether a target is a weight or a bias, not an input or an output of a module.
+
+    Examples
+    --------
+    >>> config = {"pruning": {"sparse_ratio": 0.5}}
+    >>> wrapper = ModuleWrapper(nn.Linear(2, 4), "layer", config)
+    >>> space = wrapper.pruning_target_spaces["weight"]
+    >>> is_parameter(space)
+    True
+    """
     return space.type is TargetType.PARAMETER
 
 
 def is_active(space: PruningTargetSpace) -> bool:
-    """Whether a target has a sparsity of its own to reach, as NNI's ``is_active_target``."""
+    """Whether a target has a sparsity of its own to reach, as NNI's ``is_active_target``.
+
+    Examples
+    --------
+    >>> config = {"pruning": {"sparse_ratio": 0.5}}
+    >>> wrapper = ModuleWrapper(nn.Linear(2, 4), "layer", config)
+    >>> space = wrapper.pruning_target_spaces["weight"]
+    >>> is_active(space), is_active(wrapper.pruning_target_spaces["bias"])
+    (True, False)
+    """
     settings = settings_of(space)
     return settings.get("sparse_ratio") is not None or settings.get("sparse_threshold") is not None
 
 
 def active_targets(spaces: TargetSpaces) -> Masks:
-    """Tensors of the active targets, as NNI's ``active_sparse_targets_filter``, but not copied."""
+    """Tensors of the active targets, as NNI's ``active_sparse_targets_filter``, but not copied.
+
+    Examples
+    --------
+    >>> config = {"pruning": {"sparse_ratio": 0.5}}
+    >>> wrapper = ModuleWrapper(nn.Linear(2, 4), "layer", config)
+    >>> spaces = {"layer": wrapper.pruning_target_spaces}
+    >>> {name: list(targets) for name, targets in active_targets(spaces).items()}
+    {'layer': ['weight']}
+    """
     return {
         module: {name: space.target.detach() for name, space in targets.items() if is_active(space)}
         for module, targets in spaces.items()
@@ -105,79 +210,30 @@ def active_targets(spaces: TargetSpaces) -> Masks:
 
 
 def group_of(space: PruningTargetSpace) -> Hashable | None:
-    """Name of the group of layers that lose the same clusters; None for a layer by itself."""
+    """Name of the group of layers that lose the same clusters; None for a layer by itself.
+
+    Examples
+    --------
+    >>> config = {"pruning": {"sparse_ratio": 0.5}}
+    >>> wrapper = ModuleWrapper(nn.Linear(2, 4), "layer", config)
+    >>> space = wrapper.pruning_target_spaces["weight"]
+    >>> group_of(space) is None
+    True
+    """
     group: Hashable | None = settings_of(space).get("dependency_group_id")
     return group
 
 
 def draw_key(module: str, target: str, space: PruningTargetSpace) -> Hashable:
-    """Key of a random draw, shared by layers that lose the same clusters."""
+    """Key of a random draw, shared by layers that lose the same clusters.
+
+    Examples
+    --------
+    >>> config = {"pruning": {"sparse_ratio": 0.5}}
+    >>> wrapper = ModuleWrapper(nn.Linear(2, 4), "layer", config)
+    >>> space = wrapper.pruning_target_spaces["weight"]
+    >>> draw_key("layer", "weight", space)
+    ('layer', 'weight')
+    """
     group = group_of(space)
     return (module, target) if group is None else group
-
-
-def per_cluster(
-    space: PruningTargetSpace, values: Tensor, reduce: Callable[[Tensor], Tensor]
-) -> Tensor:
-    """Reduce a value for each synapse to one for each cluster, keeping the number of dimensions."""
-    scaler = scaler_of(space)
-    if scaler is None:
-        return values
-    reduced: Tensor = scaler.shrink(values, reduce, keepdim=True)
-    return reduced
-
-
-def largest(values: Tensor) -> Tensor:
-    """Largest value over the last dimension, for :func:`per_cluster`."""
-    return values.amax(-1)
-
-
-def unstressed(space: PruningTargetSpace) -> Tensor:
-    """A factor of 1 for every synapse of a target, which takes no memory for them."""
-    return space.mask.new_ones(()).expand(space.shape)
-
-
-def per_synapse(space: PruningTargetSpace, factor: Tensor) -> Tensor:
-    """Expand a factor of each cluster to its synapses, without memory for these if possible."""
-    shape = space.shape
-    scaler = scaler_of(space)
-    if scaler is not None and any(
-        size not in (1, whole) for size, whole in zip(factor.shape, shape)
-    ):
-        factor = scaler.expand(factor, shape, keepdim=True, full_expand=False)
-    return factor.to(space.mask.dtype).expand(shape)
-
-
-def spread_to_aligned(spaces: TargetSpaces, factors: Masks) -> None:
-    """Give aligned targets the factors of what they are aligned to, in place.
-
-    The bias of a layer, for example, feels the same stress as the weights of its clusters.
-
-    Parameters
-    ----------
-    spaces
-        All targets.
-    factors
-        Factor of each synapse of the targets under stress; those of aligned targets are added.
-    """
-    if not factors:
-        return
-    for module, target, space in ordered(spaces):
-        align = settings_of(space).get("align")
-        if not align or not is_parameter(space) or space.target is None:
-            continue
-        source = factors.get(align["module_name"] or module, {}).get(align["target_name"])
-        if source is not None:
-            factors.setdefault(module, {})[target] = _aligned(space, source, align["dims"])
-
-
-def _aligned(space: PruningTargetSpace, factor: Tensor, dims: list[int]) -> Tensor:
-    """The factor, reduced to its dimensions `dims` and expanded to the shape of a target."""
-    kept = {dimension % factor.dim() for dimension in dims}
-    for dimension in sorted(set(range(factor.dim())) - kept, reverse=True):
-        alike = factor.stride(dimension) == 0  # most often one factor for a whole cluster
-        factor = factor.select(dimension, 0) if alike else factor.amax(dimension)
-    scaler = scaler_of(space)
-    if scaler is not None and list(factor.shape) != space.shape:  # as NNI's rules align shapes
-        factor = scaler.expand(factor, space.shape)
-    return factor.to(space.mask.dtype).expand(space.shape)

@@ -18,6 +18,11 @@ class Observer:
     strengths
         {module name: {target name: strength of each cluster}} gathered so far. Unlike norms, which
         compare within a layer only, they are comparable between layers.
+
+    Examples
+    --------
+    >>> Observer().strengths
+    {}
     """
 
     def __init__(self) -> None:
@@ -41,6 +46,21 @@ class Importance:
         Order of the norm of the weights.
     needs_training
         Whether strengths are gathered while the network trains.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from nni.compression.base.compressor import register_scalers
+    >>> from nni.compression.base.wrapper import ModuleWrapper
+    >>> from nni_stress.pruning.importances import IMPORTANCES
+    >>> layer = torch.nn.Linear(2, 2)
+    >>> torch.nn.init.ones_(layer.weight).requires_grad
+    True
+    >>> wrapper = ModuleWrapper(layer, "layer", {"pruning": {"sparse_ratio": 0.5}})
+    >>> spaces = {"layer": wrapper.pruning_target_spaces}
+    >>> register_scalers(spaces, lambda space: "out_channel")
+    >>> IMPORTANCES["magnitude"].strengths(spaces, {})["layer"]["weight"].flatten()
+    tensor([2., 2.])
     """
 
     name: ClassVar[str]

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
-from ..targets import Masks, Target, is_active, largest, per_cluster
+from ..cluster_values import largest, per_cluster
+from ..targets import Masks, Target, is_active
 from .base import Importance, Observer
 
 # Share of the stress phase over which the running average looks back.
@@ -41,6 +42,17 @@ class TaylorObserver(Observer):
     ----------
     total_steps
         Length of the training in optimizer steps.
+
+    Examples
+    --------
+    >>> from nni.compression.base.wrapper import ModuleWrapper
+    >>> layer = torch.nn.Linear(1, 1)
+    >>> wrapper = ModuleWrapper(layer, "layer", {"pruning": {"sparse_ratio": 0.5}})
+    >>> wrapper.weight.grad = torch.ones(1, 1)
+    >>> observer = TaylorObserver(total_steps=10)
+    >>> observer.observe([("layer", "weight", wrapper.pruning_target_spaces["weight"])])
+    >>> bool(observer.strengths["layer"]["weight"] == wrapper.weight.abs())
+    True
     """
 
     def __init__(self, total_steps: int) -> None:

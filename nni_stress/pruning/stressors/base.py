@@ -53,6 +53,14 @@ class Situation:
         Returns the survival probability of each cluster.
     coming
         Returns what is known of the coming offspring.
+
+    Examples
+    --------
+    >>> survival = torch.tensor([1.0, 0.5])
+    >>> coming = Coming(rank=torch.tensor([0, 1]), survivors=1, width=1.0)
+    >>> situation = Situation(0.5, 10, torch.Generator(), lambda: survival, lambda: coming)
+    >>> situation.coming().survivors
+    1
     """
 
     level: float
@@ -77,6 +85,12 @@ class Stressor(ABC):
         Whether factors multiply the weights themselves at every step, not their effect.
     steady
         Whether the factors stay as they are while the stress level does not change.
+
+    Examples
+    --------
+    >>> from nni_stress.pruning.stressors import STRESSORS
+    >>> [name for name, stressor in STRESSORS.items() if stressor.silences]
+    ['silence', 'nested_silence']
     """
 
     name: ClassVar[str]
