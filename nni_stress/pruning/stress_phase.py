@@ -183,7 +183,7 @@ class StressPhase:
         )
 
     def _coming_of(self, key: Hashable) -> Coming:
-        """What is known of the coming offspring, which is drawn as nested silence sets in.
+        """A target in the coming offspring, which is drawn when nested silence sets in.
 
         The network adapts to this offspring, so it is the one that is synthesized. Redrawing at the
         end would discard what the network adapted to, as strengths observed under silence favour

@@ -46,7 +46,7 @@ class Resource(ABC):
     name
         Name of the resource in settings and files.
     unit
-        What is counted, as people call it.
+        Name of the unit, for people.
     measured
         Whether its cost is measured by running the network. A measured resource cannot be combined
         with other resources in one budget, and a budget of it is corrected by measuring again.

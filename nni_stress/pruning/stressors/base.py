@@ -12,7 +12,7 @@ from torch import Tensor
 
 
 class Coming(NamedTuple):
-    """What is known of the offspring that synthesis will make of the clusters of one target.
+    """The clusters of one target as the coming offspring will have them.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ class Situation:
     survival
         Returns the survival probability of each cluster.
     coming
-        Returns what is known of the coming offspring.
+        Returns the clusters as the coming offspring will have them.
 
     Examples
     --------
