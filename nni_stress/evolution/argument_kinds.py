@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from .selection import RESOURCES
+from ..resources import RESOURCES
 
 
 class Kind(Protocol):

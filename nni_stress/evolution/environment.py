@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
+from ..resources import RESOURCES
 from ..utils.seeding import seed_of
 from .contender import Contender
 from .selection import Rules, excess, used
@@ -101,14 +102,14 @@ def constrained_shares(
     dict
         {resource: share of the ancestors' mean}.
     """
-    if rules.resource == "latency":
+    if RESOURCES[rules.resource].measured:
         return {}
     return {
         resource: min(
             1.0, max(environmental_factor, allowed / mean_used(ancestors, founder, resource))
         )
         for resource, allowed in sorted(rules.constraints.items())
-        if resource not in (rules.resource, "latency")
+        if resource != rules.resource and not RESOURCES[resource].measured
     }
 
 

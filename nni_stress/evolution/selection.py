@@ -10,10 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 from ..lineage.record import Record
+from ..resources import RESOURCES
 from .contender import Contender
-
-RESOURCES = ("parameters", "macs", "latency")
-
 
 _C = TypeVar("_C", bound=Contender)
 _T = TypeVar("_T")
@@ -98,15 +96,7 @@ def used(record: Contender, founder: Contender, resource: str) -> float:
     ValueError
         If it is latency, which was not measured.
     """
-    if resource == "parameters":
-        return record.synapses / founder.synapses
-    if resource == "macs":
-        return record.macs / founder.macs
-    if record.uid == founder.uid:
-        return 1.0
-    if record.latency is None:
-        raise ValueError(f"the record of {record.uid} must hold a latency, but has none")
-    return record.latency
+    return RESOURCES[resource].used(record, founder)
 
 
 def excess(record: Contender, founder: Contender, rules: Rules) -> float:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from ..hparams import ArgumentRow
+from ..resources import RESOURCES
 from .argument_kinds import (
     Constraints,
     Flag,
@@ -21,7 +22,7 @@ from .argument_kinds import (
     Share,
     WholeNumber,
 )
-from .selection import RESOURCES, Rules
+from .selection import Rules
 
 
 def _argument(default: Any, kind: Kind, meaning: str) -> Any:
@@ -65,7 +66,7 @@ class TunerArguments:
     )
     resource: str = _argument(
         "parameters",
-        OneOf(RESOURCES),
+        OneOf(tuple(RESOURCES)),
         "the resource to save, of which the environmental factor is a share",
     )
     constraints: Mapping[str, float] | None = _argument(

@@ -24,11 +24,11 @@ class NetworkRecord(Protocol):
         """Name of the network in its lineage."""
 
     @property
-    def synapses(self) -> int:
+    def synapses(self) -> float:
         """Number of weights and biases."""
 
     @property
-    def macs(self) -> int:
+    def macs(self) -> float:
         """Multiply-accumulates for one input."""
 
     @property

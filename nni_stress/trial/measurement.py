@@ -13,7 +13,7 @@ from ..graph import cost, serialization
 from ..lineage.record import Record
 from ..lineage.store import FOUNDER, Lineage
 from ..lineage.trial_spec import TrialSpec
-from ..utils.batches import arguments_of
+from ..resources import RESOURCES
 from .task import Task
 
 
@@ -128,13 +128,7 @@ def resource_share(network: nn.Module, whole: nn.Module, task: Task, resource: s
     resource
         "parameters", "macs" or "latency".
     """
-    if resource == "latency":
-        from ..graph import latency  # takes seconds to import, which the founder's trial saves
-
-        return latency.ratio(network, whole, arguments_of(task.example_input))
-    if resource == "macs":
-        return cost.macs(network, task.example_input) / cost.macs(whole, task.example_input)
-    return cost.synapses(network) / cost.synapses(whole)
+    return RESOURCES[resource].measure(network, whole, task.example_input)
 
 
 def make_record(

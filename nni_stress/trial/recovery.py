@@ -14,6 +14,7 @@ from ..evolution.contender import Candidate
 from ..evolution.selection import Rules
 from ..lineage.record import Record
 from ..lineage.store import Lineage
+from ..resources import RESOURCES
 from .measurement import Validation
 from .task import Task
 from .training import Training
@@ -63,7 +64,7 @@ class EarlyEnding:
         if situation is None or smallest.ancestor is None:
             return None
         rules, others = situation
-        if rules.resource == "latency" or rules.constraints:
+        if RESOURCES[rules.resource].measured or rules.constraints:
             return None
         perfect = replace(smallest, validation=math.inf)
         if not early_stopping.cannot_survive(perfect, others, rules):

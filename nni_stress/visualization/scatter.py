@@ -7,6 +7,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from ..lineage.store import Record
+from ..resources import RESOURCES
 from .colors import color
 from .family_tree import tooltip
 from .markup import Element, tag
@@ -94,10 +95,8 @@ def unit(overview: Overview) -> str:
     >>> unit(Overview(Path("lineage"), rules))
     "founder's MACs / offspring's MACs"
     """
-    resource = {"parameters": "synapses", "macs": "MACs", "latency": "latency"}[
-        overview.rules.resource
-    ]
-    return f"founder's {resource} / offspring's {resource}"
+    unit_name = RESOURCES[overview.rules.resource].unit
+    return f"founder's {unit_name} / offspring's {unit_name}"
 
 
 def log_ticks(low: float, high: float) -> list[float]:
