@@ -10,8 +10,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import Field, dataclass, field, fields
 from typing import Any, NamedTuple, TypeVar
 
+from .utils.ramps import SHAPES
+
+# Stressors and importances: the registries of nni_stress.pruning load the modules of these names.
 STRESSORS = ("attenuate", "silence", "nested_silence", "weaken")
-SHAPES = ("linear", "cubic", "cosine")
 STRENGTHS = ("magnitude", "l2", "taylor")
 SAMPLINGS = ("exact", "bernoulli")
 ENCODINGS = ("cluster", "synapse")
@@ -156,7 +158,7 @@ class PrunerArguments:
     stress_peak: float = _number(
         1.0, Bounds(0.0, 1.0), "highest stress level; 0 is training without stress"
     )
-    stress_shape: str = _choice("linear", SHAPES, "shape of the rise of stress")
+    stress_shape: str = _choice("linear", tuple(SHAPES), "shape of the rise of stress")
     stress_unit: str = _choice(
         "share",
         UNITS,

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 import inspect
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
-from nni_stress import StressTuner, hparams
+from nni_stress import hparams
 from nni_stress.evolution import tuner_arguments as declarations
 
 from .records import table
@@ -25,49 +24,14 @@ def written(value: Any) -> str:
     return f"{value:g}" if isinstance(value, (int, float)) else str(value)
 
 
-def allowed(bounds: Mapping[str, Any]) -> str:
-    """The values that a hyperparameter may take, from the metadata of its field."""
-    if "choices" in bounds:
-        return ", ".join(bounds["choices"])
-    kind = "whole number" if bounds["whole"] else "number"
-    if bounds["high"] == 1e9:
-        return f"{kind} of at least {bounds['low']:g}"
-    opening = "(" if bounds["open_low"] else "["
-    closing = ")" if bounds["open_high"] else "]"
-    return f"{kind} in {opening}{bounds['low']:g}, {bounds['high']:,.10g}{closing}"
-
-
 def hyperparameters() -> str:
     """All hyperparameters of an offspring."""
-    if hasattr(hparams, "argument_rows"):
-        return _declared(hparams.argument_rows())
-    return table(
-        HEAD,
-        (
-            [
-                f"`{spec.name}`",
-                written(spec.default),
-                allowed(spec.metadata),
-                spec.metadata["meaning"],
-            ]
-            for spec in dataclasses.fields(hparams.Arguments)
-        ),
-    )
+    return _declared(hparams.argument_rows())
 
 
 def tuner_arguments() -> str:
-    """All of StressTuner's arguments, as they are declared, or else as its docstring says."""
-    if hasattr(declarations, "argument_rows"):
-        return _declared(declarations.argument_rows())
-    meanings = documented(StressTuner)
-    return table(
-        ["name", "default", "meaning"],
-        (
-            [f"`{name}`", written(parameter.default), meanings[name].replace("|", "\\|")]
-            for name, parameter in inspect.signature(StressTuner).parameters.items()
-            if parameter.kind != parameter.VAR_KEYWORD
-        ),
-    )
+    """All of StressTuner's arguments."""
+    return _declared(declarations.argument_rows())
 
 
 def _declared(rows: Iterable[Any]) -> str:

@@ -12,24 +12,18 @@ own, except where a source is named.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
+
+from ...utils.ramps import SHAPES
 
 # The number of clusters that nested silence keeps lies, when it sets in, between these multiples of
 # the number that will survive synthesis. By the end of the phase, the range has shrunk to a
 # fraction NESTED_END.
 NESTED_RANGE = (0.6, 1.7)
 NESTED_END = 0.2
-
-SHAPES: dict[str, Callable[[float], float]] = {
-    "linear": lambda x: x,
-    # as in automated gradual pruning (Zhu and Gupta, arXiv 1710.01878)
-    "cubic": lambda x: 1 - (1 - x) ** 3,
-    "cosine": lambda x: (1 - math.cos(math.pi * x)) / 2,
-}
 
 
 class Schedule(NamedTuple):
@@ -46,7 +40,7 @@ class Schedule(NamedTuple):
     plateau
         Optimizer steps for which stress stays at `peak`.
     shape
-        Shape of the ramp, a key of `SHAPES`.
+        Shape of the ramp, a key of :data:`nni_stress.utils.ramps.SHAPES`.
 
     Examples
     --------

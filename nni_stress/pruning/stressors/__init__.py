@@ -1,24 +1,18 @@
 """Stressors, by name: how synapses (weights) feel stress.
 
-A new stressor is one file here, with a subclass of
-:class:`~nni_stress.pruning.stressors.base.Stressor`, and its entry in `STRESSORS`. Its name must
-also stand in :data:`nni_stress.hparams.STRESSORS`, which is read without torch.
+A new stressor NAME is one file here, NAME.py, with a subclass of
+:class:`~nni_stress.pruning.stressors.base.Stressor`, and its name in
+:data:`nni_stress.hparams.STRESSORS`, which is read without torch.
 """
 
 from __future__ import annotations
 
-from .attenuate import Attenuate
+from ... import hparams
+from ...utils.registry import load_entries
 from .base import Stressor
-from .nested_silence import NestedSilence
-from .silence import Silence
-from .weaken import Weaken
 
-STRESSORS: dict[str, Stressor] = {
-    stressor.name: stressor
-    for stressor in (
-        Attenuate(),
-        Silence(),
-        NestedSilence(),
-        Weaken(),
-    )
-}
+STRESSORS: dict[str, Stressor] = load_entries(
+    __name__,
+    hparams.STRESSORS,
+    Stressor,  # type: ignore[type-abstract]
+)
