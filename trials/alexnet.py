@@ -12,10 +12,11 @@ from torch.nn import functional
 
 from nni_stress import Task, run_trial
 
-from . import founders, module_name
+from . import founders
 from .data.classification import SIZES, first_examples, load_classification
 from .data.images import accuracy_on_batches
 from .models import alexnet
+from .names import module_name
 
 
 def make_task(

@@ -19,7 +19,7 @@ from nni_stress.graph import serialization
 from nni_stress.lineage.locate import find_lineage
 from nni_stress.lineage.store import FOUNDER, Lineage
 
-from . import founders, module_name
+from . import founders
 from .data.detection import (
     NAMES,
     SIZES,
@@ -34,6 +34,7 @@ from .detection.targets import PADDING
 from .models import yolov2
 from .models.darknet import load_initial_weights
 from .models.yolov2 import STRIDE
+from .names import module_name
 
 _SCREENING_PIXELS = 2**21  # of the screening batch: 128 images of 128 x 128
 _MIN_SCREENING_IMAGES = 16

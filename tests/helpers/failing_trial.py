@@ -5,10 +5,10 @@ import signal
 
 import nni
 
-from nni_stress.trial import run
+from nni_stress.trial import offspring
 from trials import lenet5
 
-make_offspring = run.make_offspring
+make_offspring = offspring.make_offspring
 
 
 def fail_or_make(task, spec, lineage):
@@ -22,5 +22,5 @@ def fail_or_make(task, spec, lineage):
 if __name__ == "__main__":
     if nni.get_sequence_id() == 3:  # before it asks for parameters; the next trial gets them then
         os._exit(3)
-    run.make_offspring = fail_or_make
+    offspring.make_offspring = fail_or_make
     lenet5.main()
