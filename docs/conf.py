@@ -10,9 +10,8 @@ sys.path.insert(0, str(ROOT))
 project = "nni-stress"
 author = "The nni-stress authors"
 copyright = "2026, The nni-stress authors"
-release = re.search(r'^ *version="([^"]+)"', (ROOT / "setup.py").read_text(encoding="utf-8"), re.M)[
-    1
-]
+setup_text = (ROOT / "setup.py").read_text(encoding="utf-8")
+release = re.search(r'^ *version="([^"]+)"', setup_text, re.MULTILINE)[1]
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 exclude_patterns = ["_build", "quoted"]
@@ -35,7 +34,7 @@ nitpick_ignore_regex = [
     ("py:.*", r"(torch|nni|numpy|collections|pathlib|typing|dataclasses|safetensors)(\..*)?"),
     (
         "py:.*",
-        r"(Path|Any|Callable|Mapping|Sequence|Iterable|Iterator|Tensor|Module|Optimizer|Generator|Evaluator)",
+        r"(Path|Any|Callable|Mapping|Sequence|Iterable|Iterator|Tensor|Module|Optimizer|Generator|Evaluator|ModuleWrapper)",
     ),
     ("py:class", r"[a-z].*"),  # optional, tensor, callable
 ]
