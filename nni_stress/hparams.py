@@ -87,7 +87,14 @@ class Bounds:
 
 
 class ArgumentRow(NamedTuple):
-    """One row of a documentation table: an argument, its default, its bounds and its meaning."""
+    """One row of a documentation table: an argument, its default, its bounds and its meaning.
+
+    Examples
+    --------
+    >>> row = ArgumentRow("floor", "1", "[1, 9], whole", "minimum number of clusters")
+    >>> row.name, row.bounds
+    ('floor', '[1, 9], whole')
+    """
 
     name: str
     default: str

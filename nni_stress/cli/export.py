@@ -60,6 +60,17 @@ def export(
         If the target is in use, or cannot be written to.
     ImportError
         If a package that ONNX needs is missing.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> founder = Record("g000-00", 0, None, {}, 0.9, 0.9, 10, 20, 1.0, None, {}, {})
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     lineage = Lineage(Path(folder, "lineage"))
+    ...     added = lineage.add(founder, lambda path: path.write_bytes(b"network"))
+    ...     exported = export(lineage, "g000-00", Path(folder, "founder"), task=None)
+    ...     sorted(path.name for path in Path(folder, "founder").iterdir())
+    ['ancestors.json', 'network.safetensors', 'record.json']
     """
     if target.exists() and not (target.is_dir() and not any(target.iterdir())):
         raise FileExistsError(f"{target} already exists, and is not an empty folder")

@@ -22,6 +22,19 @@ def best_survivor(lineage: Lineage) -> Record:
     ------
     ValueError
         If no generation has closed, or a file that says which offspring count is damaged.
+
+    Examples
+    --------
+    >>> founder = Record("g000-00", 0, None, {}, 0.9, 0.9, 10, 20, 1.0, None, {}, {})
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     lineage = Lineage(folder)
+    ...     lineage.update_state(**selection.Rules(generations=4, tolerance=0.01)._asdict())
+    ...     added = lineage.add(founder, lambda path: path.write_bytes(b"network"))
+    ...     plan = {"offspring": [], "suggestions": [], "closed": ["g000-00"]}
+    ...     lineage.write_generation(0, plan)
+    ...     best_survivor(lineage).uid
+    'g000-00'
     """
     path = lineage.folder / "state.json"
     generations: list[list[Record]] = []

@@ -44,6 +44,20 @@ def guarded(method: Callable[..., Any]) -> Callable[..., Any]:
     ----------
     method
         Method of an object that has a `barrier`.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> class Tuner:
+    ...     barrier = Barrier(Lineage(tempfile.mkdtemp()), lambda *ended: "done")
+    ...
+    ...     @guarded
+    ...     def trial_end(self):
+    ...         raise ValueError("the record is missing")
+    >>> Tuner().trial_end()  # NNI sees no exception
+    []
+    >>> Tuner.barrier.error
+    'the record is missing'
     """
 
     @functools.wraps(method)
@@ -89,6 +103,16 @@ class Barrier:
         Held by whoever calls a method.
     error
         The reason why the experiment ended in ERROR; None: it did not.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> lineage = Lineage(tempfile.mkdtemp())
+    >>> barrier = Barrier(lineage, lambda *ended: "all 4 generations done")
+    >>> barrier.connect(print)
+    >>> barrier.look()
+    >>> lineage.read_state()
+    {'incarnation': 0, 'finished': 'all 4 generations done'}
     """
 
     def __init__(

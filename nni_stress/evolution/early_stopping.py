@@ -28,7 +28,13 @@ _ENOUGH = 3
 
 
 class Forecast(NamedTuple):
-    """Validation fidelity (accuracy or mAP) at the end of a recovery: likely, and at best."""
+    """Validation fidelity (accuracy or mAP) at the end of a recovery: likely, and at best.
+
+    Examples
+    --------
+    >>> Forecast(likely=0.85, best=0.9).best
+    0.9
+    """
 
     likely: float
     best: float
@@ -82,6 +88,14 @@ def expected_validation(ancestor: str, others: Sequence[Record]) -> float:
         Name of the ancestor.
     others
         Records of the lineage, the ancestor's among them.
+
+    Examples
+    --------
+    >>> founder = Record("g000-00", 0, None, {}, 0.9, 0.9, 1000, 5000, 1.0, None, {}, {})
+    >>> curve = [0.3, 0.6, 0.8, 0.87, 0.88]  # of a complete recovery
+    >>> child = founder._replace(uid="g001-00", ancestor="g000-00", validation=0.88, curve=curve)
+    >>> round(expected_validation("g001-00", [founder, child]), 4)
+    0.86
     """
     known = {other.uid: other.validation for other in others}
     changes = [
@@ -154,6 +168,14 @@ def smallest_first(
         Records of their ancestors and of the founder, by name.
     rules
         The rules of the evolution.
+
+    Examples
+    --------
+    >>> founder = Record("g000-00", 0, None, {}, 0.9, 0.9, 1000, 5000, 1.0, None, {}, {})
+    >>> large = TrialSpec("g001-00", 1, FOUNDER, None, 0, {"environmental_factor": 0.5})
+    >>> small = TrialSpec("g001-01", 1, FOUNDER, None, 0, {"environmental_factor": 0.2})
+    >>> [spec.uid for spec in smallest_first([large, small], {FOUNDER: founder}, Rules(4, 0.01))]
+    ['g001-01', 'g001-00']
     """
 
     def uses(spec: TrialSpec) -> float:

@@ -68,6 +68,14 @@ def limit_to_target(
         The founder.
     rules
         The rules of the evolution. While a constraint is exceeded the target does not limit.
+
+    Examples
+    --------
+    >>> from nni_stress.evolution.contender import Candidate
+    >>> founder = Candidate("g000-00", 0, None, 0.9, 1000, 5000)
+    >>> rules = Rules(4, 0.01, target_efficiency=2.0)
+    >>> limit_to_target(0.3, [founder], founder, rules)
+    0.5
     """
     if rules.target_efficiency is None or any(
         excess(ancestor, founder, rules) for ancestor in ancestors
@@ -101,6 +109,16 @@ def constrained_shares(
     -------
     dict
         {resource: share of the ancestors' mean}.
+
+    Examples
+    --------
+    >>> from nni_stress.evolution.contender import Candidate
+    >>> founder = Candidate("g000-00", 0, None, 0.9, 1000, 5000)
+    >>> rules = Rules(4, 0.01, constraints={"macs": 0.4})
+    >>> constrained_shares(0.25, [founder], founder, rules)
+    {'macs': 0.4}
+    >>> constrained_shares(0.5, [founder], founder, rules)
+    {'macs': 0.5}
     """
     if RESOURCES[rules.resource].measured:
         return {}
@@ -114,5 +132,14 @@ def constrained_shares(
 
 
 def mean_used(ancestors: Sequence[Contender], founder: Contender, resource: str) -> float:
-    """Mean share of the founder's resource that some networks use."""
+    """Mean share of the founder's resource that some networks use.
+
+    Examples
+    --------
+    >>> from nni_stress.evolution.contender import Candidate
+    >>> founder = Candidate("g000-00", 0, None, 0.9, 1000, 5000)
+    >>> small = Candidate("g001-00", 1, "g000-00", 0.89, 250, 2500)
+    >>> mean_used([founder, small], founder, "parameters")
+    0.625
+    """
     return sum(used(ancestor, founder, resource) for ancestor in ancestors) / len(ancestors)

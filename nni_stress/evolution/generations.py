@@ -70,6 +70,17 @@ class Generations:
     ----------
     search_space
         NNI's search space, of which the coming generations are planned; None until it is known.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from nni_stress.evolution.search import Search
+    >>> from nni_stress.evolution.tuner_arguments import TunerArguments
+    >>> arguments = TunerArguments()
+    >>> planner = Planner(arguments, arguments.rules(), Search("Random"))
+    >>> generations = Generations(Lineage(tempfile.mkdtemp()), planner)
+    >>> [spec.uid for spec in generations.next()]
+    ['g000-00']
     """
 
     def __init__(self, lineage: Lineage, planner: Planner):

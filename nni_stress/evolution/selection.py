@@ -81,6 +81,11 @@ class Plan(NamedTuple):
         How many generations in a row have failed; the environment is gentler by that many steps.
     end
         Why the evolution ends; None if it goes on.
+
+    Examples
+    --------
+    >>> Plan(["g002-01"], gentleness=1, end=None).ancestors
+    ['g002-01']
     """
 
     ancestors: list[str]
@@ -95,6 +100,14 @@ def used(record: Contender, founder: Contender, resource: str) -> float:
     ------
     ValueError
         If it is latency, which was not measured.
+
+    Examples
+    --------
+    >>> from nni_stress.evolution.contender import Candidate
+    >>> founder = Candidate("g000-00", 0, None, 0.9, 1000, 5000)
+    >>> small = Candidate("g001-00", 1, "g000-00", 0.89, 250, 2500)
+    >>> used(small, founder, "parameters"), used(small, founder, "macs")
+    (0.25, 0.5)
     """
     return RESOURCES[resource].used(record, founder)
 
@@ -134,7 +147,16 @@ def efficiency(record: Contender, founder: Contender, rules: Rules) -> float:
 
 
 def wanted_efficiency(record: Contender, founder: Contender, rules: Rules) -> float:
-    """The efficiency, limited to the target efficiency if there is one."""
+    """The efficiency, limited to the target efficiency if there is one.
+
+    Examples
+    --------
+    >>> from nni_stress.evolution.contender import Candidate
+    >>> founder = Candidate("g000-00", 0, None, 0.9, 1000, 5000)
+    >>> small = Candidate("g001-00", 1, "g000-00", 0.89, 250, 2500)
+    >>> wanted_efficiency(small, founder, Rules(4, 0.01, target_efficiency=3.0))
+    3.0
+    """
     return min(efficiency(record, founder, rules), rules.target_efficiency or math.inf)
 
 
@@ -154,6 +176,15 @@ def fitness(record: Record, ancestor: Contender, founder: Contender, rules: Rule
         Of its ancestor and of the founder.
     rules
         The rules of the evolution.
+
+    Examples
+    --------
+    Four times fewer synapses, and a loss of half the tolerance:
+
+    >>> founder = Record("g000-00", 0, None, {}, 0.9, 0.9, 1000, 5000, 1.0, None, {}, {})
+    >>> small = founder._replace(uid="g001-00", ancestor="g000-00", synapses=250, validation=0.895)
+    >>> round(fitness(small, founder, founder, Rules(4, tolerance=0.01)), 4)  # log(4) - 0.5
+    0.8863
     """
     validation = record.validation if record.forecast is None else record.forecast
     gain = math.log(
@@ -177,7 +208,18 @@ def faithful(record: Contender, founder: Contender, tolerance: float) -> bool:
 
 
 def rank(record: Contender, founder: Contender, rules: Rules) -> tuple[float, float]:
-    """The key by which survivors are chosen, larger being better: constraints, then efficiency."""
+    """The key by which survivors are chosen, larger being better: constraints, then efficiency.
+
+    Examples
+    --------
+    >>> from nni_stress.evolution.contender import Candidate
+    >>> founder = Candidate("g000-00", 0, None, 0.9, 1000, 5000)
+    >>> few_synapses = Candidate("g001-00", 1, "g000-00", 0.89, 100, 5000)
+    >>> few_macs = Candidate("g001-01", 1, "g000-00", 0.89, 500, 2500)
+    >>> rules = Rules(4, 0.01, constraints={"macs": 0.5})
+    >>> rank(few_macs, founder, rules) > rank(few_synapses, founder, rules)
+    True
+    """
     return -round(excess(record, founder, rules), 9), wanted_efficiency(record, founder, rules)
 
 
@@ -271,6 +313,16 @@ def survivors(generations: Sequence[Sequence[_C]], rules: Rules) -> list[list[_C
     -------
     list
         For each generation its survivors, the best first; an empty list if it failed.
+
+    Examples
+    --------
+    >>> from nni_stress.evolution.contender import Candidate
+    >>> founder = Candidate("g000-00", 0, None, 0.9, 1000, 5000)
+    >>> small = Candidate("g001-00", 1, "g000-00", 0.89, 250, 2500)
+    >>> unfaithful = Candidate("g002-00", 2, "g001-00", 0.7, 100, 1000)
+    >>> found = survivors([[founder], [small], [unfaithful]], Rules(4, 0.01))
+    >>> [[best.uid for best in generation] for generation in found]
+    [['g000-00'], ['g001-00'], []]
     """
     founder = generations[0][0]
     found = [[founder]]
@@ -282,7 +334,16 @@ def survivors(generations: Sequence[Sequence[_C]], rules: Rules) -> list[list[_C
 
 
 def line(generations: Sequence[Sequence[_C]], rules: Rules) -> list[_C]:
-    """The founder and the best survivor of each generation that had one."""
+    """The founder and the best survivor of each generation that had one.
+
+    Examples
+    --------
+    >>> from nni_stress.evolution.contender import Candidate
+    >>> founder = Candidate("g000-00", 0, None, 0.9, 1000, 5000)
+    >>> small = Candidate("g001-00", 1, "g000-00", 0.89, 250, 2500)
+    >>> [best.uid for best in line([[founder], [small]], Rules(4, 0.01))]
+    ['g000-00', 'g001-00']
+    """
     return [best[0] for best in survivors(generations, rules) if best]
 
 
@@ -333,7 +394,16 @@ def _end(
 
 
 def frontier(records: Sequence[Record]) -> list[Record]:
-    """The Pareto frontier of validation fidelity and efficiency, the most efficient first."""
+    """The Pareto frontier of validation fidelity and efficiency, the most efficient first.
+
+    Examples
+    --------
+    >>> founder = Record("g000-00", 0, None, {}, 0.9, 0.9, 1000, 5000, 1.0, None, {}, {})
+    >>> small = founder._replace(uid="g001-00", efficiency=4.0, validation=0.8)
+    >>> worse = founder._replace(uid="g001-01", efficiency=2.0, validation=0.7)
+    >>> [record.uid for record in frontier([founder, small, worse])]
+    ['g001-00', 'g000-00']
+    """
     return unbeaten(records, lambda record: (record.efficiency, record.validation))
 
 

@@ -111,6 +111,16 @@ def read(file: Path) -> dict[str, Any]:
     ------
     LaunchError
         For the first fault: one line that names what was got and what was expected.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> file = Path(tempfile.mkdtemp()) / "stress.yml"
+    >>> _ = file.write_text("{trainingService: {platform: local}, tuner: {className: my.Tuner}}")
+    >>> read(file)  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+        ...
+    nni_stress.exceptions.LaunchError: stress.yml: className of the tuner must be ...
     """
     data = read_mapping(file)
     try:

@@ -39,6 +39,16 @@ def check(config: ExperimentConfig, with_space: bool = True) -> dict[str, Any]:
     ------
     LaunchError
         For the first fault: one line that names what was got and what was expected.
+
+    Examples
+    --------
+    >>> from nni.experiment.config import AlgorithmConfig, ExperimentConfig
+    >>> config = ExperimentConfig("local")
+    >>> config.tuner = AlgorithmConfig(class_name="my_tuner.MyTuner")
+    >>> check(config)  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+        ...
+    nni_stress.exceptions.LaunchError: className of the tuner must be nni_stress.StressTuner, ...
     """
     from ..evolution.search_space import check_search_space
     from ..evolution.tuner_arguments import check_arguments
@@ -197,7 +207,15 @@ def _given(value: Any) -> Any:
 
 
 def registered(name: Any) -> str | None:
-    """Return the class that is registered with NNI under a tuner's name, or None."""
+    """Return the class that is registered with NNI under a tuner's name, or None.
+
+    Examples
+    --------
+    >>> registered("TPE")
+    'nni.algorithms.hpo.tpe_tuner.TpeTuner'
+    >>> registered("no such tuner") is None
+    True
+    """
     from nni.tools.package_utils import get_algo_meta
 
     meta = get_algo_meta(name) if isinstance(name, str) else None

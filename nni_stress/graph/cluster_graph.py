@@ -31,6 +31,12 @@ class LayerSlots(NamedTuple):
     inputs
         The cluster that each input slot reads from. Several slots may read from one cluster, as
         behind a flattened convolution.
+
+    Examples
+    --------
+    >>> network = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten(), nn.Linear(8, 1))
+    >>> ClusterGraph(network, torch.rand(1, 1, 4, 4)).slots["2"]
+    LayerSlots(outputs=[3], inputs=[1, 1, 1, 1, 2, 2, 2, 2])
     """
 
     outputs: list[int]

@@ -25,6 +25,14 @@ class Group(NamedTuple):
         (1 except for grouped convolutions and the layers that feed them).
     frozen
         Whether all clusters must stay.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from nni_stress.graph.cluster_graph import ClusterGraph
+    >>> network = nn.Sequential(nn.Conv2d(3, 4, 1), nn.Conv2d(4, 8, 1, groups=2))
+    >>> ClusterGraph(network, torch.rand(1, 3, 5, 5)).groups[0]
+    Group(clusters=4, layers=('0',), blocks=2, frozen=False)
     """
 
     clusters: int
@@ -101,7 +109,17 @@ def group_indices(clusters: Iterable[Iterable[int]]) -> dict[int, int]:
 
 
 def roots_of(ids: Tensor, labels: LabelPropagation) -> list[int]:
-    """The clusters that a tensor of labels stands for, tied labels being the same cluster."""
+    """The clusters that a tensor of labels stands for, tied labels being the same cluster.
+
+    Examples
+    --------
+    >>> import torch
+    >>> network = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 1))
+    >>> labels = LabelPropagation(torch.fx.symbolic_trace(network), batch=1)
+    >>> labels.follow(torch.rand(1, 2))
+    >>> roots_of(labels.layers["2"].inputs, labels)
+    [1, 2, 3]
+    """
     return [labels.root(label) for label in ids.tolist()]
 
 

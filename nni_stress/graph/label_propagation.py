@@ -133,6 +133,15 @@ class Layer(NamedTuple):
         Output positions of one example, summed over all calls of the layer.
     shape
         Shape of the layer's input at its first call.
+
+    Examples
+    --------
+    >>> network = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU())
+    >>> labels = LabelPropagation(torch.fx.symbolic_trace(network), batch=1)
+    >>> labels.follow(torch.rand(1, 1, 5, 5))
+    >>> layer = labels.layers["0"]
+    >>> layer.outputs.tolist(), layer.positions
+    ([1.0, 2.0], 9)
     """
 
     module: WeightedLayer

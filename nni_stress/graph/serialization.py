@@ -91,7 +91,20 @@ def load(path: str | Path, factory: Callable[[], nn.Module]) -> nn.Module:
 
     Examples
     --------
-    See :func:`save`.
+    The factory makes the network as it was before it lost neurons; the file knows what is left.
+
+    >>> import tempfile
+    >>> small = nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save(small, f"{folder}/small.safetensors")
+    ...     loaded = load(
+    ...         f"{folder}/small.safetensors",
+    ...         lambda: nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2)),
+    ...     )
+    >>> loaded[0]
+    Linear(in_features=4, out_features=3, bias=True)
+    >>> torch.equal(loaded(torch.ones(1, 4)), small(torch.ones(1, 4)))
+    True
     """
     path = Path(path)
     if not path.is_file():

@@ -46,6 +46,13 @@ def refuse(error: Exception) -> None:
     ------
     Exception
         The error itself, where no manager runs this process.
+
+    Examples
+    --------
+    >>> refuse(ValueError("generations must be at least 1"))  # no manager runs this process
+    Traceback (most recent call last):
+        ...
+    ValueError: generations must be at least 1
     """
     if not in_dispatcher():
         raise error

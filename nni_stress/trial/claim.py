@@ -157,6 +157,16 @@ def accept(spec: TrialSpec, job: str) -> Lineage | None:
     ------
     SystemExit
         If the lineage's folder cannot be seen from here.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> lineage = Lineage(tempfile.mkdtemp())
+    >>> lineage.update_state(incarnation=0, generation=1)
+    >>> spec = TrialSpec("g001-00", 1, "g000-00", None, 0, {})
+    >>> spec = spec.addressed(Delivery(0, "0.0", str(lineage.folder)))
+    >>> accept(spec, job="first") is not None, accept(spec, job="second") is not None
+    (True, False)
     """
     delivery = _delivery_of(spec)
     lineage = Lineage(delivery.lineage)
@@ -172,7 +182,17 @@ def accept(spec: TrialSpec, job: str) -> Lineage | None:
 
 
 def is_outdated(spec: TrialSpec) -> bool:
-    """Whether another generation is under way by now, or another tuner."""
+    """Whether another generation is under way by now, or another tuner.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> lineage = Lineage(tempfile.mkdtemp())
+    >>> lineage.update_state(incarnation=0, generation=2)
+    >>> spec = TrialSpec("g001-00", 1, "g000-00", None, 0, {})
+    >>> is_outdated(spec.addressed(Delivery(0, "0.0", str(lineage.folder))))
+    True
+    """
     delivery = _delivery_of(spec)
     state = Lineage(delivery.lineage).read_state() or {}
     return delivery.incarnation != state.get("incarnation") or spec.generation != state.get(

@@ -31,6 +31,11 @@ class Inheritance:
         Origin of each of its clusters; None if origins are not recorded.
     budget
         {resource: share of the network's} that the offspring may use.
+
+    Examples
+    --------
+    >>> Inheritance(nn.Linear(4, 2), origins=None, budget={"parameters": 0.5}).network
+    Linear(in_features=4, out_features=2, bias=True)
     """
 
     network: nn.Module
@@ -49,6 +54,16 @@ def load_parents(task: Task, spec: TrialSpec, lineage: Lineage) -> list[Parent]:
     ------
     ValueError, OSError
         If a file is missing, damaged, or of another network.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from types import SimpleNamespace
+    >>> task = SimpleNamespace(network=lambda: nn.Linear(4, 2))  # in place of a Task
+    >>> lineage = Lineage(tempfile.mkdtemp())
+    >>> serialization.save(nn.Linear(3, 2), lineage.network_path("g000-00"))
+    >>> load_parents(task, TrialSpec("g001-00", 1, "g000-00", None, 0, {}), lineage)
+    [(Linear(in_features=3, out_features=2, bias=True), None)]
     """
     with_origins = spec.origins or spec.other is not None
     return [_load(uid, task, lineage, with_origins) for uid in spec.ancestors]
@@ -89,6 +104,15 @@ def inherit(
     ------
     ValueError
         If an origin of two ancestors is missing.
+
+    Examples
+    --------
+    With one ancestor neither the task nor the lineage is needed:
+
+    >>> spec = TrialSpec("g001-00", 1, "g000-00", None, 0, {}, resource="macs")
+    >>> arguments = Arguments(environmental_factor=0.25)
+    >>> inherit([(nn.Linear(4, 2), None)], None, spec, arguments, None).budget
+    {'macs': 0.25}
     """
     budget = {spec.resource: arguments.environmental_factor, **spec.constrained}
     if len(parents) == 1:

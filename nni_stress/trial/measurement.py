@@ -100,6 +100,15 @@ def measure_size(
         Its founder may not be there yet.
     with_latency
         Whether latency is measured, too, which takes seconds.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from types import SimpleNamespace
+    >>> task = SimpleNamespace(example_input=torch.rand(1, 4))  # in place of a Task
+    >>> size = measure_size(nn.Linear(4, 2), task, Lineage("/nonexistent"))
+    >>> size.synapses, size.macs, size.architecture
+    (10, 8, {'': [2, 4]})
     """
     synapses = cost.synapses(network)
     founder = lineage.record(FOUNDER)
@@ -127,6 +136,14 @@ def resource_share(network: nn.Module, whole: nn.Module, task: Task, resource: s
         Its example input is what costs are for.
     resource
         "parameters", "macs" or "latency".
+
+    Examples
+    --------
+    >>> import torch
+    >>> from types import SimpleNamespace
+    >>> task = SimpleNamespace(example_input=torch.rand(1, 4))  # in place of a Task
+    >>> resource_share(nn.Linear(4, 1), nn.Linear(4, 2), task, "parameters")
+    0.5
     """
     return RESOURCES[resource].measure(network, whole, task.example_input)
 

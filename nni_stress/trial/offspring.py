@@ -54,6 +54,19 @@ def stress_and_synthesize(
     -------
     torch.nn.Module
         The offspring, not yet recovered.
+
+    Examples
+    --------
+    >>> inputs, targets = torch.rand(8, 4), torch.rand(8, 1)
+    >>> task = Task(
+    ...     network=lambda: nn.Sequential(nn.Linear(4, 8, bias=False), nn.Linear(8, 1, bias=False)),
+    ...     example_input=inputs, loader=lambda generator: [(inputs, targets)],
+    ...     loss=nn.functional.mse_loss, fidelity=lambda network, split: 0.0,
+    ...     founder_epochs=1, founder_learning_rate=0.1,
+    ... )
+    >>> arguments = Arguments(environmental_factor=0.5, stress_epochs=5)
+    >>> stress_and_synthesize(task.network(), task, arguments, seed=0)[0]
+    Linear(in_features=4, out_features=4, bias=False)
     """
     budget = {resource: arguments.environmental_factor}
     pruner = _compress(ancestor, task, arguments, seed, budget, Stopwatch())

@@ -174,6 +174,21 @@ def train(network: nn.Module, task: Task, epochs: float, learning_rate: float, s
     ------
     FloatingPointError
         If the loss is no longer finite.
+
+    Examples
+    --------
+    >>> inputs = torch.rand(8, 4)
+    >>> targets = inputs.sum(1, keepdim=True)
+    >>> task = Task(
+    ...     network=lambda: nn.Linear(4, 1), example_input=inputs,
+    ...     loader=lambda generator: [(inputs, targets)], loss=nn.functional.mse_loss,
+    ...     fidelity=lambda network, split: 0.0, founder_epochs=1, founder_learning_rate=0.1,
+    ... )
+    >>> network = task.network()
+    >>> before = task.loss(network(inputs), targets)
+    >>> train(network, task, epochs=50, learning_rate=0.1, seed=0)
+    >>> bool(task.loss(network(inputs), targets) < before)
+    True
     """
     for _ in Training(network, task, epochs, learning_rate, seed):
         pass
@@ -186,6 +201,18 @@ def founder_training(network: nn.Module, task: Task, seed: int) -> Training:
     ----------
     network, task, seed
         As of `Training`.
+
+    Examples
+    --------
+    >>> inputs, targets = torch.rand(8, 4), torch.rand(8, 1)
+    >>> task = Task(
+    ...     network=lambda: nn.Linear(4, 1), example_input=inputs,
+    ...     loader=lambda generator: [(inputs, targets)], loss=nn.functional.mse_loss,
+    ...     fidelity=lambda network, split: 0.0, founder_epochs=3, founder_learning_rate=0.1,
+    ... )
+    >>> training = founder_training(task.network(), task, seed=0)
+    >>> training.step, training.steps
+    (0, 3)
     """
     return Training(
         network, task, task.founder_epochs, task.founder_learning_rate, seed, task.founder_warm_up
@@ -253,6 +280,18 @@ def stress_evaluator(
     -------
     (evaluator, steps)
         `steps` is the number of optimizer steps. If there are none, the evaluator is None.
+
+    Examples
+    --------
+    >>> inputs, targets = torch.rand(8, 4), torch.rand(8, 1)
+    >>> task = Task(
+    ...     network=lambda: nn.Linear(4, 1), example_input=inputs,
+    ...     loader=lambda generator: [(inputs, targets)], loss=nn.functional.mse_loss,
+    ...     fidelity=lambda network, split: 0.0, founder_epochs=1, founder_learning_rate=0.1,
+    ... )
+    >>> evaluator, steps = stress_evaluator(task.network(), task, 5, learning_rate=0.1, seed=0)
+    >>> steps
+    5
     """
     from nni.compression.utils.evaluator import TorchEvaluator
 

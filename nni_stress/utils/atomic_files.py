@@ -93,7 +93,16 @@ def beside(path: Path) -> Path:
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file completely or not at all; missing folders are made."""
+    """Write a file completely or not at all; missing folders are made.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> file = Path(tempfile.mkdtemp()) / "runs" / "data.bin"
+    >>> write_atomically(file, b"content")
+    >>> file.read_bytes()
+    b'content'
+    """
     with atomically(path) as file:
         file.write(content)
 
@@ -102,6 +111,14 @@ def sync(path: Path) -> None:
     """Flush a file, or the names in a folder, to the disk.
 
     What is written afterwards may rely on it, also after a power cut.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> file = Path(tempfile.mkdtemp()) / "data.bin"
+    >>> _ = file.write_bytes(b"content")
+    >>> sync(file)
+    >>> sync(file.parent)  # now the file's name is on the disk, too
     """
     handle = os.open(path, os.O_RDONLY)
     try:
@@ -159,7 +176,11 @@ def read_json(path: Path) -> Any:
 
     Examples
     --------
-    See :func:`write_json`.
+    >>> import tempfile
+    >>> file = Path(tempfile.mkdtemp()) / "state.json"
+    >>> _ = file.write_text('{"generation": 1, "loss": NaN}')
+    >>> read_json(file)
+    {'generation': 1, 'loss': nan}
     """
     try:
         return json.loads(path.read_text(encoding="utf-8"), parse_constant=lambda text: math.nan)

@@ -36,6 +36,13 @@ class Node(NamedTuple):
         Its state, or "survivor".
     best
         Whether it is the best survivor or an ancestor of it.
+
+    Examples
+    --------
+    >>> child = Offspring("g001-00", 1, "g000-00", None, {}, "waiting")
+    >>> node = Node(child, column=1, height=0.5, kind=child.state, best=False)
+    >>> node.offspring.uid, node.kind
+    ('g001-00', 'waiting')
     """
 
     offspring: Offspring
@@ -50,6 +57,11 @@ class Edge(NamedTuple):
 
     `kind` is "best" (towards the best survivor), "survivor" (to a survivor), "other" (from a second
     ancestor) or "plain".
+
+    Examples
+    --------
+    >>> Edge("g000-00", "g001-00", "survivor").ancestor
+    'g000-00'
     """
 
     ancestor: str
@@ -70,6 +82,14 @@ class FamilyTree(NamedTuple):
         Lines between them.
     rows
         Number of rows.
+
+    Examples
+    --------
+    >>> founder = Offspring("g000-00", 0, None, None, {}, "waiting")
+    >>> node = Node(founder, column=0, height=0.5, kind="waiting", best=False)
+    >>> tree = FamilyTree([("founder", "in progress")], {founder.uid: node}, edges=[], rows=1)
+    >>> tree.nodes["g000-00"].height
+    0.5
     """
 
     titles: list[tuple[str, str]]
@@ -139,7 +159,16 @@ def _title(generation: Generation) -> tuple[str, str]:
 
 
 def draw_family_tree(tree: FamilyTree) -> Element:
-    """The family tree as SVG; see :func:`family_tree` for an example."""
+    """The family tree as SVG.
+
+    Examples
+    --------
+    >>> founder = Offspring("g000-00", 0, None, None, {}, "waiting")
+    >>> node = Node(founder, column=0, height=0.5, kind="waiting", best=False)
+    >>> tree = FamilyTree([("founder", "in progress")], {founder.uid: node}, edges=[], rows=1)
+    >>> [element.get("id") for element in draw_family_tree(tree).findall("a")]
+    ['node-g000-00']
+    """
     columns = len(tree.titles)
     step = min(max(_WIDTH / max(columns, 1), _NARROWEST_COLUMN), _WIDEST_COLUMN)
     width = step * columns

@@ -28,6 +28,12 @@ class FrontierFacts(NamedTuple):
         (efficiency, test fidelity) of the founder and its survivors, in order.
     tolerated
         Test fidelity that is lower than the founder's by the tolerance.
+
+    Examples
+    --------
+    >>> facts = FrontierFacts({0: [(1.0, 0.9)], 1: [(2.0, 0.8)]}, [(1.0, 0.9)], tolerated=0.89)
+    >>> facts.points[1]
+    [(2.0, 0.8)]
     """
 
     points: dict[int, list[Point]]
@@ -53,6 +59,14 @@ def frontier_facts(
     -------
     FrontierFacts
         Points and lines of the figure.
+
+    Examples
+    --------
+    >>> founder = Record("g000-00", 0, None, {}, 0.9, 0.9, 1000, 5000, 1.0, None, {}, {})
+    >>> small = founder._replace(uid="g001-00", generation=1, test=0.88, efficiency=4.0)
+    >>> facts = frontier_facts([founder, small], [founder], tolerance=0.01)
+    >>> facts.points, facts.tolerated
+    ({0: [(1.0, 0.9)], 1: [(4.0, 0.88)]}, 0.89)
     """
     points = {
         number: [_point(record) for record in generation]

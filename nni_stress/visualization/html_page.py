@@ -117,6 +117,15 @@ def constraints(overview: Overview) -> list[tuple[str, float, float]]:
     -------
     list of (str, float, float)
         For each constraint the resource, the allowed share, and the best survivor's share.
+
+    Examples
+    --------
+    >>> from nni_stress.lineage.record import Record
+    >>> founder = Record("g000-00", 0, None, {}, 0.9, 0.9, 1000, 5000, 1.0, None, {}, {})
+    >>> small = founder._replace(uid="g001-00", generation=1, macs=2000)
+    >>> rules = selection.Rules(generations=3, tolerance=0.01, constraints={"macs": 0.5})
+    >>> constraints(Overview(Path("lineage"), rules, founder=founder, line=[founder, small]))
+    [('macs', 0.5, 0.4)]
     """
     if not overview.line or overview.founder is None:
         return []

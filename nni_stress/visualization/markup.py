@@ -55,6 +55,13 @@ def _text(value: Any) -> str:
 
 
 def document(root: Element) -> str:
-    """A complete HTML document; see :func:`tag` for an example."""
+    """A complete HTML document.
+
+    Examples
+    --------
+    >>> print(document(tag("html", tag("body", tag("p", "1 < 2")))).strip())
+    <!doctype html>
+    <html><body><p>1 &lt; 2</p></body></html>
+    """
     text = ElementTree.tostring(root, encoding="unicode", method="html")
     return f"<!doctype html>\n{text}\n"

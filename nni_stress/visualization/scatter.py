@@ -43,6 +43,15 @@ class ScatterPlot(NamedTuple):
         failures would otherwise squeeze all other points into one line.
     unit
         What efficiency means.
+
+    Examples
+    --------
+    >>> record = Record("g000-00", 0, None, {}, 0.9, 0.9, 1000, 5000, 1.0, None, {}, {})
+    >>> founder = Offspring("g000-00", 0, None, None, {}, "recorded", record=record)
+    >>> points = {0: [(founder, record)]}
+    >>> plot = ScatterPlot(points, {"g000-00"}, [(1.0, 0.9)], "g000-00", 0.89, 0.9, "synapses")
+    >>> plot.tolerated
+    0.89
     """
 
     points: dict[int, list[tuple[Offspring, Record]]]
@@ -55,7 +64,18 @@ class ScatterPlot(NamedTuple):
 
 
 def scatter_plot(overview: Overview) -> ScatterPlot:
-    """Gather what the figure shows."""
+    """Gather what the figure shows.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from nni_stress.evolution.selection import Rules
+    >>> rules = Rules(generations=3, tolerance=0.01)
+    >>> founder = Record("g000-00", 0, None, {}, 0.9, 0.9, 1000, 5000, 1.0, None, {}, {})
+    >>> plot = scatter_plot(Overview(Path("lineage"), rules, founder=founder, frontier=[founder]))
+    >>> plot.frontier, plot.tolerated
+    ([(1.0, 0.9)], 0.89)
+    """
     points: dict[int, list[tuple[Offspring, Record]]] = {}
     for child, record in overview.recorded:
         points.setdefault(child.generation, []).append((child, record))
@@ -171,7 +191,17 @@ class _Scale(NamedTuple):
 
 
 def draw_scatter(plot: ScatterPlot) -> Element:
-    """The figure as SVG."""
+    """The figure as SVG.
+
+    Examples
+    --------
+    >>> record = Record("g000-00", 0, None, {}, 0.9, 0.9, 1000, 5000, 1.0, None, {}, {})
+    >>> founder = Offspring("g000-00", 0, None, None, {}, "recorded", record=record)
+    >>> points = {0: [(founder, record)]}
+    >>> plot = ScatterPlot(points, {"g000-00"}, [(1.0, 0.9)], "g000-00", 0.89, 0.9, "synapses")
+    >>> [element.get("href") for element in draw_scatter(plot).findall("a")]
+    ['#g000-00']
+    """
     scale = _Scale.of(plot)
     last = max(plot.points)
     points = [point for generation in plot.points.values() for point in generation]

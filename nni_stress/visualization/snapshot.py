@@ -40,6 +40,12 @@ class Offspring(NamedTuple):
         What it achieved, if it is recorded.
     counts
         Whether it may be selected: False if it came after its generation had closed.
+
+    Examples
+    --------
+    >>> lost = Offspring("g001-00", 1, "g000-00", None, {"temperature": 0.5}, "lost", "no memory")
+    >>> lost.note, lost.record
+    ('no memory', None)
     """
 
     uid: str
@@ -66,6 +72,13 @@ class Generation(NamedTuple):
         Whether selection has taken place, or takes no more offspring.
     survivors
         Records of its survivors, the best first. Empty until the generation has closed.
+
+    Examples
+    --------
+    >>> waiting = Offspring("g001-00", 1, "g000-00", None, {}, "waiting")
+    >>> generation = Generation(1, [waiting], closed=False, survivors=[])
+    >>> [child.state for child in generation.offspring]
+    ['waiting']
     """
 
     number: int
@@ -75,7 +88,13 @@ class Generation(NamedTuple):
 
 
 class Loss(NamedTuple):
-    """An offspring that was lost, and the reason."""
+    """An offspring that was lost, and the reason.
+
+    Examples
+    --------
+    >>> Loss("g001-00", "took longer than the time limit of 60 s").uid
+    'g001-00'
+    """
 
     uid: str
     reason: str

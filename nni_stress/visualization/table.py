@@ -27,6 +27,12 @@ class Row(NamedTuple):
         offspring has no record.
     values
         Texts for the hyperparameters that vary.
+
+    Examples
+    --------
+    >>> lost = Offspring("g001-00", 1, "g000-00", None, {"temperature": 0.5}, "lost")
+    >>> Row(lost, mark="", achieved=[], values=["0.500"]).values
+    ['0.500']
     """
 
     offspring: Offspring
@@ -46,6 +52,11 @@ class OffspringTable(NamedTuple):
         Rows by generation.
     constant
         Hyperparameters that are the same for all offspring, each with its value.
+
+    Examples
+    --------
+    >>> OffspringTable(varying=["temperature"], rows={}, constant={"floor": "1"}).constant
+    {'floor': '1'}
     """
 
     varying: list[str]
@@ -119,7 +130,15 @@ def _achieved(child: Offspring) -> list[str]:
 
 
 def draw_table(table: OffspringTable) -> Element:
-    """The table as HTML, with a group of rows per generation; :func:`offspring_table` shows how."""
+    """The table as HTML, with a group of rows per generation.
+
+    Examples
+    --------
+    >>> lost = Offspring("g001-00", 1, "g000-00", None, {"temperature": 0.5}, "lost", "no memory")
+    >>> table = OffspringTable(["temperature"], {1: [Row(lost, "", [], ["0.500"])]}, {})
+    >>> [cell.text for cell in draw_table(table).findall("tbody/tr/td")]
+    [None, 'lost: no memory', '0.500']
+    """
     rows = [row for generation in table.rows.values() for row in generation]
     kinds = [_kind(column) for column in zip(*(row.values for row in rows))]
     names = ["offspring", *_COLUMNS, *(name.replace("_", " ") for name in table.varying)]
