@@ -60,18 +60,22 @@ class StressPruner(Pruner):
         which layers may lose clusters.
     example_input
         One batch of inputs; required with a budget.
-    floor, multiple
-        With a budget: least number of clusters of a layer, and what the numbers are multiples of
-        where that costs nothing.
+    floor
+        With a budget: least number of clusters that a layer keeps.
+    multiple
+        With a budget: numbers of clusters are multiples of this (8 suits most hardware), as far as
+        the budget is used all the same.
     worth
         With a budget: worth of the clusters of the first and of the last layers, relative to those
         in the middle.
     redundancy
         With a budget: how far the clusters of a layer make up for each other; at 20 every layer
         keeps nearly the same share.
-    candidates, screen
-        With a budget: how many offspring to draw around its division, and what judges them,
-        untrained; the best is synthesized.
+    candidates
+        With a budget: how many offspring are drawn around its division. The best of them, judged
+        untrained, is synthesized.
+    screen
+        With several candidates: the examples and the loss by which they are judged.
     existed_wrappers
         Wrappers of another compressor, which NNI's ``from_compressor`` passes on.
     **arguments

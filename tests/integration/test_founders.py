@@ -78,7 +78,7 @@ def test_a_founder_is_trained_once_and_determined_by_its_seed(tmp_path):
     written = (tmp_path / "a").stat().st_mtime_ns
     facts = read_json(tmp_path / "a.json")
     assert (facts["seed"], facts["epochs"], facts["synapses"]) == (1, 6, 123)
-    assert 0 < facts["seconds"] < 60
+    assert facts["seconds"] > 0
     assert facts["test"] == task.fidelity(first, "test")
     again = train_founder(task, tmp_path / "a", seed=2, quiet=True)
     assert torch.equal(weights(first), weights(again))

@@ -1,5 +1,8 @@
 """Latency, measured and as a budget; only what holds for any measured times is asserted."""
 
+import itertools
+import types
+
 import pytest
 import torch
 from nni.compression.pruning import L1NormPruner
@@ -90,8 +93,24 @@ def test_a_latency_out_of_reach_is_reported_and_removes_only_what_helps(caplog):
     assert any(int(targets["weight"].flatten(1).any(1).sum()) > 1 for targets in masks.values())
 
 
-def test_a_network_takes_as_long_as_itself():
-    network, images = make("lenet5")
-    assert (
-        0.2 < latency.ratio(network, network, (images,), 0.1) < 5
-    )  # loose bounds, as timings vary
+class Delay(torch.nn.Module):
+    """Lets a simulated clock advance by so many seconds at each forward pass."""
+
+    def __init__(self, clock, seconds):
+        super().__init__()
+        self.clock = clock
+        self.seconds = itertools.cycle(seconds)
+
+    def forward(self, inputs):
+        self.clock.now += next(self.seconds)
+        return inputs
+
+
+def test_the_ratio_is_the_median_over_turns_by_the_clock(monkeypatch):
+    """Every fifth pass of the network is disturbed; the reference takes 2 seconds."""
+    clock = types.SimpleNamespace(now=0.0)
+    monkeypatch.setattr(latency.time, "perf_counter", lambda: clock.now)
+    network = Delay(clock, [1.0, 1.0, 1.0, 1.0, 90.0])
+    reference = Delay(clock, [2.0])
+    assert latency.ratio(network, reference, (torch.zeros(1),), seconds=60.0) == 0.5
+    assert clock.now >= 60.0

@@ -87,9 +87,7 @@ def test_latency_is_recorded_if_the_spec_says_so(task, lineage):
         trial_spec("g001-50", latency=True, arguments={**QUICK, "environmental_factor": 0.1}),
         lineage,
     )
-    assert (
-        0 < made.latency < 1.5
-    )  # a tenth of the synapses takes no longer than the founder, except for noise
+    assert made.latency > 0
 
 
 def test_worth_shifts_the_budget_towards_early_or_late_layers(task, lineage):
