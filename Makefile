@@ -37,11 +37,7 @@ $(VENV)/linters: $(VENV)/installed
 	touch $@
 
 # The documentation as a site, in docs/_build; a broken link or reference is an error.
-$(VENV)/docs-installed: $(VENV)/installed
-	$(BIN)/python -m pip install --quiet --editable '.[docs]'
-	touch $@
-
-docs: $(VENV)/docs-installed
+docs: install
 	$(BIN)/python -m sphinx -W --keep-going -n -b html docs docs/_build
 
 # Over 200 faults against real experiments; half an hour, more where the machine has other work.

@@ -22,6 +22,7 @@ PACKAGES = [
     ),
 ]
 
+DOCS = ["sphinx>=8", "myst-parser>=4", "furo"]
 ONNX = ["onnx>=1.15", "onnxscript>=0.1", "onnxruntime>=1.16"]
 
 
@@ -105,6 +106,7 @@ setup(
             "accelerate",
             "torchmetrics>=1",  # with pycocotools: the reference of average precision
             "pycocotools>=2.0.8",
+            *DOCS,  # a test builds the site
             *ONNX,
         ],
         "lint": [
@@ -117,6 +119,6 @@ setup(
             "types-tqdm>=4.70,<4.71",
             "scipy-stubs>=1.17,<1.18",
         ],
-        "docs": ["sphinx>=8", "myst-parser>=4", "furo"],
+        "docs": DOCS,
     },
 )

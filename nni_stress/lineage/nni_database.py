@@ -30,11 +30,10 @@ def open_read_only(experiment_folder: Path) -> Iterator[sqlite3.Connection]:
 
     Examples
     --------
-    >>> import tempfile
-    >>> with tempfile.TemporaryDirectory() as folder, open_read_only(Path(folder)):
+    >>> with open_read_only(Path("/no/such/folder")):
     ...     pass
     Traceback (most recent call last):
-    FileNotFoundError: NNI has no database at ...
+    FileNotFoundError: NNI has no database at /no/such/folder/db/nni.sqlite
     """
     database = experiment_folder.resolve() / "db" / "nni.sqlite"
     if not database.is_file():
