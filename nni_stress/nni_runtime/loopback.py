@@ -1,4 +1,4 @@
-"""Makes NNI's manager listen on 127.0.0.1 only.
+"""Makes NNI's manager listen on 127.0.0.1 only, and refuse requests of foreign web pages.
 
 By itself it listens on every network interface, and it has no login.
 """
@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 from ..exceptions import LaunchError
 
 LOOPBACK = Path(__file__).parents[1] / "loopback.js"
+SAME_ORIGIN = Path(__file__).with_name("same_origin.js")
 VARIABLE = "NNI_STRESS_LISTEN"
 
 # Threads start managers one after the other: they change the environment of the whole process, and
@@ -76,9 +77,10 @@ def check_port(port: int) -> None:
 
 @contextlib.contextmanager
 def on_loopback() -> Iterator[None]:
-    """Make a manager that is started in this context, and its children, listen on 127.0.0.1 only.
+    """Guard a manager that is started in this context, and its children.
 
-    It changes nothing if :func:`everywhere`. Only one thread at a time is in this context.
+    They refuse requests whose Host or Origin is foreign, and listen on 127.0.0.1 only, except if
+    :func:`everywhere`. Only one thread at a time is in this context.
 
     Examples
     --------
@@ -88,15 +90,20 @@ def on_loopback() -> Iterator[None]:
     """
     with _starting:
         before = os.environ.get("NODE_OPTIONS")
-        if not everywhere():
-            file = str(LOOPBACK).replace("\\", "\\\\").replace('"', '\\"')
-            os.environ["NODE_OPTIONS"] = f'{before or ""} --require "{file}"'.strip()
+        files = [SAME_ORIGIN] if everywhere() else [LOOPBACK, SAME_ORIGIN]
+        os.environ["NODE_OPTIONS"] = " ".join(filter(None, [before, *map(_required, files)]))
         try:
             yield
         finally:
             os.environ.pop("NODE_OPTIONS", None)
             if before is not None:
                 os.environ["NODE_OPTIONS"] = before
+
+
+def _required(file: Path) -> str:
+    """The option that makes node load a file first."""
+    quoted = str(file).replace("\\", "\\\\").replace('"', '\\"')
+    return f'--require "{quoted}"'
 
 
 def refuse_exposed_manager() -> None:

@@ -14,29 +14,12 @@ from pathlib import Path
 import psutil
 import pytest
 import requests
-import yaml
 
 from nni_stress.nni_runtime import loopback
 from tests.helpers.nnictl import environment, nnictl
+from tests.helpers.running import config_of
 
 CODE = "builtins.open"  # what hostile data names; it would create a file
-WAITING = "import nni, time\nnni.get_next_parameter()\ntime.sleep(300)\n"
-PROBING = """
-from nni.tuner import Tuner
-from nni_stress.nni_runtime.loopback import refuse_exposed_manager
-
-class Probe(Tuner):
-    def __init__(self, answer):
-        try:
-            refuse_exposed_manager()
-            answer_text = "not exposed"
-        except ValueError as error:
-            answer_text = str(error)
-        open(answer, "w").write(answer_text)
-
-    def update_search_space(self, space):
-        pass
-"""
 
 
 def another_address():
@@ -54,100 +37,6 @@ def reaches(address, port):
     with socket.socket() as caller:
         caller.settimeout(5)
         return caller.connect_ex((address, port)) == 0
-
-
-def config_of(folder, **changes):
-    (folder / "space.yml").write_text(
-        yaml.safe_dump({"stress_peak": {"_type": "uniform", "_value": [0, 1]}})
-    )
-    (folder / "trial.py").write_text(WAITING)
-    (folder / "probing.py").write_text(PROBING)
-    config = {
-        "searchSpaceFile": "space.yml",
-        "trialCommand": "python3 trial.py",
-        "trialConcurrency": 1,
-        "tuner": {"className": "nni_stress.StressTuner"},
-        "trainingService": {"platform": "local"},
-        "experimentWorkingDirectory": str(folder / "nni"),
-        **changes,
-    }
-    (folder / "stress.yml").write_text(yaml.safe_dump(config))
-    return folder / "stress.yml"
-
-
-class Running:
-    """An experiment that nnictl has started; the fixture stops it at the end of the test."""
-
-    def __init__(self, port, folder):
-        self.port = port
-        self.id = (folder / "nni" / "_latest").readlink().name
-        self.folder = folder / "nni" / self.id
-        self.api = f"http://127.0.0.1:{port}/api/v1/nni"
-
-    def until(self, condition, seconds=40):
-        deadline = time.time() + seconds
-        while time.time() < deadline:
-            found = condition()
-            if found:
-                return found
-            time.sleep(0.3)
-        raise AssertionError(
-            f"waited in vain; {(self.folder / 'log' / 'nnictl_stderr.log').read_text()}"
-        )
-
-    def running_trial(self):
-        return next(
-            (
-                job["trialJobId"]
-                for job in requests.get(f"{self.api}/trial-jobs", timeout=20).json()
-                if job["status"] == "RUNNING"
-            ),
-            None,
-        )
-
-    def status(self):
-        return requests.get(f"{self.api}/check-status", timeout=20).json()["status"]
-
-    def listening(self):
-        """Return the addresses on which the manager and its descendants listen."""
-        manager = next(
-            each.pid
-            for each in psutil.net_connections("tcp")
-            if each.status == psutil.CONN_LISTEN and each.laddr.port == self.port
-        )
-        processes = {
-            manager,
-            *(child.pid for child in psutil.Process(manager).children(recursive=True)),
-        }
-        return {
-            tuple(each.laddr)
-            for each in psutil.net_connections("inet")
-            if each.pid in processes
-            and (
-                each.status == psutil.CONN_LISTEN
-                or (each.type == socket.SOCK_DGRAM and not each.raddr)
-            )
-        }
-
-
-@pytest.fixture
-def experiment(port, tmp_path):
-    started = []
-
-    def start(*command, **variables):
-        done = nnictl(
-            *(command or ("create", "--config", tmp_path / "stress.yml")),
-            "--port",
-            port,
-            **variables,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        started.append(Running(port, tmp_path))
-        return started[-1]
-
-    yield start
-    for id in {each.id for each in started}:
-        nnictl("stop", id)
 
 
 def test_no_port_of_an_experiment_is_reached_from_another_address(experiment, port, tmp_path):
@@ -351,6 +240,7 @@ def test_threads_that_start_managers_all_start_them_on_loopback(monkeypatch):
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(start, [0.2, 0.0, 0.1, 0.0]))
     assert (
-        seen == [f'--no-warnings --require "{loopback.LOOPBACK}"'] * 4
+        seen
+        == [f'--no-warnings --require "{loopback.LOOPBACK}" --require "{loopback.SAME_ORIGIN}"'] * 4
         and os.environ["NODE_OPTIONS"] == "--no-warnings"
     )
