@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 from nni_stress.evolution import selection
+from nni_stress.evolution.rules import Rules
 from nni_stress.lineage.store import Lineage
 from nni_stress.utils.atomic_files import write_atomically, write_json
 from nni_stress.utils.messages import one_line
@@ -42,7 +43,7 @@ def keep(run: Path, folder: Path, founder: Path | None = None) -> None:
             f"{run} must be the folder of a run of `make demo` that ended: it has no summary.json"
         )
     records, state = lineage.records(), lineage.read_state() or {}
-    survivors = selection.line(selection.by_generation(records), selection.Rules.of(state))
+    survivors = selection.line(selection.by_generation(records), Rules.of(state))
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("summary.json", "frontier.png"):
         shutil.copyfile(run / name, folder / name)

@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from nni_stress.evolution import selection
+from nni_stress.evolution.rules import Rules
 from nni_stress.experiment import launch
+from nni_stress.experiment.config_file import read as read_config
 from nni_stress.lineage.store import Lineage, Record
 from nni_stress.utils.atomic_files import write_json
 from nni_stress.visualization.frontier import draw_frontier, frontier_facts
@@ -86,7 +88,7 @@ def run(config_file: Path, runs: Path, seed: int, port: int) -> Path:
     nni_stress.experiment.launch.LaunchError
         If the experiment cannot be started, or fails.
     """
-    config = launch.check_config(config_file)
+    config = read_config(config_file)
     started = time.time()
     folder = (runs / f"{datetime.now(timezone.utc):%Y%m%d-%H%M%S}-seed{seed}").resolve()
     lineage = Lineage(folder / "lineage")
@@ -107,7 +109,7 @@ def run(config_file: Path, runs: Path, seed: int, port: int) -> Path:
 
 def _summarize(lineage: Lineage, folder: Path, seed: int, seconds: float, experiment: str) -> None:
     records, state = lineage.records(), lineage.read_state() or {}
-    rules = selection.Rules.of(state)
+    rules = Rules.of(state)
     survivors = selection.line(selection.by_generation(records), rules)
     founder, survivor = survivors[0], survivors[-1]
     figure = folder / "frontier.png"

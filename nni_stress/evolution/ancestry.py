@@ -6,6 +6,7 @@ from ..lineage.record import Record
 from ..lineage.store import Lineage
 from ..utils.atomic_files import read_json
 from . import selection
+from .rules import Rules
 
 
 def best_survivor(lineage: Lineage) -> Record:
@@ -29,7 +30,7 @@ def best_survivor(lineage: Lineage) -> Record:
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     lineage = Lineage(folder)
-    ...     lineage.update_state(**selection.Rules(generations=4, tolerance=0.01)._asdict())
+    ...     lineage.update_state(**Rules(generations=4, tolerance=0.01)._asdict())
     ...     added = lineage.add(founder, lambda path: path.write_bytes(b"network"))
     ...     plan = {"offspring": [], "suggestions": [], "closed": ["g000-00"]}
     ...     lineage.write_generation(0, plan)
@@ -39,7 +40,7 @@ def best_survivor(lineage: Lineage) -> Record:
     path = lineage.folder / "state.json"
     generations: list[list[Record]] = []
     try:
-        rules = selection.Rules.of(read_json(path))
+        rules = Rules.of(read_json(path))
         while (path := lineage.generation_path(len(generations))).exists():
             counted = read_json(path)["closed"]
             if counted is None:

@@ -8,13 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+from ..resources.base import NetworkRecord
 
-class Contender(Protocol):
+
+class Contender(NetworkRecord, Protocol):
     """What selection needs to know of a network. A `Record` is one, and a `Candidate`."""
-
-    @property
-    def uid(self) -> str:
-        """Name of the offspring."""
 
     @property
     def generation(self) -> int:
@@ -27,18 +25,6 @@ class Contender(Protocol):
     @property
     def validation(self) -> float:
         """Validation fidelity (accuracy or mAP)."""
-
-    @property
-    def synapses(self) -> float:
-        """Number of synapses (weights)."""
-
-    @property
-    def macs(self) -> float:
-        """Number of multiply-accumulate operations for one example."""
-
-    @property
-    def latency(self) -> float | None:
-        """Latency as a share of the founder's; None if it was not measured."""
 
 
 @dataclass(frozen=True)

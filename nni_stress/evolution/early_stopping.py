@@ -14,7 +14,8 @@ from ..lineage.trial_spec import TrialSpec
 from ..lineage.uid import FOUNDER
 from .contender import Candidate, Contender
 from .environment import mean_used
-from .selection import Rules, select
+from .rules import Rules
+from .selection import select
 
 # Number of validation checks during recovery, evenly spaced; there is one more before it.
 CHECKS = 4

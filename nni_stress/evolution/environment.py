@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from ..resources import RESOURCES
 from ..utils.seeding import seed_of
 from .contender import Contender
-from .selection import Rules, excess, used
+from .rules import Rules
+from .selection import excess, used
 
 
 def draw_ancestors(ancestors: Sequence[str], parents: int, seed: int, uid: str) -> list[str]:

@@ -10,6 +10,7 @@ from ..lineage.planned_generation import PlannedGeneration
 from ..lineage.record import Record
 from ..lineage.uid import FOUNDER
 from . import selection
+from .rules import Plan, Rules
 from .search import Observation
 
 # Number of the latest observations that the search is told: the time and memory of a suggestion
@@ -29,11 +30,11 @@ class History:
 
     Examples
     --------
-    >>> History(selection.Rules(generations=4, tolerance=0.01)).number
+    >>> History(Rules(generations=4, tolerance=0.01)).number
     0
     """
 
-    def __init__(self, rules: selection.Rules):
+    def __init__(self, rules: Rules):
         self._rules = rules
         self._generations: list[list[Record]] = []
         # Suggestions as JSON text, which takes the least memory, with their fitness.
@@ -60,7 +61,7 @@ class History:
             for suggestion, fitness in self._observations
         ]
 
-    def plan(self) -> selection.Plan:
+    def plan(self) -> Plan:
         """What follows."""
         return selection.plan(self._generations, self._rules)
 

@@ -11,8 +11,9 @@ from ..lineage.planned_generation import PlannedGeneration
 from ..lineage.trial_spec import TrialSpec
 from ..lineage.uid import FOUNDER, uid_of
 from ..utils.seeding import seed_of
-from . import environment, selection
+from . import environment
 from .history import History
+from .rules import Plan, Rules
 from .search import Search
 from .search_space import flat
 from .tuner_arguments import TunerArguments
@@ -40,7 +41,7 @@ class Planner:
     """
 
     arguments: TunerArguments
-    rules: selection.Rules
+    rules: Rules
     search: Search
 
     def founder(self, space: Mapping[str, Any] | None) -> PlannedGeneration:
@@ -48,7 +49,7 @@ class Planner:
         return PlannedGeneration(space, (None,), (self._spec(FOUNDER, 0, [], {}, {}),))
 
     def generation(
-        self, history: History, plan: selection.Plan, space: Mapping[str, Any]
+        self, history: History, plan: Plan, space: Mapping[str, Any]
     ) -> PlannedGeneration:
         """Plan the offspring of the coming generation.
 
@@ -78,7 +79,7 @@ class Planner:
         number: int,
         suggestion: dict[str, Any],
         history: History,
-        plan: selection.Plan,
+        plan: Plan,
     ) -> TrialSpec:
         """One offspring, whose environmental factor is also written into its suggestion."""
         chosen = flat(suggestion)

@@ -22,7 +22,7 @@ from .argument_kinds import (
     Share,
     WholeNumber,
 )
-from .selection import Rules
+from .rules import Rules
 
 
 def _argument(default: Any, kind: Kind, meaning: str) -> Any:

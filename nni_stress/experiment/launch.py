@@ -18,7 +18,6 @@ from ..exceptions import LaunchError
 from ..nni_runtime import loopback
 from ..nni_runtime.manager import OUR_LINE
 from ..nni_runtime.rest import ManagerClient
-from .config_file import read
 
 _NNICTL = (  # nnictl with this package's hooks, even where it is not registered
     "import sys, nni_stress; from nni.tools.nnictl.nnictl import parse_args; sys.exit(parse_args())"
@@ -132,36 +131,13 @@ class Experiment:
             return probe.connect_ex(("127.0.0.1", self.port)) == 0
 
 
-def check_config(config_file: Path) -> dict[str, Any]:
-    """Read an experiment file, and check what can be checked before anything starts.
-
-    Returns
-    -------
-    dict
-        The configuration in the form that NNI's manager expects: with absolute paths, and with the
-        search space in it.
-
-    Raises
-    ------
-    LaunchError
-        For the first fault: one line that names what was got and what was expected.
-
-    Examples
-    --------
-    >>> check_config(Path("nowhere.yml"))
-    Traceback (most recent call last):
-    nni_stress.exceptions.LaunchError: no experiment file at nowhere.yml
-    """
-    return read(config_file)
-
-
 def start(config: dict[str, Any], folder: Path, port: int) -> Experiment:
     """Start an experiment by `nnictl create`.
 
     Parameters
     ----------
     config
-        The configuration, as :func:`check_config` returns it.
+        The configuration, as :func:`nni_stress.experiment.config_file.read` returns it.
     folder
         Folder for the experiment file and, in ``nni``, for NNI's files.
     port

@@ -11,7 +11,7 @@ from torch import nn
 
 from ..evolution import early_stopping
 from ..evolution.contender import Candidate
-from ..evolution.selection import Rules
+from ..evolution.rules import Rules
 from ..lineage.record import Record
 from ..lineage.store import Lineage
 from ..resources import RESOURCES

@@ -106,7 +106,7 @@ def family_tree(overview: Overview) -> FamilyTree:
     Examples
     --------
     >>> from pathlib import Path
-    >>> from nni_stress.evolution.selection import Rules
+    >>> from nni_stress.evolution.rules import Rules
     >>> rules = Rules(generations=3, tolerance=0.01)
     >>> founder = Offspring("g000-00", 0, None, None, {}, "recorded")
     >>> child = Offspring("g001-00", 1, "g000-00", None, {}, "waiting")

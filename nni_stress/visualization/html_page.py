@@ -45,7 +45,8 @@ def page(overview: Overview, refresh: float | None = None) -> str:
 
     Examples
     --------
-    >>> rules = selection.Rules(generations=3, tolerance=0.01)
+    >>> from nni_stress.evolution.rules import Rules
+    >>> rules = Rules(generations=3, tolerance=0.01)
     >>> page(Overview(Path("lineage"), rules)).splitlines()[0]
     '<!doctype html>'
     """
@@ -83,7 +84,8 @@ def summary(overview: Overview) -> list[tuple[str, str, str]]:
 
     Examples
     --------
-    >>> summary(Overview(Path("lineage"), selection.Rules(generations=3, tolerance=0.01)))
+    >>> from nni_stress.evolution.rules import Rules
+    >>> summary(Overview(Path("lineage"), Rules(generations=3, tolerance=0.01)))
     [('offspring', '0 of 0', 'recorded; 0 lost, 0 on the frontier')]
     """
     states = [child.state for child in overview.offspring if child.generation]
@@ -123,7 +125,8 @@ def constraints(overview: Overview) -> list[tuple[str, float, float]]:
     >>> from nni_stress.lineage.record import Record
     >>> founder = Record("g000-00", 0, None, {}, 0.9, 0.9, 1000, 5000, 1.0, None, {}, {})
     >>> small = founder._replace(uid="g001-00", generation=1, macs=2000)
-    >>> rules = selection.Rules(generations=3, tolerance=0.01, constraints={"macs": 0.5})
+    >>> from nni_stress.evolution.rules import Rules
+    >>> rules = Rules(generations=3, tolerance=0.01, constraints={"macs": 0.5})
     >>> constraints(Overview(Path("lineage"), rules, founder=founder, line=[founder, small]))
     [('macs', 0.5, 0.4)]
     """

@@ -69,7 +69,7 @@ def scatter_plot(overview: Overview) -> ScatterPlot:
     Examples
     --------
     >>> from pathlib import Path
-    >>> from nni_stress.evolution.selection import Rules
+    >>> from nni_stress.evolution.rules import Rules
     >>> rules = Rules(generations=3, tolerance=0.01)
     >>> founder = Record("g000-00", 0, None, {}, 0.9, 0.9, 1000, 5000, 1.0, None, {}, {})
     >>> plot = scatter_plot(Overview(Path("lineage"), rules, founder=founder, frontier=[founder]))
@@ -110,7 +110,7 @@ def unit(overview: Overview) -> str:
     Examples
     --------
     >>> from pathlib import Path
-    >>> from nni_stress.evolution.selection import Rules
+    >>> from nni_stress.evolution.rules import Rules
     >>> rules = Rules(generations=3, tolerance=0.01, resource="macs")
     >>> unit(Overview(Path("lineage"), rules))
     "founder's MACs / offspring's MACs"

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..evolution import selection
+from ..evolution.rules import Rules
 from ..evolution.tuner_arguments import check_values
 from ..lineage.read_only import LineageView
 from ..lineage.store import FOUNDER, Record
@@ -140,14 +141,14 @@ class Overview(NamedTuple):
     --------
     >>> waiting = Offspring("g000-00", 0, None, None, {}, "waiting")
     >>> generation = Generation(0, [waiting], closed=False, survivors=[])
-    >>> rules = selection.Rules(generations=3, tolerance=0.01)
+    >>> rules = Rules(generations=3, tolerance=0.01)
     >>> snapshot = Overview(Path("lineage"), rules, generations=[generation])
     >>> [child.uid for child in snapshot.offspring], snapshot.recorded
     (['g000-00'], [])
     """
 
     folder: Path
-    rules: selection.Rules
+    rules: Rules
     population_size: int | None = None
     generation: int | None = None
     finished: str | None = None
@@ -199,7 +200,7 @@ def overview(folder: str | Path) -> Overview:
     >>> import tempfile
     >>> from nni_stress.lineage.store import Lineage
     >>> folder = tempfile.mkdtemp()
-    >>> Lineage(folder).update_state(**selection.Rules(generations=3, tolerance=0.01)._asdict())
+    >>> Lineage(folder).update_state(**Rules(generations=3, tolerance=0.01)._asdict())
     >>> overview(folder).rules.generations
     3
     """
@@ -231,17 +232,17 @@ def overview(folder: str | Path) -> Overview:
     )
 
 
-def _state_and_rules(lineage: LineageView) -> tuple[dict[str, Any], selection.Rules]:
+def _state_and_rules(lineage: LineageView) -> tuple[dict[str, Any], Rules]:
     path = lineage.folder / "state.json"
     state = lineage.read_state()
     if state is None:
         raise ValueError(f"{path} is {'damaged' if lineage.damaged else 'missing'}")
-    missing = [name for name in selection.Rules._fields if name not in state]
+    missing = [name for name in Rules._fields if name not in state]
     if missing:
         raise ValueError(
             f"{path} must name the rules of an evolution, but lacks {', '.join(missing)}"
         )
-    rules = selection.Rules.of(state)
+    rules = Rules.of(state)
     try:
         check_values(rules._asdict())
         for name in ("generation", "incarnation", "population_size"):
@@ -252,7 +253,7 @@ def _state_and_rules(lineage: LineageView) -> tuple[dict[str, Any], selection.Ru
     return state, rules._replace(constraints=rules.constraints or {})
 
 
-def _records(lineage: LineageView, rules: selection.Rules) -> dict[str, Record]:
+def _records(lineage: LineageView, rules: Rules) -> dict[str, Record]:
     """Sound records by name, with their efficiency in the resource that the evolution saves."""
     records = {record.uid: record for record in lineage.records()}
     if "latency" in rules.resources():
@@ -306,7 +307,7 @@ def _generation(
 
 
 def _with_survivors(
-    generations: list[Generation], founder: Record | None, rules: selection.Rules
+    generations: list[Generation], founder: Record | None, rules: Rules
 ) -> list[Generation]:
     """Select the survivors of closed generations as the tuner does, from offspring that count."""
     closed = [generation for generation in generations if generation.closed]

@@ -71,7 +71,7 @@ def offspring_table(overview: Overview) -> OffspringTable:
     --------
     >>> from pathlib import Path
     >>> from nni_stress.visualization.snapshot import Generation
-    >>> from nni_stress.evolution.selection import Rules
+    >>> from nni_stress.evolution.rules import Rules
     >>> rules = Rules(generations=3, tolerance=0.01)
     >>> child = Offspring("g001-00", 1, "g000-00", None, {"temperature": 0.5}, "waiting")
     >>> generation = Generation(1, [child], closed=False, survivors=[])

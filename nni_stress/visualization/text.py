@@ -128,7 +128,7 @@ def headline(overview: Overview) -> str:
     Examples
     --------
     >>> from pathlib import Path
-    >>> from nni_stress.evolution.selection import Rules
+    >>> from nni_stress.evolution.rules import Rules
     >>> rules = Rules(generations=3, tolerance=0.01)
     >>> headline(Overview(Path("lineage"), rules, generation=2))
     'not running: generation 2 of at most 3, not finished'
@@ -155,7 +155,7 @@ def rules_line(overview: Overview) -> str:
     Examples
     --------
     >>> from pathlib import Path
-    >>> from nni_stress.evolution.selection import Rules
+    >>> from nni_stress.evolution.rules import Rules
     >>> rules = Rules(generations=3, tolerance=0.01)
     >>> print(rules_line(Overview(Path("lineage"), rules, 8)).replace("; ", "\n"))
     8 offspring per generation
@@ -192,7 +192,7 @@ def status_text(overview: Overview) -> str:
     Examples
     --------
     >>> from pathlib import Path
-    >>> from nni_stress.evolution.selection import Rules
+    >>> from nni_stress.evolution.rules import Rules
     >>> rules = Rules(generations=3, tolerance=0.01)
     >>> waiting = Offspring("g000-00", 0, None, None, {}, "waiting")
     >>> generation = Generation(0, [waiting], closed=False, survivors=[])

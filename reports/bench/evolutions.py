@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from nni_stress.evolution import selection
+from nni_stress.evolution.rules import Rules
 from nni_stress.lineage.store import FOUNDER, Lineage, Record
 
 from ..checkout import search_space
@@ -131,7 +132,7 @@ def summary(lineage: Lineage) -> dict[str, Any]:
         Seconds of training; efficiency of the last survivor; hypervolume of the frontier on
         validation data; synapses and validation fidelity of the survivors.
     """
-    records, rules = lineage.records(), selection.Rules.of(lineage.read_state() or {})
+    records, rules = lineage.records(), Rules.of(lineage.read_state() or {})
     survivors = selection.line(selection.by_generation(records), rules)
     founder = records[0].validation
     points = [(record.efficiency, record.validation) for record in records]

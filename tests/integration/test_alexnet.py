@@ -8,7 +8,7 @@ import pytest
 import torch
 import yaml
 
-from nni_stress.experiment.launch import check_config
+from nni_stress.experiment.config_file import read as read_config
 from nni_stress.graph import cost, serialization
 from nni_stress.lineage.store import FOUNDER, Lineage
 from nni_stress.lineage.trial_spec import TrialSpec
@@ -97,7 +97,7 @@ def test_errors_in_the_founders_training_are_one_line(tmp_path):
 
 
 def test_the_experiment_file_is_valid():
-    config = check_config(ROOT / "trials" / "alexnet.yml")
+    config = read_config(ROOT / "trials" / "alexnet.yml")
     assert config["trialCodeDirectory"] == config["tuner"]["codeDirectory"] == str(ROOT)
     assert "environmental_factor" in config["searchSpace"]
 

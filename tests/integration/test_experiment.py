@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from nni_stress.experiment import launch
+from nni_stress.experiment.config_file import read as read_config
 from nni_stress.lineage.store import Lineage
 from nni_stress.nni_runtime import loopback
 
@@ -107,7 +108,7 @@ def test_an_evolution_continues_after_failures_and_repeats_with_its_seed(tmp_pat
 
 
 def test_the_manager_listens_on_127_0_0_1_only_and_shows_valid_results(tmp_path, port):
-    config = launch.check_config(write_config(tmp_path, generations=1, population=2))
+    config = read_config(write_config(tmp_path, generations=1, population=2))
     experiment = launch.start(config, tmp_path / "run", port)
     try:
         experiment.follow(lambda: None)
@@ -211,7 +212,7 @@ def test_a_port_in_use_is_named(tmp_path, port):
 def test_a_tuner_that_cannot_start_puts_the_experiment_into_error(tmp_path, port):
     """Started without the hooks, the experiment is not checked before the tuner runs."""
     content = {
-        **launch.check_config(write_config(tmp_path)),
+        **read_config(write_config(tmp_path)),
         "experimentWorkingDirectory": str(tmp_path / "nni"),
     }
     content["tuner"]["classArgs"]["patience"] = -1

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from nni_stress.experiment import launch
+from nni_stress.experiment.config_file import read as read_config
 from nni_stress.lineage.store import Lineage
 from tests.helpers.workers import (
     SSHD,
@@ -77,7 +78,7 @@ def keepers_of(folder):
 @pytest.mark.slow
 def test_two_workers_evolve_two_generations_and_nothing_is_left_on_them(tmp_path, port, workers):
     both = [workers.start("worker1"), workers.start("worker2")]
-    config = launch.check_config(write_config(tmp_path, [worker.machine for worker in both]))
+    config = read_config(write_config(tmp_path, [worker.machine for worker in both]))
     experiment = launch.start(config, tmp_path / "run", port)
     try:
         experiment.follow(lambda: None)
@@ -136,9 +137,7 @@ def test_a_worker_on_another_network_reaches_the_manager_by_the_tunnel_only(
 ):
     worker = workers.start_elsewhere("worker1")
     workers.tunnel(worker, port)
-    config = launch.check_config(
-        write_config(tmp_path, [worker.machine], population_size=1, generations=1)
-    )
+    config = read_config(write_config(tmp_path, [worker.machine], population_size=1, generations=1))
     experiment = launch.start(config, tmp_path / "run", port)
     try:
         experiment.follow(lambda: None)
@@ -161,7 +160,7 @@ def test_a_worker_on_another_network_reaches_the_manager_by_the_tunnel_only(
 @needs_sshd
 def test_a_worker_that_cannot_be_reached_is_named(tmp_path, port, workers):
     machine, (nowhere,) = workers.start("worker1").machine, free_ports(1)
-    config = launch.check_config(write_config(tmp_path, [machine, {**machine, "port": nowhere}]))
+    config = read_config(write_config(tmp_path, [machine, {**machine, "port": nowhere}]))
     experiment = launch.start(config, tmp_path / "run", port)
     try:
         with pytest.raises(
@@ -178,7 +177,7 @@ def test_a_lineage_that_is_not_on_shared_storage_is_refused(folder, tmp_path):
     with pytest.raises(
         launch.LaunchError, match=f"on storage that all workers share, but got {folder!r}"
     ):
-        launch.check_config(write_config(tmp_path, [], folder=folder))
+        read_config(write_config(tmp_path, [], folder=folder))
 
 
 def test_the_example_of_trials_is_valid(tmp_path, monkeypatch):
@@ -186,7 +185,7 @@ def test_the_example_of_trials_is_valid(tmp_path, monkeypatch):
     key = tmp_path / ".ssh" / "id_ed25519"
     key.parent.mkdir()
     key.touch()
-    config = launch.check_config(ROOT / "trials" / "lenet5-remote.yml")
+    config = read_config(ROOT / "trials" / "lenet5-remote.yml")
     assert config["trialCodeDirectory"] == config["tuner"]["codeDirectory"] == str(ROOT.resolve())
     machines = config["trainingService"]["machineList"]
     assert len(machines) == 2 and {machine["sshKeyFile"] for machine in machines} == {str(key)}

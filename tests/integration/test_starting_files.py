@@ -12,6 +12,7 @@ import nni_stress
 from nni_stress.__main__ import main
 from nni_stress.cli import init
 from nni_stress.experiment import launch
+from nni_stress.experiment.config_file import read as read_config
 from nni_stress.lineage.locate import find_lineage
 from nni_stress.lineage.store import Lineage
 from nni_stress.trial.task import load_task
@@ -49,7 +50,7 @@ def test_the_starting_experiment_evolves_and_its_network_is_exported(
     assert "nnictl create --config stress.yml" in capsys.readouterr().out
     make_short(folder)
     monkeypatch.setenv("PYTHONPATH", str(Path(nni_stress.__file__).parents[1]))
-    experiment = launch.start(launch.check_config(folder / "stress.yml"), tmp_path / "run", port)
+    experiment = launch.start(read_config(folder / "stress.yml"), tmp_path / "run", port)
     try:
         experiment.follow(lambda: None)
     finally:
@@ -111,7 +112,7 @@ def test_a_blocked_target_is_reported_in_one_line(
 
 def test_the_written_files_are_valid_and_the_trial_is_short(tmp_path):
     init.write_starting_files(tmp_path)
-    config = launch.check_config(tmp_path / "stress.yml")
+    config = read_config(tmp_path / "stress.yml")
     assert (
         config["trialCommand"] == "python3 trial.py"
         and config["tuner"]["className"] == "nni_stress.StressTuner"

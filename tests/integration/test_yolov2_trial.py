@@ -10,8 +10,8 @@ import pytest
 import torch
 import yaml
 
-from nni_stress.evolution import selection
-from nni_stress.experiment.launch import check_config
+from nni_stress.evolution.rules import Rules
+from nni_stress.experiment.config_file import read as read_config
 from nni_stress.graph import serialization
 from nni_stress.lineage.store import FOUNDER, Lineage
 from nni_stress.trial.offspring import make_founder, make_offspring
@@ -57,7 +57,7 @@ def evolved(data, tmp_path_factory):
         ),
         lineage,
     )
-    lineage.update_state(**selection.Rules(1, 1.0)._asdict(), population_size=1)
+    lineage.update_state(**Rules(1, 1.0)._asdict(), population_size=1)
     for number, closed in enumerate([[FOUNDER], ["g001-00"]]):
         lineage.write_generation(number, {"offspring": [], "suggestions": [], "closed": closed})
     return task, folder / "founder", lineage
@@ -215,7 +215,7 @@ def test_a_comparison_needs_a_lineage_and_a_folder(tmp_path, capsys):
 
 
 def test_the_experiment_file_is_valid():
-    config = check_config(ROOT / "trials" / "yolov2.yml")
+    config = read_config(ROOT / "trials" / "yolov2.yml")
     assert config["trialCodeDirectory"] == config["tuner"]["codeDirectory"] == str(ROOT)
     assert "environmental_factor" in config["searchSpace"]
 

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from nni_stress import StressPruner
-from nni_stress.evolution import selection
+from nni_stress.evolution.rules import Rules
 from nni_stress.graph import cost, serialization
 from nni_stress.lineage.store import Lineage, Record, uid_of
 from nni_stress.utils.atomic_files import digest, write_json
@@ -85,7 +85,7 @@ def lineage(tmp_path):
     add(found, 2, 0, "g001-01", 0.80, 2)
     add(found, 2, 1, "g001-01", 0.945, 3, other="g001-00")
     add(found, 3, 0, "g002-01", 0.95, 1)
-    found.update_state(**selection.Rules(4, 0.01)._asdict(), population_size=2)
+    found.update_state(**Rules(4, 0.01)._asdict(), population_size=2)
     for number, closed in enumerate(
         [["g000-00"], ["g001-00", "g001-01"], ["g002-00", "g002-01"], None]
     ):

@@ -15,6 +15,7 @@ import pytest
 from nni_stress import StressTuner
 from nni_stress.cli import status
 from nni_stress.evolution import selection
+from nni_stress.evolution.rules import Rules
 from nni_stress.lineage.locate import find_lineage
 from nni_stress.lineage.store import FOUNDER, Lineage
 from nni_stress.utils.atomic_files import write_json
@@ -59,7 +60,7 @@ def content(folder):
 def test_a_whole_evolution(tmp_path):
     lineage = evolve(tmp_path, chance=random.Random(1))
     facts, records, state = overview(tmp_path), lineage.records(), lineage.read_state()
-    rules = selection.Rules(**{name: state[name] for name in selection.Rules._fields})
+    rules = Rules(**{name: state[name] for name in Rules._fields})
     assert facts.rules == rules and facts.finished == state["finished"] and not facts.running
     assert [names(generation.survivors) for generation in facts.generations] == [
         names(best) for best in selection.survivors(selection.by_generation(records), rules)

@@ -11,7 +11,8 @@ from nni_stress.evolution.early_stopping import (
     expected_validation,
     forecast,
 )
-from nni_stress.evolution.selection import Rules, fitness, select
+from nni_stress.evolution.rules import Rules
+from nni_stress.evolution.selection import fitness, select
 from nni_stress.lineage.store import FOUNDER, Record, uid_of
 
 RULES = Rules(generations=9, tolerance=0.01)

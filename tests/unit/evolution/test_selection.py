@@ -3,6 +3,7 @@ import math
 import pytest
 
 from nni_stress.evolution import environment, selection
+from nni_stress.evolution.rules import Plan, Rules
 from nni_stress.lineage.record import Record
 from nni_stress.lineage.store import uid_of
 
@@ -28,7 +29,7 @@ def record(
 
 
 FOUNDER = record(0)
-RULES = selection.Rules(generations=5, tolerance=0.02, patience=1)
+RULES = Rules(generations=5, tolerance=0.02, patience=1)
 
 
 def select(*generation, rules=RULES, ancestors=(FOUNDER,)):
@@ -79,14 +80,14 @@ def test_after_failed_generations_the_last_survivors_return_until_patience_ends(
     good = record(1, 0, 0.9, 500)
     weak = record(2, 0, 0.5, 100, "g001-00")
     generations = [[FOUNDER], [good], [weak]]
-    assert selection.plan(generations, RULES) == selection.Plan(["g001-00"], 1, None)
+    assert selection.plan(generations, RULES) == Plan(["g001-00"], 1, None)
     end = selection.plan([*generations, [record(3, 0, 0.5, 300, "g001-00")]], RULES)
     assert end.ancestors == ["g001-00"] and "no gentler environment" in end.end
 
 
 def test_a_good_generation_restores_patience():
     generations = [[FOUNDER], [record(1, 0, 0.5, 400)], [record(2, 0, 0.9, 500)]]
-    assert selection.plan(generations, RULES) == selection.Plan(["g002-00"], 0, None)
+    assert selection.plan(generations, RULES) == Plan(["g002-00"], 0, None)
 
 
 def test_an_evolution_ends_at_the_target_or_the_last_generation():

@@ -7,6 +7,7 @@ import pytest
 
 from nni_stress import StressTuner
 from nni_stress.evolution import selection
+from nni_stress.evolution.rules import Rules
 from nni_stress.lineage.store import Lineage
 from nni_stress.trial.claim import ParameterSource, accept, parse
 from reports.simulation import SimulatedManager
@@ -35,7 +36,7 @@ def consistent(lineage: Lineage, state: dict, population: int = 4):
     Also checks that all ancestors are survivors.
     """
     records = {record.uid: record for record in lineage.records()}
-    rules = selection.Rules(**{name: state[name] for name in selection.Rules._fields})
+    rules = Rules(**{name: state[name] for name in Rules._fields})
     closed = []
     number = 0
     while (generation := lineage.generation(number)) is not None:

@@ -8,7 +8,8 @@ import torch
 
 from nni_stress import FusedAdam
 from nni_stress.evolution.early_stopping import CHECKS
-from nni_stress.evolution.selection import Rules, select
+from nni_stress.evolution.rules import Rules
+from nni_stress.evolution.selection import select
 from nni_stress.graph import cost, serialization
 from nni_stress.hparams import Arguments
 from nni_stress.lineage.store import FOUNDER, Lineage
