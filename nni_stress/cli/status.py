@@ -45,6 +45,8 @@ def run(options: argparse.Namespace) -> Iterator[str]:
 
     Raises
     ------
+    SystemExit
+        With status 1, after the text, if the experiment ended in ERROR.
     ValueError, OSError
         If there is no such lineage, or the page cannot be written.
     """
@@ -54,7 +56,8 @@ def run(options: argparse.Namespace) -> Iterator[str]:
     shown = None
     while True:
         snapshot = overview(folder)
-        goes_on = options.watch and snapshot.finished is None
+        ended = snapshot.finished is not None or snapshot.failed is not None
+        goes_on = options.watch and not ended
         if snapshot != shown:
             shown = snapshot
             if options.html is not None:
@@ -63,5 +66,7 @@ def run(options: argparse.Namespace) -> Iterator[str]:
             yield clear + status_text(snapshot) + footer
             sys.stdout.flush()
         if not goes_on:
-            return
+            break
         time.sleep(INTERVAL)
+    if snapshot.finished is None and snapshot.failed is not None:
+        raise SystemExit(1)

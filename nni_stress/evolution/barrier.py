@@ -188,6 +188,9 @@ class Barrier:
     def _fail(self, reason: str) -> None:
         self.error = reason
         self._connection.report_error(reason)
+        with contextlib.suppress(OSError):  # a full disk may be the reason itself
+            if self._lineage.read_state() is not None:
+                self._lineage.update_state(failed=reason)
 
     def look(self) -> None:
         """See what became of the offspring, and close the generation and open the next if due."""
@@ -221,7 +224,10 @@ class Barrier:
             self._lineage, specs, self._incarnation, self._time_limit
         )
         self._lineage.update_state(
-            incarnation=self._incarnation, generation=self._generation.number, finished=None
+            incarnation=self._incarnation,
+            generation=self._generation.number,
+            finished=None,
+            failed=None,
         )
 
     def _finish(self, reason: str) -> None:

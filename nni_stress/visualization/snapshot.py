@@ -116,6 +116,8 @@ class Overview(NamedTuple):
         The generation in progress, or the last one.
     finished
         Why the evolution ended; None if it has not.
+    failed
+        Why the experiment ended in ERROR; None if it did not, or goes on.
     running
         Whether a tuner is working on the lineage at this moment.
     generations
@@ -152,6 +154,7 @@ class Overview(NamedTuple):
     population_size: int | None = None
     generation: int | None = None
     finished: str | None = None
+    failed: str | None = None
     running: bool = False
     generations: Sequence[Generation] = ()
     founder: Record | None = None
@@ -214,6 +217,7 @@ def overview(folder: str | Path) -> Overview:
     ]
     generations = _with_survivors(generations, records.get(FOUNDER), rules)
     finished = None if state.get("finished") is None else str(state["finished"])
+    failed = None if state.get("failed") is None else str(state["failed"])
     aside = lineage.folder / "aside"
     return Overview(
         folder=lineage.folder,
@@ -221,7 +225,8 @@ def overview(folder: str | Path) -> Overview:
         population_size=state.get("population_size"),
         generation=state.get("generation"),
         finished=finished,
-        running=finished is None and lineage.is_under_way(),
+        failed=failed,
+        running=finished is None and failed is None and lineage.is_under_way(),
         generations=generations,
         founder=records.get(FOUNDER),
         line=_line(generations, records),

@@ -137,6 +137,8 @@ def headline(overview: Overview) -> str:
     number = overview.generation
     if overview.finished is not None:
         return f"finished: {plain(overview.finished)}"
+    if overview.failed is not None:
+        return f"ended in ERROR: {plain(overview.failed)}"
     if number is None:
         return "starting" if overview.running else "not running: not started"
     progress = f"generation {number} of at most {rules.generations}"

@@ -336,3 +336,20 @@ def test_watching_continues_until_the_end(tmp_path, monkeypatch):
         "finished: that was all" in next(watch) and 'http-equiv="refresh"' not in page.read_text()
     )
     assert list(watch) == []
+
+
+def test_an_experiment_that_ended_in_error_is_shown_as_such_and_ends_a_watch(tmp_path, monkeypatch):
+    monkeypatch.setattr(status, "INTERVAL", 0.01)
+    lineage = evolve(tmp_path / "lineage", trained=3)
+    page = tmp_path / "page.html"
+    watch = status.run(argparse.Namespace(lineage=str(lineage.folder), html=page, watch=True))
+    assert "not running" in next(watch)
+    lineage.update_state(failed="KeyError: 'labels'")
+    assert "ended in ERROR: KeyError: 'labels'" in next(watch)
+    assert "ended in ERROR" in page.read_text() and 'http-equiv="refresh"' not in page.read_text()
+    with pytest.raises(SystemExit, match="1"):
+        next(watch)
+    done = command(lineage.folder)
+    assert done.returncode == 1 and "ended in ERROR: KeyError: 'labels'" in done.stdout
+    lineage.update_state(failed=None)  # as a resumed tuner does
+    assert command(lineage.folder).returncode == 0

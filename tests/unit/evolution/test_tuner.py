@@ -157,10 +157,12 @@ def test_a_fatal_failure_ends_the_experiment_and_is_retried_after_a_resume(tmp_p
     lineage.add_failure("g001-03", "data folder /nowhere does not exist", fatal=True)
     manager.run()
     assert manager.error == "data folder /nowhere does not exist"
+    assert lineage.read_state()["failed"] == manager.error
     monkeypatch.setenv("NNI_MODE", "resume")
     again = SimulatedManager(make(tmp_path))
     again.run()
     assert again.error is None and len(lineage.records()) == 21
+    assert lineage.read_state()["failed"] is None and lineage.read_state()["finished"]
     assert "/nowhere" in (lineage.folder / "aside" / "g001-03.json.0").read_text()
 
 
