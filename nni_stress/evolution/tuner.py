@@ -14,7 +14,7 @@ from nni.tuner import Tuner
 
 from ..lineage.store import Lineage
 from ..nni_runtime.loopback import refuse_exposed_manager
-from ..nni_runtime.manager import refuse, say
+from ..nni_runtime.manager import experiment_id, refuse, say
 from ..utils.atomic_files import refuse_code
 from ..utils.messages import one_line
 from .barrier import Barrier, guarded
@@ -23,6 +23,9 @@ from .planner import Planner
 from .search import Search
 from .search_space import check_search_space
 from .tuner_arguments import TunerArguments, check_arguments
+
+# Environment variable by which `nnictl resume` takes over the lineage of the experiment it names.
+ADOPT = "NNI_STRESS_ADOPT"
 
 
 class StressTuner(Tuner):  # type: ignore[misc]  # NNI's classes have no types
@@ -167,6 +170,7 @@ class StressTuner(Tuner):  # type: ignore[misc]  # NNI's classes have no types
             population_size=self._arguments.population_size,
             seed=self._arguments.seed,
             search_space=search_space,
+            experiment=experiment_id(),
             **self.rules._asdict(),
         )
 
@@ -202,11 +206,19 @@ class StressTuner(Tuner):  # type: ignore[misc]  # NNI's classes have no types
 
 
 def _lineage_folder(folder: str | None) -> Path:
-    """The lineage's folder, which must be new unless an experiment is resumed."""
+    """The lineage's folder, which must be new unless its own experiment is resumed."""
     if folder is None:
         return Path(os.environ.get("NNI_CHECKPOINT_DIRECTORY", "."), "lineage")
-    if (Path(folder) / "state.json").exists() and os.environ.get("NNI_MODE") != "resume":
+    if not (Path(folder) / "state.json").exists():
+        return Path(folder)
+    if os.environ.get("NNI_MODE") != "resume":
         raise ValueError(
             f"{folder} already holds a lineage; name another folder, or go on by `nnictl resume`"
+        )
+    owner = (Lineage(folder).read_state() or {}).get("experiment")
+    if owner not in (None, experiment_id(), os.environ.get(ADOPT)):
+        raise ValueError(
+            f"{folder} must hold the lineage of experiment {experiment_id()}, but it is that of "
+            f"{owner}; `{ADOPT}={owner} nnictl resume {experiment_id()}` takes it over"
         )
     return Path(folder)

@@ -31,6 +31,22 @@ def in_dispatcher() -> bool:
     return os.environ.get("SDK_PROCESS") == "dispatcher"
 
 
+def experiment_id() -> str | None:
+    """NNI's id of the experiment that this tuner's process belongs to; None outside of NNI.
+
+    Examples
+    --------
+    >>> os.environ["NNI_CHECKPOINT_DIRECTORY"] = "/home/user/nni-experiments/ab12cd34/checkpoint"
+    >>> experiment_id()
+    'ab12cd34'
+    >>> del os.environ["NNI_CHECKPOINT_DIRECTORY"]
+    >>> experiment_id() is None
+    True
+    """
+    folder = os.environ.get("NNI_CHECKPOINT_DIRECTORY")
+    return None if folder is None else Path(folder).parent.name
+
+
 def say(reason: Any) -> None:
     """Write a line to stderr, which ends up in the experiment's ``log/nnictl_stderr.log``.
 

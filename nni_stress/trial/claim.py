@@ -156,7 +156,7 @@ def accept(spec: TrialSpec, job: str) -> Lineage | None:
     Raises
     ------
     SystemExit
-        If the lineage's folder cannot be seen from here.
+        If the lineage's folder cannot be seen from here, or the lineage is another experiment's.
 
     Examples
     --------
@@ -175,10 +175,22 @@ def accept(spec: TrialSpec, job: str) -> Lineage | None:
             f"the lineage's folder {lineage.folder} is not there: "
             "it must be the same on every machine"
         )
+    _check_owner(lineage)
     is_made = lineage.sound(spec.uid) is not None or lineage.failure(spec.uid) is not None
     if is_outdated(spec) or is_made:
         return None
     return lineage if lineage.claim(spec.uid, delivery.attempt, job) else None
+
+
+def _check_owner(lineage: Lineage) -> None:
+    """Write into the lineage of this trial's own experiment only, whatever a message names."""
+    experiment = os.environ.get("NNI_EXP_ID")
+    owner = (lineage.read_state() or {}).get("experiment")
+    if None not in (experiment, owner) and owner != experiment:
+        raise SystemExit(
+            f"the lineage {lineage.folder} must be that of experiment {experiment}, "
+            f"but it is that of {owner}"
+        )
 
 
 def is_outdated(spec: TrialSpec) -> bool:
