@@ -9,13 +9,15 @@ torch.set_num_threads(1)
 REAL_MANAGER = ("tests/integration/", "tests/faults/")
 
 
-@pytest.hookimpl(tryfirst=True)
+def pytest_itemcollected(item):
+    """Group tests for pytest-xdist: one worker runs all real managers; others go by file."""
+    file = item.nodeid.split("::")[0]
+    group = "manager" if file.startswith(REAL_MANAGER) else file
+    item.add_marker(pytest.mark.xdist_group(group))
+
+
 def pytest_collection_modifyitems(items):
-    """Group tests for pytest-xdist: one worker runs all real managers first; others go by file."""
-    for item in items:
-        file = item.nodeid.split("::")[0]
-        group = "manager" if file.startswith(REAL_MANAGER) else file
-        item.add_marker(pytest.mark.xdist_group(group))
+    """Begin with the real managers, which take longest."""
     items.sort(key=lambda item: not item.nodeid.startswith(REAL_MANAGER))
 
 
