@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 SEED   ?= 1
 PORT   ?= 8080
 CONFIG ?= stress.yml
-PARALLEL ?= -n 2 --dist loadgroup
+PARALLEL ?= -n 2
 
 # The stamp is newer than setup.py once everything is installed: a second run installs nothing again.
 $(VENV)/installed: setup.py

@@ -9,16 +9,17 @@ torch.set_num_threads(1)
 REAL_MANAGER = ("tests/integration/", "tests/faults/")
 
 
-def pytest_itemcollected(item):
-    """Group tests for pytest-xdist: one worker runs all real managers; others go by file."""
-    file = item.nodeid.split("::")[0]
-    group = "manager" if file.startswith(REAL_MANAGER) else file
-    item.add_marker(pytest.mark.xdist_group(group))
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """One worker of pytest-xdist runs all real managers; other tests are handed out by file."""
+    from xdist.scheduler import LoadScopeScheduling
 
+    class Scheduler(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            file = nodeid.split("::")[0]
+            return "real manager" if file.startswith(REAL_MANAGER) else file
 
-def pytest_collection_modifyitems(items):
-    """Begin with the real managers, which take longest."""
-    items.sort(key=lambda item: not item.nodeid.startswith(REAL_MANAGER))
+    return Scheduler(config, log)
 
 
 @pytest.fixture
