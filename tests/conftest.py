@@ -5,8 +5,19 @@ import torch
 
 torch.set_num_threads(1)
 
-# What starts NNI's manager, or counts processes and ports, runs one test at a time.
-REAL_MANAGER = ("tests/integration/", "tests/faults/")
+# Tests that start NNI's manager, or count processes and ports, run one at a time.
+REAL_MANAGER = (
+    "tests/faults/",
+    "tests/integration/test_experiment.py",
+    "tests/integration/test_foreign_pages.py",
+    "tests/integration/test_own",  # networks, and ownership
+    "tests/integration/test_package.py",
+    "tests/integration/test_registration.py",
+    "tests/integration/test_remote.py",
+    "tests/integration/test_safety.py",
+    "tests/integration/test_small_contest.py",
+    "tests/integration/test_starting_files.py",
+)
 
 
 @pytest.hookimpl(optionalhook=True)
