@@ -17,6 +17,7 @@ REAL_MANAGER = (
     "tests/integration/test_safety.py",
     "tests/integration/test_small_contest.py",
     "tests/integration/test_starting_files.py",
+    "tests/integration/test_stored_profile.py",
 )
 
 

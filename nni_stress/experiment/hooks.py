@@ -54,7 +54,7 @@ def _hook_updates(module: ModuleType) -> None:
 
 
 def _hook_stored_configs(module: ModuleType) -> None:
-    """Check the configuration in an experiment's database, as NNI runs code that it names."""
+    """Check the configuration in an experiment's database, as NNI runs what it names."""
     wrapt.wrap_function_wrapper(module, "Config.refresh_config", _refresh_checked)
 
 
@@ -68,20 +68,28 @@ def _start_checked(
     start: _Function, experiment: Any, args: _Arguments, kwargs: _Keywords
 ) -> object:
     from ..nni_runtime import loopback
-    from . import config_file, validation
+    from . import config_file, creation, validation
 
     config = experiment.config
-    if not config_file.is_ours(getattr(config, "tuner", None) or getattr(config, "advisor", None)):
+    action = experiment._action  # noqa: SLF001, NNI has no public name for create, resume or view
+    ours = config_file.is_ours(getattr(config, "tuner", None) or getattr(config, "advisor", None))
+    if not ours and (action == "create" or not creation.is_remembered(_folder_of(experiment))):
         return start(*args, **kwargs)
     call = inspect.signature(start).bind(*args, **kwargs)
     call.apply_defaults()
-    action = experiment._action  # noqa: SLF001, NNI has no public name for create, resume or view
     with loopback.on_loopback():
         if action != "view":
             # A search space that was updated to a wrong one must not prevent resuming.
             validation.check(config, with_space=action != "resume")
         loopback.check_port(call.arguments["port"])
+        if action == "create" or not creation.is_remembered(_folder_of(experiment)):
+            creation.remember(_folder_of(experiment), config.canonical_copy().json())
         return start(*args, **kwargs)
+
+
+def _folder_of(experiment: Any) -> Path:
+    """Return NNI's folder of an experiment."""
+    return Path(experiment.config.canonical_copy().experiment_working_directory, experiment.id)
 
 
 def _create_checked(create: _Function, _: None, args: _Arguments, kwargs: _Keywords) -> object:
@@ -142,15 +150,19 @@ def _refresh_checked(
 ) -> object:
     from ..lineage import nni_database
     from ..utils.atomic_files import refuse_code
+    from . import creation
     from .config_file import is_ours, tuner_of
 
     # NNI's own connection, so that what is checked is what NNI reads.
     config = nni_database.experiment_config(stored.conn, stored.experiment_id)
-    if is_ours(tuner_of(config)):
-        try:
+    folder = nni_database.folder_of(stored.conn)
+    try:
+        if creation.is_remembered(folder):
+            creation.compare(folder, config)
+        if creation.is_remembered(folder) or is_ours(tuner_of(config)):
             refuse_code(config)
-        except ValueError as error:
-            raise LaunchError(f"the stored experiment {stored.experiment_id}: {error}") from None
+    except ValueError as error:
+        raise LaunchError(f"the stored experiment {stored.experiment_id}: {error}") from None
     return refresh(*args, **kwargs)
 
 

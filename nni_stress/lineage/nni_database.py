@@ -46,6 +46,23 @@ def open_read_only(experiment_folder: Path) -> Iterator[sqlite3.Connection]:
         raise OSError(f"NNI's database {database} cannot be read: {error}") from error
 
 
+def folder_of(connection: sqlite3.Connection) -> Path:
+    """Return the folder of the experiment whose database this is.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> folder = Path(tempfile.mkdtemp()).resolve() / "ab12cd34"
+    >>> (folder / "db").mkdir(parents=True)
+    >>> folder_of(sqlite3.connect(folder / "db" / "nni.sqlite")) == folder
+    True
+    """
+    (file,) = connection.execute(
+        "select file from pragma_database_list where name = 'main'"
+    ).fetchone()
+    return Path(file).parents[1]
+
+
 def experiment_config(
     connection: sqlite3.Connection, experiment_id: str | None = None
 ) -> dict[str, Any]:
