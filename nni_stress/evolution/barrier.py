@@ -269,7 +269,10 @@ class Barrier:
             self._asked = self.clock()
             try:
                 self._watch.look(generation, self.manager)
-            except OSError as error:  # the manager is busy: ask again later
+            except OSError as error:
+                if error.errno is not None:  # of the lineage's disk: the manager's have no number
+                    raise
+                # The manager is busy: ask again later.
                 _log.warning("NNI's manager does not answer: %s", one_line(error))
             settled = generation.settled()
         return generation.may_close(settled, self._quorum)

@@ -11,6 +11,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from enum import Enum
 from typing import Any
 
@@ -156,7 +157,8 @@ def accept(spec: TrialSpec, job: str) -> Lineage | None:
     Raises
     ------
     SystemExit
-        If the lineage's folder cannot be seen from here, or the lineage is another experiment's.
+        If the lineage's folder cannot be seen from here, the lineage is another experiment's, or
+        its tuner has planned the offspring otherwise.
 
     Examples
     --------
@@ -179,6 +181,7 @@ def accept(spec: TrialSpec, job: str) -> Lineage | None:
     is_made = lineage.sound(spec.uid) is not None or lineage.failure(spec.uid) is not None
     if is_outdated(spec) or is_made:
         return None
+    _check_planned(spec, lineage)
     return lineage if lineage.claim(spec.uid, delivery.attempt, job) else None
 
 
@@ -190,6 +193,16 @@ def _check_owner(lineage: Lineage) -> None:
         raise SystemExit(
             f"the lineage {lineage.folder} must be that of experiment {experiment}, "
             f"but it is that of {owner}"
+        )
+
+
+def _check_planned(spec: TrialSpec, lineage: Lineage) -> None:
+    """Make only what the tuner planned, whatever a message names."""
+    planned = lineage.planned_generation(spec.generation)
+    if planned is not None and replace(spec, delivery=None) not in planned.offspring:
+        raise SystemExit(
+            f"the message for {spec.uid} must be as the tuner planned it, in "
+            f"{lineage.generation_path(spec.generation)}, but it is another"
         )
 
 

@@ -45,6 +45,8 @@ def _is_ours(error: BaseException) -> bool:
     """Whether code of this package raised the error deliberately."""
     if isinstance(error, (LookupError, AttributeError, ArithmeticError)):
         return False
+    if isinstance(error, OSError) and error.errno is not None:  # of the operating system
+        return False
     frame = error.__traceback__
     while frame is not None and frame.tb_next is not None:
         frame = frame.tb_next

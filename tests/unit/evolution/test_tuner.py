@@ -1,5 +1,6 @@
 """StressTuner over a simulated manager: what holds for every evolution."""
 
+import errno
 import random
 import statistics
 
@@ -164,6 +165,20 @@ def test_a_fatal_failure_ends_the_experiment_and_is_retried_after_a_resume(tmp_p
     assert again.error is None and len(lineage.records()) == 21
     assert lineage.read_state()["failed"] is None and lineage.read_state()["finished"]
     assert "/nowhere" in (lineage.folder / "aside" / "g001-03.json.0").read_text()
+
+
+def test_a_disk_that_is_full_as_a_loss_is_noted_ends_the_experiment(tmp_path):
+    """NNI's manager answers; it is not waited for."""
+
+    def no_space(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    manager = SimulatedManager(make(tmp_path), chance=random.Random(0))
+    manager.run(until=lambda: len(manager.trained) == 3)
+    manager.tuner.lineage.add_failure = no_space
+    manager._trial = lambda job: "FAILED"
+    with pytest.raises(OSError, match="No space left"):  # the tuner's thread reports it
+        manager.run(seconds=1000)
 
 
 def test_a_generation_closes_at_the_quorum(tmp_path):

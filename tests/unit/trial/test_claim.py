@@ -2,6 +2,7 @@
 
 import pytest
 
+from nni_stress.lineage.planned_generation import PlannedGeneration
 from nni_stress.lineage.store import Lineage
 from nni_stress.lineage.trial_spec import Delivery, TrialSpec
 from nni_stress.trial.claim import ParameterSource, accept, parse
@@ -34,6 +35,19 @@ def test_a_message_that_names_the_lineage_of_another_experiment_is_refused(linea
     with pytest.raises(SystemExit, match="must be that of experiment another, but it is that of m"):
         take(message(lineage))
     assert lineage.claimant("g001-00", "0.0") is None
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"arguments": {"floor": 2}}, {"seed": 1}, {"ancestor": "g000-01"}, {"latency": True}],
+)
+def test_a_message_that_the_tuner_did_not_plan_is_refused(lineage, changes):
+    planned = TrialSpec("g001-00", 1, "g000-00", None, 0, {})
+    lineage.write_generation(1, PlannedGeneration(None, ({},), (planned,)).to_json())
+    with pytest.raises(SystemExit, match=r"must be as the tuner planned it, in .*g001\.json"):
+        take(message(lineage, **changes))
+    assert lineage.claimant("g001-00", "0.0") is None
+    assert take(message(lineage)) is not None
 
 
 def test_a_folder_without_a_lineage_is_not_written_to(tmp_path, monkeypatch):

@@ -7,6 +7,7 @@ import pytest
 from nni_stress.exceptions import LaunchError
 from nni_stress.hparams import Arguments
 from nni_stress.nni_runtime.loopback import check_port
+from nni_stress.utils.atomic_files import digest
 from nni_stress.utils.messages import one_line
 
 
@@ -35,6 +36,11 @@ def test_a_message_of_this_package_goes_without_its_type():
     assert caught(LaunchError, check_port, 0) == "port must lie in [1, 65535], but got 0"
     found = caught(ValueError, lambda: Arguments(temperature=-1))
     assert found == "temperature must lie in [0, 10], but got -1"
+
+
+def test_an_error_of_the_operating_system_names_its_type_also_in_code_of_this_package(tmp_path):
+    found = caught(FileNotFoundError, digest, tmp_path / "absent")
+    assert found == f"FileNotFoundError: [Errno 2] No such file or directory: '{tmp_path}/absent'"
 
 
 def test_several_lines_become_one_and_an_empty_message_is_the_type():
