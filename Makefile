@@ -40,7 +40,8 @@ $(VENV)/linters: $(VENV)/installed
 docs: install
 	$(BIN)/python -m sphinx -W --keep-going -n -b html docs docs/_build
 
-# Over 200 faults against real experiments; half an hour, more where the machine has other work.
+# 400 faults, half of them in real experiments; 45 minutes, more where the machine has other work.
+# Interrupted, it goes on from its record in runs/faults.
 test-faults: install
 	$(BIN)/python -m tests.faults.campaign
 

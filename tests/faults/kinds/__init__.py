@@ -1,0 +1,1 @@
+"""Kinds of faults, a file for each group. See tests/faults/registry.py."""
