@@ -57,7 +57,7 @@ def guarded(method: Callable[..., Any]) -> Callable[..., Any]:
     >>> Tuner().trial_end()  # NNI sees no exception
     []
     >>> Tuner.barrier.error
-    'the record is missing'
+    'ValueError: the record is missing'
     """
 
     @functools.wraps(method)

@@ -7,8 +7,9 @@ from typing import Any
 
 from ..lineage.planned_generation import PlannedGeneration
 from ..lineage.record import Record
-from ..lineage.store import Lineage
+from ..lineage.store import FOUNDER, Lineage
 from ..lineage.trial_spec import TrialSpec
+from ..nni_runtime.manager import say
 from . import early_stopping
 from .history import History
 from .planner import Planner
@@ -121,6 +122,7 @@ class Generations:
             self._refuse_losses(number, planned, records)
             self._history.add(planned, records)
             if planned.closed is None:
+                self._warn(records.get(FOUNDER))
                 kept = [uid for uid, record in records.items() if record is not None]
                 self._write(number, planned.close(list(records), kept))
             ended = None
@@ -179,6 +181,12 @@ class Generations:
         if number == 0:
             raise RuntimeError(f"the founder was lost: {reasons}")
         raise RuntimeError(f"generation {number} lost all its offspring: {reasons}")
+
+    def _warn(self, founder: Record | None) -> None:
+        """Say once, when the founder's generation closes, that the tolerance may be wrong."""
+        warning = None if founder is None else self._planner.rules.warning(founder.validation)
+        if warning is not None:
+            say(f"warning: {warning}")
 
     def _in_order(self, specs: Sequence[TrialSpec]) -> list[TrialSpec]:
         """The order in which a generation's offspring are sent."""

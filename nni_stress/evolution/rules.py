@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+SHARE = 0.1  # tolerances up to this are taken to be meant for fidelities in [0, 1]
+
 
 class Rules(NamedTuple):
     """The rules of one evolution.
@@ -60,6 +62,31 @@ class Rules(NamedTuple):
     def resources(self) -> set[str]:
         """All resources that matter to this evolution."""
         return {self.resource, *self.constraints}
+
+    def warning(self, founder: float) -> str | None:
+        r"""What to set if the tolerance seems to be meant for fidelities in [0, 1], else None.
+
+        Parameters
+        ----------
+        founder
+            Validation fidelity of the founder.
+
+        Examples
+        --------
+        >>> rules = Rules(generations=4, tolerance=0.01)
+        >>> rules.warning(0.93) is None
+        True
+        >>> print(rules.warning(93.0).replace(": ", ":\n"))
+        the founder's fidelity is 93, but tolerance 0.01 suggests shares in [0, 1]:
+        let Task.fidelity return a share, or set tolerance in the unit of fidelity
+        """
+        if 0 <= founder <= 1 or not 0 < self.tolerance <= SHARE:
+            return None
+        return (
+            f"the founder's fidelity is {founder:g}, but tolerance {self.tolerance:g} suggests "
+            "shares in [0, 1]: let Task.fidelity return a share, or set tolerance in the unit of "
+            "fidelity"
+        )
 
 
 class Plan(NamedTuple):

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..lineage import nni_database
-from ..utils.messages import one_line
+from ..utils.messages import one_line, place_in
 from .rest import ManagerClient
 
 OUR_LINE = "nni-stress: "  # prefix of the lines that this package writes into NNI's logs
@@ -193,6 +193,8 @@ class Manager:
     def last_words(self, job: str | None) -> str | None:
         """Return the last line that a trial job wrote to stderr, or None.
 
+        If that is the end of a traceback, the place in the user's code is added.
+
         Parameters
         ----------
         job
@@ -205,7 +207,8 @@ class Manager:
         lines = (text or "").strip().splitlines()
         if not lines or lines == ["stderr is empty."]:  # NNI's text for an empty file
             return None
-        return f"{lines[-1]} (stderr of trial {job})"
+        place = place_in(text or "") if lines[-2:-1] and lines[-2][:1].isspace() else None
+        return f"{lines[-1]} ({place + '; ' if place else ''}stderr of trial {job})"
 
 
 def _parse_job(described: dict[str, Any]) -> Job:

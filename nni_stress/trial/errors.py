@@ -29,7 +29,7 @@ def fatal() -> Iterator[None]:
     Raises
     ------
     InputError
-        If the block raised a ValueError, TypeError, OSError or RuntimeError; with its message.
+        If the block raised any exception; with its type, message and place in the user's code.
 
     Examples
     --------
@@ -38,9 +38,9 @@ def fatal() -> Iterator[None]:
     ...         raise OSError("data folder /nowhere does not exist")
     ... except InputError as error:
     ...     print(error)
-    data folder /nowhere does not exist
+    OSError: data folder /nowhere does not exist
     """
     try:
         yield
-    except (ValueError, TypeError, OSError, RuntimeError) as error:
+    except Exception as error:
         raise InputError(one_line(error)) from error

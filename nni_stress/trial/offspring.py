@@ -19,6 +19,7 @@ from ..lineage.trial_spec import TrialSpec
 from ..pruning.screening import Screen
 from ..utils.atomic_files import write_json
 from ..utils.seeding import seed_of
+from .contract import network_of, pair
 from .errors import fatal
 from .inheritance import Inheritance, Origins, inherit, load_parents
 from .measurement import Size, Validation, make_record, measure_size
@@ -122,7 +123,9 @@ def _screen(task: Task, arguments: Arguments) -> Screen | None:
             f"candidates={arguments.candidates} needs Task.screening, a batch to judge them on, "
             "but got none"
         )
-    inputs, targets = task.screening
+    inputs, targets = pair(
+        task.screening, "Task.screening must be a pair (inputs, targets), but is"
+    )
     return Screen(inputs, targets, task.loss)
 
 
@@ -155,7 +158,7 @@ def make_founder(task: Task, spec: TrialSpec, lineage: Lineage, file: str | Path
         with fatal():
             network = serialization.load(file, task.network)
     else:
-        network = task.network()
+        network = network_of(task)
         with watch("training"):
             _train_founder(network, task, seed)
         if file is not None:

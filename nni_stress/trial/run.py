@@ -43,6 +43,8 @@ def run_trial(make_task: Callable[[], Task], founder: str | Path | None = None) 
     try:
         with fatal():
             task = make_task()
+            if not isinstance(task, Task):
+                raise TypeError(f"make_task must return an nni_stress.Task, but returned {task!r}")
         if spec.uid == FOUNDER:
             record = offspring.make_founder(task, spec, lineage, founder)
         else:

@@ -72,14 +72,16 @@ class Task:
         One batch of inputs, of any size: a tensor, or a tuple of tensors for a network that takes
         several inputs.
     loader
-        Makes the training batches (inputs, targets) of one epoch from a `torch.Generator` that
-        shuffles them; has a length. Inputs have the form of the example; targets are whatever the
-        loss takes, such as tensors or lists of mappings.
+        Makes the training batches of one epoch from a `torch.Generator` that shuffles them: a
+        `DataLoader`, a list, or anything else with a length that can be iterated over. Each batch
+        is a tuple or list (inputs, targets). Inputs have the form of the example; targets are
+        whatever the loss takes, such as tensors or lists of mappings.
     loss
-        Loss of (outputs, targets), a scalar tensor.
+        Loss of (outputs, targets), a tensor of one element.
     fidelity
-        Fidelity (accuracy or mAP) of (network, split), where split is "validation" or "test";
-        higher is better.
+        Fidelity (accuracy or mAP) of (network, split), where split is "validation" or "test"; a
+        finite number, or a tensor or array of one element, higher is better. The experiment's
+        ``tolerance`` is in its unit: 0.01 is a percentage point of an accuracy in [0, 1].
     founder_epochs, founder_learning_rate
         Training of the founder.
     clusters
@@ -106,7 +108,7 @@ class Task:
     ...     example_input=images[:2],
     ...     loader=lambda generator: [(images, labels)],
     ...     loss=nn.functional.cross_entropy,
-    ...     fidelity=lambda network, split: float((network(images).argmax(1) == labels).mean()),
+    ...     fidelity=lambda network, split: (network(images).argmax(1) == labels).float().mean(),
     ...     founder_epochs=1,
     ...     founder_learning_rate=1e-3,
     ... )

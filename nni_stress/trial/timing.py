@@ -10,6 +10,7 @@ from dataclasses import replace
 import psutil
 from torch import nn
 
+from .contract import fidelity_of
 from .task import Task
 
 
@@ -45,11 +46,11 @@ class Stopwatch:
             self._inner = outer + whole
 
     def evaluating(self, task: Task) -> Task:
-        """The same task, whose judgements of fidelity are measured as the phase "evaluation"."""
+        """The same task, with its judgements of fidelity checked, and measured as "evaluation"."""
 
         def fidelity(network: nn.Module, split: str) -> float:
             with self("evaluation"):
-                return task.fidelity(network, split)
+                return fidelity_of(task, network, split)
 
         return replace(task, fidelity=fidelity)
 

@@ -14,6 +14,7 @@ from torch import nn
 from ..graph.serialization import laid_out_as
 from ..utils.batches import answer
 from ..utils.messages import one_line
+from .contract import batches_per_epoch, endless, scalar
 from .task import Task
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ class Training:
         self._task = task
         self._generator = torch.Generator().manual_seed(seed)
         self._optimizer = task.optimizer(network.parameters(), lr=learning_rate)
-        per_epoch = len(task.loader(torch.Generator()))
+        per_epoch = batches_per_epoch(task)
         self.step = 0
         self.steps = round(epochs * per_epoch)
         self._per_epoch = max(1, min(per_epoch, self.steps))
@@ -104,7 +105,7 @@ class Training:
         FloatingPointError
             If the loss is no longer finite.
         """
-        batches = _endless(self._task, self._generator)
+        batches = endless(self._task, self._generator)
         while self.step < self.steps:
             self._network.train()
             loss = _optimize(self._network, self._optimizer, self._task, next(batches))
@@ -230,11 +231,6 @@ def _schedule(
     return torch.optim.lr_scheduler.SequentialLR(optimizer, [rise, falling], [rising])
 
 
-def _endless(task: Task, generator: torch.Generator) -> Iterator[tuple[Any, Any]]:
-    while True:
-        yield from task.loader(generator)
-
-
 def _optimize(
     network: nn.Module, optimizer: torch.optim.Optimizer, task: Task, batch: tuple[Any, Any]
 ) -> float:
@@ -243,7 +239,7 @@ def _optimize(
     with torch.autocast(
         next(network.parameters()).device.type, task.autocast, enabled=task.autocast is not None
     ):
-        loss = task.loss(answer(network, inputs), targets)
+        loss = scalar(task.loss(answer(network, inputs), targets))
     if not torch.isfinite(loss):
         raise FloatingPointError(f"the training loss became {loss.item()}")
     loss.backward()
@@ -295,8 +291,8 @@ def stress_evaluator(
     """
     from nni.compression.utils.evaluator import TorchEvaluator
 
-    steps = round(epochs * len(task.loader(torch.Generator())))
-    batches = _endless(task, torch.Generator().manual_seed(seed))
+    steps = round(epochs * batches_per_epoch(task))
+    batches = endless(task, torch.Generator().manual_seed(seed))
 
     def training_func(
         model: nn.Module,

@@ -1,18 +1,34 @@
-"""Errors as one line of text."""
+"""Errors as one line of text, with the place in the user's code that they came from."""
 
 from __future__ import annotations
 
+import contextlib
+import os
+import re
 import traceback
+from collections.abc import Iterable
+from pathlib import Path
 
-# In a checkout trials and reports are packages of their own.
-_OUR_PACKAGES = ("nni_stress", "trials", "reports")
+_PACKAGE = Path(__file__).resolve().parents[1]
+_CHECKOUT = _PACKAGE.parent
+# A wheel has trials/ and reports/ inside the package, a checkout beside it. Elsewhere they are
+# packages of the user's.
+_OUR_FOLDERS = (
+    _PACKAGE,
+    *(_CHECKOUT / name for name in ("trials", "reports") if (_CHECKOUT / "setup.py").is_file()),
+)
+# Files of installed packages and of Python itself, and code that is in no file.
+_NOT_THE_USERS = re.compile(r"/(site|dist)-packages/|/lib\d*/python3[^/]*/|^<")
+_FRAME = re.compile(r'^ *File "(.+)", line (\d+)', re.MULTILINE)
+_TRACEBACK = "Traceback (most recent call last):\n"
 
 
 def one_line(error: BaseException) -> str:
-    """An error as one line that begins with its type, as in ``KeyError: 'labels'``.
+    """An error as one line, as in ``KeyError: 'labels' (trial.py, line 12)``.
 
     A message that this package raised itself is a sentence for users already; it goes without
-    the type.
+    the type. The place is where the innermost function of the user's own code was; it is left out
+    if no such code was running.
 
     Parameters
     ----------
@@ -22,7 +38,7 @@ def one_line(error: BaseException) -> str:
     Returns
     -------
     str
-        One line; the type alone where the error has no message.
+        One line; the type in place of an empty message.
 
     Examples
     --------
@@ -32,23 +48,78 @@ def one_line(error: BaseException) -> str:
     ...     one_line(error)
     "KeyError: 'labels'"
     """
+    text = str(error)
+    if f"\nOriginal {_TRACEBACK}" in text:  # torch's for an error in a worker of a DataLoader
+        message, place = _exception_in(text), place_in(text)
+    else:
+        frames = traceback.extract_tb(error.__traceback__)
+        message = _message(error, frames)
+        place = _place((frame.filename, frame.lineno or 0) for frame in frames)
+    has_place = re.search(r"line \d+\)$", message)  # as that of a SyntaxError
+    return message if place is None or has_place else f"{message} ({place})"
+
+
+def place_in(text: str) -> str | None:
+    r"""The place in the user's code that the last traceback of a text names.
+
+    Parameters
+    ----------
+    text
+        What a process wrote to stderr, for example.
+
+    Returns
+    -------
+    str or None
+        File and line; None if there is no traceback, or none of the user's code in it.
+
+    Examples
+    --------
+    >>> place_in('Traceback (most recent call last):\n  File "/a/trial.py", line 12, in main\n')
+    '/a/trial.py, line 12'
+    """
+    _, found, last = text.rpartition(_TRACEBACK)
+    frames = _FRAME.findall(last) if found else []
+    return _place((file, int(line)) for file, line in frames)
+
+
+def _message(error: BaseException, frames: list[traceback.FrameSummary]) -> str:
     text = " ".join(str(error).split())
     kind = type(error).__name__
     if not text:
-        frames = traceback.extract_tb(error.__traceback__)
         asserted = frames[-1].line if frames and isinstance(error, AssertionError) else None
         return f"{kind}: {asserted}" if asserted else kind
-    return text if _is_ours(error) else f"{kind}: {text}"
+    # This package raises none of these deliberately; errors with a number are the system's.
+    accidental = isinstance(error, (LookupError, AttributeError, ArithmeticError))
+    accidental = accidental or (isinstance(error, OSError) and error.errno is not None)
+    is_sentence = not accidental and bool(frames) and _is_ours(frames[-1].filename)
+    return text if is_sentence else f"{kind}: {text}"
 
 
-def _is_ours(error: BaseException) -> bool:
-    """Whether code of this package raised the error deliberately."""
-    if isinstance(error, (LookupError, AttributeError, ArithmeticError)):
-        return False
-    if isinstance(error, OSError) and error.errno is not None:  # of the operating system
-        return False
-    frame = error.__traceback__
-    while frame is not None and frame.tb_next is not None:
-        frame = frame.tb_next
-    module = "" if frame is None else str(frame.tb_frame.f_globals.get("__name__", ""))
-    return module.split(".")[0] in _OUR_PACKAGES
+def _exception_in(text: str) -> str:
+    """The exception at the end of a traceback: what follows the indented lines of its frames."""
+    *_, last_frame = _FRAME.finditer(text)
+    lines = text[last_frame.end() :].splitlines()[1:]
+    while lines and lines[0][:1].isspace():
+        del lines[0]
+    return " ".join(" ".join(lines).split())
+
+
+def _place(frames: Iterable[tuple[str, int]]) -> str | None:
+    users = [
+        (file, line)
+        for file, line in frames
+        if not _NOT_THE_USERS.search(file) and not _is_ours(file)
+    ]
+    if not users:
+        return None
+    file, line = users[-1]
+    with contextlib.suppress(OSError):  # this process's folder may be gone
+        if Path(file).is_relative_to(Path.cwd()):
+            file = str(Path(file).relative_to(Path.cwd()))
+    return f"{file}, line {line}"
+
+
+def _is_ours(file: str) -> bool:
+    """Whether a file belongs to this package."""
+    path = Path(os.path.realpath(file)) if os.path.isabs(file) else Path(file)
+    return any(path.is_relative_to(folder) for folder in _OUR_FOLDERS)

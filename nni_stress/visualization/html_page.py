@@ -12,7 +12,7 @@ from .markup import Element, document, tag
 from .scatter import draw_scatter, scatter_plot, unit
 from .snapshot import Overview
 from .table import draw_table, offspring_table
-from .text import headline, rules_line, times
+from .text import headline, rules_line, times, warning_line
 
 _CSS = Path(__file__).with_name("page.css")
 # Keeps a browser from fetching or running anything.
@@ -61,11 +61,13 @@ def page(overview: Overview, refresh: float | None = None) -> str:
         None if refresh is None else tag("meta", http_equiv="refresh", content=f"{refresh:g}"),
         tag("style", _CSS.read_text(encoding="utf-8")),
     )
+    warning = warning_line(overview)
     header = tag(
         "header",
         tag("h1", title),
         tag("p", headline(overview), class_="state"),
         tag("p", rules_line(overview), class_="soft"),
+        None if warning is None else tag("p", warning, class_="soft"),
     )
     main = tag(
         "main",

@@ -181,6 +181,21 @@ def rules_line(overview: Overview) -> str:
     return "; ".join(parts)
 
 
+def warning_line(overview: Overview) -> str | None:
+    """A warning about the tolerance if it does not suit the founder's fidelity, else None.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from nni_stress.evolution.rules import Rules
+    >>> warning_line(Overview(Path("lineage"), Rules(generations=3, tolerance=0.01))) is None
+    True
+    """
+    founder = overview.founder
+    warning = None if founder is None else overview.rules.warning(founder.validation)
+    return None if warning is None else f"warning: {warning}"
+
+
 def _resource_name(resource: str) -> str:
     return "MACs" if resource == "macs" else resource
 
@@ -188,8 +203,9 @@ def _resource_name(resource: str) -> str:
 def status_text(overview: Overview) -> str:
     """A lineage as text of several paragraphs.
 
-    State and rules, survivors of each generation, offspring in progress, frontier, ancestry of the
-    best survivor, lost offspring, and files that are set aside or damaged.
+    State and rules, a warning about the tolerance, survivors of each generation, offspring in
+    progress, frontier, ancestry of the best survivor, lost offspring, and files that are set aside
+    or damaged.
 
     Examples
     --------
@@ -210,6 +226,7 @@ def status_text(overview: Overview) -> str:
     open_generations = [each for each in overview.generations if not each.closed]
     blocks = [
         f"lineage {overview.folder}\n{headline(overview)}\n{rules_line(overview)}",
+        warning_line(overview),
         _survivors(overview),
         *map(_open_generation, open_generations),
         _paragraph(

@@ -19,8 +19,10 @@ from nni_stress.evolution.rules import Rules
 from nni_stress.lineage.locate import find_lineage
 from nni_stress.lineage.store import FOUNDER, Lineage
 from nni_stress.utils.atomic_files import write_json
+from nni_stress.visualization.html_page import page
 from nni_stress.visualization.snapshot import overview
 from nni_stress.visualization.text import status_text
+from reports import simulation
 from reports.simulation import SimulatedManager
 
 ROOT = Path(__file__).parents[3]
@@ -353,3 +355,17 @@ def test_an_experiment_that_ended_in_error_is_shown_as_such_and_ends_a_watch(tmp
     assert done.returncode == 1 and "ended in ERROR: KeyError: 'labels'" in done.stdout
     lineage.update_state(failed=None)  # as a resumed tuner does
     assert command(lineage.folder).returncode == 0
+
+
+def test_a_tolerance_that_does_not_suit_the_fidelity_is_shown_and_said_once(
+    tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr(simulation, "achieved", lambda spec, ancestor: (93.5, 100_000))
+    warning = "warning: the founder's fidelity is 93.5, but tolerance 0.2 suggests shares in [0, 1]"
+    evolve(tmp_path / "points", tolerance=0.2, generations=1)
+    assert "warning" not in status_text(overview(tmp_path / "points"))
+    evolve(tmp_path / "shares", tolerance=0.02, generations=2)
+    warning = warning.replace("0.2", "0.02")
+    facts = overview(tmp_path / "shares")
+    assert warning in status_text(facts) and "tolerance 0.02 suggests" in page(facts)
+    assert capsys.readouterr().err.count(f"nni-stress: {warning}") == 1

@@ -77,6 +77,17 @@ def test_the_last_line_of_stderr_is_found(manager):
     assert manager.last_words("third") is None
 
 
+def test_the_last_words_of_a_traceback_have_the_place_in_the_users_code(manager, monkeypatch):
+    trace = (
+        'Traceback (most recent call last):\n  File "/a/trial.py", line 12, in <module>\n    x\n'
+    )
+    answers = {**ANSWERS, "GET /trial-file/first/stderr": f"{trace}NameError: x\n"}
+    monkeypatch.setitem(globals(), "ANSWERS", answers)
+    assert (
+        manager.last_words("first") == "NameError: x (/a/trial.py, line 12; stderr of trial first)"
+    )
+
+
 def test_requests_that_change_something(manager, server):
     manager.cancel("second")
     manager.end_experiment()

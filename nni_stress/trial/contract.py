@@ -1,0 +1,215 @@
+"""What the functions of a task return, checked.
+
+What is wrong with them is wrong in every trial, so that it ends the experiment.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from numbers import Real
+from typing import Any
+
+import torch
+from torch import nn
+
+from ..utils.messages import one_line
+from .errors import InputError
+from .task import Batches, Task
+
+
+def network_of(task: Task) -> nn.Module:
+    """The founder's network, untrained.
+
+    Raises
+    ------
+    InputError
+        If the task makes something else.
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace
+    >>> network_of(SimpleNamespace(network=lambda: nn.Linear(4, 2)))  # in place of a Task
+    Linear(in_features=4, out_features=2, bias=True)
+    """
+    network = task.network()
+    if not isinstance(network, nn.Module):
+        raise InputError(
+            f"Task.network must return a torch.nn.Module, but returned {_kind(network)}"
+        )
+    return network
+
+
+def batches_per_epoch(task: Task) -> int:
+    """Number of batches of one epoch.
+
+    Raises
+    ------
+    InputError
+        If the task's loader has no length, or no batches.
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace
+    >>> batches_per_epoch(SimpleNamespace(loader=lambda generator: ["batch", "batch"]))
+    2
+    """
+    batches = task.loader(torch.Generator())
+    try:
+        number = len(batches)
+    except TypeError as error:
+        raise InputError(
+            "Task.loader must return batches that have a length, such as a list, or a DataLoader "
+            f"whose data set has one, but returned {_kind(batches)}: {one_line(error)}"
+        ) from error
+    if number < 1:
+        raise _no_batches(batches)
+    return number
+
+
+def endless(task: Task, generator: torch.Generator) -> Iterator[tuple[Any, Any]]:
+    """The batches of one epoch after the other, each a pair (inputs, targets).
+
+    Parameters
+    ----------
+    task
+        Its loader makes the batches of each epoch.
+    generator
+        Shuffles them.
+
+    Raises
+    ------
+    InputError
+        If the loader gives no batches, or a batch is no pair.
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace
+    >>> batches = endless(SimpleNamespace(loader=lambda generator: ["batch"]), torch.Generator())
+    >>> next(batches)  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+        ...
+    nni_stress.trial.errors.InputError: batches of Task.loader must be pairs ..., but one is a str
+    """
+    while True:
+        batch = None
+        batches = task.loader(generator)
+        for batch in batches:
+            yield pair(batch, "batches of Task.loader must be pairs (inputs, targets), but one is")
+        if batch is None:
+            raise _no_batches(batches)
+
+
+def pair(batch: Any, expected: str) -> tuple[Any, Any]:
+    """Inputs and targets of a batch.
+
+    Parameters
+    ----------
+    batch
+        A tuple or list of two.
+    expected
+        What the error says before it tells what was got.
+
+    Raises
+    ------
+    InputError
+        If the batch is anything else: a tensor or mapping of two would come apart, too.
+
+    Examples
+    --------
+    >>> pair(["inputs", "targets"], "a pair expected, but got")
+    ('inputs', 'targets')
+    """
+    if not isinstance(batch, (tuple, list)) or len(batch) != 2:
+        raise InputError(f"{expected} {_kind(batch)}")
+    return batch[0], batch[1]
+
+
+def scalar(loss: Any) -> torch.Tensor:
+    """The loss that a task has computed.
+
+    Raises
+    ------
+    InputError
+        If it is no tensor of one element, or does not depend on any weight.
+
+    Examples
+    --------
+    >>> scalar(0.5)  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+        ...
+    nni_stress.trial.errors.InputError: Task.loss must return ..., but returned a float
+    """
+    if not isinstance(loss, torch.Tensor) or loss.numel() != 1:
+        raise InputError(
+            f"Task.loss must return a tensor of one element, but returned {_kind(loss)}"
+        )
+    if not loss.requires_grad:
+        raise InputError(
+            "Task.loss must return a tensor that depends on the network's weights, but returned "
+            "one without a gradient"
+        )
+    return loss
+
+
+def fidelity_of(task: Task, network: nn.Module, split: str) -> float:
+    """Fidelity (accuracy or mAP) of a network, as a number.
+
+    Parameters
+    ----------
+    task
+        Judges the network.
+    network
+        The network.
+    split
+        "validation" or "test".
+
+    Raises
+    ------
+    InputError
+        If the task returns no number, and no tensor or array of one element.
+    FloatingPointError
+        If the number is not finite.
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace
+    >>> task = SimpleNamespace(fidelity=lambda network, split: torch.tensor([0.5]))
+    >>> fidelity_of(task, nn.Linear(4, 2), "validation")
+    0.5
+    """
+    value = task.fidelity(network, split)
+    number = value.item() if hasattr(value, "item") and _size(value) == 1 else value
+    if not isinstance(number, Real) or isinstance(number, bool):
+        raise InputError(
+            f"Task.fidelity must return one number, higher for a better network, but returned "
+            f"{_kind(value)} for the split {split!r}"
+        )
+    if not math.isfinite(number):
+        raise FloatingPointError(
+            f"Task.fidelity must return a finite number, but returned {float(number)} for the "
+            f"split {split!r}"
+        )
+    return float(number)
+
+
+def _size(value: Any) -> int:
+    """Number of elements of a tensor, an array or a number of NumPy's."""
+    return math.prod(getattr(value, "shape", ()))
+
+
+def _no_batches(batches: Batches) -> InputError:
+    return InputError(
+        f"Task.loader must return at least one batch, but the {type(batches).__name__} that it "
+        "returned has none"
+    )
+
+
+def _kind(value: Any) -> str:
+    if value is None:
+        return "None"
+    if isinstance(value, (tuple, list)):
+        return f"a {type(value).__name__} of {len(value)}"
+    shape = getattr(value, "shape", None)
+    of_shape = "" if shape is None else f" of shape {tuple(shape)}"
+    return f"a {type(value).__name__}{of_shape}"
