@@ -90,7 +90,8 @@ def test_an_evolution_continues_after_failures_and_repeats_with_its_seed(tmp_pat
         done = demo(config, tmp_path, port, "--seed", "5")
         assert done.returncode == 0, done.stdout + done.stderr
         runs.append(Path(done.stdout.splitlines()[-1]))
-        assert "g001-01  lost: RuntimeError: made to fail" in done.stdout
+        assert "g001-01  lost: RuntimeError: made to fail (" in done.stdout
+        assert "tests/helpers/failing_trial.py, line 16)" in done.stdout
         assert "g002-00  lost: its process was killed" in done.stdout
         assert "generation 2 of at most 2: 3 offspring" in done.stdout
     for run in runs:
