@@ -1,4 +1,4 @@
-"""The error of an experiment that cannot go on, in a module that costs nothing to import."""
+"""Errors of experiments and files, in a module that costs nothing to import."""
 
 
 class LaunchError(ValueError):
@@ -9,4 +9,15 @@ class LaunchError(ValueError):
     >>> raise LaunchError("port 8080 is in use; name another")
     Traceback (most recent call last):
     nni_stress.exceptions.LaunchError: port 8080 is in use; name another
+    """
+
+
+class DamagedFileError(ValueError):
+    """A file is not what it should be; the message is one line that names the file.
+
+    Examples
+    --------
+    >>> raise DamagedFileError("record.json must be a regular file, but is a FIFO")
+    Traceback (most recent call last):
+    nni_stress.exceptions.DamagedFileError: record.json must be a regular file, but is a FIFO
     """

@@ -39,8 +39,6 @@ def read_record(folder: Path, cell: Cell) -> dict[str, Any]:
         found = read_json(path)
     except FileNotFoundError:
         return {}
-    except ValueError as error:
-        raise ValueError(f"{path} is damaged: {error}") from None
     if (
         not isinstance(found, dict)
         or "trials" not in found

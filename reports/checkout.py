@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import yaml
+from nni_stress.utils.yaml_files import read_yaml
 
 # "reports" in a checkout, "nni_stress.reports" in a wheel.
 PACKAGE = __package__ or "nni_stress.reports"
@@ -31,4 +31,4 @@ def search_space(name: str) -> dict[str, Any]:
         raise FileNotFoundError(
             f"no search space at {file}: studies and benchmarks run in a checkout only"
         )
-    return yaml.safe_load(file.read_text(encoding="utf-8"))
+    return read_yaml(file)

@@ -168,8 +168,6 @@ def _read_founder(path: Path) -> dict[str, Any]:
         raise FileNotFoundError(
             f"no founder at {path}: without it there is nothing to compare with"
         ) from None
-    except ValueError as error:
-        raise ValueError(f"{path} is damaged: {error}") from None
     numbers = ("synapses", "macs", "validation", "test")
     required = (*numbers, "architecture")
     if not isinstance(found, dict) or not set(required) <= set(found):

@@ -8,8 +8,11 @@ from typing import Any
 
 import yaml
 
+from nni_stress.exceptions import DamagedFileError
 from nni_stress.utils.atomic_files import refuse_code, write_atomically
-from nni_stress.utils.messages import one_line
+from nni_stress.utils.messages import one_line, short
+from nni_stress.utils.regular_files import read_text
+from nni_stress.utils.yaml_files import MOST_BYTES, parse_yaml, read_yaml
 
 from .contest import ABLATIONS, LONG, METHODS, Contest, is_number
 
@@ -30,17 +33,14 @@ def read_contest(file: str | Path) -> Contest:
     file = Path(file)
     if not file.is_file():
         raise FileNotFoundError(f"no contest file at {file}")
-    try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{file.name} is not YAML: {one_line(error)}") from None
+    content = read_yaml(file)
     if not isinstance(content, dict):
-        raise ValueError(f"{file.name} must hold the fields of a contest, but got {content!r}")
+        raise ValueError(f"{file.name} must hold the fields of a contest, but got {short(content)}")
     try:
         refuse_code(content)
         return _contest_from(content)
     except (TypeError, ValueError) as error:
-        raise ValueError(f"{file.name}: {error}") from None
+        raise DamagedFileError(f"{file.name}: {one_line(error)}") from None
 
 
 def begin(file: Path, folder: Path, task: str | None = None) -> Contest:
@@ -62,8 +62,8 @@ def begin(file: Path, folder: Path, task: str | None = None) -> Contest:
         with those of this one.
     """
     read_contest(file)
-    text = Path(file).read_text(encoding="utf-8")
-    content = yaml.safe_load(text)
+    text = read_text(file, MOST_BYTES)
+    content = parse_yaml(text)
     if task is not None:
         content = {**content, "task": task, "task_arguments": {}}
         text = yaml.safe_dump(content, sort_keys=False)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import fcntl
-import pickle
 import sys
 import time
 from collections.abc import Iterator
@@ -23,7 +22,12 @@ from nni_stress import Task
 from nni_stress.graph import cost, serialization
 from nni_stress.trial.training import Training, founder_training
 from nni_stress.utils.atomic_files import atomically, write_json
-from nni_stress.utils.messages import one_line
+from nni_stress.utils.messages import one_line, short
+from nni_stress.utils.regular_files import check_regular
+
+# Bytes that a checkpoint may have: network, optimizer, schedule and generators.
+_CHECKPOINT_BYTES = 2**26
+_BYTES_PER_NUMBER = 64
 
 
 def train_founder(task: Task, file: str | Path, seed: int = 0, quiet: bool = False) -> nn.Module:
@@ -161,8 +165,16 @@ def _train(
     }
     started = time.monotonic()
     if checkpoint.exists():
-        state, seconds = _read_checkpoint(checkpoint, recipe)
-        training.restore(state)
+        numbers = sum(tensor.numel() for tensor in network.state_dict().values())
+        most = _CHECKPOINT_BYTES + _BYTES_PER_NUMBER * numbers
+        state, seconds = _read_checkpoint(checkpoint, recipe, most)
+        try:
+            training.restore(state)
+        except ValueError:
+            raise
+        except Exception as error:  # of a state that another program wrote
+            reason = one_line(error)[:200]
+            raise ValueError(f"{checkpoint} is damaged, remove it: {reason}") from None
         started -= seconds
     with tqdm(total=training.steps, initial=training.step, unit="step", disable=quiet) as bar:
         for loss in training:
@@ -187,11 +199,16 @@ def _show_fidelity(bar: tqdm, network: nn.Module, task: Task, training: Training
     bar.write(f"epoch {training.epoch} of {task.founder_epochs}: validation {fidelity:.4f}")
 
 
-def _read_checkpoint(checkpoint: Path, recipe: dict[str, Any]) -> tuple[dict[str, Any], float]:
+def _read_checkpoint(
+    checkpoint: Path, recipe: dict[str, Any], most: int
+) -> tuple[dict[str, Any], float]:
     try:
+        check_regular(checkpoint, most)
         content = torch.load(checkpoint, weights_only=True)  # tensors and plain data: runs no code
-        found, state, seconds = content["recipe"], content["training"], content["seconds"]
-    except (OSError, RuntimeError, EOFError, KeyError, TypeError, pickle.UnpicklingError) as error:
+        found, state, seconds = content["recipe"], content["training"], float(content["seconds"])
+        if not isinstance(found, dict):
+            raise TypeError(f"its recipe must be a mapping, but is {short(found)}")
+    except Exception as error:  # torch.load raises errors of many types
         raise ValueError(f"{checkpoint} is damaged, remove it: {one_line(error)[:200]}") from None
     if found != recipe:
         raise ValueError(

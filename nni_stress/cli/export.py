@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from ..evolution.ancestry import ancestry, best_survivor
 from ..lineage.locate import find_lineage
 from ..lineage.store import Lineage, Record
-from ..utils.atomic_files import beside, digest, write_json
+from ..utils.atomic_files import beside, write_json
 from ..utils.messages import one_line
 
 if TYPE_CHECKING:
@@ -92,12 +92,11 @@ def export(
 
 
 def _write_records(lineage: Lineage, record: Record, ancestors: list[Record], folder: Path) -> None:
-    network = folder / "network.safetensors"
-    shutil.copyfile(lineage.network_path(record.uid), network)
-    if record.digest not in (None, digest(network)):
-        raise ValueError(
-            f"{lineage.network_path(record.uid)} is damaged: it is not the file that was recorded"
-        )
+    with (
+        lineage.open_network(record) as recorded,
+        open(folder / "network.safetensors", "xb") as network,
+    ):
+        shutil.copyfileobj(recorded, network, 2**20)
     write_json(folder / "record.json", record._asdict())
     write_json(folder / "ancestors.json", [ancestor._asdict() for ancestor in ancestors])
 

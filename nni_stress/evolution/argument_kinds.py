@@ -62,7 +62,7 @@ class Number:
         """Raise a ValueError, which names the argument, if it does not take this value."""
         if value is None and self.optional:
             return
-        if type(value) not in (int, float) or not math.isfinite(value) or value < self.least:
+        if type(value) not in (int, float) or not self.least <= value < math.inf:
             raise ValueError(f"{name} must be a number of at least {self.least}, but got {value!r}")
 
     def describe(self) -> str:

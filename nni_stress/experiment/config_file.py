@@ -10,11 +10,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from ..exceptions import LaunchError
-from ..utils.messages import one_line
-from .validation import check, registered, short
+from ..exceptions import DamagedFileError, LaunchError
+from ..utils.messages import one_line, short
+from ..utils.yaml_files import read_yaml
+from .validation import check, registered
 
 
 def read_mapping(file: Path) -> dict[str, Any]:
@@ -33,7 +32,10 @@ def read_mapping(file: Path) -> dict[str, Any]:
     """
     if not file.is_file():
         raise LaunchError(f"no experiment file at {file}")
-    data = _read_yaml(file)
+    try:
+        data = read_yaml(file)
+    except (OSError, DamagedFileError) as error:
+        raise LaunchError(one_line(error)) from None
     if not isinstance(data, dict):
         raise LaunchError(
             f"{file} must hold the fields of an experiment (trialCommand, tuner, ...), "
@@ -208,10 +210,3 @@ def _folded(fields: Mapping[Any, Any]) -> dict[str, Any]:
     NNI accepts trialCommand, trial_command and TRIALCOMMAND as the same field.
     """
     return {str(key).lower().replace("_", ""): value for key, value in fields.items()}
-
-
-def _read_yaml(file: Path) -> Any:
-    try:
-        return yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise LaunchError(f"{file} is not YAML: {one_line(error)}") from None

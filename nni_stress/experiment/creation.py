@@ -16,7 +16,7 @@ from typing import Any
 
 from ..exceptions import LaunchError
 from ..utils.atomic_files import read_json, write_json
-from .validation import short
+from ..utils.messages import short
 
 FILE = "nni-stress.json"  # in NNI's folder of the experiment
 # What `nnictl update` changes in a running experiment; none of it names code or files.

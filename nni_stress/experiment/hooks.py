@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import sqlite3
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -153,16 +154,17 @@ def _refresh_checked(
     from . import creation
     from .config_file import is_ours, tuner_of
 
-    # NNI's own connection, so that what is checked is what NNI reads.
-    config = nni_database.experiment_config(stored.conn, stored.experiment_id)
-    folder = nni_database.folder_of(stored.conn)
     try:
+        # NNI's own connection, so that what is checked is what NNI reads.
+        config = nni_database.experiment_config(stored.conn, stored.experiment_id)
+        folder = nni_database.folder_of(stored.conn)
         if creation.is_remembered(folder):
             creation.compare(folder, config)
         if creation.is_remembered(folder) or is_ours(tuner_of(config)):
             refuse_code(config)
-    except ValueError as error:
-        raise LaunchError(f"the stored experiment {stored.experiment_id}: {error}") from None
+    except (ValueError, sqlite3.Error) as error:
+        reason = one_line(error)
+        raise LaunchError(f"the stored experiment {stored.experiment_id}: {reason}") from None
     return refresh(*args, **kwargs)
 
 

@@ -6,15 +6,14 @@ every fault is one line.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
-from ..exceptions import LaunchError
+from ..exceptions import DamagedFileError, LaunchError
 from ..nni_runtime import loopback
-from ..utils.messages import one_line
+from ..utils.atomic_files import read_json
+from ..utils.messages import one_line, short
+from ..utils.yaml_files import read_yaml
 from .trial_command import check_command
 
 if TYPE_CHECKING:
@@ -168,13 +167,12 @@ def _check_search_space_file(config: ExperimentConfig) -> None:
     if not file.is_file():
         raise LaunchError(f"no search space file at {file}")
     try:
-        text = file.read_text(encoding="utf-8")
         try:
-            json.loads(text)  # like NNI, because PyYAML does not read all of JSON
-        except ValueError:
-            yaml.safe_load(text)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise LaunchError(f"search space file {file} is not YAML: {one_line(error)}") from None
+            read_json(file)  # like NNI, because PyYAML does not read all of JSON
+        except DamagedFileError:
+            read_yaml(file)
+    except (OSError, DamagedFileError) as error:
+        raise LaunchError(f"search space file {one_line(error)}") from None
 
 
 def _check_folder(name: str, folder: Any, base: Path) -> Path:
@@ -220,17 +218,3 @@ def registered(name: Any) -> str | None:
 
     meta = get_algo_meta(name) if isinstance(name, str) else None
     return None if meta is None else meta.class_name
-
-
-def short(value: Any) -> str:
-    """Return a value's representation, in at most 60 characters, for a message.
-
-    Examples
-    --------
-    >>> short({"className": None})
-    "{'className': None}"
-    >>> len(short("x" * 1000))
-    60
-    """
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -6,6 +6,7 @@ A file holds tensors and the shapes of layers as plain data (safetensors), never
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,21 +16,18 @@ import safetensors.torch
 import torch
 from torch import nn
 
+from ..exceptions import DamagedFileError
 from ..utils.atomic_files import write_atomically
-from ..utils.messages import one_line
+from ..utils.messages import one_line, short
+from ..utils.plain_data import parse_json
+from ..utils.regular_files import open_regular
+from .layer_shapes import attributes_of, check_shapes
 
 _METADATA_KEY = "nni_stress"
-# The attributes in which torch's layers store their shape.
-_SHAPE_ATTRIBUTES = (
-    "in_channels",
-    "out_channels",
-    "groups",
-    "in_features",
-    "out_features",
-    "num_features",
-    "num_channels",
-    "num_groups",
-)
+# A network is at most this many times larger than the one of the factory; and files have a header.
+_GROWTH = 16
+_HEADER_BYTES = 2**24
+_NETWORK_BYTES = 2**26
 
 
 def save(network: nn.Module, path: str | Path) -> None:
@@ -50,14 +48,7 @@ def save(network: nn.Module, path: str | Path) -> None:
     >>> load(file, lambda: nn.Linear(8, 4))
     Linear(in_features=3, out_features=2, bias=True)
     """
-    shapes = {
-        name: {
-            attribute: getattr(module, attribute)
-            for attribute in _SHAPE_ATTRIBUTES
-            if isinstance(getattr(module, attribute, None), int)
-        }
-        for name, module in network.named_modules()
-    }
+    shapes = {name: attributes_of(module) for name, module in network.named_modules()}
     tensors = {
         name: tensor.detach().cpu().clone().contiguous()
         for name, tensor in network.state_dict().items()
@@ -86,7 +77,7 @@ def load(path: str | Path, factory: Callable[[], nn.Module]) -> nn.Module:
     ------
     FileNotFoundError
         If there is no such file.
-    ValueError
+    DamagedFileError
         If the file is damaged, or holds a network of another structure than the factory's.
 
     Examples
@@ -109,53 +100,103 @@ def load(path: str | Path, factory: Callable[[], nn.Module]) -> nn.Module:
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"no network file at {path}")
-    tensors, shapes = _read(path)
     network = factory()
     memory_format = memory_format_of(network)
-    expected = set(network.state_dict())
-    if expected != set(tensors):
-        missing = sorted(expected - set(tensors))
-        extra = sorted(set(tensors) - expected)
-        raise ValueError(
-            f"{path} holds another network: tensors missing {missing[:5]}, not expected {extra[:5]}"
-        )
+    tensors, shapes = _read(path, network)
     modules = dict(network.named_modules())
     for name, shape in shapes.items():
-        _set_shape(path, name, modules.get(name), shape)
+        for attribute, value in shape.items():
+            setattr(modules[name], attribute, value)
     for name, tensor in tensors.items():
         owner, _, leaf = name.rpartition(".")
         _set_tensor(path, name, modules[owner], leaf, tensor)
     return network.to(memory_format=memory_format)
 
 
-def _read(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, dict[str, int]]]:
-    """Tensors and shapes of layers."""
+def _read(
+    path: Path, network: nn.Module
+) -> tuple[dict[str, torch.Tensor], dict[str, dict[str, int]]]:
+    """Tensors and shapes of layers, which were compared with a network of the same structure."""
+    state = network.state_dict()
     try:
+        _check_size(path, state)
         with safetensors.safe_open(path, framework="pt") as file:
-            shapes = json.loads((file.metadata() or {}).get(_METADATA_KEY, "{}"))
+            metadata = parse_json((file.metadata() or {}).get(_METADATA_KEY, "{}"))
             names = file.keys()  # the only way to list them: it is not a mapping
+            _check_names(path, set(state), set(names))
+            found = {name: tuple(file.get_slice(name).get_shape()) for name in names}
+            _check_dimensions(path, state, found)
+            shapes = _check_shapes(path, network, metadata, found)
             tensors = {name: file.get_tensor(name) for name in names}
+    except DamagedFileError:
+        raise
     except (safetensors.SafetensorError, ValueError, OSError) as error:
-        raise ValueError(f"{path} is damaged or not a network file: {one_line(error)}") from None
+        raise DamagedFileError(
+            f"{path} is damaged or not a network file: {one_line(error)}"
+        ) from None
     return tensors, shapes
 
 
-def _set_shape(
-    path: Path, name: str, module: nn.Module | None, shape: Mapping[str, object]
+def _check_size(path: Path, state: Mapping[str, torch.Tensor]) -> None:
+    """Check the sizes of a file and its header, so that reading it takes bounded memory."""
+    whole = sum(tensor.numel() * tensor.element_size() for tensor in state.values())
+    with open_regular(path, _NETWORK_BYTES + _GROWTH * whole) as file:
+        header = int.from_bytes(file.read(8), "little")
+    if header > _HEADER_BYTES:
+        raise DamagedFileError(
+            f"{path} is damaged or not a network file: its header must have at most "
+            f"{_HEADER_BYTES:,} bytes, but announces {header:,}"
+        )
+
+
+def _check_names(path: Path, expected: set[str], found: set[str]) -> None:
+    if expected != found:
+        missing = sorted(expected - found)
+        extra = sorted(found - expected)
+        raise DamagedFileError(
+            f"{path} holds another network: tensors missing {missing[:5]}, not expected {extra[:5]}"
+        )
+
+
+def _check_dimensions(
+    path: Path, state: Mapping[str, torch.Tensor], found: Mapping[str, tuple[int, ...]]
 ) -> None:
-    for attribute, value in shape.items():
-        known = attribute in _SHAPE_ATTRIBUTES and isinstance(getattr(module, attribute, None), int)
-        if not known or not isinstance(value, int) or value < 1:
-            raise ValueError(f"{path}: layer {name!r} cannot have {attribute} = {value!r}")
-        setattr(module, attribute, value)
+    for name, shape in found.items():
+        if len(shape) != state[name].dim():
+            raise DamagedFileError(
+                f"{path}: tensor {name} should be {state[name].dim()}-dimensional, "
+                f"but is {len(shape)}-dimensional"
+            )
+
+
+def _check_shapes(
+    path: Path, network: nn.Module, metadata: Any, found: Mapping[str, tuple[int, ...]]
+) -> dict[str, dict[str, int]]:
+    """The shapes of layers in a file's metadata, if they are those of its tensors."""
+    modules = dict(network.named_modules())
+    if not isinstance(metadata, dict):
+        raise ValueError(f"its shapes must be a mapping of layers, but are {short(metadata)}")
+    for name, shape in metadata.items():
+        if name not in modules or not isinstance(shape, dict):
+            raise DamagedFileError(f"{path}: layer {name!r} cannot have the shape {short(shape)}")
+    most = max([1, *map(math.prod, found.values())])
+    tensors: dict[str, dict[str, tuple[int, ...]]] = {name: {} for name in modules}
+    for tensor, dimensions in found.items():
+        owner, _, leaf = tensor.rpartition(".")
+        tensors.setdefault(owner, {})[leaf] = dimensions
+    for name, module in modules.items():
+        try:
+            check_shapes(module, metadata.get(name, {}), tensors[name], most)
+        except ValueError as error:
+            raise DamagedFileError(f"{path}: layer {name!r}: {error}") from None
+    return metadata
 
 
 def _set_tensor(path: Path, name: str, module: nn.Module, leaf: str, tensor: torch.Tensor) -> None:
     old = getattr(module, leaf)
-    if old.dim() != tensor.dim() or old.dtype != tensor.dtype:
-        raise ValueError(
-            f"{path}: tensor {name} should be {old.dim()}-dimensional {old.dtype}, "
-            f"but is {tensor.dim()}-dimensional {tensor.dtype}"
+    if old.dtype != tensor.dtype:
+        raise DamagedFileError(
+            f"{path}: tensor {name} should be {old.dtype}, but is {tensor.dtype}"
         )
     new = tensor.to(old.device)
     if isinstance(old, nn.Parameter):

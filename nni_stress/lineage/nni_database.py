@@ -7,11 +7,18 @@ runs code that the database names.
 from __future__ import annotations
 
 import contextlib
-import json
+import itertools
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from ..exceptions import DamagedFileError
+from ..utils.messages import one_line, short
+from ..utils.plain_data import parse_json
+
+_VALUE_BYTES = 2**24  # of one value
+_STEPS = 20  # of a million instructions of SQLite's, some seconds in all
 
 
 @contextlib.contextmanager
@@ -77,10 +84,10 @@ def experiment_config(
 
     Raises
     ------
-    ValueError
+    DamagedFileError
         If the configuration is not a JSON object.
     sqlite3.Error
-        If the database cannot be read.
+        If the database cannot be read, or reading it would take long.
 
     Examples
     --------
@@ -91,17 +98,38 @@ def experiment_config(
     >>> experiment_config(connection, "abc")
     {'trialConcurrency': 2}
     """
-    row = connection.execute(
-        "select params from ExperimentProfile where ?1 is null or id = ?1 "
-        "order by revision desc limit 1",
-        (experiment_id,),
-    ).fetchone()
+    with _bounded(connection):
+        row = connection.execute(
+            "select params from ExperimentProfile where ?1 is null or id = ?1 "
+            "order by revision desc limit 1",
+            (experiment_id,),
+        ).fetchone()
     if row is None:
         return {}
-    config = json.loads(row[0])
+    try:
+        config = parse_json(row[0] if isinstance(row[0], str) else "")
+    except ValueError as error:
+        raise DamagedFileError(
+            f"the configuration in NNI's database is damaged: {one_line(error)}"
+        ) from None
     if not isinstance(config, dict):
-        raise ValueError(f"an experiment's configuration must be a mapping, but got {config!r}")
+        raise DamagedFileError(
+            f"the configuration in NNI's database must be a mapping, but got {short(config)}"
+        )
     return config
+
+
+@contextlib.contextmanager
+def _bounded(connection: sqlite3.Connection) -> Iterator[None]:
+    """Bound what a query may cost, as a view in place of a table may compute anything."""
+    steps = itertools.count()
+    connection.set_progress_handler(lambda: int(next(steps) > _STEPS), 1_000_000)
+    if hasattr(connection, "setlimit"):  # from Python 3.11 on
+        connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _VALUE_BYTES)
+    try:
+        yield
+    finally:
+        connection.set_progress_handler(None, 0)
 
 
 def was_cancelled_by_user(connection: sqlite3.Connection, job_id: str) -> bool:
@@ -114,8 +142,9 @@ def was_cancelled_by_user(connection: sqlite3.Connection, job_id: str) -> bool:
     >>> was_cancelled_by_user(connection, "abcde")
     False
     """
-    (count,) = connection.execute(
-        "select count(*) from TrialJobEvent where trialJobId = ? and event = 'USER_TO_CANCEL'",
-        (job_id,),
-    ).fetchone()
+    with _bounded(connection):
+        (count,) = connection.execute(
+            "select count(*) from TrialJobEvent where trialJobId = ? and event = 'USER_TO_CANCEL'",
+            (job_id,),
+        ).fetchone()
     return bool(count)

@@ -56,8 +56,15 @@ class PlannedGeneration:
         return content if self.closed is None else {**content, "kept": list(self.kept)}
 
     @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> PlannedGeneration:
+    def from_json(cls, content: Mapping[str, Any], number: int | None = None) -> PlannedGeneration:
         """Parse and check the content of a generation's file.
+
+        Parameters
+        ----------
+        content
+            The content.
+        number
+            Number of the generation whose file it must be; None: any.
 
         Raises
         ------
@@ -68,13 +75,22 @@ class PlannedGeneration:
             if not isinstance(content.get(name), list):
                 raise ValueError(f"{name} must be a list, but got {content.get(name)!r}")
         closed = content.get("closed")
+        offspring = tuple(map(TrialSpec.from_message, content["offspring"]))
+        if not all(number in (None, spec.generation) for spec in offspring):
+            raise ValueError(f"offspring must be of generation {number}, but one is of another")
         return cls(
-            space=content.get("space"),
-            suggestions=tuple(content["suggestions"]),
-            offspring=tuple(map(TrialSpec.from_message, content["offspring"])),
+            space=_mapping("space", content.get("space")),
+            suggestions=tuple(_mapping("suggestion", one) for one in content["suggestions"]),
+            offspring=offspring,
             closed=None if closed is None else _names("closed", closed),
             kept=_names("kept", content.get("kept", [])),
         )
+
+
+def _mapping(name: str, value: Any) -> dict[str, Any] | None:
+    if value is not None and not isinstance(value, dict):
+        raise ValueError(f"{name} must be a mapping, but got {value!r}")
+    return value
 
 
 def _names(name: str, value: Any) -> tuple[str, ...]:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import fcntl
+import re
 from pathlib import Path
 from typing import Any
 
+from ..exceptions import DamagedFileError
+from ..utils.regular_files import open_regular
 from .record import Record
 from .store import ABSENT, Lineage
 from .trial_spec import TrialSpec
 from .uid import check_uid
+
+_GENERATION_FORM = re.compile(r"g[0-9]{3,6}\.json\Z")
 
 
 class LineageView(Lineage):
@@ -38,8 +43,8 @@ class LineageView(Lineage):
 
     def numbers(self) -> list[int]:
         """Numbers of the generations that were begun."""
-        names = (path.stem[1:] for path in (self.folder / "generations").glob("g*.json"))
-        return sorted(int(name) for name in names if name.isdecimal())
+        names = (path.name for path in (self.folder / "generations").glob("g*.json"))
+        return sorted(int(name[1:-5]) for name in names if _GENERATION_FORM.match(name))
 
     def specs(self, number: int) -> tuple[dict[str, TrialSpec], set[str] | None]:
         """A generation's offspring by name, and which of them counted.
@@ -85,10 +90,10 @@ class LineageView(Lineage):
     def is_under_way(self) -> bool:
         """Whether a tuner holds the lineage's lock."""
         try:
-            with open(self.folder / "tuner.lock", "rb") as file:
+            with open_regular(self.folder / "tuner.lock") as file:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
             return True
-        except ABSENT:
+        except (*ABSENT, DamagedFileError):
             pass
         return False

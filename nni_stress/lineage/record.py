@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from ..utils.messages import short
 from .uid import check_uid, generation_of
 
 _MAPPINGS = ("arguments", "architecture", "seconds")
 _NUMBERS = ("validation", "test", "synapses", "macs", "efficiency")
 _OPTIONAL_NUMBERS = ("untrained", "latency", "forecast")
+_CURVE = 10_000  # a recovery has 5 checks
 _POSITIVE = ("synapses", "macs", "efficiency", "latency")  # used as divisors and in logarithms
 
 
@@ -108,8 +110,12 @@ def parse_record(data: Any, uid: str) -> Record:
     for name in _MAPPINGS:
         if not isinstance(getattr(record, name), dict):
             raise ValueError(f"{name} must be a mapping, but got {getattr(record, name)!r}")
-    if not isinstance(record.curve, list):
-        raise ValueError(f"curve must be a list, but got {record.curve!r}")
+    if not isinstance(record.curve, list) or len(record.curve) > _CURVE:
+        raise ValueError(
+            f"curve must be a list of at most {_CURVE:,} numbers, but got {short(record.curve)}"
+        )
+    if record.digest is not None and not isinstance(record.digest, str):
+        raise ValueError(f"digest must be a text, but got {short(record.digest)}")
     for name in (*_NUMBERS, *_OPTIONAL_NUMBERS):
         value = getattr(record, name)
         if value is not None or name in _NUMBERS:

@@ -19,12 +19,14 @@ import itertools
 import os
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
-from ..utils.atomic_files import beside, digest, read_json, sync, write_json
+from ..exceptions import DamagedFileError
+from ..utils.atomic_files import beside, digest, digest_of, read_json, sync, write_json
 from ..utils.messages import one_line
+from ..utils.regular_files import open_regular, read_text
 from .planned_generation import PlannedGeneration
 from .record import Record, parse_record
 from .uid import FOUNDER, UID_FORM, check_uid, uid_of
@@ -33,6 +35,12 @@ __all__ = ["ABSENT", "FOUNDER", "Lineage", "Record", "check_uid", "uid_of"]
 
 # Reading may fail with these, because another process may move a file at any moment.
 ABSENT = (FileNotFoundError, NotADirectoryError)
+
+# Bytes that files may have, many times more than they ever need.
+_RECORD_BYTES = 2**22
+_JOB_BYTES = 2**12
+_NETWORK_BYTES = 2**28  # beside those of its synapses: buffers
+_BYTES_PER_SYNAPSE = 64
 
 
 class Lineage:
@@ -70,8 +78,9 @@ class Lineage:
     def last_incarnation(self) -> int:
         """Number of the tuner that last worked on this lineage, the first being 0; -1: none did."""
         attempts = (path.name.split(".")[1] for path in (self.folder / "attempts").glob("g*.*.*"))
-        known: int = (self.read_state() or {}).get("incarnation", -1)
-        return max([known, *(int(number) for number in attempts if number.isdigit())])
+        known = (self.read_state() or {}).get("incarnation", -1)
+        numbers = [int(number) for number in attempts if number.isdecimal()]
+        return max([known if type(known) is int else -1, *numbers])
 
     def _read(self, path: Path, keys: set[str]) -> dict[str, Any] | None:
         """The mapping with these keys in a file, or None; any other content is set aside."""
@@ -102,8 +111,8 @@ class Lineage:
         if content is None:
             return None
         try:
-            return PlannedGeneration.from_json(content)
-        except ValueError:
+            return PlannedGeneration.from_json(content, number)
+        except (TypeError, ValueError):
             self.set_aside(self.generation_path(number))
             return None
 
@@ -116,7 +125,8 @@ class Lineage:
         numbers = range(len(list((self.folder / "generations").glob("g*.json"))), -1, -1)
         spaces = ((self.generation(number) or {}).get("space") for number in numbers)
         return next(
-            (space for space in spaces if space), (self.read_state() or {}).get("search_space")
+            (space for space in spaces if space and isinstance(space, dict)),
+            (self.read_state() or {}).get("search_space"),
         )
 
     # Offspring
@@ -171,18 +181,18 @@ class Lineage:
 
         Raises
         ------
-        ValueError
+        DamagedFileError
             If the record is damaged; the message names the file.
         """
         path = self.folder / "offspring" / check_uid(uid) / "record.json"
         try:
-            data = read_json(path)
+            data = read_json(path, _RECORD_BYTES)
         except ABSENT:
             return None
         try:
             return parse_record(data, uid)
         except (TypeError, ValueError) as error:
-            raise ValueError(f"{path} is not a record: {one_line(error)}") from None
+            raise DamagedFileError(f"{path} is not a record: {one_line(error)}") from None
 
     def records(self) -> list[Record]:
         """All records, by generation and position."""
@@ -226,8 +236,31 @@ class Lineage:
         return None
 
     def _is_intact(self, record: Record) -> bool:
+        try:
+            with self.open_network(record):
+                return True
+        except (*ABSENT, DamagedFileError):
+            return False
+
+    @contextlib.contextmanager
+    def open_network(self, record: Record) -> Iterator[BinaryIO]:
+        """Open the file of an offspring's network for reading, compared with its record before.
+
+        Raises
+        ------
+        DamagedFileError
+            If it is another file than the one that was recorded, larger than the network can be, no
+            regular file, or a link to a file elsewhere.
+        FileNotFoundError
+            If there is none.
+        """
         path = self.network_path(record.uid)
-        return path.is_file() and record.digest in (None, digest(path))
+        most = _NETWORK_BYTES + _BYTES_PER_SYNAPSE * int(record.synapses)
+        with open_regular(path, most, inside=self.folder) as file:
+            if record.digest is not None and record.digest != digest_of(file):
+                raise DamagedFileError(f"{path} is damaged: it is not the file that was recorded")
+            file.seek(0)
+            yield file
 
     def set_aside(self, path: Path) -> None:
         """Move a damaged file or folder to ``aside``, under a name that is free."""
@@ -258,7 +291,9 @@ class Lineage:
     def failure(self, uid: str) -> dict[str, Any] | None:
         """Why an offspring was lost; None if it was not. A damaged file is set aside."""
         found = self._read(self._failure_path(uid), {"uid", "reason", "fatal"})
-        return found and {**found, "uid": uid}
+        if found is None:
+            return None
+        return {"uid": uid, "reason": str(found["reason"]), "fatal": found["fatal"] is True}
 
     def failures(self) -> list[dict[str, Any]]:
         """All failures, by generation and position."""
@@ -313,11 +348,17 @@ class Lineage:
     def claims_of(self, job: str) -> list[str]:
         """The attempts that a trial job has taken."""
         attempts = (self.folder / "attempts").glob("g*")
-        return [path.name for path in attempts if path.read_text() == job]
+        return [path.name for path in attempts if _job_in(path) == job]
 
     def claimant(self, uid: str, attempt: str) -> str | None:
-        """NNI's id of the trial job that took an attempt; None if none did."""
-        try:
-            return self._attempt_path(uid, attempt).read_text()
-        except FileNotFoundError:
-            return None
+        """NNI's id of the trial job that took an attempt; None if none did, "" if it is damaged."""
+        return _job_in(self._attempt_path(uid, attempt))
+
+
+def _job_in(path: Path) -> str | None:
+    try:
+        return read_text(path, _JOB_BYTES)
+    except ABSENT:
+        return None
+    except DamagedFileError:
+        return ""

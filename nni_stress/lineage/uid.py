@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-UID_FORM = re.compile(r"g\d{3,6}-\d{2,6}\Z")
+UID_FORM = re.compile(r"g[0-9]{3,6}-[0-9]{2,6}\Z")
 
 
 def uid_of(generation: int, slot: int) -> str:

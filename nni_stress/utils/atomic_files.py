@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from ..exceptions import DamagedFileError
 from .messages import one_line
+from .plain_data import check_plain, containers, parse_json
+from .regular_files import open_regular, read_text
 
 
 def refuse_code(data: Any) -> None:
@@ -21,12 +23,12 @@ def refuse_code(data: Any) -> None:
     Parameters
     ----------
     data
-        Plain data: dictionaries, lists and tuples, nested to any depth.
+        Plain data: dictionaries, lists and tuples in one another.
 
     Raises
     ------
     ValueError
-        If a key begins with two underscores.
+        If a key begins with two underscores, or `check_plain` refuses the data.
 
     Examples
     --------
@@ -35,16 +37,13 @@ def refuse_code(data: Any) -> None:
     Traceback (most recent call last):
     ValueError: plain data expected, but got the key '__symbol__', by which NNI runs code
     """
-    if isinstance(data, dict):
-        for key, value in data.items():
+    check_plain(data)
+    for container in containers(data):
+        for key in container if isinstance(container, Mapping) else ():
             if isinstance(key, str) and key.startswith("__"):
                 raise ValueError(
                     f"plain data expected, but got the key {key!r}, by which NNI runs code"
                 )
-            refuse_code(value)
-    elif isinstance(data, (list, tuple)):
-        for value in data:
-            refuse_code(value)
 
 
 @contextmanager
@@ -138,10 +137,22 @@ def digest(path: Path) -> str:
     >>> digest(file)
     'c681ff421fbd7af6dc373a7ced20fbeb'
     """
+    with open_regular(path) as file:
+        return digest_of(file)
+
+
+def digest_of(file: BinaryIO) -> str:
+    """The same hash of the rest of an open file.
+
+    Examples
+    --------
+    >>> import io
+    >>> digest_of(io.BytesIO(b"content"))
+    'c681ff421fbd7af6dc373a7ced20fbeb'
+    """
     hasher = hashlib.blake2b(digest_size=16)
-    with open(path, "rb") as file:
-        while block := file.read(1 << 20):
-            hasher.update(block)
+    while block := file.read(1 << 20):
+        hasher.update(block)
     return hasher.hexdigest()
 
 
@@ -164,15 +175,22 @@ def write_json(path: Path, data: Any) -> None:
     write_atomically(path, json.dumps(data, indent=1, allow_nan=False).encode())
 
 
-def read_json(path: Path) -> Any:
+def read_json(path: Path, most: int = 2**25) -> Any:
     """Read a JSON file. ``NaN`` and ``Infinity``, which JSON does not have, are read as NaN.
+
+    Parameters
+    ----------
+    path
+        The file.
+    most
+        Bytes that it may have.
 
     Raises
     ------
     OSError
-        If the file cannot be read.
-    ValueError
-        If the file does not hold JSON; the message names the file.
+        If the file cannot be opened.
+    DamagedFileError
+        If it is no regular file, too large, or does not hold JSON; the message names the file.
 
     Examples
     --------
@@ -182,7 +200,8 @@ def read_json(path: Path) -> Any:
     >>> read_json(file)
     {'generation': 1, 'loss': nan}
     """
+    text = read_text(path, most)
     try:
-        return json.loads(path.read_text(encoding="utf-8"), parse_constant=lambda text: math.nan)
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ValueError(f"{path} is damaged: {one_line(error)}") from None
+        return parse_json(text)
+    except ValueError as error:
+        raise DamagedFileError(f"{path} is damaged: {one_line(error)}") from None

@@ -8,6 +8,7 @@ import re
 import traceback
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 _CHECKOUT = _PACKAGE.parent
@@ -20,6 +21,7 @@ _OUR_FOLDERS = (
 # Files of installed packages and of Python itself, and code that is in no file.
 _NOT_THE_USERS = re.compile(r"/(site|dist)-packages/|/lib\d*/python3[^/]*/|^<")
 _FRAME = re.compile(r'^ *File "(.+)", line (\d+)', re.MULTILINE)
+_LETTERS = 2000  # of a message
 _TRACEBACK = "Traceback (most recent call last):\n"
 
 
@@ -38,7 +40,8 @@ def one_line(error: BaseException) -> str:
     Returns
     -------
     str
-        One line; the type in place of an empty message.
+        One line; the type in place of an empty message. The middle of a message of more than 2,000
+        letters is left out.
 
     Examples
     --------
@@ -84,6 +87,8 @@ def place_in(text: str) -> str | None:
 
 def _message(error: BaseException, frames: list[traceback.FrameSummary]) -> str:
     text = " ".join(str(error).split())
+    if len(text) > _LETTERS:
+        text = f"{text[: _LETTERS // 2]} ... {text[-_LETTERS // 2 :]}"
     kind = type(error).__name__
     if not text:
         asserted = frames[-1].line if frames and isinstance(error, AssertionError) else None
@@ -123,3 +128,17 @@ def _is_ours(file: str) -> bool:
     """Whether a file belongs to this package."""
     path = Path(os.path.realpath(file)) if os.path.isabs(file) else Path(file)
     return any(path.is_relative_to(folder) for folder in _OUR_FOLDERS)
+
+
+def short(value: Any) -> str:
+    """Return a value's representation, in at most 60 characters, for a message.
+
+    Examples
+    --------
+    >>> short({"className": None})
+    "{'className': None}"
+    >>> len(short("x" * 1000))
+    60
+    """
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

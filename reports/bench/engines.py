@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 import statistics
 import tempfile
 import time
@@ -18,6 +17,7 @@ from torch import Tensor, nn
 from nni_stress import StressPruner
 from nni_stress.graph import cost
 from nni_stress.graph.onnx import export_onnx
+from nni_stress.utils.atomic_files import read_json
 from nni_stress.utils.messages import one_line
 
 from ..checkout import RESULTS
@@ -73,7 +73,7 @@ def _compare(founder: nn.Module, small: nn.Module, size: int, batch: int) -> dic
 
 
 def _survivor(system: str, network: nn.Module) -> nn.Module:
-    record = json.loads((RESULTS / system / "survivor.json").read_text())
+    record = read_json(RESULTS / system / "survivor.json")
     return shaped(network, record["architecture"]).eval()
 
 

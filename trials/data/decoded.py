@@ -6,7 +6,6 @@ Trials start sooner, and trials that run side by side share the memory.
 from __future__ import annotations
 
 import hashlib
-import pickle
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import torch
 from torch import Tensor
 
 from nni_stress.utils.atomic_files import atomically
+from nni_stress.utils.regular_files import check_regular
 
 _VERSION = 1  # of the cached content; a change invalidates all caches
 _MIN_BYTES = 2**20  # smaller files are decoded faster than a cache is read
@@ -73,16 +73,11 @@ def decode_once(
 def _read(cache: Path, sources: list[str]) -> list[Tensor] | None:
     """Tensors of a cache file, or None if it is missing, damaged or of other sources."""
     try:
+        check_regular(cache)
         content = torch.load(cache, mmap=True, weights_only=True)
+        tensors = content["tensors"]
         valid = (content["form"], content["sources"]) == (_VERSION, sources)
-        return content["tensors"] if valid else None
-    except (
-        OSError,
-        RuntimeError,
-        ValueError,
-        EOFError,
-        KeyError,
-        TypeError,
-        pickle.UnpicklingError,
-    ):
+        valid = valid and all(isinstance(tensor, Tensor) for tensor in tensors)
+        return tensors if valid else None
+    except Exception:  # torch.load raises errors of many types
         return None

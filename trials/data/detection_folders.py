@@ -12,8 +12,10 @@ from torchvision.datasets import Kitti, VOCDetection
 from torchvision.transforms.v2 import functional
 
 from nni_stress.utils.messages import one_line
+from nni_stress.utils.regular_files import check_regular
 
 from .examples import Example, clip_boxes
+from .image_files import MOST_BYTES, load_image
 
 VOC_CLASSES = (
     "aeroplane",
@@ -43,6 +45,8 @@ KITTI_CLASSES = ("Car", "Van", "Truck", "Pedestrian", "Person_sitting", "Cyclist
 _MAX_TRUNCATION = 0.5  # fraction of the object outside the image
 _MAX_OCCLUSION = 2
 _MIN_HEIGHT = 25  # pixels
+
+_ANNOTATION_BYTES = 2**22
 
 # An object of an annotation: class name, left, top, right, bottom, difficult.
 _Object = tuple[str, float, float, float, float, bool]
@@ -88,7 +92,10 @@ class FolderExamples(Dataset):
         if not 0 <= index < len(self):
             raise IndexError(f"example {index} of {len(self)}")  # ends a loop over all examples
         try:
+            check_regular(self._dataset.images[index], MOST_BYTES)
+            check_regular(self._dataset.targets[index], _ANNOTATION_BYTES)
             image, annotation = self._dataset[index]
+            pixels = functional.pil_to_tensor(image.convert("RGB"))
             objects = self._parse(annotation)
             labels = [self._class_numbers[name] for name, *_ in objects]
             edges = [box for _, *box, _ in objects]
@@ -96,13 +103,16 @@ class FolderExamples(Dataset):
         except KeyError as error:
             raise ValueError(
                 f"example {index}: {error} is no known class or entry; classes are "
-                f"{', '.join(self._class_numbers)}"
+                f"{', '.join(self._class_numbers)} ({self._dataset.targets[index]})"
             ) from None
-        except (ValueError, TypeError, IndexError, SyntaxError, OSError) as error:
-            raise ValueError(f"example {index} is damaged: {one_line(error)}") from None
+        except Exception as error:  # Pillow and parsers raise errors of many types
+            load_image(self._dataset.images[index])  # if it is the image, it is named
+            raise ValueError(
+                f"example {index} is damaged: {one_line(error)} ({self._dataset.targets[index]})"
+            ) from None
         return clip_boxes(
             Example(
-                functional.pil_to_tensor(image.convert("RGB")),
+                pixels,
                 boxes,
                 torch.tensor(labels, dtype=torch.int64),
                 torch.tensor([difficult for *_, difficult in objects], dtype=torch.bool),

@@ -7,14 +7,18 @@ torchvision downloads them to.
 from __future__ import annotations
 
 import gzip
+import math
+import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from nni_stress.utils.messages import one_line
+from nni_stress.utils.regular_files import check_regular
 
 from .decoded import decode_once
 
@@ -22,6 +26,8 @@ from .decoded import decode_once
 _DEBIAN = {"fashion-mnist": Path("/usr/share/datasets/fashion-mnist")}
 _TORCHVISION_CLASSES = {"fashion-mnist": "FashionMNIST", "mnist": "MNIST"}
 GREY = tuple(_TORCHVISION_CLASSES)  # names of the data sets that this module reads
+
+_MOST_BYTES = 2**30  # of a file, twenty times those of the training images
 
 LabelledImages = tuple[Tensor, Tensor]  # images, N x 28 x 28 uint8, and labels, N int64
 
@@ -80,6 +86,8 @@ def read_grey(name: str, folder: str | None = None) -> tuple[LabelledImages, Lab
         If a file is damaged.
     """
     files, read = _locate(name, folder)
+    for file in files:
+        check_regular(file, _MOST_BYTES)
     images, labels, test_images, test_labels = decode_once(
         name, files, lambda: [tensor for split in read() for tensor in split]
     )
@@ -115,6 +123,8 @@ def _read_torchvision(name: str, root: Path, download: bool) -> Sequence[Labelle
         splits = [dataset(root, train=train, download=download) for train in (True, False)]
     except (RuntimeError, OSError) as error:
         raise FileNotFoundError(f"no {name} data in {root}: {one_line(error)}") from None
+    except Exception as error:  # torchvision asserts what it expects of the files
+        raise ValueError(f"{name} data in {root} are damaged: {one_line(error)}") from None
     return [(split.data, split.targets.long()) for split in splits]
 
 
@@ -132,22 +142,22 @@ def _read_idx(folder: Path, stem: str) -> np.ndarray:
         if path.exists():
             try:
                 with opener(path, "rb") as file:
-                    content = file.read()
-            except (OSError, EOFError) as error:
+                    return _parse_idx(path, file)
+            except (OSError, EOFError, zlib.error) as error:
                 raise ValueError(f"{path} is damaged: {one_line(error)}") from None
-            return _parse_idx(path, content)
     raise FileNotFoundError(f"no file {stem} or {stem}.gz in {folder}")
 
 
-def _parse_idx(path: Path, content: bytes) -> np.ndarray:
+def _parse_idx(path: Path, file: IO[bytes]) -> np.ndarray:
     """Data of an IDX file: after 4 bytes of type come 4 bytes for each dimension, then the data."""
-    has_header = len(content) > 4
-    shape = np.frombuffer(content[4 : 4 + 4 * content[3]], ">u4") if has_header else np.zeros(1)
-    offset = min(4 + 4 * len(shape), len(content))
-    data = np.frombuffer(content, np.uint8, offset=offset).copy()
-    if data.size != shape.prod() or not data.size:
+    dimensions = (file.read(4) + bytes(4))[3]
+    shape = np.frombuffer(file.read(4 * dimensions).ljust(4 * dimensions, b"\0"), ">u4")
+    announced = math.prod(shape.tolist())
+    # One byte more than announced tells that there are more; a small .gz may hold any number.
+    content = file.read(min(announced, _MOST_BYTES) + 1)
+    if len(content) != announced or not content:
+        more = "more" if len(content) > announced else len(content)
         raise ValueError(
-            f"{path} is damaged: its header announces {int(shape.prod())} bytes of data, but it "
-            f"has {data.size}"
+            f"{path} is damaged: its header announces {announced} bytes of data, but it has {more}"
         )
-    return data
+    return np.frombuffer(content, np.uint8).copy()

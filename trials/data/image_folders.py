@@ -15,6 +15,7 @@ from torchvision.transforms import v2
 from nni_stress.utils.messages import one_line
 
 from .grey import hold_out
+from .image_files import load_image
 from .seeded import Key, SeededBatchSampler, seeded_loader, torch_seed
 
 # Of ImageNet's images; photographs are commonly normalised by them.
@@ -57,7 +58,7 @@ class FolderImages:
         kept, held_out = hold_out(len(train))
         self._train = _Augmented(Subset(train, kept.tolist()), _augmentation(size))
         test.transform = _central_crop(size)
-        validation = ImageFolder(train.root, transform=_central_crop(size))
+        validation = ImageFolder(train.root, _central_crop(size), loader=load_image)
         self._evaluation: dict[str, Dataset] = {
             "validation": Subset(validation, held_out.tolist()),
             "test": test,
@@ -96,7 +97,7 @@ def _read(folder: Path, names: tuple[str, ...]) -> ImageFolder:
             f"each with a folder of images for each class"
         )
     try:
-        return ImageFolder(str(found))
+        return ImageFolder(str(found), loader=load_image)
     except FileNotFoundError as error:
         raise FileNotFoundError(one_line(error)) from None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,7 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from nni_stress.utils.regular_files import open_regular
+
 from .yolov2 import YOLOv2
+
+_HEADER_BYTES = 20  # at most
 
 
 class HeadMismatchError(ValueError):
@@ -115,22 +120,24 @@ def load_darknet(network: YOLOv2, path: str | Path, backbone_only: bool = False)
     HeadMismatchError
         If the file has no detection head, or that of another number of classes.
     ValueError
-        If the file is too short or too long, or holds values that are not finite.
+        If it is no regular file, too short or too long, or holds values that are not finite.
     """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"no weights file at {path}")
-    content = path.read_bytes()
-    try:
-        header = read_header(content)
-    except ValueError as error:
-        raise ValueError(f"{path} is no .weights file: {error}") from None
     tensors = _tensors_in_file_order(_backbone(network) if backbone_only else [network])
     expected = sum(tensor.numel() for tensor in tensors)
-    found, rest = divmod(len(content) - header.length, 4)
-    if rest or found < expected or (found > expected and not backbone_only):
-        raise _size_error(network, path, expected, found + rest / 4, backbone_only)
-    numbers = np.frombuffer(content, "<f4", expected, offset=header.length)
+    with open_regular(path) as file:
+        try:
+            header = read_header(file.read(_HEADER_BYTES))
+        except ValueError as error:
+            raise ValueError(f"{path} is no .weights file: {error}") from None
+        # The size is judged before anything is read, as a file of holes may be of any size.
+        found, rest = divmod(os.fstat(file.fileno()).st_size - header.length, 4)
+        if rest or found < expected or (found > expected and not backbone_only):
+            raise _size_error(network, path, expected, found + rest / 4, backbone_only)
+        file.seek(header.length)
+        numbers = np.frombuffer(file.read(4 * expected), "<f4")
     values = torch.from_numpy(numbers.astype(np.float32))
     if not torch.isfinite(values).all():
         broken = int((~torch.isfinite(values)).sum())

@@ -1,3 +1,7 @@
+import json
+import os
+import re
+
 import pytest
 import safetensors.torch
 import torch
@@ -6,6 +10,7 @@ from torch import nn
 
 import nni_stress
 from nni_stress import StressPruner
+from nni_stress.exceptions import DamagedFileError
 from trials.models import lenet5
 
 
@@ -88,6 +93,55 @@ def test_an_error_names_a_file_without_this_network(tmp_path):
     )
     with pytest.raises(ValueError, match="cannot have forward"):
         nni_stress.load(file, lenet5)
+
+
+@pytest.mark.parametrize(
+    ("metadata", "words"),
+    [
+        ("[1]", "its shapes must be a mapping of layers"),
+        ("3", "its shapes must be a mapping of layers"),
+        ('{"fc2": [3]}', "layer 'fc2' cannot have the shape"),
+        ('{"nowhere": {}}', "layer 'nowhere' cannot have the shape"),
+        ('{"fc2": {"out_features": {"a": 1}}}', "cannot have out_features"),
+        ('{"fc2": {"out_features": true}}', "cannot have out_features"),
+        ('{"fc2": {"out_features": 9}}', "must have the shape [9, 500]"),
+        ('{"conv1": {"out_channels": 1000000000}}', "cannot have out_channels = 1000000000"),
+        ('{"conv2": {"groups": 3}}', "must be a multiple of its groups"),
+        ("[" * 100_000, "nested 64 deep"),
+        ("{" * 3, "damaged or not a network file"),
+        ('{"fc2": {"out_features": ' + "9" * 5000 + "}}", "at most 100 digits"),
+    ],
+)
+def test_metadata_must_be_those_of_the_tensors(metadata, words, tmp_path):
+    file = tmp_path / "network.safetensors"
+    safetensors.torch.save_file(lenet5().state_dict(), file, {"nni_stress": metadata})
+    with pytest.raises(DamagedFileError, match=re.escape(words)) as error:
+        nni_stress.load(file, lenet5)
+    assert "\n" not in str(error.value) and str(file) in str(error.value)
+
+
+def test_metadata_may_be_missing_only_if_no_layer_is_smaller(tmp_path):
+    file = tmp_path / "network.safetensors"
+    safetensors.torch.save_file(nn.Linear(3, 2).state_dict(), file)
+    assert nni_stress.load(file, lambda: nn.Linear(3, 2)).out_features == 2
+    with pytest.raises(DamagedFileError, match=r"weight must have the shape \[4, 8\] by in_feat"):
+        nni_stress.load(file, lambda: nn.Linear(8, 4))
+
+
+def test_a_file_of_holes_is_not_read(tmp_path):
+    """Its header announces a weight of 6 GB, which the file has, and a bias to match."""
+    file = tmp_path / "network.safetensors"
+    numbers = 1_500_000_000
+    weight = {"dtype": "F32", "shape": [numbers, 1], "data_offsets": [0, 4 * numbers]}
+    metadata = {"nni_stress": json.dumps({"": {"out_features": numbers}})}
+    header = json.dumps({"__metadata__": metadata, "weight": weight}).encode()
+    file.write_bytes(len(header).to_bytes(8, "little") + header)
+    os.truncate(file, 8 + len(header) + 4 * numbers)
+    with pytest.raises(DamagedFileError, match=r"must have at most .* bytes, but has 6,000,000"):
+        nni_stress.load(file, lambda: nn.Linear(1, 2, bias=False))
+    file.write_bytes((10**12).to_bytes(8, "little") + header)
+    with pytest.raises(DamagedFileError, match="its header must have at most"):
+        nni_stress.load(file, lambda: nn.Linear(1, 2, bias=False))
 
 
 @pytest.mark.parametrize("dynamic", [True, False])

@@ -1,5 +1,6 @@
 """Data sets for classification, from small folders in the formats of the real ones."""
 
+import os
 import pickle
 from pathlib import Path
 
@@ -7,7 +8,9 @@ import numpy as np
 import pytest
 import torch
 
+from nni_stress.exceptions import DamagedFileError
 from tests.helpers.folders import write_cifar10, write_idx, write_image_folder, write_stl10
+from tests.helpers.limits import within
 from trials.data.classification import first_examples, load_classification
 from trials.data.pixels import random_crops, random_flips
 
@@ -230,5 +233,13 @@ def test_the_error_for_a_damaged_image_names_it(tmp_path):
     write_image_folder(tmp_path)
     (tmp_path / "test" / "cat" / "0.jpg").write_bytes(np.zeros(100, np.uint8).tobytes())
     batches = load_classification("imagefolder", str(tmp_path), 64).evaluation_batches("test")
-    with pytest.raises(OSError, match=r"cat/0\.jpg"):
+    with pytest.raises(DamagedFileError, match=r"cat/0\.jpg is damaged: UnidentifiedImageError"):
+        first_examples(batches, 50)
+    whole = (tmp_path / "test" / "dog" / "0.jpg").read_bytes()
+    (tmp_path / "test" / "cat" / "0.jpg").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(DamagedFileError, match=r"cat/0\.jpg is damaged: .*truncated"):
+        first_examples(batches, 50)
+    (tmp_path / "test" / "cat" / "0.jpg").unlink()
+    os.mkfifo(tmp_path / "test" / "cat" / "0.jpg")
+    with within(), pytest.raises(DamagedFileError, match=r"cat/0\.jpg .* but is a FIFO"):
         first_examples(batches, 50)

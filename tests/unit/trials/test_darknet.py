@@ -1,6 +1,8 @@
 """Darknet's .weights files, written here as its source reads them."""
 
+import os
 import struct
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -187,5 +189,14 @@ def test_unsuitable_files_are_refused_and_the_network_stays_unchanged(tmp_path):
     refused("is too short: the backbone has", backbone_only=True)
     file.write_bytes(whole + bytes(8))
     refused("is too long: the network has")
+    os.truncate(file, 300_000_000)  # the rest is holes
+    tracemalloc.start()
+    refused("is too long: the network has")
+    assert tracemalloc.get_traced_memory()[1] < 30_000_000
+    tracemalloc.stop()
+    file.unlink()
+    os.mkfifo(file)
+    refused("no weights file at", FileNotFoundError)
+    file.unlink()
     file.write_bytes(whole[:1000] + struct.pack("<f", float("nan")) + whole[1004:])
     refused("is damaged: 1 of its numbers are not finite")

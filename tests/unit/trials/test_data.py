@@ -1,5 +1,8 @@
 """Data sets of small grey images, and the accuracy and size of LeNet-5."""
 
+import gzip
+import os
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -8,6 +11,7 @@ from torch import nn
 
 from nni_stress.graph import cost
 from tests.helpers.folders import write_idx
+from tests.helpers.limits import within
 from trials.data import Batches, accuracy, load_images
 from trials.models import lenet5
 
@@ -51,6 +55,19 @@ def test_missing_and_damaged_data_are_refused(tmp_path):
     write_idx(tmp_path, True, wrong=1)
     with pytest.raises(ValueError, match=r"train-images-idx3-ubyte\.gz is damaged"):
         load_images("mnist", str(tmp_path))
+    header = bytes([0, 0, 8, 3]) + b"".join(n.to_bytes(4, "big") for n in (6, 28, 28))
+    bomb = gzip.compress(header + bytes(200_000_000), 1)
+    (tmp_path / "train-images-idx3-ubyte.gz").write_bytes(bomb)
+    tracemalloc.start()
+    with pytest.raises(ValueError, match=r"ubyte\.gz is damaged: .* 4704 bytes .* but it has more"):
+        load_images("mnist", str(tmp_path))
+    assert tracemalloc.get_traced_memory()[1] < 30_000_000
+    tracemalloc.stop()
+    (tmp_path / "train-labels-idx1-ubyte.gz").unlink()
+    os.mkfifo(tmp_path / "train-labels-idx1-ubyte.gz")
+    with within(), pytest.raises(ValueError, match=r"labels-idx1-ubyte\.gz .* but is a FIFO"):
+        load_images("mnist", str(tmp_path))
+    (tmp_path / "train-labels-idx1-ubyte.gz").unlink()
     (tmp_path / "train-images-idx3-ubyte.gz").write_bytes(b"\x1f\x8bgarbage")
     with pytest.raises(ValueError, match=r"train-images-idx3-ubyte\.gz is damaged"):
         load_images("mnist", str(tmp_path))

@@ -1,10 +1,13 @@
 """Pascal VOC and KITTI from small folders, augmentation, and batches for detectors."""
 
+import os
+
 import pytest
 import torch
 from torchvision.ops import box_convert
 
 from tests.helpers.folders import write_idx, write_kitti, write_voc
+from tests.helpers.limits import within
 from trials.data.augmentation import flip, jitter, shift_and_scale
 from trials.data.detection import box_sizes, load_detection, plain_batches, training_batches
 from trials.data.detection_folders import KITTI_CLASSES, VOC_CLASSES
@@ -214,6 +217,36 @@ def test_errors_are_one_line(tmp_path):
     write_kitti(tmp_path)
     (tmp_path / "Kitti/raw/training/label_2/000007.txt").unlink()
     refused("1 images of KITTI have no labels, the first of them .*000007.txt", "kitti")
+
+
+@pytest.mark.parametrize(
+    ("write", "name", "image"),
+    [
+        (write_voc, "voc", "VOCdevkit/VOC2007/JPEGImages/100000.jpg"),
+        (write_kitti, "kitti", "Kitti/raw/training/image_2/000000.png"),
+    ],
+)
+def test_a_damaged_image_is_named(write, name, image, tmp_path):
+    write(tmp_path)
+    file = tmp_path / image
+    whole = file.read_bytes()
+    data = load_detection(name, str(tmp_path))
+
+    def read_all():
+        for examples in (data.train, data.validation, data.test):
+            for index in range(len(examples)):
+                examples[index]
+
+    def refused(words):
+        with within(), pytest.raises(ValueError, match=f"{file.name} {words}") as error:
+            read_all()
+        assert "\n" not in str(error.value)
+
+    file.write_bytes(whole[: len(whole) // 2])
+    refused("is damaged: ")
+    file.unlink()
+    os.mkfifo(file)
+    refused("must be a regular file, but is a FIFO")
 
 
 def test_sizes_must_be_multiples_of_32(tmp_path):
