@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import sqlite3
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -124,7 +125,7 @@ def _bounded(connection: sqlite3.Connection) -> Iterator[None]:
     """Bound what a query may cost, as a view in place of a table may compute anything."""
     steps = itertools.count()
     connection.set_progress_handler(lambda: int(next(steps) > _STEPS), 1_000_000)
-    if hasattr(connection, "setlimit"):  # from Python 3.11 on
+    if sys.version_info >= (3, 11):
         connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _VALUE_BYTES)
     try:
         yield

@@ -78,6 +78,15 @@ def test_a_changed_profile_is_neither_resumed_nor_viewed(stopped, tmp_path, port
         timeout=60,
     )
     assert script.returncode == 1 and "as when the experiment was created" in script.stderr
+    with sqlite3.connect(stopped.folder / "db" / "nni.sqlite") as database:
+        database.execute("update ExperimentProfile set params = ?", ("[" * 100_000,))
+    damages = {"is damaged: mappings and lists may be nested": None, "not a database": b"garbage"}
+    for words, content in damages.items():
+        if content is not None:
+            (stopped.folder / "db" / "nni.sqlite").write_bytes(content * 1000)
+        done = nnictl("resume", stopped.id, *where)
+        assert done.returncode == 1 and len(done.stderr.splitlines()) == 1, done.stderr
+        assert words in done.stderr
     with pytest.raises(requests.ConnectionError):
         stopped.status()
     assert not touched.exists()
