@@ -125,6 +125,10 @@ class SimulatedManager:
         """Return False: the experiment is never stopped from outside."""
         return False
 
+    def reason_of_end(self):
+        """Return None: the manager does not end the experiment by itself."""
+        return
+
     def cancel(self, id):
         """Cancel a job."""
         self.statuses[id] = "USER_CANCELED"

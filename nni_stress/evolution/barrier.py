@@ -269,6 +269,9 @@ class Barrier:
             self._asked = self.clock()
             try:
                 self._watch.look(generation, self.manager)
+                reason = self.manager.reason_of_end()
+                if reason is not None and not self._watch.waits_for_disk(generation):
+                    self._fail(reason)
             except OSError as error:
                 if error.errno is not None:  # of the lineage's disk: the manager's have no number
                     raise

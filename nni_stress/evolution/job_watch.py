@@ -101,6 +101,13 @@ class JobWatch:
             if job.alive and not self._lineage.claims_of(job.id):
                 manager.cancel(job.id)
 
+    def waits_for_disk(self, generation: GenerationUnderWay) -> bool:
+        """Whether a trial has reported a result that a shared disk may still hide."""
+        return any(map(self._is_visible_soon, generation.sent_and_open()))
+
+    def _is_visible_soon(self, offspring: OffspringUnderWay) -> bool:
+        return offspring.reported is not None and self._clock() - offspring.reported < VISIBLE
+
     def _judge(
         self,
         generation: GenerationUnderWay,
@@ -112,8 +119,7 @@ class JobWatch:
         uid = offspring.uid
         now = self._clock()
         offspring.taken = now if offspring.taken is None else offspring.taken
-        visible_soon = offspring.reported is not None and now - offspring.reported < VISIBLE
-        if generation.is_settled(uid) or visible_soon:
+        if generation.is_settled(uid) or self._is_visible_soon(offspring):
             return
         limit = self._time_limit
         if limit is not None and now - offspring.taken - OVERTIME > limit:

@@ -22,6 +22,7 @@ import wrapt
 
 from ..exceptions import LaunchError
 from ..nni_compat import patches
+from ..nni_runtime.dispatcher import ignore_malformed_messages
 from ..nni_runtime.serializer import plain_messages
 from ..utils.messages import one_line
 
@@ -63,6 +64,12 @@ def _hook_messages(module: ModuleType) -> None:
     """Read messages as plain data in the process in which a tuner runs."""
     if os.environ.get("SDK_PROCESS") == "dispatcher":
         plain_messages(module)
+
+
+def _hook_dispatcher(module: ModuleType) -> None:
+    """Ignore malformed messages in the process in which a tuner runs."""
+    if os.environ.get("SDK_PROCESS") == "dispatcher":
+        ignore_malformed_messages(module)
 
 
 def _start_checked(
@@ -178,4 +185,5 @@ _HOOKS: tuple[tuple[str, patches.Patch], ...] = (
     ("nni.tools.nnictl.updater", _hook_updates),
     ("nni.tools.nnictl.config_utils", _hook_stored_configs),
     ("nni.common.serializer", _hook_messages),
+    ("nni.runtime.msg_dispatcher_base", _hook_dispatcher),
 )

@@ -17,6 +17,7 @@ from ..utils.messages import one_line, place_in
 from .rest import ManagerClient
 
 OUR_LINE = "nni-stress: "  # prefix of the lines that this package writes into NNI's logs
+_MOST = 500  # characters of a trial's last words
 _ALIVE = ("UNKNOWN", "WAITING", "RUNNING")
 
 
@@ -177,6 +178,19 @@ class Manager:
         """
         return self._client is not None and self._client.status()[0] in ("STOPPING", "STOPPED")
 
+    def reason_of_end(self) -> str | None:
+        """Return why NNI itself has ended the experiment, in one line; None if it has not."""
+        status, errors = ("", []) if self._client is None else self._client.status()
+        if status == "ERROR":
+            return f"NNI ended the experiment: {' '.join('; '.join(errors).split())}"
+        if status == "DONE":
+            return (
+                "NNI ended the experiment before the evolution had ended, because maxTrialNumber "
+                "or maxExperimentDuration is too small: raise it by `nnictl update trialnum` or "
+                "`nnictl update duration`, then `nnictl stop` and `nnictl resume`"
+            )
+        return None
+
     def cancel(self, id: str) -> None:
         """Cancel a trial job."""
         if self._client is not None:
@@ -208,7 +222,8 @@ class Manager:
         if not lines or lines == ["stderr is empty."]:  # NNI's text for an empty file
             return None
         place = place_in(text or "") if lines[-2:-1] and lines[-2][:1].isspace() else None
-        return f"{lines[-1]} ({place + '; ' if place else ''}stderr of trial {job})"
+        last = lines[-1] if len(lines[-1]) <= _MOST else f"{lines[-1][:_MOST]}..."
+        return f"{last} ({place + '; ' if place else ''}stderr of trial {job})"
 
 
 def _parse_job(described: dict[str, Any]) -> Job:

@@ -120,7 +120,8 @@ class FaultyExperiment:
         """Resume the experiment if it ended in ERROR, which must have a reason, or is gone."""
         status = self.status()
         if status == "ERROR":
-            reason = self.experiment.reason() or "; ".join(self.experiment.status()[1])
+            reason = self.experiment.reason()  # else NNI's own, which may have several lines
+            reason = reason or " ".join("; ".join(self.experiment.status()[1]).split())
             assert reason and "\n" not in reason, "an ERROR without its reason"
             assert len(reason) < 2000, f"a reason of {len(reason)} characters"
             self.reasons.append(reason)

@@ -1,44 +1,35 @@
-"""A clock that jumps, by libfaketime: an hour forward, a day back, and so on."""
+"""A clock that jumps: an hour forward, two days back, and so on."""
 
 import os
 import shutil
 from pathlib import Path
 
+from tests.faults.disks import succeeds
 from tests.faults.experiment import FaultyExperiment
 from tests.faults.registry import Skipped, fault
 
-FILE = "clock"
-JUMPS = ("+1h", "-1h", "+400d", "-2d", "+10s", "+0")
+SOURCE = Path(__file__).parents[1] / "clock.c"
+HOUR, DAY = 3600, 86400
+JUMPS = (HOUR, -HOUR, 400 * DAY, -2 * DAY, 10, 0)
 
 
-def _library() -> str:
-    """Path of libfaketime's library for threads."""
-    for folder in ("/usr/lib", "/usr/local/lib"):
-        for path in sorted(Path(folder).glob("**/faketime/libfaketimeMT.so.1")):
-            return str(path)
-    raise Skipped("libfaketime is not installed (apt-get install faketime)")
-
-
-def _fake_time(run: FaultyExperiment) -> None:
-    if shutil.which("faketime") is None:
-        raise Skipped("libfaketime is not installed (apt-get install faketime)")
-    library = _library()
-    file = run.folder / FILE
+def _own_clock(run: FaultyExperiment) -> None:
+    compiler = shutil.which("cc") or shutil.which("gcc")
     run.folder.mkdir(parents=True, exist_ok=True)
-    file.write_text("+0")
-    os.environ.update(
-        LD_PRELOAD=library,
-        FAKETIME_TIMESTAMP_FILE=str(file),
-        FAKETIME_CACHE_DURATION="1",
-        FAKETIME_DONT_FAKE_MONOTONIC="1",
-        DONT_FAKE_MONOTONIC="1",
-    )
+    library = run.folder / "clock.so"
+    if not compiler or not succeeds(compiler, "-shared", "-fPIC", "-o", library, SOURCE, "-ldl"):
+        raise Skipped("a clock that jumps needs a C compiler")
+    (run.folder / "clock").write_text("0")
+    os.environ["CLOCK_OFFSET_FILE"] = str(run.folder / "clock")
+    os.environ["LD_PRELOAD"] = str(library)
 
 
-@fault("a clock that jumps", prepare=_fake_time)
+@fault("a clock that jumps", prepare=_own_clock)
 def jump(run: FaultyExperiment) -> str:
     jumps = run.random.sample(JUMPS, 3)
-    for each in jumps:
-        (run.folder / FILE).write_text(each)
+    for seconds in jumps:
+        temporary = run.folder / "clock.new"
+        temporary.write_text(str(seconds))
+        temporary.replace(run.folder / "clock")
         run.wait_a_moment(6)
-    return ", ".join(jumps)
+    return f"by {jumps} s"

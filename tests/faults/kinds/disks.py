@@ -42,6 +42,8 @@ def full_disk_of_nni(run: FaultyExperiment) -> str:
 
 @fault("read-only lineage", same_records=False)
 def read_only_lineage(run: FaultyExperiment) -> str:
+    if not run.lineage.folder.is_dir():
+        return NONE
     with read_only(run.lineage.folder):
         _wait_for_error(run)
     run.resume()

@@ -80,7 +80,14 @@ def hostile_space(run: FaultyExperiment) -> str:
     return send_space(run, run.random.choice([CODE, {"temperature": CODE}, [], "x", None, 3]))
 
 
+@fault("imported data that is malformed")
+def malformed_data(run: FaultyExperiment) -> str:
+    """NNI's own code for it raises, and would end the tuner in silence."""
+    data = run.random.choice(["x", [3], [{"value": 1}], {"a": 1}, [None]])
+    return run.request("POST", "experiment/import-data", json=data)
+
+
 @fault("imported data that names code")
 def hostile_data(run: FaultyExperiment) -> str:
-    data = run.random.choice([[], [CODE], [{"parameter": CODE, "value": CODE}], CODE, "x"])
+    data = run.random.choice([[], [CODE], [{"parameter": CODE, "value": CODE}], CODE])
     return run.request("POST", "experiment/import-data", json=data)

@@ -181,6 +181,24 @@ def test_a_disk_that_is_full_as_a_loss_is_noted_ends_the_experiment(tmp_path):
         manager.run(seconds=1000)
 
 
+def test_an_experiment_that_nni_ends_before_its_time_says_why_and_can_be_resumed(
+    tmp_path, monkeypatch
+):
+    manager = SimulatedManager(make(tmp_path))
+    manager.run(until=lambda: len(manager.trained) == 3)
+    manager.reason_of_end = lambda: "maxTrialNumber is too small"
+    manager._jobs.clear()  # the manager makes no more trials
+    manager.run(seconds=1000)
+    assert (
+        manager.error == Lineage(tmp_path).read_state()["failed"] == "maxTrialNumber is too small"
+    )
+    monkeypatch.setenv("NNI_MODE", "resume")
+    again = SimulatedManager(make(tmp_path))
+    again.run()
+    assert again.ended and Lineage(tmp_path).read_state()["failed"] is None
+    consistent(again.tuner.lineage, again.tuner.lineage.read_state())
+
+
 def test_a_generation_closes_at_the_quorum(tmp_path):
     class Slow(SimulatedManager):
         def _end_one(self):

@@ -88,6 +88,27 @@ def test_the_last_words_of_a_traceback_have_the_place_in_the_users_code(manager,
     )
 
 
+def test_the_last_words_of_a_trial_that_wrote_50_mb_in_one_line_are_short(manager, monkeypatch):
+    answers = {**ANSWERS, "GET /trial-file/first/stderr": "x" * 50_000_000}
+    monkeypatch.setitem(globals(), "ANSWERS", answers)
+    assert manager.last_words("first") == f"{'x' * 500}... (stderr of trial first)"
+
+
+@pytest.mark.parametrize(
+    ("status", "errors", "words"),
+    [
+        ("RUNNING", [], None),
+        ("ERROR", ["Datastore error:\n disk is full"], "ended the experiment: Datastore error: di"),
+        ("DONE", [], "because maxTrialNumber or maxExperimentDuration is too small"),
+    ],
+)
+def test_the_manager_tells_why_it_ended_the_experiment(manager, monkeypatch, status, errors, words):
+    answer = {"status": status, "errors": errors}
+    monkeypatch.setitem(globals(), "ANSWERS", {**ANSWERS, "GET /check-status": answer})
+    found = manager.reason_of_end()
+    assert found is None if words is None else words in found and "\n" not in found
+
+
 def test_requests_that_change_something(manager, server):
     manager.cancel("second")
     manager.end_experiment()

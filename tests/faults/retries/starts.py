@@ -1,0 +1,85 @@
+"""Faults 5 to 8: starts that are not guarded, not answered or not told, and resumes of others."""
+
+from __future__ import annotations
+
+import time
+
+from nni_stress.lineage.store import Lineage
+from tests.faults.retries.place import Answer, Place, attempt, ours, said, stderr_of
+from tests.helpers.nnictl import nnictl
+from tests.helpers.running import config_of
+from tests.helpers.workers import answers, free_ports
+
+
+@attempt(5, "a start whose guards are broken: a dependency is missing")
+def broken_guards(place: Place) -> Answer:
+    broken = place.folder / "broken"
+    broken.mkdir()
+    (broken / "wrapt.py").write_text("raise ImportError('wrapt is broken')\n")
+    (port,) = free_ports(1)
+    path = f"{broken}:{_import_path()}"
+    done = nnictl("create", "--config", config_of(place.folder), "--port", port, PYTHONPATH=path)
+    listens = answers(port)
+    if listens:
+        nnictl("stop", "--all")
+    return Answer(done.returncode != 0 and not listens, f"{said(done)}; listens: {listens}")
+
+
+def _import_path() -> str:
+    from tests.faults.retries.place import ROOT
+
+    return str(ROOT)
+
+
+@attempt(6, "nnictl resume of an experiment that names another's lineage")
+def other_lineage(place: Place) -> Answer:
+    lineage = place.folder / "lineage"
+    first = place.create(place.evolution("first", lineage))
+    first.until(lambda: first.status() == "DONE", 120)
+    nnictl("stop", first.id)
+    second = place.create(place.evolution("second", lineage))
+    second.until(lambda: second.status() == "ERROR", 60)
+    nnictl("stop", second.id)
+    place.try_to_resume(second)
+    time.sleep(8)
+    owner = (Lineage(lineage).read_state() or {}).get("experiment")
+    return Answer(owner == first.id, f"the lineage is still the first's: {stderr_of(second)}")
+
+
+@attempt(7, "a tuner that never comes")
+def no_tuner(place: Place) -> Answer:
+    """Its process ends as soon as it starts."""
+    hook = place.folder / "hook"
+    hook.mkdir()
+    (hook / "sitecustomize.py").write_text(
+        "import os\nif os.environ.get('SDK_PROCESS') == 'dispatcher':\n    os._exit(1)\n"
+    )
+    (port,) = free_ports(1)
+    path = f"{hook}:{_import_path()}"
+    config = config_of(place.folder)
+    done = nnictl("create", "--config", config, "--port", port, timeout=300, PYTHONPATH=path)
+    nnictl("stop", "--all")
+    told = "nni-stress" in done.stdout + done.stderr or "error: " in done.stderr
+    return Answer(done.returncode != 0 and told, said(done))
+
+
+@attempt(8, "status of an experiment that ended in ERROR")
+def status_of_error(place: Place) -> Answer:
+    home = place.evolution("a", trialCommand="python3 -c 'import absent_module'")
+    running = place.create(home)
+    running.until(lambda: running.status() == "ERROR", 180)
+    done = ours(["status", home / "lineage"])
+    told = "absent_module" in done.stdout and "under way" not in done.stdout
+    reason = next((line for line in done.stdout.splitlines() if "absent_module" in line), "")
+    return Answer(done.returncode == 1 and told, f"exit {done.returncode}: {reason.strip()[:200]}")
+
+
+@attempt(8, "status of an experiment whose tuner refused its arguments")
+def status_of_refused(place: Place) -> Answer:
+    first = place.create(place.evolution("first", place.folder / "lineage"))
+    first.until(lambda: first.status() == "DONE", 120)
+    nnictl("stop", first.id)
+    second = place.create(place.evolution("second", place.folder / "lineage"))
+    second.until(lambda: second.status() == "ERROR", 60)
+    done = ours(["status", second.folder])
+    return Answer(done.returncode == 1 and "already holds" in done.stdout + done.stderr, said(done))
