@@ -33,7 +33,8 @@ from nni_stress.graph import cost, serialization
 from nni_stress.graph.cluster_graph import ClusterGraph
 from nni_stress.hparams import Arguments
 from nni_stress.trial.offspring import stress_and_synthesize
-from nni_stress.trial.training import stress_evaluator, train
+from nni_stress.trial.stress_training import stress_evaluator
+from nni_stress.trial.training import train
 from nni_stress.utils.atomic_files import read_json, write_json
 from nni_stress.utils.seeding import seed_of
 

@@ -180,9 +180,9 @@ def _train(
         for loss in training:
             bar.update()
             bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
-            if training.between_epochs:
-                if not quiet:
-                    _show_fidelity(bar, network, task, training)
+            if training.between_epochs and not quiet:
+                _show_fidelity(bar, network, task, training)
+            if training.resumable:
                 content = {
                     "recipe": recipe,
                     "training": training.state(),

@@ -18,7 +18,8 @@ from nni_stress import Task
 from nni_stress.graph import cost, latency
 from nni_stress.graph.cluster_graph import ClusterGraph
 from nni_stress.graph.synthesis import synthesize
-from nni_stress.trial.training import stress_evaluator, train
+from nni_stress.trial.stress_training import stress_evaluator
+from nni_stress.trial.training import train
 from nni_stress.utils.batches import arguments_of
 from nni_stress.utils.seeding import seed_of
 

@@ -223,6 +223,7 @@ class Barrier:
         self._generation = GenerationUnderWay(
             self._lineage, specs, self._incarnation, self._time_limit
         )
+        self._lineage.remove_snapshots(keep=[spec.uid for spec in specs])
         self._lineage.update_state(
             incarnation=self._incarnation,
             generation=self._generation.number,
@@ -232,6 +233,7 @@ class Barrier:
 
     def _finish(self, reason: str) -> None:
         self._generation = None
+        self._lineage.remove_snapshots()
         self._lineage.update_state(incarnation=self._incarnation, finished=reason)
         _log.info("the evolution ends: %s", reason)
         for wait in (*_END_WAITS, None):

@@ -48,12 +48,11 @@ def save(network: nn.Module, path: str | Path) -> None:
     >>> load(file, lambda: nn.Linear(8, 4))
     Linear(in_features=3, out_features=2, bias=True)
     """
-    shapes = {name: attributes_of(module) for name, module in network.named_modules()}
     tensors = {
         name: tensor.detach().cpu().clone().contiguous()
         for name, tensor in network.state_dict().items()
     }
-    metadata = {_METADATA_KEY: json.dumps({name: shape for name, shape in shapes.items() if shape})}
+    metadata = {_METADATA_KEY: json.dumps(layer_shapes(network))}
     write_atomically(Path(path), safetensors.torch.save(tensors, metadata))
 
 
@@ -103,14 +102,66 @@ def load(path: str | Path, factory: Callable[[], nn.Module]) -> nn.Module:
     network = factory()
     memory_format = memory_format_of(network)
     tensors, shapes = _read(path, network)
+    fill(network, tensors, shapes, path)
+    return network.to(memory_format=memory_format)
+
+
+def layer_shapes(network: nn.Module) -> dict[str, dict[str, int]]:
+    """The attributes in which a network's layers store their shapes, by layer.
+
+    Examples
+    --------
+    >>> layer_shapes(nn.Sequential(nn.Linear(3, 2), nn.ReLU()))
+    {'0': {'in_features': 3, 'out_features': 2}}
+    """
+    shapes = {name: attributes_of(module) for name, module in network.named_modules()}
+    return {name: shape for name, shape in shapes.items() if shape}
+
+
+def fill(
+    network: nn.Module,
+    tensors: Mapping[str, torch.Tensor],
+    shapes: Mapping[str, Mapping[str, Any]],
+    source: str | Path,
+) -> None:
+    """Give a network the tensors of one of the same structure, and its layers their shapes.
+
+    Parameters
+    ----------
+    network
+        Changed in place. Its layers keep their data type and device.
+    tensors
+        As its ``state_dict``, of any shapes. Their memory layout is kept, and which of them share
+        memory.
+    shapes
+        What `layer_shapes` returned.
+    source
+        Where they come from, named in errors.
+
+    Raises
+    ------
+    ValueError
+        If they are of a network of another structure.
+
+    Examples
+    --------
+    >>> small, network = nn.Linear(3, 2), nn.Linear(8, 4)
+    >>> fill(network, small.state_dict(), layer_shapes(small), "a snapshot")
+    >>> network
+    Linear(in_features=3, out_features=2, bias=True)
+    """
+    _check_names(source, set(network.state_dict()), set(tensors))
     modules = dict(network.named_modules())
     for name, shape in shapes.items():
-        for attribute, value in shape.items():
-            setattr(modules[name], attribute, value)
+        for attribute in attributes_of(modules[name]).keys() & shape:
+            setattr(modules[name], attribute, shape[attribute])
+    shared: dict[tuple[Any, ...], torch.Tensor] = {}
     for name, tensor in tensors.items():
         owner, _, leaf = name.rpartition(".")
-        _set_tensor(path, name, modules[owner], leaf, tensor)
-    return network.to(memory_format=memory_format)
+        _set_tensor(source, name, modules[owner], leaf, tensor)
+        key = (tensor.data_ptr(), tensor.shape, tensor.stride())
+        if tensor.numel():  # a parameter of several names stays one parameter
+            setattr(modules[owner], leaf, shared.setdefault(key, getattr(modules[owner], leaf)))
 
 
 def _read(
@@ -149,12 +200,13 @@ def _check_size(path: Path, state: Mapping[str, torch.Tensor]) -> None:
         )
 
 
-def _check_names(path: Path, expected: set[str], found: set[str]) -> None:
+def _check_names(source: str | Path, expected: set[str], found: set[str]) -> None:
     if expected != found:
         missing = sorted(expected - found)
         extra = sorted(found - expected)
         raise DamagedFileError(
-            f"{path} holds another network: tensors missing {missing[:5]}, not expected {extra[:5]}"
+            f"{source} holds another network: tensors missing {missing[:5]}, "
+            f"not expected {extra[:5]}"
         )
 
 
@@ -192,11 +244,13 @@ def _check_shapes(
     return metadata
 
 
-def _set_tensor(path: Path, name: str, module: nn.Module, leaf: str, tensor: torch.Tensor) -> None:
+def _set_tensor(
+    source: str | Path, name: str, module: nn.Module, leaf: str, tensor: torch.Tensor
+) -> None:
     old = getattr(module, leaf)
     if old.dtype != tensor.dtype:
         raise DamagedFileError(
-            f"{path}: tensor {name} should be {old.dtype}, but is {tensor.dtype}"
+            f"{source}: tensor {name} should be {old.dtype}, but is {tensor.dtype}"
         )
     new = tensor.to(old.device)
     if isinstance(old, nn.Parameter):

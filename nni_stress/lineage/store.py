@@ -5,6 +5,7 @@
     <folder>/offspring/g001-00/record.json    what the offspring is and what it achieved
     <folder>/offspring/g001-00/network.safetensors
     <folder>/failures/g001-00.json         why an offspring was lost
+    <folder>/snapshots/g001-00.pt          where the training of an offspring can be resumed
     <folder>/attempts/...                  which process took which offspring
     <folder>/aside/...                     damaged files, and reasons of losses that were retried
 
@@ -19,7 +20,7 @@ import itertools
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -306,6 +307,18 @@ class Lineage:
         path = self._failure_path(uid)
         if path.exists():
             self.set_aside(path)
+
+    # Snapshots
+
+    def snapshot_path(self, uid: str) -> Path:
+        """The file from which the training of an offspring can be resumed."""
+        return self.folder / "snapshots" / f"{check_uid(uid)}.pt"
+
+    def remove_snapshots(self, keep: Collection[str] = ()) -> None:
+        """Remove the snapshots of all offspring but some, which are being made."""
+        for path in (self.folder / "snapshots").glob("g*.pt"):
+            if path.stem not in keep:
+                path.unlink(missing_ok=True)
 
     # Attempts
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -64,6 +65,7 @@ class Allocator:
         self._spaces = spaces
         self._limit = budget.limit
         self._groups = _allowed_groups(budget, spaces)
+        self._kept: list[int] = []
         self.set_kept(budget.sizes)
 
     def share_out(self, strengths: Masks, comparable: Container[str] = ()) -> list[int]:
@@ -194,8 +196,18 @@ class Allocator:
             generator,
         )
 
+    def state(self) -> dict[str, Any]:
+        """How the budget is divided at present, as plain data."""
+        return {"limit": float(self._limit), "kept": self._kept}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Divide the budget as it was when `state` returned this."""
+        self._limit = state["limit"]
+        self.set_kept(state["kept"])
+
     def set_kept(self, keep: Sequence[int]) -> None:
         """Make NNI's rules keep these numbers of clusters, the same clusters within each group."""
+        self._kept = [int(count) for count in keep]
         for index, (count, group) in enumerate(zip(keep, self._groups)):
             if group.frozen:
                 continue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -9,6 +10,7 @@ from nni.compression.base.compressor import Pruner
 from nni.compression.base.target_space import PruningTargetSpace
 from nni.compression.base.wrapper import ModuleWrapper
 from nni.compression.utils.evaluator import Evaluator
+from torch import Tensor
 
 from ..graph import synthesis
 from ..hparams import PrunerArguments
@@ -24,7 +26,7 @@ from .sampler import Sampler
 from .screening import Screen
 from .stress_masks import StressedMasks
 from .stress_phase import StressPhase
-from .targets import Masks, active_targets
+from .targets import Masks, active_targets, trained_tensors
 
 
 class StressPruner(Pruner):
@@ -161,6 +163,7 @@ class StressPruner(Pruner):
         self._generator = torch.Generator().manual_seed(seed)
         self._inheritance = Inheritance(wrappers)
         allocator = None if self._budget is None else Allocator(self._budget, spaces)
+        self._allocator = allocator
         self._screening = None
         if allocator is not None and screen is not None and candidates > 1:
             self._screening = CandidateScreening(
@@ -294,6 +297,50 @@ class StressPruner(Pruner):
             return super().compress(self._requested_steps, max_epochs)
         finally:
             self._requested_steps = None
+
+    def stress_state(self) -> dict[str, Any]:
+        """A snapshot of the network and of stress, between two steps of the training under stress.
+
+        Returns
+        -------
+        dict
+            Tensors and plain data. The tensors are shared with the training, not copied. The state
+            of the optimizer, and of what the training draws from, is not among them.
+        """
+        return {
+            "network": {name: tensor.detach() for name, tensor in self._trained().items()},
+            "phase": self._phase.state(),
+            "allocator": None if self._allocator is None else self._allocator.state(),
+            "generator": self._generator.get_state(),
+        }
+
+    def restore_stress(self, state: Mapping[str, Any]) -> None:
+        """Resume a training under stress, which must have begun, from a snapshot.
+
+        Parameters
+        ----------
+        state
+            What `stress_state` of a pruner with the same arguments returned.
+
+        Raises
+        ------
+        ValueError, KeyError, RuntimeError
+            If it is the state of another network.
+        """
+        trained = self._trained()
+        if list(trained) != list(state["network"]):
+            raise ValueError("the state of the stress phase is of another network")
+        with torch.no_grad():
+            for name, tensor in trained.items():
+                tensor.copy_(state["network"][name])
+        if self._allocator is not None:
+            self._allocator.restore(state["allocator"])
+        self._phase.restore(state["phase"])
+        self._generator.set_state(state["generator"])
+
+    def _trained(self) -> dict[str, Tensor]:
+        """Parameters and buffers of the wrapped model, without masks and what is made of them."""
+        return trained_tensors(self.bound_model, self._target_spaces)
 
     def synthesize(
         self, example_input: Any, optimizer: torch.optim.Optimizer | None = None

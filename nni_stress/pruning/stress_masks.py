@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from typing import Any
 
 import torch
 from nni.compression.base.target_space import PruningTargetSpace
@@ -94,6 +95,37 @@ class StressedMasks:
             return None
         return _StressedLayer(wrapper, self._inheritance.lacks_part_of(module_name))
 
+    def state(self) -> dict[str, Any]:
+        """The masks that are put on, and how each layer applies its own."""
+        return {
+            "masks": {
+                module: {name: space.mask for name, space in targets.items() if self._lends(space)}
+                for module, targets in self._spaces.items()
+            },
+            "layers": {
+                module: layer.state() for module, layer in self._layers.items() if layer is not None
+            },
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Put on what `state` returned, in place of other masks that are put on.
+
+        Raises
+        ------
+        KeyError
+            If these are not masks of the same targets.
+        """
+        for module, targets in self._spaces.items():
+            for name, space in targets.items():
+                if self._lends(space):
+                    replace_mask(space, state["masks"][module][name])
+        for module, layer in self._layers.items():
+            if layer is not None:
+                layer.restore(state["layers"][module])
+
+    def _lends(self, space: PruningTargetSpace) -> bool:
+        return space in self._original
+
     def take_off(self) -> None:
         """Give every wrapper its own mask back, and its forward pass."""
         for space, mask in self._original.items():
@@ -142,6 +174,14 @@ class _StressedLayer:
         # the targets that are masked where a whole cluster is; unknown if some is missing
         self.whole: set[str] | None = None if lacks_part else set(self._spaces)
         wrapper.module.forward = self.forward
+
+    def state(self) -> tuple[bool, int]:
+        """Which of its ways of applying masks the layer takes depends on these."""
+        return self.silenced, self._outputs
+
+    def restore(self, state: tuple[bool, int]) -> None:
+        """Set what `state` returned."""
+        self.silenced, self._outputs = state
 
     def leave(self) -> None:
         """Restore the wrapper's own forward pass, unless the module was unwrapped meanwhile."""

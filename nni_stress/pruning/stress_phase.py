@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from nni.compression.base.target_space import PruningTargetSpace
@@ -104,6 +106,25 @@ class StressPhase:
         """Forget the coming offspring, as its masks have been drawn."""
         self._coming = None
 
+    def state(self) -> dict[str, Any]:
+        """A snapshot between two steps, from which a phase of the same pruner can be resumed."""
+        return {
+            "step": self.step,
+            "levels": dict(self._levels),
+            "observer": self._observer.state(),
+            "masks": self._masks.state(),
+            "coming": None if self._coming is None else self._coming.state(),
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Resume, after `start`, from what `state` returned."""
+        self.step = state["step"]
+        self._levels = dict(state["levels"])
+        self._observer.restore(state["observer"])
+        self._masks.restore(state["masks"])
+        coming = state["coming"]
+        self._coming = None if coming is None else _ComingOffspring.restored(coming)
+
     def start(self) -> None:
         """Lend every target a mask without stress, before the first step."""
         free: Masks = {module: {} for module in self._spaces}
@@ -192,34 +213,49 @@ class StressPhase:
         if self._coming is None:
             strengths = self._sampler.finite_strengths(self.observed)
             offspring = self._sampler.draw(strengths, self.observed)
-            self._coming = _ComingOffspring(self._spaces, self._sampler, offspring, self.step)
+            ranks = _ranks(self._spaces, self._sampler, offspring)
+            self._coming = _ComingOffspring(offspring, self.step, ranks)
         rank, count = self._coming.ranks[key]
         width = stress.nested_width(self.step, self._coming.onset, self._total)
         return Coming(rank, count, width)
 
 
+@dataclass(frozen=True)
 class _ComingOffspring:
     """An offspring drawn during the stress phase, at the step `onset`.
 
     `ranks` has the rank of each cluster and the number of survivors, for each random draw.
     """
 
-    def __init__(
-        self, spaces: TargetSpaces, sampler: Sampler, offspring: Offspring, onset: int
-    ) -> None:
-        self.offspring = offspring
-        self.onset = onset
-        self.ranks: dict[Hashable, tuple[Tensor, int]] = {}
-        masks = sampler.masks(offspring.scores)
-        for module, target, space in ordered(spaces):
-            if target not in offspring.scores.get(module, {}):
-                continue
-            score = offspring.scores[module][target]
-            mask = masks[module][target].expand(space.shape)
-            if scaler_of(space) is not None:
-                mask = per_cluster(space, mask.float(), largest)
-            order = score.flatten().argsort(descending=True)
-            rank = torch.empty_like(order)
-            rank.scatter_(0, order, torch.arange(len(order), device=order.device))
-            count = max(1, int(mask.sum()))
-            self.ranks[draw_key(module, target, space)] = rank.view_as(score), count
+    offspring: Offspring
+    onset: int
+    ranks: dict[Hashable, tuple[Tensor, int]]
+
+    def state(self) -> dict[str, Any]:
+        scores = {module: dict(targets) for module, targets in self.offspring.scores.items()}
+        keep = None if self.offspring.keep is None else [int(n) for n in self.offspring.keep]
+        return {"keep": keep, "scores": scores, "onset": self.onset, "ranks": self.ranks}
+
+    @classmethod
+    def restored(cls, state: Mapping[str, Any]) -> _ComingOffspring:
+        return cls(Offspring(state["keep"], state["scores"]), state["onset"], state["ranks"])
+
+
+def _ranks(
+    spaces: TargetSpaces, sampler: Sampler, offspring: Offspring
+) -> dict[Hashable, tuple[Tensor, int]]:
+    ranks: dict[Hashable, tuple[Tensor, int]] = {}
+    masks = sampler.masks(offspring.scores)
+    for module, target, space in ordered(spaces):
+        if target not in offspring.scores.get(module, {}):
+            continue
+        score = offspring.scores[module][target]
+        mask = masks[module][target].expand(space.shape)
+        if scaler_of(space) is not None:
+            mask = per_cluster(space, mask.float(), largest)
+        order = score.flatten().argsort(descending=True)
+        rank = torch.empty_like(order)
+        rank.scatter_(0, order, torch.arange(len(order), device=order.device))
+        count = max(1, int(mask.sum()))
+        ranks[draw_key(module, target, space)] = rank.view_as(score), count
+    return ranks

@@ -224,6 +224,30 @@ def group_of(space: PruningTargetSpace) -> Hashable | None:
     return group
 
 
+def trained_tensors(network: nn.Module, spaces: TargetSpaces) -> dict[str, Tensor]:
+    """Parameters and buffers of a wrapped network, by name.
+
+    The masks are not among them, nor are the buffers that a wrapper sets to masked parameters at
+    each forward pass.
+
+    Examples
+    --------
+    >>> network = nn.Sequential(nn.Linear(2, 4))
+    >>> wrapper = ModuleWrapper(network[0], "0", {"pruning": {"sparse_ratio": 0.5}})
+    >>> wrapper.wrap()
+    >>> list(trained_tensors(network, {"0": wrapper.pruning_target_spaces}))
+    ['0._nni_wrapper.weight', '0._nni_wrapper.bias']
+    """
+    found: dict[str, Tensor] = dict(network.named_parameters())
+    for name, module in network.named_modules():
+        if isinstance(module, ModuleWrapper):
+            continue
+        for buffer_name, buffer in module.named_buffers(recurse=False):
+            if buffer_name not in spaces.get(name, {}):
+                found[f"{name}.{buffer_name}"] = buffer
+    return found
+
+
 def draw_key(module: str, target: str, space: PruningTargetSpace) -> Hashable:
     """Key of a random draw, shared by layers that lose the same clusters.
 

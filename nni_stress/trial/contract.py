@@ -6,7 +6,6 @@ What is wrong with them is wrong in every trial, so that it ends the experiment.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from numbers import Real
 from typing import Any
 
@@ -63,41 +62,8 @@ def batches_per_epoch(task: Task) -> int:
             f"whose data set has one, but returned {_kind(batches)}: {one_line(error)}"
         ) from error
     if number < 1:
-        raise _no_batches(batches)
+        raise no_batches(batches)
     return number
-
-
-def endless(task: Task, generator: torch.Generator) -> Iterator[tuple[Any, Any]]:
-    """The batches of one epoch after the other, each a pair (inputs, targets).
-
-    Parameters
-    ----------
-    task
-        Its loader makes the batches of each epoch.
-    generator
-        Shuffles them.
-
-    Raises
-    ------
-    InputError
-        If the loader gives no batches, or a batch is no pair.
-
-    Examples
-    --------
-    >>> from types import SimpleNamespace
-    >>> batches = endless(SimpleNamespace(loader=lambda generator: ["batch"]), torch.Generator())
-    >>> next(batches)  # doctest: +ELLIPSIS
-    Traceback (most recent call last):
-        ...
-    nni_stress.trial.errors.InputError: batches of Task.loader must be pairs ..., but one is a str
-    """
-    while True:
-        batch = None
-        batches = task.loader(generator)
-        for batch in batches:
-            yield pair(batch, "batches of Task.loader must be pairs (inputs, targets), but one is")
-        if batch is None:
-            raise _no_batches(batches)
 
 
 def pair(batch: Any, expected: str) -> tuple[Any, Any]:
@@ -198,7 +164,14 @@ def _size(value: Any) -> int:
     return math.prod(getattr(value, "shape", ()))
 
 
-def _no_batches(batches: Batches) -> InputError:
+def no_batches(batches: Batches) -> InputError:
+    """The error that a task's loader gives no batches.
+
+    Examples
+    --------
+    >>> print(no_batches([]))
+    Task.loader must return at least one batch, but the list that it returned has none
+    """
     return InputError(
         f"Task.loader must return at least one batch, but the {type(batches).__name__} that it "
         "returned has none"

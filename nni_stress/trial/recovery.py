@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import nni
@@ -104,6 +104,8 @@ def recover(
     training: Training,
     offspring: Candidate,
     early_ending: EarlyEnding | None,
+    curve: Sequence[float] = (),
+    between_epochs: Callable[[list[float]], None] = lambda curve: None,
 ) -> Validation:
     """Train an offspring after synthesis, with evenly spaced validation checks.
 
@@ -114,29 +116,38 @@ def recover(
     task
         Judges the fidelity.
     training
-        The recovery training, not begun.
+        The recovery training, not begun or resumed.
     offspring
         What is known of the offspring.
     early_ending
         Decides at each check whether the recovery ends. None: it is completed.
+    curve
+        Validation fidelity at the checks so far, if the training is resumed.
+    between_epochs
+        Called with the curve wherever the training could be resumed.
     """
     checks = early_stopping.CHECKS
-    curve: list[float] = []
+    curve = list(curve)
     forecast = None
     steps = iter(training)
     while forecast is None:
-        current = task.fidelity(network, "validation")
-        nni.report_intermediate_result(current)
-        while len(curve) <= checks and len(curve) * training.steps <= training.step * checks:
-            curve.append(current)
+        if training.step * checks >= training.steps * len(curve):
+            current = task.fidelity(network, "validation")
+            nni.report_intermediate_result(current)
+            while len(curve) <= checks and len(curve) * training.steps <= training.step * checks:
+                curve.append(current)
         if training.step == training.steps:
             break
+        if training.resumable:
+            between_epochs(curve)
         if early_ending is not None:
             forecast = early_ending.forecast_if_out_of_reach(offspring, curve)
         if forecast is None:
             for _ in steps:
                 if training.step * checks >= training.steps * len(curve):
                     break
+                if training.resumable:
+                    between_epochs(curve)
     return Validation(curve[-1], untrained=curve[0], curve=tuple(curve), forecast=forecast)
 
 

@@ -51,7 +51,10 @@ def run_trial(make_task: Callable[[], Task], founder: str | Path | None = None) 
             record = offspring.make_offspring(task, spec, lineage)
     except Exception as error:
         logging.getLogger(__name__).exception("offspring %s was lost", spec.uid)
-        lineage.add_failure(spec.uid, one_line(error), fatal=isinstance(error, InputError))
+        wrong_input = isinstance(error, InputError)
+        lineage.add_failure(spec.uid, one_line(error), fatal=wrong_input)
+        if not wrong_input:  # once that is put right, the training may go on
+            lineage.snapshot_path(spec.uid).unlink(missing_ok=True)
         raise SystemExit(1) from None
     nni.report_final_result(
         {

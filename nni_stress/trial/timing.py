@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -25,25 +25,37 @@ class Stopwatch:
     >>> with watch("synthesis"), watch("stress"):
     ...     pass
     >>> list(watch.seconds())
-    ['stress', 'synthesis', 'overhead']
+    ['synthesis', 'stress', 'overhead']
     """
 
     def __init__(self) -> None:
         self._seconds: dict[str, float] = {}
-        self._inner = 0.0  # seconds of phases within the one under way
+        self._before: Mapping[str, float] = {}  # of processes that were killed
+        self._open: list[str] = []  # phases under way, each within the one before
+        self._since = 0.0  # when the last of them began, or went on
 
     @contextmanager
     def __call__(self, phase: str) -> Iterator[None]:
         """Measure the block as a phase."""
-        began = time.perf_counter()
-        outer = self._inner
-        self._inner = 0.0
+        self._take()
+        self._open.append(phase)
         try:
             yield
         finally:
-            whole = time.perf_counter() - began
-            self._seconds[phase] = self._seconds.get(phase, 0.0) + whole - self._inner
-            self._inner = outer + whole
+            self._take()
+            self._open.pop()
+
+    def _take(self) -> None:
+        """Add the seconds since the last call to the phase under way."""
+        now = time.perf_counter()
+        if self._open:
+            phase = self._open[-1]
+            self._seconds[phase] = self._seconds.get(phase, 0.0) + now - self._since
+        self._since = now
+
+    def resume(self, seconds: Mapping[str, float]) -> None:
+        """Add the seconds that an earlier process spent on the same trial."""
+        self._before = dict(seconds)
 
     def evaluating(self, task: Task) -> Task:
         """The same task, with its judgements of fidelity checked, and measured as "evaluation"."""
@@ -56,9 +68,11 @@ class Stopwatch:
 
     def seconds(self) -> dict[str, float]:
         """Seconds of each phase, and as "overhead" all others since this process began."""
+        self._take()
         whole = time.time() - psutil.Process().create_time()
-        overhead = whole - sum(self._seconds.values())
+        phases = {phase: value for phase, value in self._seconds.items() if phase != "overhead"}
+        phases["overhead"] = whole - sum(phases.values())
         return {
-            phase: round(value, 3)
-            for phase, value in {**self._seconds, "overhead": overhead}.items()
+            phase: round(phases.get(phase, 0.0) + self._before.get(phase, 0.0), 3)
+            for phase in [*(p for p in self._before if p not in phases), *phases]
         }

@@ -1,27 +1,21 @@
-"""Training of a task's networks: plain training, and training by one of NNI's evaluators."""
+"""Plain training of a task's networks."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import Any
 
-import nni
 import torch
 from torch import nn
 
 from ..graph.serialization import laid_out_as
 from ..utils.batches import answer
 from ..utils.messages import one_line
-from .contract import batches_per_epoch, endless, scalar
+from .contract import batches_per_epoch, scalar
+from .epochs import Epochs
+from .random_state import random_state, restore_random_state
 from .task import Task
-
-if TYPE_CHECKING:
-    from nni.compression.utils.evaluator import TorchEvaluator
-
-WARM_UP = 0.1  # share of the stress phase over which its learning rate rises
-COOL_DOWN = 0.1  # share of the learning rate to which it falls by the end of the stress phase
 
 
 class Training:
@@ -81,6 +75,7 @@ class Training:
         self._task = task
         self._generator = torch.Generator().manual_seed(seed)
         self._optimizer = task.optimizer(network.parameters(), lr=learning_rate)
+        self._resumable = True
         per_epoch = batches_per_epoch(task)
         self.step = 0
         self.steps = round(epochs * per_epoch)
@@ -97,6 +92,14 @@ class Training:
         """Whether an epoch, or the whole training, has just ended."""
         return self.step % self._per_epoch == 0 or self.step == self.steps
 
+    @property
+    def resumable(self) -> bool:
+        """Whether a training that resumes from the present `state` ends with the same network.
+
+        That is so between two epochs, provided that the loader is as long as it says.
+        """
+        return self._resumable
+
     def __iter__(self) -> Iterator[float]:
         """Take the remaining steps, each of which yields its loss.
 
@@ -105,12 +108,15 @@ class Training:
         FloatingPointError
             If the loss is no longer finite.
         """
-        batches = endless(self._task, self._generator)
+        batches = Epochs(self._task, self._generator)
         while self.step < self.steps:
             self._network.train()
-            loss = _optimize(self._network, self._optimizer, self._task, next(batches))
+            loss = optimize(self._network, self._optimizer, self._task, batches.next_batch())
             self._schedule.step()
             self.step += 1
+            self._resumable = self.step == self.steps or (
+                self.between_epochs and batches.end_epoch()
+            )
             yield loss
 
     def state(self) -> dict[str, Any]:
@@ -125,7 +131,7 @@ class Training:
             "step": self.step,
             "steps": self.steps,
             "order": self._generator.get_state(),
-            "chance": torch.get_rng_state(),
+            "random": random_state(),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -152,14 +158,13 @@ class Training:
             raise ValueError(
                 f"the training's state is of another network: {one_line(error)}"
             ) from None
-        self._optimizer.load_state_dict(state["optimizer"])
-        for parameter, remembered in self._optimizer.state.items():
-            remembered.update(
-                {kind: laid_out_as(parameter, value) for kind, value in remembered.items()}
-            )
+        restore_optimizer(self._optimizer, state["optimizer"])
         self._schedule.load_state_dict(state["schedule"])
         self._generator.set_state(state["order"])
-        torch.set_rng_state(state["chance"])
+        if "random" in state:
+            restore_random_state(state["random"])
+        else:  # of a checkpoint that version 0.1.0 wrote
+            torch.set_rng_state(state["chance"])
         self.step = state["step"]
 
 
@@ -231,9 +236,32 @@ def _schedule(
     return torch.optim.lr_scheduler.SequentialLR(optimizer, [rise, falling], [rising])
 
 
-def _optimize(
+def optimize(
     network: nn.Module, optimizer: torch.optim.Optimizer, task: Task, batch: tuple[Any, Any]
 ) -> float:
+    """Take one optimizer step.
+
+    Parameters
+    ----------
+    network
+        The network, in training mode.
+    optimizer
+        Its optimizer.
+    task
+        Its loss.
+    batch
+        Inputs and targets.
+
+    Returns
+    -------
+    float
+        The loss before the step.
+
+    Raises
+    ------
+    FloatingPointError
+        If the loss is not finite.
+    """
     inputs, targets = batch
     optimizer.zero_grad()
     with torch.autocast(
@@ -247,85 +275,18 @@ def _optimize(
     return loss.item()
 
 
-def stress_evaluator(
-    ancestor: nn.Module,
-    task: Task,
-    epochs: float,
-    learning_rate: float,
-    seed: int,
-    timed: Callable[[], AbstractContextManager[None]] = nullcontext,
-) -> tuple[TorchEvaluator | None, int]:
-    """NNI's evaluator that trains the ancestor under stress.
+def restore_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
+    """Set an optimizer to a state, in the memory layout of its parameters.
 
     Parameters
     ----------
-    ancestor
-        The network.
-    task
-        Its data, loss and optimizer.
-    epochs
-        Length of the stress phase.
-    learning_rate
-        Highest learning rate.
-    seed
-        Seed of the order of the batches.
-    timed
-        Makes a context within which the training runs.
-
-    Returns
-    -------
-    (evaluator, steps)
-        `steps` is the number of optimizer steps. If there are none, the evaluator is None.
-
-    Examples
-    --------
-    >>> inputs, targets = torch.rand(8, 4), torch.rand(8, 1)
-    >>> task = Task(
-    ...     network=lambda: nn.Linear(4, 1), example_input=inputs,
-    ...     loader=lambda generator: [(inputs, targets)], loss=nn.functional.mse_loss,
-    ...     fidelity=lambda network, split: 0.0, founder_epochs=1, founder_learning_rate=0.1,
-    ... )
-    >>> evaluator, steps = stress_evaluator(task.network(), task, 5, learning_rate=0.1, seed=0)
-    >>> steps
-    5
+    optimizer
+        The optimizer.
+    state
+        What its ``state_dict`` returned.
     """
-    from nni.compression.utils.evaluator import TorchEvaluator
-
-    steps = round(epochs * batches_per_epoch(task))
-    batches = endless(task, torch.Generator().manual_seed(seed))
-
-    def training_func(
-        model: nn.Module,
-        optimizer: torch.optim.Optimizer,
-        training_step: Any,
-        lr_schedulers: Any,
-        max_steps: int,
-        max_epochs: int | None,
-    ) -> None:
-        model.train()
-        schedule = torch.optim.lr_scheduler.LambdaLR(
-            optimizer, lambda step: _stress_rate(step / max_steps)
+    optimizer.load_state_dict(state)
+    for parameter, remembered in optimizer.state.items():
+        remembered.update(
+            {kind: laid_out_as(parameter, value) for kind, value in remembered.items()}
         )
-        with timed():
-            for _ in range(max_steps):
-                _optimize(model, optimizer, task, next(batches))
-                schedule.step()
-
-    if not steps:
-        return None, 0
-    optimizer = nni.trace(task.optimizer)(ancestor.parameters(), lr=learning_rate)
-    evaluator = TorchEvaluator(
-        training_func, optimizer, lambda batch, model: task.loss(answer(model, batch[0]), batch[1])
-    )
-    return evaluator, steps
-
-
-def _stress_rate(progress: float) -> float:
-    """Share of the highest learning rate: a linear warm-up, then half a cosine.
-
-    Importance is gathered during the warm-up, before stress begins.
-    """
-    if progress < WARM_UP:
-        return max(0.01, progress / WARM_UP)
-    cosine = math.cos(math.pi * (progress - WARM_UP) / (1 - WARM_UP))
-    return COOL_DOWN + (1 - COOL_DOWN) * (1 + cosine) / 2

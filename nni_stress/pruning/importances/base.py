@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import ClassVar
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar
 
 from nni.compression.pruning.tools import norm_metrics
 
@@ -30,6 +30,14 @@ class Observer:
 
     def observe(self, targets: Iterable[Target]) -> None:
         """Look at the gradients of the targets, before each optimizer step."""
+
+    def state(self) -> dict[str, Any]:
+        """What was gathered so far, as tensors and plain data; a subclass adds what else it has."""
+        return {"strengths": self.strengths}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `state` returned."""
+        self.strengths = state["strengths"]
 
 
 class Importance:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -77,6 +78,15 @@ class TaylorObserver(Observer):
             counts[target] += active
             gain = torch.where(active, 1 / counts[target].clamp(min=1, max=self._window), 0.0)
             means[target].copy_((means[target] ** 2).lerp(effect**2, gain).sqrt())
+
+    def state(self) -> dict[str, Any]:
+        """The running averages, and over how many steps each was taken."""
+        return {**super().state(), "counts": self._counts}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `state` returned."""
+        super().restore(state)
+        self._counts = state["counts"]
 
 
 def _summed(values: Tensor) -> Tensor:
