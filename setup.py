@@ -74,7 +74,7 @@ setup(
         "nni_stress": [
             "py.typed",
             "loopback.js",
-            "nni_runtime/same_origin.js",
+            "nni_runtime/*.js",
             "nnictl.pth",
             "visualization/page.css",
             "cli/templates/*",

@@ -21,3 +21,7 @@ class DamagedFileError(ValueError):
     Traceback (most recent call last):
     nni_stress.exceptions.DamagedFileError: record.json must be a regular file, but is a FIFO
     """
+
+
+class StartError(LaunchError):
+    """The tuner of an experiment did not start; the message is one line that says why."""

@@ -11,6 +11,7 @@ REAL_MANAGER = (
     "tests/integration/test_experiment.py",
     "tests/integration/test_foreign_pages.py",
     "tests/integration/test_interrupted_training.py",
+    "tests/integration/test_other_users.py",
     "tests/integration/test_own",  # networks, and ownership
     "tests/integration/test_package.py",
     "tests/integration/test_registration.py",

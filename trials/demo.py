@@ -96,10 +96,7 @@ def run(config_file: Path, runs: Path, seed: int, port: int) -> Path:
     class_args.update(seed=seed, folder=str(lineage.folder))
     experiment = launch.start(config, folder, port)
     try:
-        print(
-            f"NNI experiment {experiment.id}, web page while it runs: http://127.0.0.1:{port}",
-            flush=True,
-        )
+        print(f"NNI experiment {experiment.id}, web page: {experiment.page}", flush=True)
         experiment.follow(Progress(lineage))
     finally:
         experiment.stop()

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from ..lineage.locate import find_lineage
+from ..experiment.tuner_start import last_reason
+from ..lineage.locate import experiment_folder, find_lineage
+from ..lineage.store import Lineage
 from ..visualization.html_page import page
 from ..visualization.snapshot import overview
 from ..visualization.text import status_text
@@ -46,11 +49,12 @@ def run(options: argparse.Namespace) -> Iterator[str]:
     Raises
     ------
     SystemExit
-        With status 1, after the text, if the experiment ended in ERROR.
+        With status 1, after the text, if the experiment ended in ERROR; instead of the text, if its
+        tuner never started.
     ValueError, OSError
         If there is no such lineage, or the page cannot be written.
     """
-    folder = find_lineage(options.lineage)
+    folder = _find(options.lineage)
     clear = CLEAR if options.watch and sys.stdout.isatty() else ""
     footer = "" if options.html is None else f"\n\npage: {options.html}"
     shown = None
@@ -70,3 +74,17 @@ def run(options: argparse.Namespace) -> Iterator[str]:
         time.sleep(INTERVAL)
     if snapshot.finished is None and snapshot.failed is not None:
         raise SystemExit(1)
+
+
+def _find(name: str | None) -> Path:
+    """Find a lineage; exit with the reason where an experiment's tuner never came to one."""
+    experiment = None if name is None else experiment_folder(name)
+    reason = None if experiment is None else last_reason(experiment / "log")
+    if experiment is None or reason is None:
+        return find_lineage(name)
+    id = experiment.resolve().name
+    with contextlib.suppress(ValueError):
+        folder = find_lineage(name)
+        if (Lineage(folder).read_state() or {}).get("experiment") in (None, id):
+            return folder
+    raise SystemExit(f"experiment {id} ended without a lineage: {reason}")

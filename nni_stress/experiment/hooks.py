@@ -9,7 +9,6 @@ line in the environment's nni_stress_nnictl.pth (see :mod:`nni_stress.experiment
 
 from __future__ import annotations
 
-import inspect
 import os
 import sqlite3
 import sys
@@ -20,11 +19,13 @@ from typing import Any, NoReturn
 
 import wrapt
 
-from ..exceptions import LaunchError
+from ..exceptions import LaunchError, StartError
 from ..nni_compat import patches
 from ..nni_runtime.dispatcher import ignore_malformed_messages
+from ..nni_runtime.manager import OUR_LINE
 from ..nni_runtime.serializer import plain_messages
 from ..utils.messages import one_line
+from . import guarded_start, manager_urls
 
 _Arguments = tuple[Any, ...]
 _Keywords = Mapping[str, Any]
@@ -39,7 +40,24 @@ def install() -> None:
 
 def _hook_start(module: ModuleType) -> None:
     """Check before the manager starts, which nnictl and Python scripts do in the same function."""
-    wrapt.wrap_function_wrapper(module, "Experiment.start", _start_checked)
+    wrapt.wrap_function_wrapper(module, "Experiment.start", guarded_start.start)
+
+
+def _hook_command_line(module: ModuleType) -> None:
+    """Keep the secret of the manager's URLs out of its command line, which all users see."""
+    name = "NniManagerArgs.to_command_line_args"
+    wrapt.wrap_function_wrapper(module, name, guarded_start.without_prefix)
+
+
+def _hook_requests(module: ModuleType) -> None:
+    """Let nnictl and Python scripts that know a port only find the manager's URL prefix."""
+    wrapt.wrap_function_wrapper(module, "request", manager_urls.request)
+
+
+def _hook_nnictl_requests(module: ModuleType) -> None:
+    """The same for the commands of nnictl, which ignore URL prefixes."""
+    for name in ("rest_get", "rest_put", "rest_post", "rest_delete"):
+        wrapt.wrap_function_wrapper(module, name, manager_urls.with_prefix)
 
 
 def _hook_nnictl(module: ModuleType) -> None:
@@ -70,34 +88,6 @@ def _hook_dispatcher(module: ModuleType) -> None:
     """Ignore malformed messages in the process in which a tuner runs."""
     if os.environ.get("SDK_PROCESS") == "dispatcher":
         ignore_malformed_messages(module)
-
-
-def _start_checked(
-    start: _Function, experiment: Any, args: _Arguments, kwargs: _Keywords
-) -> object:
-    from ..nni_runtime import loopback
-    from . import config_file, creation, validation
-
-    config = experiment.config
-    action = experiment._action  # noqa: SLF001, NNI has no public name for create, resume or view
-    ours = config_file.is_ours(getattr(config, "tuner", None) or getattr(config, "advisor", None))
-    if not ours and (action == "create" or not creation.is_remembered(_folder_of(experiment))):
-        return start(*args, **kwargs)
-    call = inspect.signature(start).bind(*args, **kwargs)
-    call.apply_defaults()
-    with loopback.on_loopback():
-        if action != "view":
-            # A search space that was updated to a wrong one must not prevent resuming.
-            validation.check(config, with_space=action != "resume")
-        loopback.check_port(call.arguments["port"])
-        if action == "create" or not creation.is_remembered(_folder_of(experiment)):
-            creation.remember(_folder_of(experiment), config.canonical_copy().json())
-        return start(*args, **kwargs)
-
-
-def _folder_of(experiment: Any) -> Path:
-    """Return NNI's folder of an experiment."""
-    return Path(experiment.config.canonical_copy().experiment_working_directory, experiment.id)
 
 
 def _create_checked(create: _Function, _: None, args: _Arguments, kwargs: _Keywords) -> object:
@@ -176,11 +166,15 @@ def _refresh_checked(
 
 
 def _exit(error: Exception) -> NoReturn:
-    sys.exit(f"error: {one_line(error)}")
+    prefix = OUR_LINE if isinstance(error, StartError) else "error: "
+    sys.exit(f"{prefix}{one_line(error)}")
 
 
 _HOOKS: tuple[tuple[str, patches.Patch], ...] = (
     ("nni.experiment.experiment", _hook_start),
+    ("nni.experiment.launcher", _hook_command_line),
+    ("nni.experiment.rest", _hook_requests),
+    ("nni.tools.nnictl.rest_utils", _hook_nnictl_requests),
     ("nni.tools.nnictl.launcher", _hook_nnictl),
     ("nni.tools.nnictl.updater", _hook_updates),
     ("nni.tools.nnictl.config_utils", _hook_stored_configs),

@@ -18,6 +18,7 @@ from ..exceptions import LaunchError
 from ..nni_runtime import loopback
 from ..nni_runtime.manager import OUR_LINE
 from ..nni_runtime.rest import ManagerClient
+from .tuner_start import failure_of_workers, last_reason
 
 _NNICTL = (  # nnictl with this package's hooks, even where it is not registered
     "import sys, nni_stress; from nni.tools.nnictl.nnictl import parse_args; sys.exit(parse_args())"
@@ -44,8 +45,8 @@ class Experiment:
 
     Examples
     --------
-    >>> Experiment("abcdefgh", 8080, Path("nni/abcdefgh")).client.url
-    'http://127.0.0.1:8080/api/v1/nni'
+    >>> Experiment("abcdefgh", 1, Path("nni/abcdefgh")).client.url
+    'http://127.0.0.1:1/api/v1/nni'
     """
 
     def __init__(self, id: str, port: int, folder: Path) -> None:
@@ -53,6 +54,11 @@ class Experiment:
         self.port = port
         self.folder = folder
         self.client = ManagerClient.on_port(port, timeout=30)
+
+    @property
+    def page(self) -> str:
+        """URL of the manager's web page, while it runs."""
+        return self.client.url.removesuffix("api/v1/nni")
 
     def status(self) -> tuple[str, list[str]]:
         """Return NNI's status (RUNNING, DONE, ERROR, ...) and its errors."""
@@ -91,9 +97,9 @@ class Experiment:
 
     def _check_alive(self, missed: int) -> None:
         """Raise a LaunchError if the manager has given up, or has missed too many answers."""
-        reason = self._failed_start()
+        reason = failure_of_workers(self.folder / "log")
         if reason:
-            raise LaunchError(f"NNI could not set up its workers: {reason}") from None
+            raise LaunchError(reason) from None
         if missed >= _MISSED_ANSWERS:
             raise LaunchError(
                 f"NNI's manager does not answer on port {self.port} any more"
@@ -104,15 +110,7 @@ class Experiment:
 
         None if the tuner gave no reason.
         """
-        lines = _read_log(self.folder / "log" / "nnictl_stderr.log").splitlines()
-        ours = [line.strip() for line in lines if line.strip().startswith(OUR_LINE)]
-        return ours[-1].removeprefix(OUR_LINE) if ours else None
-
-    def _failed_start(self) -> str | None:
-        """Return why the manager gave up at its start, usually a worker that it cannot reach."""
-        log = _read_log(self.folder / "log" / "nnimanager.log")
-        found = re.search(r"initialize failed: (?:\w*Error: )?(.*)", log)
-        return found and found.group(1)
+        return last_reason(self.folder / "log")
 
     def stop(self) -> None:
         """Stop the manager and all that it started.
@@ -179,8 +177,9 @@ def resume(experiment: Experiment, port: int) -> Experiment:
 def _reason_of_refusal(output: subprocess.CompletedProcess[str]) -> str:
     """Return the reason from nnictl's output: the hooks' line if there is one, else the last."""
     last = " ".join(output.stderr.strip().splitlines()[-1:])
-    if last.startswith("error: "):
-        return last.removeprefix("error: ")
+    for prefix in ("error: ", OUR_LINE):
+        if last.startswith(prefix):
+            return last.removeprefix(prefix)
     return f"nnictl refused the experiment: {last or 'no reason'}"
 
 
@@ -192,7 +191,3 @@ def _nnictl(*arguments: str) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
     )
-
-
-def _read_log(file: Path) -> str:
-    return file.read_text(errors="replace") if file.exists() else ""

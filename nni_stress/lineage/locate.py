@@ -60,6 +60,30 @@ def find_lineage(
     return found
 
 
+def experiment_folder(name: str, nni_home: Path = NNI_HOME) -> Path | None:
+    """Return NNI's folder of an experiment; None if there is no such experiment.
+
+    Parameters
+    ----------
+    name
+        NNI's id of the experiment, or its folder.
+    nni_home
+        Folder in which nnictl keeps its list of experiments.
+
+    Examples
+    --------
+    >>> experiment_folder("no such experiment") is None
+    True
+    """
+    folder = Path(name)
+    if not folder.is_dir():
+        known = _experiments(nni_home.expanduser())
+        if name not in known:
+            return None
+        folder = known[name]
+    return folder if (folder / "db" / "nni.sqlite").is_file() else None
+
+
 def _newest(experiments: list[Path], runs: Path) -> Path:
     """Return the lineage that changed last."""
     of_experiments = [_first_with_state(_candidates(folder)) for folder in experiments]

@@ -1,4 +1,4 @@
-"""Makes NNI's manager listen on 127.0.0.1 only, and refuse requests of foreign web pages.
+"""Makes NNI's manager listen on 127.0.0.1 only, and refuse requests of foreign pages and users.
 
 By itself it listens on every network interface, and it has no login.
 """
@@ -17,9 +17,12 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from ..exceptions import LaunchError
+from . import url_prefix
 
 LOOPBACK = Path(__file__).parents[1] / "loopback.js"
 SAME_ORIGIN = Path(__file__).with_name("same_origin.js")
+PRIVATE = Path(__file__).with_name("private.js")
+PATIENCE = Path(__file__).with_name("patience.js")
 VARIABLE = "NNI_STRESS_LISTEN"
 
 # Threads start managers one after the other: they change the environment of the whole process, and
@@ -76,28 +79,46 @@ def check_port(port: int) -> None:
 
 
 @contextlib.contextmanager
-def on_loopback() -> Iterator[None]:
+def on_loopback(given_prefix: str | None = None) -> Iterator[str]:
     """Guard a manager that is started in this context, and its children.
 
     They refuse requests whose Host or Origin is foreign, and listen on 127.0.0.1 only, except if
-    :func:`everywhere`. Only one thread at a time is in this context.
+    :func:`everywhere`. The manager's URLs begin with a secret, its files are for the user alone,
+    and its tuner has more time to start. Only one thread at a time is in this context.
+
+    Parameters
+    ----------
+    given_prefix
+        URL prefix that the user asked for; the secret follows it.
+
+    Yields
+    ------
+    str
+        The manager's URL prefix, with the secret.
 
     Examples
     --------
-    >>> with on_loopback():
-    ...     "loopback.js" in os.environ["NODE_OPTIONS"]
-    True
+    >>> with on_loopback() as prefix:
+    ...     "loopback.js" in os.environ["NODE_OPTIONS"], len(prefix)
+    (True, 32)
     """
+    files = [SAME_ORIGIN, PRIVATE, PATIENCE]
+    if not everywhere():
+        files = [LOOPBACK, *files]
+    prefix = url_prefix.new_prefix(given_prefix)
     with _starting:
-        before = os.environ.get("NODE_OPTIONS")
-        files = [SAME_ORIGIN] if everywhere() else [LOOPBACK, SAME_ORIGIN]
-        os.environ["NODE_OPTIONS"] = " ".join(filter(None, [before, *map(_required, files)]))
+        before = {name: os.environ.get(name) for name in ("NODE_OPTIONS", url_prefix.VARIABLE)}
+        options = filter(None, [before["NODE_OPTIONS"], *map(_required, files)])
+        os.environ["NODE_OPTIONS"] = " ".join(options)
+        os.environ[url_prefix.VARIABLE] = prefix
+        url_prefix.keep_list_private()
         try:
-            yield
+            yield prefix
         finally:
-            os.environ.pop("NODE_OPTIONS", None)
-            if before is not None:
-                os.environ["NODE_OPTIONS"] = before
+            for name, value in before.items():
+                os.environ.pop(name, None)
+                if value is not None:
+                    os.environ[name] = value
 
 
 def _required(file: Path) -> str:

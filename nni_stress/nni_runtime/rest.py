@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
+from .url_prefix import prefix_of
+
 if TYPE_CHECKING:
     import requests
 
@@ -26,8 +28,8 @@ class ManagerClient:
 
     Examples
     --------
-    >>> ManagerClient.on_port(8080).url
-    'http://127.0.0.1:8080/api/v1/nni'
+    >>> ManagerClient.on_port(1).url
+    'http://127.0.0.1:1/api/v1/nni'
     """
 
     def __init__(self, url: str, timeout: float = 20) -> None:
@@ -36,8 +38,9 @@ class ManagerClient:
 
     @classmethod
     def on_port(cls, port: int, timeout: float = 20) -> ManagerClient:
-        """Return a client of the manager that listens on this port of 127.0.0.1."""
-        return cls(f"http://127.0.0.1:{port}{_PATH}", timeout)
+        """Return a client of the manager of this user that listens on this port of 127.0.0.1."""
+        prefix = prefix_of(port)
+        return cls(f"http://127.0.0.1:{port}{f'/{prefix}' if prefix else ''}{_PATH}", timeout)
 
     @classmethod
     def of_tuner(cls) -> ManagerClient | None:
@@ -62,6 +65,10 @@ class ManagerClient:
         """Return NNI's status of the experiment (RUNNING, DONE, ERROR, ...), and its errors."""
         answer = self._request("GET", "check-status").json()
         return answer["status"], answer.get("errors", [])
+
+    def tuner_is_ready(self) -> bool:
+        """Tell whether the experiment's tuner has started; a manager without patience.js: no."""
+        return self._request("GET", "check-status").headers.get("X-NNI-Stress-Tuner") == "ready"
 
     def experiment(self) -> dict[str, Any]:
         """Return the experiment's profile, which holds its configuration under ``params``."""

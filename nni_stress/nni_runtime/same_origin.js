@@ -7,9 +7,8 @@
 //   Origin  must be the same as Host, if there is one, as it is for NNI's own page.
 //   Path    must not lead upwards ("..%2f"): NNI would read any file of the user.
 'use strict';
-const http = require('http');
-const https = require('https');
 const net = require('net');
+const { guard } = require('./gate.js');
 
 const names = (process.env.NNI_STRESS_HOSTS || '').toLowerCase().split(/[\s,]+/).filter(Boolean);
 const open = process.env.NNI_STRESS_LISTEN === 'everywhere';
@@ -66,26 +65,4 @@ function reasonAgainst(request) {
     return leadsUpwards(request.url) ? 'a path must not lead upwards' : null;
 }
 
-function refuse(event, request, other, reason) {
-    const body = `nni-stress: ${reason}\n`;
-    if (event === 'request') {
-        other.writeHead(403, { 'Content-Type': 'text/plain', Connection: 'close' });
-        other.end(body);
-    } else {
-        other.end(`HTTP/1.1 403 Forbidden\r\nConnection: close\r\nContent-Length: ${body.length}\r\n\r\n${body}`);
-    }
-}
-
-for (const { Server } of [http, https]) {
-    const { emit } = Server.prototype;
-    Server.prototype.emit = function (event, request, other, ...rest) {
-        if (event === 'request' || event === 'upgrade' || event === 'checkContinue') {
-            const reason = reasonAgainst(request);
-            if (reason) {
-                refuse(event === 'upgrade' ? event : 'request', request, other, reason);
-                return true;
-            }
-        }
-        return emit.call(this, event, request, other, ...rest);
-    };
-}
+guard(reasonAgainst);

@@ -7,6 +7,8 @@ import psutil
 import requests
 import yaml
 
+from nni_stress.nni_runtime.rest import ManagerClient
+
 WAITING = "import nni, time\nnni.get_next_parameter()\ntime.sleep(300)\n"
 PROBING = """
 from nni.tuner import Tuner
@@ -52,9 +54,13 @@ class Running:
         self.port = port
         self.id = (folder / "nni" / "_latest").readlink().name
         self.folder = folder / "nni" / self.id
-        self.api = f"http://127.0.0.1:{port}/api/v1/nni"
 
-    def until(self, condition, seconds=40):
+    @property
+    def api(self):
+        """Where the manager's REST interface begins, with the secret of this start."""
+        return ManagerClient.on_port(self.port).url
+
+    def until(self, condition, seconds=90):
         deadline = time.time() + seconds
         while time.time() < deadline:
             found = condition()

@@ -1,21 +1,18 @@
 """What a web page of another origin, or a DNS name that resolves to this machine, can send."""
 
-import asyncio
 import contextlib
-import http.client
 import http.server
-import json
 import shutil
 import subprocess
 import threading
 
 import pytest
 import requests
-import websockets
 
+from nni_stress.nni_runtime.url_prefix import prefix_of
+from tests.helpers.hostile import EVIL, ask, connects, foreign_requests
 from tests.helpers.running import config_of
 
-EVIL = "http://evil.example"
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 
 
@@ -27,17 +24,6 @@ def running(experiment, tmp_path):
     return started
 
 
-def ask(port, method, path, body=None, **headers):
-    """Send a request with exactly these headers; return status and text of the answer."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
-    with contextlib.closing(connection):
-        connection.request(
-            method, path, body, {name.replace("_", "-"): value for name, value in headers.items()}
-        )
-        answer = connection.getresponse()
-        return answer.status, answer.read().decode(errors="replace")
-
-
 def state(running):
     """What a hostile request would change: the profile, the running trial, and the status."""
     profile = requests.get(f"{running.api}/experiment", timeout=20).json()
@@ -45,18 +31,9 @@ def state(running):
     return profile["id"], profile["params"], running.running_trial(), healthy
 
 
-def connects(port, host="127.0.0.1", **settings):
-    """Whether the manager accepts a WebSocket to its tuner's channel; a refusal must be a 403."""
-
-    async def connect():
-        address = f"ws://{host}:{port}/tuner"
-        async with websockets.connect(address, host="127.0.0.1", port=port, **settings):
-            return True
-
-    try:
-        return asyncio.run(connect())
-    except websockets.InvalidStatus as error:
-        return error.response.status_code != 403
+def api(port):
+    """Path of the REST interface, with the secret; what is tried here is refused in spite of it."""
+    return f"/{prefix_of(port)}/api/v1/nni"
 
 
 def test_a_foreign_host_or_origin_is_refused_and_nothing_changes(running, port):
@@ -64,36 +41,17 @@ def test_a_foreign_host_or_origin_is_refused_and_nothing_changes(running, port):
     secret.write_text("for the user alone")
     before = state(running)
     trial = running.running_trial()
-    experiment, local = "/api/v1/nni/experiment", f"127.0.0.1:{port}"
-    body = json.dumps({"params": {"maxTrialNumber": 1}})
-    upwards = f"/api/v1/nni/trial-file/{trial}/..%2f..%2f..%2f..%2fsecret"
-    for method, path, content, headers in [
-        ("GET", experiment, None, {"Host": "evil.example"}),
-        ("GET", experiment, None, {"Host": f"evil.example:{port}"}),
-        ("GET", experiment, None, {"Host": f"127.0.0.1.evil.example:{port}"}),
-        ("GET", experiment, None, {"Host": f"127.0.0.1:{port}@evil.example"}),
-        ("GET", experiment, None, {"Host": f"192.168.0.1:{port}"}),
-        ("DELETE", f"/api/v1/nni/trial-jobs/{trial}", None, {"Host": "evil.example"}),
-        ("PUT", f"{experiment}?update_type=MAX_TRIAL_NUM", body, {"Host": "evil.example"}),
-        ("POST", experiment, "x", {"Origin": EVIL, "Content-Type": "text/plain"}),
-        ("POST", experiment, "x", {"Origin": "null", "Content-Type": "text/plain"}),
-        ("POST", experiment, "x", {"Origin": "http://127.0.0.1:1", "Content-Type": "text/plain"}),
-        ("POST", experiment, "x", {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}),
-        ("GET", experiment, None, {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"}),
-        ("GET", upwards, None, {}),
-        ("GET", upwards.replace("%2f", "%252f"), None, {}),
-        ("GET", upwards.replace("%2f", "%5c"), None, {}),
-    ]:
-        status, text = ask(port, method, path, content, **{"Host": local, **headers})
-        assert status == 403 and text.startswith("nni-stress: "), (method, path, headers, text)
+    for request in foreign_requests(port, trial, api(port)):
+        status, text = ask(port, **request)
+        assert status == 403 and text.startswith("nni-stress: "), (request, text)
     assert state(running) == before and trial in before
 
 
 def test_a_web_socket_of_a_foreign_page_is_refused(running, port):
-    before = state(running)
-    assert not connects(port, origin=EVIL)
-    assert not connects(port, origin="null")
-    assert not connects(port, host="evil.example")
+    before, path = state(running), f"/{prefix_of(port)}/tuner"
+    assert not connects(port, path=path, origin=EVIL)
+    assert not connects(port, path=path, origin="null")
+    assert not connects(port, path=path, host="evil.example")
     assert state(running) == before
 
 
@@ -101,17 +59,17 @@ def test_the_managers_own_page_and_a_forwarded_port_are_served(running, port):
     """`ssh -L 9000:127.0.0.1:PORT` sends another port, as Host and as Origin."""
     for host in (f"127.0.0.1:{port}", f"localhost:{port}", "localhost:9000", "[::1]:9000"):
         page = {"Host": host, "Origin": f"http://{host}", "Sec-Fetch-Site": "same-origin"}
-        assert ask(port, "GET", "/api/v1/nni/check-status", **page)[0] == 200
+        assert ask(port, "GET", f"{api(port)}/check-status", **page)[0] == 200
         link = {"Host": host, "Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}
-        assert ask(port, "GET", "/", **link, Sec_Fetch_Dest="document")[0] == 200
+        assert ask(port, "GET", f"/{prefix_of(port)}/", **link, Sec_Fetch_Dest="document")[0] == 200
     trial = running.running_trial()
-    assert ask(port, "GET", f"/api/v1/nni/trial-file/{trial}/stderr")[0] == 200
+    assert ask(port, "GET", f"{api(port)}/trial-file/{trial}/stderr")[0] == 200
 
 
 def test_a_name_that_the_user_gave_is_good(experiment, port, tmp_path):
     config_of(tmp_path)
     experiment(NNI_STRESS_HOSTS="gpu-box, other.example")
-    status = "/api/v1/nni/check-status"
+    status = f"{api(port)}/check-status"
     assert ask(port, "GET", status, Host=f"gpu-box:{port}")[0] == 200
     assert ask(port, "GET", status, Host=f"other.example:{port}")[0] == 200
     assert ask(port, "GET", status, Host=f"evil.example:{port}")[0] == 403
@@ -167,7 +125,7 @@ def test_a_page_in_a_real_browser_changes_nothing(name, running, port, tmp_path)
     """A page of a foreign name, of another port of this machine, and one whose name is rebound."""
     before, trial = state(running), running.running_trial()
     target = "rebound.example" if name == "rebound.example" else "127.0.0.1"
-    server = serve(PAGE.format(api=f"http://{target}:{port}/api/v1/nni", trial=trial))
+    server = serve(PAGE.format(api=f"http://{target}:{port}{api(port)}", trial=trial))
     with contextlib.closing(server.socket):
         done = subprocess.run(
             [

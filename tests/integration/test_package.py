@@ -102,10 +102,11 @@ class Installation:
         assert done.returncode == 0, f"{command}:\n{done.stdout}\n{done.stderr}"
         return done.stdout
 
-    def follow(self, port, timeout=120):
-        """Wait for the end of an experiment."""
+    def follow(self, printed, timeout=120):
+        """Wait for the end of an experiment, at the URL that `nnictl create` printed."""
         deadline = time.time() + timeout
-        url = f"http://127.0.0.1:{port}/api/v1/nni/check-status"
+        url = re.search(r"Web portal URLs: \S*(http://127.0.0.1:\S+/)", printed)[1]
+        url = f"{url}api/v1/nni/check-status"
         while time.time() < deadline:
             with urllib.request.urlopen(url, timeout=10) as answer:
                 status = json.load(answer)
@@ -166,7 +167,7 @@ def test_an_installed_wheel_evolves_shows_and_exports_a_network(installation, po
     make_short(folder)
     output = installation.run("nnictl", "create", "--config", folder / "stress.yml", "--port", port)
     try:
-        installation.follow(port)
+        installation.follow(output)
     finally:
         installation.run("nnictl", "stop", "--port", port)
     experiment = re.search(r"Experiment ID: (?:\x1b\[\d+m)?(\w+)", output).group(1)
