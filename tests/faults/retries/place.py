@@ -102,6 +102,13 @@ class Place:
         assert done.returncode == 0, done.stdout + done.stderr
         return self._running(port, folder)
 
+    def refused(self, folder: Path) -> Running:
+        """Start the experiment in a folder by nnictl, whose tuner must refuse it."""
+        (port,) = free_ports(1)
+        done = nnictl("create", "--config", folder / "stress.yml", "--port", port)
+        assert done.returncode == 1 and "\nnni-stress: " in f"\n{done.stderr}", done.stderr
+        return self._running(port, folder)
+
     def resume(self, running: Running, **variables: str | None) -> Running:
         """Resume an experiment by nnictl, which must succeed."""
         done = self.try_to_resume(running, **variables)

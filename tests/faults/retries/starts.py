@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 from nni_stress.lineage.store import Lineage
 from tests.faults.retries.place import Answer, Place, attempt, ours, said, stderr_of
 from tests.helpers.nnictl import nnictl
@@ -37,11 +35,8 @@ def other_lineage(place: Place) -> Answer:
     first = place.create(place.evolution("first", lineage))
     first.until(lambda: first.status() == "DONE", 120)
     nnictl("stop", first.id)
-    second = place.create(place.evolution("second", lineage))
-    second.until(lambda: second.status() == "ERROR", 60)
-    nnictl("stop", second.id)
+    second = place.refused(place.evolution("second", lineage))
     place.try_to_resume(second)
-    time.sleep(8)
     owner = (Lineage(lineage).read_state() or {}).get("experiment")
     return Answer(owner == first.id, f"the lineage is still the first's: {stderr_of(second)}")
 
@@ -79,7 +74,6 @@ def status_of_refused(place: Place) -> Answer:
     first = place.create(place.evolution("first", place.folder / "lineage"))
     first.until(lambda: first.status() == "DONE", 120)
     nnictl("stop", first.id)
-    second = place.create(place.evolution("second", place.folder / "lineage"))
-    second.until(lambda: second.status() == "ERROR", 60)
+    second = place.refused(place.evolution("second", place.folder / "lineage"))
     done = ours(["status", second.folder])
     return Answer(done.returncode == 1 and "already holds" in done.stdout + done.stderr, said(done))
