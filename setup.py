@@ -101,6 +101,7 @@ setup(
         "test": [
             "pytest>=7",
             "pytest-xdist>=3",
+            "hypothesis>=6.100",
             "pytorch-lightning>=2",
             "tensorboard",
             "transformers>=4.30",

@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from nni_stress.exceptions import DamagedFileError
 from nni_stress.utils.atomic_files import read_json
-from nni_stress.utils.messages import one_line
+from nni_stress.utils.messages import one_line, short
 
 from .cell_records import cell_path, read_record
 from .contest import ABLATIONS, Cell, Contest, is_number
@@ -171,10 +172,10 @@ def _read_founder(path: Path) -> dict[str, Any]:
     numbers = ("synapses", "macs", "validation", "test")
     required = (*numbers, "architecture")
     if not isinstance(found, dict) or not set(required) <= set(found):
-        raise ValueError(f"{path} must hold {', '.join(required)}")
+        raise DamagedFileError(f"{path} must hold {', '.join(required)}")
     for name in numbers:
         if not is_number(found[name]):
-            raise ValueError(f"{path}: {name} must be a number, but got {found[name]!r}")
+            raise DamagedFileError(f"{path}: {name} must be a number, but got {short(found[name])}")
     return found
 
 

@@ -35,7 +35,9 @@ def read_contest(file: str | Path) -> Contest:
         raise FileNotFoundError(f"no contest file at {file}")
     content = read_yaml(file)
     if not isinstance(content, dict):
-        raise ValueError(f"{file.name} must hold the fields of a contest, but got {short(content)}")
+        raise DamagedFileError(
+            f"{file.name} must hold the fields of a contest, but got {short(content)}"
+        )
     try:
         refuse_code(content)
         return _contest_from(content)

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
+from ..exceptions import DamagedFileError
+from ..lineage.planned_generation import PlannedGeneration
 from ..lineage.record import Record
 from ..lineage.store import Lineage
 from ..utils.atomic_files import read_json
+from ..utils.messages import one_line, short
 from . import selection
-from .rules import Rules
+from .lineage_rules import rules_in
 
 
 def best_survivor(lineage: Lineage) -> Record:
@@ -21,13 +27,16 @@ def best_survivor(lineage: Lineage) -> Record:
 
     Raises
     ------
+    DamagedFileError
+        If a file that says which offspring count is damaged, or missing.
     ValueError
-        If no generation has closed, or a file that says which offspring count is damaged.
+        If no generation has closed.
 
     Examples
     --------
     >>> founder = Record("g000-00", 0, None, {}, 0.9, 0.9, 10, 20, 1.0, None, {}, {})
     >>> import tempfile
+    >>> from nni_stress.evolution.rules import Rules
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     lineage = Lineage(folder)
     ...     lineage.update_state(**Rules(generations=4, tolerance=0.01)._asdict())
@@ -40,20 +49,30 @@ def best_survivor(lineage: Lineage) -> Record:
     path = lineage.folder / "state.json"
     generations: list[list[Record]] = []
     try:
-        rules = Rules.of(read_json(path))
+        rules = rules_in(_mapping_in(path), path)
         while (path := lineage.generation_path(len(generations))).exists():
-            counted = read_json(path)["closed"]
-            if counted is None:
+            planned = PlannedGeneration.from_json(_mapping_in(path), len(generations))
+            if planned.closed is None:
                 break
-            records = map(lineage.record, counted)
+            records = map(lineage.record, planned.closed)
             generations.append([record for record in records if record is not None])
-    except (KeyError, TypeError, FileNotFoundError) as error:
-        raise ValueError(
-            f"{path} does not tell which networks survived ({error!r}): name one, as g001-00"
+    except (TypeError, ValueError, FileNotFoundError) as error:
+        if isinstance(error, DamagedFileError):
+            raise
+        raise DamagedFileError(
+            f"{path} does not tell which networks survived ({one_line(error)}): "
+            "name one, as g001-00"
         ) from None
     if not generations or not generations[0]:
         raise ValueError(f"{lineage.folder}: the founder is not there yet")
     return selection.line(generations, rules)[-1]
+
+
+def _mapping_in(path: Path) -> dict[str, Any]:
+    found = read_json(path)
+    if not isinstance(found, dict):
+        raise DamagedFileError(f"{path} must hold a mapping, but has {short(found)}")
+    return found
 
 
 def ancestry(lineage: Lineage, record: Record) -> list[Record]:

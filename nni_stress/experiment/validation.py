@@ -61,9 +61,10 @@ def check(config: ExperimentConfig, with_space: bool = True) -> dict[str, Any]:
         content: dict[str, Any] = config.json()  # runs NNI's own checks
         refuse_code(content)
         if with_space:
-            check_search_space(content["searchSpace"])
+            check_search_space(content.get("searchSpace"))
         check_arguments(
-            content["tuner"].get("classArgs") or {}, content["searchSpace"] if with_space else None
+            content["tuner"].get("classArgs") or {},
+            content.get("searchSpace") if with_space else None,
         )
     except LaunchError:
         raise

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from .trial_spec import TrialSpec
-from .uid import check_uid
+from .uid import generation_of
 
 
 @dataclass(frozen=True)
@@ -82,8 +82,8 @@ class PlannedGeneration:
             space=_mapping("space", content.get("space")),
             suggestions=tuple(_mapping("suggestion", one) for one in content["suggestions"]),
             offspring=offspring,
-            closed=None if closed is None else _names("closed", closed),
-            kept=_names("kept", content.get("kept", [])),
+            closed=None if closed is None else _names("closed", closed, number),
+            kept=_names("kept", content.get("kept", []), number),
         )
 
 
@@ -93,7 +93,9 @@ def _mapping(name: str, value: Any) -> dict[str, Any] | None:
     return value
 
 
-def _names(name: str, value: Any) -> tuple[str, ...]:
+def _names(name: str, value: Any, number: int | None) -> tuple[str, ...]:
     if not isinstance(value, list):
         raise ValueError(f"{name} must be a list of offspring, but got {value!r}")
-    return tuple(map(check_uid, value))
+    if any(number not in (None, generation_of(uid)) for uid in value):
+        raise ValueError(f"{name} must be of generation {number}, but got {value!r}")
+    return tuple(value)

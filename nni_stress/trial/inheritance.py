@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from torch import nn
 
+from ..exceptions import DamagedFileError
 from ..graph import serialization
 from ..hparams import Arguments
 from ..lineage.store import FOUNDER, Lineage
 from ..lineage.trial_spec import TrialSpec
 from ..utils.atomic_files import read_json
+from ..utils.messages import short
 from .measurement import resource_share
 from .task import Task
 
@@ -72,7 +75,40 @@ def load_parents(task: Task, spec: TrialSpec, lineage: Lineage) -> list[Parent]:
 def _load(uid: str, task: Task, lineage: Lineage, with_origins: bool) -> Parent:
     path = lineage.network_path(uid)
     network = serialization.load(path, task.network)
-    return network, read_json(path.with_name("origins.json")) if with_origins else None
+    return network, parse_origins(path.with_name("origins.json")) if with_origins else None
+
+
+def parse_origins(path: Path) -> Origins:
+    """Read and check the file of the origins of a network's clusters.
+
+    Raises
+    ------
+    DamagedFileError
+        If it holds anything but {layer: whole numbers of at least 0}.
+    OSError
+        If it cannot be opened.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> file = Path(tempfile.mkdtemp()) / "origins.json"
+    >>> _ = file.write_text('{"fc": [0, 2]}')
+    >>> parse_origins(file)
+    {'fc': [0, 2]}
+    """
+    found = read_json(path)
+    if not isinstance(found, dict):
+        raise DamagedFileError(f"{path} must hold a mapping of layers, but has {short(found)}")
+    for layer, indices in found.items():
+        if not isinstance(indices, list) or not all(map(_is_index, indices)):
+            raise DamagedFileError(
+                f"{path} must hold whole numbers for {short(layer)}, but has {short(indices)}"
+            )
+    return found
+
+
+def _is_index(value: object) -> bool:
+    return type(value) is int and 0 <= value < 2**31
 
 
 def inherit(

@@ -11,6 +11,7 @@ from torch import nn
 
 from ..evolution import early_stopping
 from ..evolution.contender import Candidate
+from ..evolution.lineage_rules import rules_in
 from ..evolution.rules import Rules
 from ..lineage.record import Record
 from ..lineage.store import Lineage
@@ -42,7 +43,8 @@ class EarlyEnding:
         state = self._lineage.read_state()
         if state is None:
             return None
-        return Rules.of(state), self._lineage.sound_records()
+        rules = rules_in(state, self._lineage.folder / "state.json")
+        return rules, self._lineage.sound_records()
 
     def forecast_if_superseded(self, smallest: Candidate) -> float | None:
         """The expected fidelity of an offspring that cannot survive whatever fidelity it reaches.

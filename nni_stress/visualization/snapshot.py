@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..evolution import selection
+from ..evolution.lineage_rules import rules_in
 from ..evolution.rules import Rules
-from ..evolution.tuner_arguments import check_values
+from ..exceptions import DamagedFileError
 from ..lineage.read_only import LineageView
 from ..lineage.store import FOUNDER, Record
-from ..utils.messages import one_line
 
 
 class Offspring(NamedTuple):
@@ -195,7 +195,7 @@ def overview(folder: str | Path) -> Overview:
 
     Raises
     ------
-    ValueError
+    DamagedFileError
         If the lineage's state is missing, damaged, or lacks rules of the evolution.
 
     Examples
@@ -241,21 +241,8 @@ def _state_and_rules(lineage: LineageView) -> tuple[dict[str, Any], Rules]:
     path = lineage.folder / "state.json"
     state = lineage.read_state()
     if state is None:
-        raise ValueError(f"{path} is {'damaged' if lineage.damaged else 'missing'}")
-    missing = [name for name in Rules._fields if name not in state]
-    if missing:
-        raise ValueError(
-            f"{path} must name the rules of an evolution, but lacks {', '.join(missing)}"
-        )
-    rules = Rules.of(state)
-    try:
-        check_values(rules._asdict())
-        for name in ("generation", "incarnation", "population_size"):
-            if type(state.get(name, 0)) is not int:
-                raise ValueError(f"{name} must be a whole number, but got {state[name]!r}")
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{path}: {one_line(error)}") from None
-    return state, rules._replace(constraints=rules.constraints or {})
+        raise DamagedFileError(f"{path} is {'damaged' if lineage.damaged else 'missing'}")
+    return state, rules_in(state, path)
 
 
 def _records(lineage: LineageView, rules: Rules) -> dict[str, Record]:

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from nni_stress.exceptions import DamagedFileError
 from nni_stress.utils.messages import one_line
 from nni_stress.utils.regular_files import check_regular
 
@@ -124,7 +125,7 @@ def _read_torchvision(name: str, root: Path, download: bool) -> Sequence[Labelle
     except (RuntimeError, OSError) as error:
         raise FileNotFoundError(f"no {name} data in {root}: {one_line(error)}") from None
     except Exception as error:  # torchvision asserts what it expects of the files
-        raise ValueError(f"{name} data in {root} are damaged: {one_line(error)}") from None
+        raise DamagedFileError(f"{name} data in {root} are damaged: {one_line(error)}") from None
     return [(split.data, split.targets.long()) for split in splits]
 
 
@@ -132,7 +133,9 @@ def _read_idx_split(folder: Path, prefix: str) -> LabelledImages:
     images = _read_idx(folder, f"{prefix}-images-idx3-ubyte").reshape(-1, 28, 28)
     labels = _read_idx(folder, f"{prefix}-labels-idx1-ubyte")
     if len(images) != len(labels):
-        raise ValueError(f"{folder}: {prefix} has {len(images)} images, but {len(labels)} labels")
+        raise DamagedFileError(
+            f"{folder}: {prefix} has {len(images)} images, but {len(labels)} labels"
+        )
     return torch.from_numpy(images), torch.from_numpy(labels).long()
 
 
@@ -144,7 +147,7 @@ def _read_idx(folder: Path, stem: str) -> np.ndarray:
                 with opener(path, "rb") as file:
                     return _parse_idx(path, file)
             except (OSError, EOFError, zlib.error) as error:
-                raise ValueError(f"{path} is damaged: {one_line(error)}") from None
+                raise DamagedFileError(f"{path} is damaged: {one_line(error)}") from None
     raise FileNotFoundError(f"no file {stem} or {stem}.gz in {folder}")
 
 
@@ -157,7 +160,7 @@ def _parse_idx(path: Path, file: IO[bytes]) -> np.ndarray:
     content = file.read(min(announced, _MOST_BYTES) + 1)
     if len(content) != announced or not content:
         more = "more" if len(content) > announced else len(content)
-        raise ValueError(
+        raise DamagedFileError(
             f"{path} is damaged: its header announces {announced} bytes of data, but it has {more}"
         )
     return np.frombuffer(content, np.uint8).copy()

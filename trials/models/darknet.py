@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from nni_stress.exceptions import DamagedFileError
 from nni_stress.utils.regular_files import open_regular
 
 from .yolov2 import YOLOv2
@@ -17,7 +18,7 @@ from .yolov2 import YOLOv2
 _HEADER_BYTES = 20  # at most
 
 
-class HeadMismatchError(ValueError):
+class HeadMismatchError(DamagedFileError):
     """A .weights file has no detection head, or one with another number of outputs."""
 
 
@@ -131,7 +132,7 @@ def load_darknet(network: YOLOv2, path: str | Path, backbone_only: bool = False)
         try:
             header = read_header(file.read(_HEADER_BYTES))
         except ValueError as error:
-            raise ValueError(f"{path} is no .weights file: {error}") from None
+            raise DamagedFileError(f"{path} is no .weights file: {error}") from None
         # The size is judged before anything is read, as a file of holes may be of any size.
         found, rest = divmod(os.fstat(file.fileno()).st_size - header.length, 4)
         if rest or found < expected or (found > expected and not backbone_only):
@@ -141,7 +142,7 @@ def load_darknet(network: YOLOv2, path: str | Path, backbone_only: bool = False)
     values = torch.from_numpy(numbers.astype(np.float32))
     if not torch.isfinite(values).all():
         broken = int((~torch.isfinite(values)).sum())
-        raise ValueError(f"{path} is damaged: {broken} of its numbers are not finite")
+        raise DamagedFileError(f"{path} is damaged: {broken} of its numbers are not finite")
     with torch.no_grad():
         for tensor, part in zip(tensors, values.split([tensor.numel() for tensor in tensors])):
             tensor.copy_(part.view(tensor.shape))
@@ -214,4 +215,4 @@ def _size_error(
     length = "short" if found < expected else "long"
     message = f"{path} is too {length}: the {part} has {expected} numbers, but the file {found:g}"
     backbone = sum(tensor.numel() for tensor in _tensors_in_file_order(_backbone(network)))
-    return HeadMismatchError(message) if found == backbone else ValueError(message)
+    return HeadMismatchError(message) if found == backbone else DamagedFileError(message)

@@ -163,7 +163,7 @@ def lose_founder(lineage):
         (damage_record, "record.json is damaged"),
         (
             damage_state,
-            "state.json does not tell which networks survived (KeyError('generations')): name one",
+            "state.json must name the rules of an evolution, but lacks generations, tolerance",
         ),
         (lose_ancestor, "does not hold g001-00, an ancestor of g002-01"),
         (lose_founder, "the founder is not there yet"),
