@@ -9,6 +9,7 @@ line in the environment's nni_stress_nnictl.pth (see :mod:`nni_stress.experiment
 
 from __future__ import annotations
 
+import functools
 import os
 import sqlite3
 import sys
@@ -35,7 +36,21 @@ _Function = Callable[..., Any]
 def install() -> None:
     """Hook NNI's modules, now or when they are imported. Calling this again changes nothing."""
     for name, hook in _HOOKS:
-        patches.apply_on_import(name, hook)
+        _apply_on_import(name, hook)
+
+
+@functools.cache  # each hook only once
+def _apply_on_import(module_name: str, hook: patches.Patch) -> None:
+    """Apply a hook when a module is imported. A manager that cannot be guarded must not start."""
+
+    def apply(module: ModuleType) -> None:
+        try:
+            hook(module)
+        except Exception as error:
+            reason = one_line(error)
+            sys.exit(f"{OUR_LINE}this version of NNI cannot be guarded: {module_name}: {reason}")
+
+    wrapt.register_post_import_hook(apply, module_name)
 
 
 def _hook_start(module: ModuleType) -> None:

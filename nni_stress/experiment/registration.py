@@ -59,9 +59,9 @@ def unregister() -> list[str]:
     OSError
         If the environment cannot be written to.
     """
+    _installed_pth_file().unlink(missing_ok=True)  # first, as it must go also if NNI is broken
     from nni.tools.package_utils import unregister_algo_meta
 
-    _installed_pth_file().unlink(missing_ok=True)
     unregister_algo_meta(NAME)
     return [f"nnictl is as NNI made it, and knows no tuner {NAME} any more"]
 

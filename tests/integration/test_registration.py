@@ -10,6 +10,8 @@ import pytest
 import yaml
 
 from tests.helpers.nnictl import BINARIES, environment
+from tests.helpers.running import config_of
+from tests.helpers.workers import answers
 
 ROOT = Path(__file__).parents[2]
 
@@ -75,8 +77,65 @@ def test_other_processes_do_not_notice(own):
     assert own.run("python", "-c", seen, "nnictl").stdout == "True\n"
 
 
+@pytest.fixture
+def hooked(tmp_path):
+    """An environment of its own with the hook, and a copy of nni_stress to be broken."""
+    environment = Environment(tmp_path / "environment")
+    shutil.copyfile(ROOT / "nni_stress" / "nnictl.pth", environment.site / "nni_stress_nnictl.pth")
+    shutil.copytree(ROOT / "nni_stress", environment.site / "nni_stress")
+    return environment
+
+
+def missing_dependency(environment):
+    (environment.site / "wrapt.py").write_text("raise ImportError('no wrapt')\n")
+    return "ImportError: no wrapt"
+
+
+def missing_module(environment):
+    (environment.site / "nni_stress" / "experiment" / "hooks.py").unlink()
+    return "cannot import name 'hooks'"
+
+
+def files_gone(environment):
+    shutil.rmtree(environment.site / "nni_stress")
+    shutil.copytree(ROOT / "nni_stress" / "utils", environment.site / "nni_stress")
+    (environment.site / "nni_stress" / "__init__.py").unlink()
+    metadata = environment.site / "nni_stress-0.0.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: nni-stress\nVersion: 0.0.0\n")
+    packages = [path for path in sys.path if path.endswith("site-packages")]
+    (environment.site / "all.pth").write_text("\n".join(packages))
+    return "its files are gone"
+
+
+def other_nni(environment):
+    hooks = environment.site / "nni_stress" / "experiment" / "hooks.py"
+    hooks.write_text(hooks.read_text().replace('"Experiment.start"', '"Experiment.begin"'))
+    return "this version of NNI cannot be guarded: nni.experiment.experiment"
+
+
+@pytest.mark.parametrize("broken", [missing_dependency, missing_module, files_gone, other_nni])
+def test_a_launch_that_cannot_be_guarded_stops(broken, hooked, tmp_path, port):
+    words = broken(hooked)
+    config = config_of(tmp_path)
+    for command in (
+        ["create", "--config", config, "--port", port],
+        ["resume", "some_id", "--port", port],
+    ):
+        done = hooked.run("nnictl", *command)
+        assert done.returncode == 1 and len(done.stderr.splitlines()) == 1, done.stderr
+        assert done.stderr.startswith("nni-stress: ") and words in done.stderr
+        assert not answers(port)
+    if broken is not other_nni:
+        done = hooked.run("nnictl", "stop", "some_id")
+        assert done.returncode == 0 and "goes on without it" in done.stderr
+    assert hooked.run("python", "-c", "print('alive')").stderr == ""
+
+
 def test_the_pth_file_does_nothing_once_the_package_is_gone(own):
     shutil.copyfile(ROOT / "nni_stress" / "nnictl.pth", own.site / "nni_stress_nnictl.pth")
     (own.site / "all.pth").unlink()
-    done = own.run("python", "-c", "print('alive')", "nnictl")
-    assert done.stdout == "alive\n" and done.stderr == ""
+    for _ in range(2):
+        done = own.run("python", "-c", "print('alive')", "nnictl", "create")
+        assert done.stdout == "alive\n" and done.stderr == ""
+        (own.site / "nni_stress" / "__pycache__").mkdir(parents=True, exist_ok=True)  # left behind
