@@ -116,8 +116,10 @@ def main(arguments: list[str] | None = None) -> None:
         help="name of recorded results, as lenet5, or a contest's folder; or `contest`, to run one:"
         f" see `python -m {PACKAGE} contest --help`",
     )
-    # So that NNI's managers are stopped then, too.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # So that NNI's managers are stopped then, too. nohup has SIGHUP ignored.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler)
     try:
         if words[:1] == ["contest"]:
             path = contest(words[1:])

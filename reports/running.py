@@ -5,8 +5,10 @@ The evolutions are run by :mod:`reports.evolving`.
 
 from __future__ import annotations
 
+import fcntl
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -14,6 +16,7 @@ from nni_stress.trials.founders import train_founder
 from nni_stress.trials.pruners import SPACES
 
 from nni_stress.graph import cost, serialization
+from nni_stress.nni_runtime import orphans
 from nni_stress.trial.task import load_task
 from nni_stress.utils.atomic_files import write_json
 
@@ -56,6 +59,25 @@ def run_contest(
     """
     folder = folder.resolve()
     contest = read_contest(folder / "contest.yml")
+    with _alone(folder):
+        return _run(contest, folder, port, founder, show)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Let no other process run this contest, and stop the managers of one that was killed."""
+    with open(folder / ".lock", "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ValueError(f"another process is running the contest in {folder}") from None
+        orphans.stop_managers(folder)
+        yield
+
+
+def _run(
+    contest: Contest, folder: Path, port: int, founder: Path | None, show: Callable[[str], None]
+) -> list[Cell]:
     founder = _prepare_founder(contest, folder, founder)
     write_json(folder / "environment.json", environment())
     missing = [

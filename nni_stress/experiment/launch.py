@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 
 from ..exceptions import LaunchError
-from ..nni_runtime import loopback
+from ..nni_runtime import loopback, orphans
 from ..nni_runtime.manager import OUR_LINE
 from ..nni_runtime.rest import ManagerClient
 from .tuner_start import failure_of_workers, last_reason
@@ -130,7 +130,7 @@ class Experiment:
 
 
 def start(config: dict[str, Any], folder: Path, port: int) -> Experiment:
-    """Start an experiment by `nnictl create`.
+    """Start an experiment by `nnictl create`. It ends with this process, at the latest.
 
     Parameters
     ----------
@@ -152,7 +152,7 @@ def start(config: dict[str, Any], folder: Path, port: int) -> Experiment:
     nni_folder = folder.resolve() / "nni"
     file.write_text(yaml.safe_dump({**config, "experimentWorkingDirectory": str(nni_folder)}))
     with loopback.on_loopback():  # also for other tuners, which the hooks leave as they are
-        output = _nnictl("create", "--config", str(file), "--port", str(port))
+        output = _start("create", "--config", str(file), "--port", str(port))
     found = re.search(r"Experiment ID: (?:\x1b\[\d+m)?(\w+)", output.stdout + output.stderr)
     if output.returncode or not found:
         raise LaunchError(_reason_of_refusal(output))
@@ -168,7 +168,7 @@ def resume(experiment: Experiment, port: int) -> Experiment:
         If nnictl refuses.
     """
     folder = str(experiment.folder.parent)
-    output = _nnictl("resume", experiment.id, "--port", str(port), "--experiment_dir", folder)
+    output = _start("resume", experiment.id, "--port", str(port), "--experiment_dir", folder)
     if output.returncode or "Experiment ID" not in output.stdout + output.stderr:
         raise LaunchError(_reason_of_refusal(output))
     return Experiment(experiment.id, port, experiment.folder)
@@ -183,11 +183,16 @@ def _reason_of_refusal(output: subprocess.CompletedProcess[str]) -> str:
     return f"nnictl refused the experiment: {last or 'no reason'}"
 
 
-def _nnictl(*arguments: str) -> subprocess.CompletedProcess[str]:
+def _start(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run nnictl so that the manager that it starts ends with this process, at the latest."""
+    return _nnictl(*arguments, **orphans.ending_with_this_process())
+
+
+def _nnictl(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     return subprocess.run(
         [sys.executable, "-c", _NNICTL, *arguments],
-        env={**os.environ, "PATH": path},
+        env={**os.environ, "PATH": path, **variables},
         capture_output=True,
         text=True,
     )

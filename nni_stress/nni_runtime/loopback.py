@@ -108,7 +108,7 @@ def on_loopback(given_prefix: str | None = None) -> Iterator[str]:
     prefix = url_prefix.new_prefix(given_prefix)
     with _starting:
         before = {name: os.environ.get(name) for name in ("NODE_OPTIONS", url_prefix.VARIABLE)}
-        options = filter(None, [before["NODE_OPTIONS"], *map(_required, files)])
+        options = filter(None, [before["NODE_OPTIONS"], *map(preloading, files)])
         os.environ["NODE_OPTIONS"] = " ".join(options)
         os.environ[url_prefix.VARIABLE] = prefix
         url_prefix.keep_list_private()
@@ -121,8 +121,14 @@ def on_loopback(given_prefix: str | None = None) -> Iterator[str]:
                     os.environ[name] = value
 
 
-def _required(file: Path) -> str:
-    """The option that makes node load a file first."""
+def preloading(file: Path) -> str:
+    """The option of node that loads a file before all others.
+
+    Examples
+    --------
+    >>> preloading(Path("/home/user/file.js"))
+    '--require "/home/user/file.js"'
+    """
     quoted = str(file).replace("\\", "\\\\").replace('"', '\\"')
     return f'--require "{quoted}"'
 

@@ -9,12 +9,15 @@ from pathlib import Path
 import pytest
 import yaml
 
+from nni_stress.nni_runtime.loopback import check_port
+from nni_stress.nni_runtime.orphans import stop_managers
 from reports.cell_records import cell_path, read_cell
 from reports.collect import collect
 from reports.compare import compare
 from reports.contest import Cell
 from reports.contest_file import begin
 from reports.running import run_contest
+from tests.helpers.running import config_of
 from tests.integration.test_experiment import no_process_is_left
 
 
@@ -70,10 +73,9 @@ def test_a_small_contest_runs_through_nnictl_and_resumes(tmp_path, port):
     assert not (folder / "work").exists() and no_process_is_left(tmp_path)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("methods", [["evolution"], ["L1NormPruner"]])
-def test_a_contest_that_is_terminated_leaves_no_experiment_behind(tmp_path, port, methods):
-    folder, file = tmp_path / "c", tmp_path / "small.yml"
+def start_contest(folder, port, methods):
+    """Start a contest, and wait until a trial is under way."""
+    file = folder.with_name("small.yml")
     file.write_text(
         yaml.safe_dump(
             {
@@ -93,28 +95,49 @@ def test_a_contest_that_is_terminated_leaves_no_experiment_behind(tmp_path, port
             }
         )
     )
+    command = [sys.executable, "-m", "reports", "contest", str(file), "--folder", str(folder)]
     contest = subprocess.Popen(
-        [
-            sys.executable,
-            "-m",
-            "reports",
-            "contest",
-            str(file),
-            "--folder",
-            str(folder),
-            "--port",
-            str(port),
-        ],
+        [*command, "--port", str(port)],
         cwd=Path(__file__).parents[2],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
     deadline = time.time() + 120
-    while not list(folder.glob("work/**/trial.log")):  # a trial is under way
+    while not list(folder.glob("work/**/trial.log")):
         assert time.time() < deadline and contest.poll() is None
         time.sleep(0.5)
-    contest.send_signal(signal.SIGTERM)
+    return contest
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("methods", [["evolution"], ["L1NormPruner"]])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_a_contest_that_is_ended_leaves_no_experiment_behind(tmp_path, port, methods, number):
+    folder = tmp_path / "c"
+    contest = start_contest(folder, port, methods)
+    contest.send_signal(number)
     _, errors = contest.communicate(timeout=60)
     assert contest.returncode == 1 and "interrupted; all records are kept" in errors
     assert no_process_is_left(folder)
+
+
+def test_the_managers_of_a_contest_that_is_killed_end_with_it(tmp_path, port):
+    folder = tmp_path / "c"
+    contest = start_contest(folder, port, ["evolution"])
+    with pytest.raises(ValueError, match=f"another process is running the contest in {folder}"):
+        run_contest(folder, port)
+    contest.kill()
+    contest.communicate()
+    assert no_process_is_left(folder)
+    check_port(port)
+
+
+def test_the_next_start_stops_managers_that_were_left(experiment, tmp_path, port):
+    config_of(tmp_path)
+    running = experiment()
+    running.until(running.running_trial)
+    assert stop_managers(tmp_path / "elsewhere") == 0
+    assert stop_managers(tmp_path) == 1
+    assert no_process_is_left(tmp_path / "nni")
+    check_port(port)
