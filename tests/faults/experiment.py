@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -15,12 +14,11 @@ import requests
 from nni_stress.exceptions import LaunchError
 from nni_stress.experiment import launch
 from nni_stress.lineage.store import Lineage
-from reports.simulation import SPACE
+from tests.faults import configuration
 from tests.faults.processes import is_shell, kill_all, left_behind, processes_of, send
 from tests.faults.properties import SETTINGS, Snapshot, check_end
 from tests.faults.registry import NONE
 
-ROOT = Path(__file__).parents[2]
 PATIENCE = 240  # seconds without progress after which an experiment counts as hanging
 RESUMES = 5  # how often an experiment is resumed at its end before it counts as broken
 FAILURES = (AssertionError, LaunchError, requests.RequestException, OSError, ValueError)
@@ -52,18 +50,13 @@ class FaultyExperiment:
         self.folder = folder
         self.port = port
         self.random = random.Random(seed)
+        self.experiment: Any = None  # of launch, once it was started
         self.reasons: list[str] = []  # of each ERROR
         self.started = time.monotonic()
         self.seconds = 0.4  # that a trial takes
         self.script: str | None = None  # a shell that Python does not replace runs the trial
         self.settings: dict[str, Any] = {**SETTINGS, "seed": seed}
-        self.config: dict[str, Any] = {
-            "experimentName": f"faults {seed}",
-            "searchSpace": SPACE,
-            "trialConcurrency": 2,
-            "trialCodeDirectory": str(ROOT),
-            "trainingService": {"platform": "local"},
-        }
+        self.config = configuration.base(seed)
         self.move_to(folder)
 
     def move_to(self, folder: Path) -> None:
@@ -81,16 +74,9 @@ class FaultyExperiment:
             os.environ["HOME"] = str(self.folder / "home")
         os.environ["NNI_STRESS_FAULTS"] = str(self.todo)
         self.settings["folder"] = str(self.lineage.folder)
-        command = f"{Path(sys.executable).name} -m tests.faults.faulty_trial {self.seconds}"
-        if self.script is not None:
-            Path(self.folder, self.script).write_text(f"{command}\nexit $?\n")
-            command = f"sh {self.folder / self.script}"
-        self.config["trialCommand"] = command
-        self.config["tuner"] = {
-            "className": "nni_stress.StressTuner",
-            "codeDirectory": str(ROOT),
-            "classArgs": self.settings,
-        }
+        script = None if self.script is None else self.folder / self.script
+        self.config["trialCommand"] = configuration.trial_command(self.seconds, script)
+        self.config["tuner"] = configuration.tuner(self.settings)
         self.experiment = launch.start(self.config, self.folder, self.port)
 
     # Course of the experiment
@@ -106,6 +92,10 @@ class FaultyExperiment:
         except (OSError, ValueError, KeyError):
             return "GONE"
 
+    def failed(self) -> str | None:
+        """Why the experiment ended in ERROR, as the lineage has it; None if it did not."""
+        return (self.lineage.read_state() or {}).get("failed")
+
     def resume(self) -> None:
         """Stop what is left of the experiment, and resume it."""
         self.stop()
@@ -113,7 +103,7 @@ class FaultyExperiment:
 
     def stop(self) -> None:
         """Stop the experiment, if it was started."""
-        if hasattr(self, "experiment"):
+        if self.experiment is not None:
             self.experiment.stop()
 
     def recover(self) -> None:

@@ -2,7 +2,8 @@
 
 import os
 
-from tests.faults.experiment import ROOT, FaultyExperiment
+from tests.faults.configuration import ROOT
+from tests.faults.experiment import FaultyExperiment
 from tests.faults.kinds.kills import everything
 from tests.faults.registry import fault
 

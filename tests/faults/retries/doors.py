@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import shutil
 import subprocess
 import time
@@ -81,12 +80,14 @@ def stored_tuner(place: Place) -> Answer:
     tuner = {"className": "subprocess.Popen", "codeDirectory": "/", "classArgs": popen}
     profile["params"]["tuner"] = tuner
     url = f"{running.api}/experiment"
-    with contextlib.suppress(requests.RequestException):
-        requests.post(url, json=profile["params"], timeout=10)
+    try:
+        posted = requests.post(url, json=profile["params"], timeout=10).status_code
+    except requests.RequestException as error:
+        posted = type(error).__name__
     nnictl("stop", running.id)
     done = place.try_to_resume(running)
     time.sleep(3)
-    return Answer(not touched.exists(), f"{said(done)}; it ran: {touched.exists()}")
+    return Answer(not touched.exists(), f"POST {posted}; {said(done)}; it ran: {touched.exists()}")
 
 
 @attempt(3, "a simple cross-origin POST to the experiment")

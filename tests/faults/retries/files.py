@@ -28,7 +28,7 @@ def _evolved(folder: Path) -> Path:
 def _readers(lineage: Path, out: Path) -> Answer:
     """Run `status` and `export` on a damaged lineage; each must end soon, without a traceback."""
     shown, closed = [], True
-    for arguments in (["status", lineage], ["export", lineage, "--to", out, "--uid", "g001-00"]):
+    for arguments in (["status", lineage], ["export", lineage, "g001-00", "--to", out]):
         started = time.monotonic()
         try:
             done = ours(arguments)

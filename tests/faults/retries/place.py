@@ -70,7 +70,9 @@ class Place:
         running.until(running.running_trial)
         return running
 
-    def evolution(self, name: str, lineage: Path | None = None, **changes: Any) -> Path:
+    def evolution(
+        self, name: str, lineage: Path | None = None, tolerance: float = 0.9, **changes: Any
+    ) -> Path:
         """Write the experiment file of a small evolution of cheap trials; return its folder."""
         home = self.folder / name
         home.mkdir()
@@ -85,7 +87,7 @@ class Place:
                     "folder": str(lineage or home / "lineage"),
                     "population_size": 2,
                     "generations": 1,
-                    "tolerance": 0.9,
+                    "tolerance": tolerance,
                 },
             },
             "trainingService": {"platform": "local"},
