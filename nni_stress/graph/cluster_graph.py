@@ -16,8 +16,9 @@ from ..utils.batches import arguments_of
 from ..utils.messages import one_line
 from ..utils.module_modes import evaluating
 from . import cost
-from .grouping import find_groups, group_indices, roots_of
+from .grouping import find_groups, group_indices, reasons_to_stay, roots_of
 from .label_propagation import FIXED, LabelPropagation, Layer, depthwise
+from .output_layers import layers_before_output
 from .resizing import resize, resize_norm
 
 
@@ -69,6 +70,10 @@ class ClusterGraph:
         For each linear and convolution layer, its :class:`LayerSlots`.
     norm_slots : dict
         For each batch and instance norm, the cluster of each of its channels.
+    reasons : dict
+        For each layer whose clusters must all stay, why.
+    outputs : set of int
+        The clusters that reach the network's output.
 
     Raises
     ------
@@ -96,6 +101,12 @@ class ClusterGraph:
         self.norm_slots = {
             name: roots_of(channels, labels) for name, (_, channels) in labels.norms.items()
         }
+        self.reasons = reasons_to_stay(labels, self.groups, self.clusters)
+        self.outputs = {labels.root(label) for label in labels.outputs} - {FIXED}
+        for layer in layers_before_output(labels.graph, network) & set(self.slots):
+            if layer in self.reasons:
+                self.outputs.update(set(self.slots[layer].outputs) - {FIXED})
+                self.reasons[layer] = "reaches the network's output"
         group_of = group_indices(self.clusters)
         sizes = [group.clusters for group in self.groups]
         self._layers = {

@@ -97,6 +97,38 @@ def find_groups(labels: LabelPropagation) -> tuple[list[Group], list[list[int]]]
     return groups, clusters
 
 
+def reasons_to_stay(
+    labels: LabelPropagation, groups: Iterable[Group], clusters: Iterable[Iterable[int]]
+) -> dict[str, str]:
+    """Why clusters must stay, for each layer whose clusters must.
+
+    Parameters
+    ----------
+    labels
+        The labels of a network that has been followed.
+    groups, clusters
+        As `find_groups` returns them.
+
+    Examples
+    --------
+    >>> import torch
+    >>> network = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 1))
+    >>> labels = LabelPropagation(torch.fx.symbolic_trace(network), batch=1)
+    >>> labels.follow(torch.rand(1, 2))
+    >>> reasons_to_stay(labels, *find_groups(labels))
+    {'2': "reaches the network's output"}
+    """
+    known = {labels.root(label): reason for label, reason in reversed(labels.reasons.items())}
+    known.update((labels.root(label), labels.reasons[label]) for label in labels.outputs)
+    reasons = {}
+    for group, numbers in zip(groups, clusters):
+        if group.frozen:
+            found = [known[cluster] for cluster in numbers if cluster in known]
+            reason = found[0] if found else "goes with clusters that do not correspond one to one"
+            reasons.update(dict.fromkeys(group.layers, reason))
+    return reasons
+
+
 def group_indices(clusters: Iterable[Iterable[int]]) -> dict[int, int]:
     """Index of the group that each cluster is in.
 

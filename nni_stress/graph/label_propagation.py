@@ -166,14 +166,36 @@ def depthwise(module: nn.Module) -> bool:
     )
 
 
-def _name_of(function: Any) -> str:
-    """Name of a layer's type or of a function, as the sets of names above spell it."""
+def operation_name(function: Any) -> str:
+    """Name of a layer's type or of a function: in lower case, without underscores and dimensions.
+
+    Examples
+    --------
+    >>> operation_name("AdaptiveAvgPool2d"), operation_name(torch.log_softmax)
+    ('adaptiveavgpool', 'logsoftmax')
+    """
     name = (
         function
         if isinstance(function, str)
         else getattr(function, "__name__", type(function).__name__)
     )
     return name.lower().replace("_", "").removesuffix("1d").removesuffix("2d").removesuffix("3d")
+
+
+def hands_clusters_on(name: str) -> bool:
+    """Whether the outputs of an operation stand for the same clusters as its inputs.
+
+    Parameters
+    ----------
+    name
+        As `operation_name` gives it.
+
+    Examples
+    --------
+    >>> hands_clusters_on("relu"), hands_clusters_on("add"), hands_clusters_on("matmul")
+    (True, True, False)
+    """
+    return any(name in names for names in (_PASS_THROUGH, _MOVE, _COMBINE, _POOL))
 
 
 class LabelPropagation(Interpreter):
@@ -192,8 +214,10 @@ class LabelPropagation(Interpreter):
         Linear and convolution layers by name.
     norms
         Batch and instance norms by name, each with the label of each of its channels.
-    frozen
-        Labels of clusters that must stay. Compare them by their :meth:`root`.
+    reasons
+        Why clusters must stay, by label.
+    outputs
+        Labels of the clusters that reach the network's output.
 
     Examples
     --------
@@ -202,22 +226,30 @@ class LabelPropagation(Interpreter):
     >>> labels.follow(torch.rand(1, 2))
     >>> labels.layers["0"].outputs.tolist(), labels.layers["2"].inputs.tolist()
     ([1.0, 2.0, 3.0], [1.0, 2.0, 3.0])
-    >>> labels.frozen
-    {0, 4}
+    >>> labels.frozen, labels.reasons[4]
+    ({0, 4}, "reaches the network's output")
     """
 
     def __init__(self, graph: GraphModule, batch: int):
         super().__init__(graph)
         self.layers: dict[str, Layer] = {}
         self.norms: dict[str, tuple[nn.Module, torch.Tensor]] = {}
-        self.frozen = {FIXED}
+        self.reasons = {FIXED: "belongs to no cluster"}
+        self.outputs: set[int] = set()
         self._batch = batch
         self._parents = [FIXED]  # a union-find forest over the labels
 
     @torch.no_grad()
     def follow(self, *inputs: Any) -> None:
         """Run the network on labels, and freeze the clusters that reach its output."""
-        self._freeze(self.run(*(_unlabelled(value) for value in inputs)))
+        output = self.run(*(_unlabelled(value) for value in inputs))
+        self.outputs = _labels_in(output) - {FIXED}
+        self._freeze(output, "reaches the network's output")
+
+    @property
+    def frozen(self) -> set[int]:
+        """Labels of clusters that must stay. Compare them by their :meth:`root`."""
+        return set(self.reasons)
 
     def run_node(self, node: Node) -> Any:
         """Run one node; remember it, as its arguments show which sizes are literals."""
@@ -249,16 +281,15 @@ class LabelPropagation(Interpreter):
         for label, other_label in zip(first.tolist(), second.tolist()):
             self._tie(label, other_label)
 
-    def _freeze(self, values: Any) -> None:
-        for value in tensors_in(values):
-            if value.is_floating_point():
-                self.frozen.update(value.unique().int().tolist())
+    def _freeze(self, values: Any, reason: str) -> None:
+        for label in _labels_in(values):
+            self.reasons.setdefault(label, reason)
 
-    def _channels(self, labels: torch.Tensor, dim: int) -> torch.Tensor:
+    def _channels(self, labels: torch.Tensor, dim: int, layer: str) -> torch.Tensor:
         """The label of each channel; the clusters of a channel that mixes several are frozen."""
         rows = labels.movedim(dim, 0).flatten(1)
         for row in rows[(rows != rows[:, :1]).any(1)]:
-            self._freeze(row)
+            self._freeze(row, f"shares an input channel of {layer} with other clusters")
         return rows[:, 0]
 
     def call_module(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -267,15 +298,16 @@ class LabelPropagation(Interpreter):
         if isinstance(module, WeightedLayer):
             return self._layer(target, module, args[0])
         if isinstance(module, ChannelNorm):
-            channels = self._channels(args[0], 1)
+            channels = self._channels(args[0], 1, target)
             # A norm that is called again has one set of weights for both calls.
             self._tie_all(self.norms.setdefault(target, (module, channels))[1], channels)
             return args[0]
-        return self._apply(_name_of(type(module).__name__), module, args, kwargs)
+        kind = type(module).__name__
+        return self._apply(operation_name(kind), module, args, kwargs, f"{target} ({kind})")
 
     def _layer(self, name: str, module: WeightedLayer, labels: torch.Tensor) -> torch.Tensor:
         dim = -1 if isinstance(module, nn.Linear) else labels.dim() - (module.weight.dim() - 1)
-        inputs = self._channels(labels, dim)
+        inputs = self._channels(labels, dim, name)
         known = self.layers.get(name)
         shape = list(module(labels.to(module.weight)).shape)
         positions = torch.Size(shape).numel() // shape[dim] // self._batch
@@ -285,10 +317,13 @@ class LabelPropagation(Interpreter):
             positions += known.positions
         if depthwise(module):
             self._tie_all(outputs, inputs)
-        for layer in self.layers.values():
+        for other, layer in self.layers.items():
             # NNI replaces each layer by itself, which would separate weights that two layers share.
             if layer.module is not module and layer.module.weight is module.weight:
-                self._freeze([outputs, inputs, layer.outputs, layer.inputs])
+                self._freeze(
+                    [outputs, inputs, layer.outputs, layer.inputs],
+                    f"is of a weight that {other} and {name} share",
+                )
         input_shape = known.shape if known else labels.shape
         self.layers[name] = Layer(module, outputs, inputs, positions, input_shape)
         view = [1] * len(shape)
@@ -297,12 +332,13 @@ class LabelPropagation(Interpreter):
 
     def call_function(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Run a function on labels."""
-        return self._apply(_name_of(target), target, args, kwargs)
+        name = getattr(target, "__name__", str(target))
+        return self._apply(operation_name(target), target, args, kwargs, name)
 
     def call_method(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Run a tensor's method on labels."""
         method = getattr(type(args[0]), target)
-        return self._apply(_name_of(target), method, args, kwargs)
+        return self._apply(operation_name(target), method, args, kwargs, target)
 
     def _apply(
         self,
@@ -310,6 +346,7 @@ class LabelPropagation(Interpreter):
         function: Callable[..., Any],
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
+        shown: str,
     ) -> Any:
         labelled = [value for value in tensors_in((args, kwargs)) if value.is_floating_point()]
         if not labelled:
@@ -328,13 +365,13 @@ class LabelPropagation(Interpreter):
             return output
         if name in _MOVE or name in _METADATA:
             if not self._works_with_fewer(name, labelled, output, kwargs):
-                self._freeze(labelled)
+                self._freeze(labelled, f"is moved by {shown} to a place or size that is fixed")
             return output
         if name in _POOL or name in _REDUCE:
             pooled = _pooled(name, labelled, output, args, kwargs)
             if pooled is not None:
                 return pooled
-        self._freeze(labelled)
+        self._freeze(labelled, f"is read by {shown}, through which clusters are not followed")
         return _unlabelled(output)
 
     def _works_with_fewer(
@@ -372,6 +409,15 @@ class LabelPropagation(Interpreter):
         for pair in pairs.tolist():
             self._tie(*divmod(pair, len(self._parents)))
         return torch.where(first == FIXED, second, first)
+
+
+def _labels_in(values: Any) -> set[int]:
+    """All labels in a nested structure of labelled activations."""
+    labels: set[int] = set()
+    for value in tensors_in(values):
+        if value.is_floating_point():
+            labels.update(value.unique().int().tolist())
+    return labels
 
 
 def _unlabelled(values: Any) -> Any:

@@ -74,6 +74,58 @@ def survivors(graph: ClusterGraph, masks: Masks) -> set[int] | None:
     return alive if balanced(graph, alive) == alive else None
 
 
+def keep_outputs(graph: ClusterGraph, masks: Masks) -> tuple[Masks, list[str]]:
+    """Masks that keep all clusters that reach the network's output.
+
+    Parameters
+    ----------
+    graph
+        The cluster graph of the masked network.
+    masks
+        ``{layer: {target: tensor of 0 and 1}}``.
+
+    Returns
+    -------
+    masks : dict
+        The same masks, but for layers of which whole clusters of the output were removed.
+    layers : list of str
+        The names of these layers.
+
+    Examples
+    --------
+    >>> network = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 2))
+    >>> graph = ClusterGraph(network, torch.rand(1, 2))
+    >>> masks, layers = keep_outputs(graph, {"2": {"bias": torch.tensor([1.0, 0.0])}})
+    >>> masks["2"]["bias"], layers
+    (tensor([1., 1.]), ['2'])
+    """
+    kept: dict[str, Mapping[str, torch.Tensor | None]] = dict(masks)
+    changed = []
+    for layer in sorted(set(masks) & set(graph.slots)):
+        outputs = torch.tensor([c in graph.outputs for c in graph.slots[layer].outputs])
+        targets = {
+            name: None if mask is None else _with_rows(mask, outputs)
+            for name, mask in masks[layer].items()
+            if name in ("weight", "bias")
+        }
+        if any(mask is not masks[layer][name] for name, mask in targets.items()):
+            kept[layer] = {**masks[layer], **targets}
+            changed.append(layer)
+    return kept, changed
+
+
+def _with_rows(mask: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+    """The mask, with those of these rows that it removes as a whole; the mask itself if none."""
+    if mask.dim() == 0:
+        return mask
+    removed = rows.to(mask.device) & ~mask.reshape(len(mask), -1).bool().any(1)
+    if not removed.any():
+        return mask
+    mask = mask.clone()
+    mask[removed] = 1
+    return mask
+
+
 def _removed_rows_of_layers(graph: ClusterGraph, masks: Masks) -> dict[str, torch.Tensor] | None:
     """For each layer that loses clusters, whether each of its outputs is removed.
 

@@ -20,6 +20,8 @@ from .serialization import laid_out_as, memory_format_of
 State: TypeAlias = dict[str, Any]  # what an optimizer remembers of one parameter
 Parameters: TypeAlias = Mapping[str, nn.Parameter]
 
+_log = logging.getLogger(__name__)
+
 
 def synthesize(
     ancestor: nn.Module,
@@ -32,7 +34,7 @@ def synthesize(
 
     If the masks remove whole clusters (output channels or neurons) of a network whose structure is
     understood, its tensors are sliced. Otherwise NNI's ModelSpeedup does the work, with the same
-    result, but takes many times as long.
+    result, but takes many times as long. The network's outputs all stay, whatever the masks say.
 
     Parameters
     ----------
@@ -72,6 +74,8 @@ def synthesize(
     """
     memory_format = memory_format_of(ancestor)
     graph = graph or _graph_of(ancestor, example_input)
+    if graph is not None:
+        masks = _with_outputs(graph, masks)
     alive = None if graph is None else slicing.survivors(graph, masks)
     if graph is not None and alive is not None:
         _slice(ancestor, graph, alive, memory_format, optimizer)
@@ -94,6 +98,17 @@ def _graph_of(ancestor: nn.Module, example_input: Any) -> ClusterGraph | None:
         return ClusterGraph(ancestor, example_input)
     except ValueError:  # ModelSpeedup may still follow the network, or its error says why not
         return None
+
+
+def _with_outputs(graph: ClusterGraph, masks: slicing.Masks) -> slicing.Masks:
+    """Masks that keep all of the network's outputs; a warning names the layers that have them."""
+    kept, layers = slicing.keep_outputs(graph, masks)
+    if layers:
+        _log.warning(
+            "%s: all outputs stay, as they are those of the network, though the masks remove some",
+            ", ".join(layers),
+        )
+    return kept
 
 
 def _with_format(network: nn.Module, memory_format: torch.memory_format) -> nn.Module:

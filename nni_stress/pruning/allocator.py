@@ -68,6 +68,11 @@ class Allocator:
         self._kept: list[int] = []
         self.set_kept(budget.sizes)
 
+    @property
+    def frozen(self) -> list[bool]:
+        """For each group, whether it keeps all of its clusters."""
+        return [group.frozen for group in self._groups]
+
     def share_out(self, strengths: Masks, comparable: Container[str] = ()) -> list[int]:
         """Divide the budget by importance, the square of strength, and make NNI's rules keep to it.
 

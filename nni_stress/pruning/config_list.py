@@ -119,19 +119,17 @@ def clear_nni_errors() -> Iterator[None]:
         ) from None
 
 
-def check_targets(
-    spaces: TargetSpaces, arguments: PrunerArguments, config_list: list[dict[str, Any]]
-) -> None:
-    """Check what NNI made of a config list.
+def check_targets(spaces: TargetSpaces, config_list: list[dict[str, Any]]) -> None:
+    """Check that a config list selects something.
 
     Raises
     ------
     ValueError
-        If no module has a sparsity to reach, or a setting cannot be kept by independent draws.
+        If no module has a sparsity to reach.
 
     Examples
     --------
-    >>> check_targets({}, PrunerArguments(), [])
+    >>> check_targets({}, [])
     Traceback (most recent call last):
     ValueError: no module of the model has a sparsity to reach under the config list []
     """
@@ -142,6 +140,23 @@ def check_targets(
         raise ValueError(
             f"no module of the model has a sparsity to reach under the config list {config_list!r}"
         )
+
+
+def check_blocks(spaces: TargetSpaces, arguments: PrunerArguments) -> None:
+    """Check that the draws can keep blocks of clusters alike, where the config list asks for it.
+
+    Raises
+    ------
+    ValueError
+        If they are independent.
+
+    Examples
+    --------
+    >>> check_blocks({}, PrunerArguments(sampling="bernoulli"))
+    """
+    active = [
+        space for targets in spaces.values() for space in targets.values() if is_active(space)
+    ]
     blocks = {space.internal_metric_block for space in active} - {None, 1}
     if blocks and arguments.sampling == "bernoulli":
         raise ValueError(

@@ -13,13 +13,15 @@ from nni.compression.utils.evaluator import Evaluator
 from torch import Tensor
 
 from ..graph import synthesis
+from ..graph.output_layers import output_layers
 from ..hparams import PrunerArguments
 from . import validation
 from .allocator import Allocator
 from .budget import Budget, SharingRules
 from .candidates import CandidateScreening
-from .config_list import check_targets, checked_config, clear_nni_errors
+from .config_list import check_blocks, check_targets, checked_config, clear_nni_errors
 from .inheritance import Inheritance, current_masks
+from .kept_layers import check_removable, keep_outputs
 from .layer_settings import LayerSettings
 from .parameters import OriginalParameters, parameters_of, share_memory
 from .sampler import Sampler
@@ -43,7 +45,8 @@ class StressPruner(Pruner):
         The ancestor.
     config_list
         NNI's pruning config: which modules, and the share of clusters (output channels or neurons)
-        to remove.
+        to remove. The network's outputs all stay: a warning says so where ``op_types`` selects the
+        layer that computes them, and an error where ``op_names`` does.
     evaluator
         NNI's evaluator, for training under stress.
     training_steps
@@ -86,7 +89,8 @@ class StressPruner(Pruner):
     Raises
     ------
     ValueError, TypeError
-        If an argument is out of its bounds, or no module of the model matches the config list.
+        If an argument is out of its bounds, no module of the model matches the config list,
+        ``op_names`` names a layer of the network's outputs, or nothing can be removed.
 
     Examples
     --------
@@ -138,23 +142,27 @@ class StressPruner(Pruner):
         if budget is not None:
             self._budget = Budget(model, example_input, budget, rules)
             config_list = [{**config, "sparse_ratio": 0.0} for config in config_list]
+        outputs = output_layers(model) if budget is None else set()
         self._original = OriginalParameters(model)
-        with clear_nni_errors():
-            super().__init__(model, config_list, evaluator, existed_wrappers)
-        try:
-            check_targets(self._target_spaces, self.arguments, config_list)
-            self._settings.check_modules(self._target_spaces)
-        except ValueError:
-            self.unwrap_model()
-            self._original.restore()
-            raise
         self.training_steps = training_steps
         # NNI's scheduled pruners set by these names how often masks are drawn while training
         self.interval_steps = -1
         self.total_times = 1
         self._steps_per_epoch = steps_per_epoch
         self._synthesized = False
-        self._assemble(seed, candidates, screen)
+        with clear_nni_errors():
+            super().__init__(model, config_list, evaluator, existed_wrappers)
+        try:
+            if budget is None:
+                keep_outputs(self._target_spaces, outputs, config_list)
+                check_targets(self._target_spaces, config_list)
+            check_blocks(self._target_spaces, self.arguments)
+            self._settings.check_modules(self._target_spaces)
+            self._assemble(seed, candidates, screen)
+        except ValueError:
+            self.unwrap_model()
+            self._original.restore()
+            raise
 
     def _assemble(self, seed: int, candidates: int, screen: Screen | None) -> None:
         """Make the parts that work on NNI's targets."""
@@ -162,7 +170,10 @@ class StressPruner(Pruner):
         wrappers = self._module_wrappers
         self._generator = torch.Generator().manual_seed(seed)
         self._inheritance = Inheritance(wrappers)
-        allocator = None if self._budget is None else Allocator(self._budget, spaces)
+        allocator = None
+        if self._budget is not None:
+            allocator = Allocator(self._budget, spaces)
+            check_removable(self.bound_model, self._budget.graph, spaces, allocator.frozen)
         self._allocator = allocator
         self._screening = None
         if allocator is not None and screen is not None and candidates > 1:

@@ -14,6 +14,7 @@ from ..lineage.record import Record
 from ..lineage.store import FOUNDER, Lineage
 from ..lineage.trial_spec import TrialSpec
 from ..utils.atomic_files import write_json
+from ..utils.module_copies import copy_of
 from ..utils.seeding import seed_of
 from .compression import compress
 from .contract import network_of
@@ -85,7 +86,7 @@ def make_founder(task: Task, spec: TrialSpec, lineage: Lineage, file: str | Path
     Raises
     ------
     InputError
-        If the file is not a network of this task.
+        If the file is not a network of this task, or nothing of the network can be removed.
     FloatingPointError
         If the loss or a fidelity is not finite.
     """
@@ -97,6 +98,7 @@ def make_founder(task: Task, spec: TrialSpec, lineage: Lineage, file: str | Path
     if file is not None and Path(file).exists():
         with fatal():
             network = serialization.load(file, task.network)
+        check_removable(network, task)
     else:
         network = _trained_founder(task, seed, watch, snapshots)
         if file is not None:
@@ -119,12 +121,41 @@ def _trained_founder(task: Task, seed: int, watch: Stopwatch, snapshots: Snapsho
         try:
             torch.manual_seed(seed)
             network = network_of(task)
+            if saved is None:
+                check_removable(network, task)
             with watch("training"):
                 _train_founder(network, task, seed, watch, snapshots, saved)
             return network
         except SnapshotError as error:
             snapshots.refuse(error)
             saved = None
+
+
+def check_removable(network: nn.Module, task: Task) -> None:
+    """Check, before a founder is trained, that offspring can be made of it.
+
+    Parameters
+    ----------
+    network
+        The founder, trained or not; it is left alone, as is torch's generator.
+    task
+        Its clusters are those that may be removed.
+
+    Raises
+    ------
+    InputError
+        If nothing can be removed, with every layer and why it stays; or if the network cannot be
+        followed.
+    """
+    from ..pruning.pruner import StressPruner
+
+    with fatal(), torch.random.fork_rng(devices=[]):
+        StressPruner(
+            copy_of(network),
+            [task.clusters],
+            budget={"parameters": 1.0},
+            example_input=task.example_input,
+        )
 
 
 def _train_founder(

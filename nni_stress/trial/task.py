@@ -29,6 +29,10 @@ class Batches(Protocol):
         """The batches, in order."""
 
 
+def _all_layers() -> dict[str, Any]:
+    return {"op_types": ["Conv1d", "Conv2d", "Conv3d", "Linear"]}
+
+
 class FusedAdam(torch.optim.Adam):
     """Adam that updates all parameters in one pass over memory.
 
@@ -86,7 +90,8 @@ class Task:
         Training of the founder.
     clusters
         NNI's config of the layers that may lose clusters (output channels or neurons), without the
-        sparsity. Clusters that reach the output stay in any case.
+        sparsity: by default all convolutions and linear layers. Clusters that reach the output stay
+        in any case. If none can be removed, the experiment ends before the founder is trained.
     optimizer
         Makes an optimizer of (parameters, learning rate).
     screening
@@ -113,7 +118,7 @@ class Task:
     ...     founder_learning_rate=1e-3,
     ... )
     >>> task.clusters
-    {'op_types': ['Conv2d', 'Linear']}
+    {'op_types': ['Conv1d', 'Conv2d', 'Conv3d', 'Linear']}
     """
 
     network: Callable[[], nn.Module]
@@ -123,7 +128,7 @@ class Task:
     fidelity: Callable[[nn.Module, str], float]
     founder_epochs: int
     founder_learning_rate: float
-    clusters: dict[str, Any] = field(default_factory=lambda: {"op_types": ["Conv2d", "Linear"]})
+    clusters: dict[str, Any] = field(default_factory=_all_layers)
     optimizer: Callable[..., torch.optim.Optimizer] = FusedAdam
     screening: tuple[Any, Any] | None = None
     autocast: torch.dtype | None = None

@@ -71,14 +71,15 @@ class Tied(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.hidden = nn.Linear(64, 24)
+        self.first = nn.Linear(64, 32)
+        self.hidden = nn.Linear(32, 24)
         self.once = nn.Linear(24, 24)
         self.again = nn.Linear(24, 24)
         self.again.weight = self.once.weight
         self.out = nn.Linear(24, 3)
 
     def forward(self, images):
-        hidden = functional.relu(self.hidden(images.flatten(1)))
+        hidden = functional.relu(self.hidden(functional.relu(self.first(images.flatten(1)))))
         return self.out(functional.relu(self.again(functional.relu(self.once(hidden)))))
 
 
@@ -123,7 +124,7 @@ def make_task(name, pause=0.0):
     if name in ("norms", "tied"):
         task = dataclasses.replace(task, optimizer=Momentum)
     if name == "tied":
-        task = dataclasses.replace(task, clusters={"op_names": ["hidden"]})
+        task = dataclasses.replace(task, clusters={"op_names": ["first"]})
     return task
 
 

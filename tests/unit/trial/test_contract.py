@@ -294,8 +294,8 @@ def in_loss():
         ("in_worker", "KeyError: 'labels' (trial.py, line 10)"),
         (
             "in_network",
-            "RuntimeError: mat1 and mat2 shapes cannot be multiplied (24x6 and 5x2) "
-            "(trial.py, line 18)",
+            "the network cannot be followed: RuntimeError: mat1 and mat2 shapes cannot be "
+            "multiplied (2x6 and 5x2) (trial.py, line 18)",
         ),
         ("in_loss", "ZeroDivisionError: division by zero (trial.py, line 36)"),
     ],
@@ -306,7 +306,7 @@ def test_the_reason_of_a_loss_has_type_message_file_and_line(function, reason, l
     exec(compile(WRONG, tmp_path / "trial.py", "exec"), names)
     failure = lost(lineage, names[function])
     assert failure["reason"] == reason
-    assert failure["fatal"] == (function == "in_the_file")
+    assert failure["fatal"] == (function in ("in_the_file", "in_network"))
 
 
 def test_the_same_seed_gives_the_same_network_with_and_without_checks(tmp_path):
@@ -323,3 +323,32 @@ def test_the_same_seed_gives_the_same_network_with_and_without_checks(tmp_path):
         lineage, _ = founder_of(made, tmp_path / folder)
         networks.append(lineage.network_path(FOUNDER).read_bytes())
     assert networks[0] == networks[1]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        (
+            {"network": lambda: nn.Sequential(nn.Linear(6, 4), nn.LayerNorm(4), nn.Linear(4, 2))},
+            "nothing of the network can be removed: 0 (Linear) is read by 1 (LayerNorm), through "
+            "which clusters are not followed; 2 (Linear) reaches the network's output",
+        ),
+        (
+            {"clusters": {"op_types": ["Conv2d"]}},
+            "nothing of the network can be removed: 0 (Linear) is not selected",
+        ),
+        ({"clusters": {"op_names": ["hidden"]}}, "op_names must name modules of the model"),
+        ({"clusters": None}, "config_list must be a list of mappings"),
+        ({"network": lambda: nn.GRU(6, 2)}, "the network cannot be followed: "),
+    ],
+)
+def test_what_no_offspring_can_be_made_of_ends_before_any_training(changes, words, lineage):
+    drawn = []
+
+    def loader(generator):
+        drawn.append(generator)
+        return [(INPUTS, TARGETS)]
+
+    failure = lost(lineage, lambda: task(loader=loader, **changes))
+    assert failure["fatal"] and failure["reason"].startswith(words)
+    assert "\n" not in failure["reason"] and not drawn
