@@ -14,6 +14,9 @@ VISIBLE = 120.0
 OVERTIME = 60.0
 # Seconds that the manager may take to make a job of parameters that it was sent.
 SUBMIT = 5.0
+# Seconds that a running job may take to ask for its parameters while others wait to be taken. If a
+# stranger took them from NNI's queue, it would wait for ever.
+IDLE = 1800.0
 
 
 class JobWatch:
@@ -53,6 +56,7 @@ class JobWatch:
         self._retries = retries
         self._clock = clock
         self._busy: set[str] = set()  # living jobs that have taken an offspring
+        self._idle: dict[str, float] = {}  # running jobs that have not, and since when
 
     def look(self, generation: GenerationUnderWay, manager: Manager) -> None:
         """Find the offspring whose job is gone, or that no job is left to take.
@@ -142,7 +146,9 @@ class JobWatch:
         """Offspring whose parameters have become a job, while no job is left to take them."""
         jobs = manager.jobs()
         self._busy = {job.id for job in jobs if job.alive and job.id in self._busy | claimants}
-        if any(job.alive and job.id not in self._busy for job in jobs):
+        waiting = [job for job in jobs if job.alive and job.id not in self._busy]
+        if waiting:
+            self._cancel_idle(waiting, manager)
             return set()
         submitted = [job.parameters for job in jobs if isinstance(job.parameters, dict)]
         return {
@@ -152,6 +158,15 @@ class JobWatch:
             and parameters.get("incarnation") == self._incarnation
             and parameters.get("attempt") == generation.attempt(parameters["uid"])
         }
+
+    def _cancel_idle(self, waiting: list[Job], manager: Manager) -> None:
+        """Cancel the jobs that have waited for parameters too long."""
+        now = self._clock()
+        running = [job.id for job in waiting if job.status == "RUNNING"]
+        self._idle = {id: self._idle.get(id, now) for id in running}
+        for id, since in self._idle.items():
+            if now - since > IDLE:
+                manager.cancel(id)
 
     def _retry_or_give_up(
         self,

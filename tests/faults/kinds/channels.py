@@ -73,12 +73,15 @@ def taken_parameters(run: FaultyExperiment) -> str:
     if channel is None:
         return NONE
     stranger = channel.rsplit("/", 1)[0] + "/stranger"
+    did = "there were none"
     for _ in range(20):
         _put(stranger, {"type": "request_parameter"})
         answer = requests.get(stranger, timeout=20)
         if answer.status_code == 200:
-            return f"took {str(answer.json().get('parameter'))[:60]}"
-    return "there were none"
+            did = f"took {str(answer.json().get('parameter'))[:60]}"
+            break
+    run.resume()  # by itself, the tuner sends them again after half an hour
+    return did
 
 
 @fault("forged commands through the tuner's channel")

@@ -241,6 +241,25 @@ def test_an_offspring_that_exceeds_its_time_limit_is_lost(tmp_path):
     assert manager.error is None and 90 < manager.now < 200
 
 
+def test_parameters_that_a_stranger_took_are_sent_again(tmp_path):
+    class Robbed(SimulatedManager):
+        """Its trials wait as long as there are no parameters, as NNI's do."""
+
+        def _trial(self, job):
+            if len(self.trained) == 3 and not self.robbed:
+                self.robbed = job
+                self._queue.pop(0)
+            return super()._trial(job) if self._queue else "RUNNING"
+
+    whole = SimulatedManager(make(tmp_path / "whole"))
+    whole.run()
+    manager = Robbed(make(tmp_path / "robbed"), concurrency=1)
+    manager.robbed = None
+    manager.run(seconds=10_000)
+    assert manager.statuses[manager.robbed] == "USER_CANCELED"
+    assert without_seconds(manager.tuner) == without_seconds(whole.tuner)
+
+
 def test_the_search_space_may_change_and_a_wrong_one_is_ignored(tmp_path, capfd):
     manager = SimulatedManager(make(tmp_path))
     manager.run(until=lambda: len(manager.trained) == 7)
