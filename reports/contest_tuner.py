@@ -15,7 +15,7 @@ from nni_stress.nni_runtime.manager import refuse, say
 from nni_stress.utils.seeding import seed_of
 
 from .cell_records import cell_path, read_cell, write_cell
-from .contest import ABLATIONS, Cell, Contest, importable_task, pruner_of
+from .contest import ABLATIONS, Cell, Contest, pruner_of
 from .contest_file import read_contest
 
 
@@ -32,11 +32,9 @@ class ContestTuner(Tuner):
         The contest's folder, with its contest.yml and records.
     spaces
         {method: search space} of all built-in pruners.
-    founder
-        File of the founder.
     """
 
-    def __init__(self, folder: str, spaces: dict[str, dict[str, Any]], founder: str):
+    def __init__(self, folder: str, spaces: dict[str, dict[str, Any]]):
         super().__init__()
         try:
             refuse_exposed_manager()
@@ -47,7 +45,6 @@ class ContestTuner(Tuner):
         except (TypeError, ValueError, OSError) as error:
             refuse(error)
         self._spaces = spaces
-        self._founder = founder
         self._search = Search("TPE", {"tpe_args": {"n_startup_jobs": 4}})
         self._lock = threading.Lock()
         self._running: dict[int, tuple[Cell, int]] = {}  # {parameter_id: (cell, trial)}
@@ -65,10 +62,7 @@ class ContestTuner(Tuner):
                 "trial": number,
                 "pruner": pruner_of(cell.method),
                 "knobs": self._suggest(cell, number),
-                "task": importable_task(self._contest.task),
                 "epochs": self._contest.share(cell.method)[1],
-                "task_arguments": dict(self._contest.task_arguments),
-                "founder": self._founder,
             }
 
     def _suggest(self, cell: Cell, number: int) -> dict[str, Any]:
@@ -102,8 +96,8 @@ class ContestTuner(Tuner):
     ) -> None:
         """Record a result. It names its own cell: NNI may pair it with other parameters."""
         with self._lock:
-            cell = Cell(*(value[name] for name in Cell._fields))
-            if cell not in self._trials:
+            cell = next((cell for cell in self._cells if self._is_of(value, cell)), None)
+            if cell is None:
                 return
             trials = [trial for trial in self._trials[cell] if trial["trial"] != value["trial"]]
             unrecorded = ("default", *Cell._fields)
@@ -112,6 +106,14 @@ class ContestTuner(Tuner):
             write_cell(self._folder, cell, trials)
             if len(trials) == self._contest.share(cell.method)[0]:
                 say(f"{cell.name} is done: {cell_path(self._folder, cell)}")
+
+    def _is_of(self, value: Any, cell: Cell) -> bool:
+        """Tell whether a result is that of a trial of this cell."""
+        return (
+            isinstance(value, dict)
+            and [value.get(name) for name in Cell._fields] == list(cell)
+            and value.get("trial") in range(self._contest.share(cell.method)[0])
+        )
 
     def trial_end(self, parameter_id: int, success: bool, **kwargs: Any) -> None:
         """Forget a running trial; one without a result is handed out again."""

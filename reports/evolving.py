@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import concurrent.futures
-import json
 import shutil
 import threading
 from collections.abc import Callable
@@ -17,7 +16,7 @@ from nni_stress.utils.batches import arguments_of
 
 from .cell_records import cell_path, write_cell
 from .contest import ABLATIONS, Cell, Contest, importable_task, space_of
-from .experiments import run_experiment, trial_command
+from .experiments import contest_command, run_experiment
 
 _LATENCY_SECONDS = 0.2  # of measuring, for each network
 
@@ -99,17 +98,7 @@ def _experiment(contest: Contest, cell: Cell, founder: Path, lineage: Path) -> d
         "experimentName": cell.name,
         "searchSpace": space_of(contest, cell),
         "trialConcurrency": 1,
-        "trialCommand": trial_command(
-            "contestant",
-            "--threads",
-            contest.threads,
-            "--task",
-            importable_task(contest.task),
-            "--founder",
-            founder,
-            "--task-arguments",
-            json.dumps(dict(contest.task_arguments)),
-        ),
+        "trialCommand": contest_command("contestant", contest, founder),
         "trialCodeDirectory": str(Path.cwd()),
         "trainingService": dict(contest.training_service),
         "tuner": {

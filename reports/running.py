@@ -26,7 +26,7 @@ from .contest import ABLATIONS, EVOLUTION, Cell, Contest, importable_task
 from .contest_file import read_contest
 from .environment import environment
 from .evolving import evolve_all
-from .experiments import run_experiment, trial_command
+from .experiments import contest_command, run_experiment
 
 _ATTEMPTS = 3  # experiments for the built-in pruners, as long as trials get lost
 
@@ -150,7 +150,7 @@ def _prune(
         "experimentName": f"contest {folder.name}",
         "searchSpace": {"unused": {"_type": "choice", "_value": [0]}},
         "trialConcurrency": contest.concurrency,
-        "trialCommand": trial_command("builtin", "--threads", contest.threads),
+        "trialCommand": contest_command("builtin", contest, founder),
         # NNI ends an experiment only after a given number of trials.
         "maxTrialNumber": sum(_lacking(contest, folder, cell) for cell in incomplete),
         "trialCodeDirectory": str(Path.cwd()),
@@ -158,11 +158,7 @@ def _prune(
         "tuner": {
             "className": f"{PACKAGE}.contest_tuner.ContestTuner",
             "codeDirectory": str(Path.cwd()),
-            "classArgs": {
-                "folder": str(folder),
-                "spaces": SPACES,
-                "founder": str(founder),
-            },
+            "classArgs": {"folder": str(folder), "spaces": SPACES},
         },
     }
     run_experiment(config, work, port, show_done)

@@ -10,6 +10,7 @@ REAL_MANAGER = (
     "tests/faults/",
     "tests/integration/test_experiment.py",
     "tests/integration/test_foreign_pages.py",
+    "tests/integration/test_hostile_parameters.py",
     "tests/integration/test_interrupted_training.py",
     "tests/integration/test_other_users.py",
     "tests/integration/test_own",  # networks, and ownership
@@ -20,6 +21,7 @@ REAL_MANAGER = (
     "tests/integration/test_small_contest.py",
     "tests/integration/test_starting_files.py",
     "tests/integration/test_stored_profile.py",
+    "tests/integration/test_tuner_start.py",
 )
 
 

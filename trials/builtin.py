@@ -1,8 +1,12 @@
-"""A trial of one of NNI's own pruners in a contest; the contest's tuner sends its parameters."""
+"""A trial of one of NNI's own pruners in a contest; the contest's tuner sends its parameters.
+
+The code and the files that it uses are named on the command line, never by a message.
+"""
 
 from __future__ import annotations
 
 import argparse
+import json
 
 import nni
 import torch
@@ -20,6 +24,15 @@ def main(arguments: list[str] | None = None) -> None:
     """Run one trial; `arguments` are those of the command line by default."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
+        "--task",
+        required=True,
+        help="function that creates the task: trial.py:make_task or package.module:make_task",
+    )
+    parser.add_argument(
+        "--task-arguments", type=json.loads, default={}, help="arguments of that function, as JSON"
+    )
+    parser.add_argument("--founder", required=True, help="network file of the founder")
+    parser.add_argument(
         "--threads",
         type=int,
         default=1,
@@ -33,8 +46,8 @@ def main(arguments: list[str] | None = None) -> None:
     parameters = nni.get_next_parameter()
     cell = {name: parameters[name] for name in _CELL}
     try:
-        task = load_task(parameters["task"], parameters["task_arguments"])
-        founder = serialization.load(parameters["founder"], task.network)
+        task = load_task(options.task, options.task_arguments)
+        founder = serialization.load(options.founder, task.network)
         result = pruners.run(
             parameters["pruner"],
             task,

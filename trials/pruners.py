@@ -108,10 +108,11 @@ def run(
     Raises
     ------
     ValueError
-        If the method is unknown, or cannot meet the budget.
+        If the method is unknown, a hyperparameter is not of its space, or the budget cannot be met.
     """
     if method not in SPACES:
         raise ValueError(f"method must be one of {', '.join(SPACES)}, but got {method!r}")
+    _check_knobs(method, knobs)
     torch.manual_seed(seed)
     original = copy.deepcopy(founder)
     full, full_macs = cost.synapses(founder), cost.macs(founder, task.example_input)
@@ -152,6 +153,19 @@ def run(
         "epochs": epochs,
         "seconds": seconds,
     }
+
+
+def _check_knobs(method: str, knobs: Mapping[str, Any]) -> None:
+    """Check hyperparameters, which a message may have named: "base" is the name of a class."""
+    for name, space in SPACES[method].items():
+        value, values = knobs.get(name), space["_value"]
+        if value is None:
+            continue
+        if space["_type"] == "choice":
+            if value not in values:
+                raise ValueError(f"{name} of {method} must be one of {values}, but got {value!r}")
+        elif type(value) not in (int, float):
+            raise ValueError(f"{name} of {method} must be a number, but got {value!r}")
 
 
 # Each function prunes by a group of methods, and returns the pruner and its masks.

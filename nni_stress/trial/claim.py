@@ -18,7 +18,7 @@ from typing import Any
 from ..lineage.store import Lineage
 from ..lineage.trial_spec import Delivery, TrialSpec
 from ..nni_runtime.serializer import plain_messages
-from ..utils.atomic_files import refuse_code
+from ..utils.atomic_files import read_json, refuse_code
 
 _PR_SET_PDEATHSIG = 1  # of Linux's prctl
 _FRAMEWORKS = ("pytorch_lightning", "transformers", "deepspeed")
@@ -90,6 +90,7 @@ def begin() -> None:
             "this is a trial: NNI runs it. Start the evolution by "
             "`nnictl create --config stress.yml`"
         )
+    os.umask(0o077)  # a worker on another machine has the umask of its user
     plain_messages()
     with _without_frameworks():
         import nni.compression
@@ -186,10 +187,17 @@ def accept(spec: TrialSpec, job: str) -> Lineage | None:
 
 
 def _check_owner(lineage: Lineage) -> None:
-    """Write into the lineage of this trial's own experiment only, whatever a message names."""
+    """Look at the lineage of this trial's own experiment only, whatever a message names.
+
+    Nothing is written where another folder is named: not even a damaged file is set aside.
+    """
     experiment = os.environ.get("NNI_EXP_ID")
-    owner = (lineage.read_state() or {}).get("experiment")
-    if None not in (experiment, owner) and owner != experiment:
+    if experiment is None:
+        return
+    owner = None
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        owner = read_json(lineage.folder / "state.json").get("experiment")
+    if owner != experiment:
         raise SystemExit(
             f"the lineage {lineage.folder} must be that of experiment {experiment}, "
             f"but it is that of {owner}"

@@ -98,6 +98,10 @@ def test_unknown_methods_and_impossible_budgets_are_refused(task_and_founder):
         ValueError, match=r"method must be one of RandomPruner, .*, but got 'TopPruner'"
     ):
         pruners.run("TopPruner", task, founder, 5.0, 1.0, {}, 0)
+    for knobs in ({"base": "tools"}, {"scope": "other"}, {"learning_rate": "fast"}):
+        name = next(iter(knobs))
+        with pytest.raises(ValueError, match=f"{name} of AGPPruner must be"):
+            pruners.run("AGPPruner", task, founder, 5.0, 1.0, {**KNOBS, **knobs}, 0)
     with pytest.raises(ValueError, match="no ratio leaves 2 synapses"):
         pruners.run(
             "L1NormPruner",
@@ -184,12 +188,11 @@ def run_tuner(tuner, fail=()):
 
 
 def tuner_of(folder):
-    return ContestTuner(str(folder), pruners.SPACES, "founder")
+    return ContestTuner(str(folder), pruners.SPACES)
 
 
 def test_the_tuner_hands_out_missing_trials_only(tmp_path):
     folder = plant(tmp_path / "c", trials=3)
-    contest = read_contest(folder / "contest.yml")
     gone = [Cell("AGPPruner", 10, 2), Cell("TaylorPruner", 40, 5), Cell("L1NormPruner", 10, 1)]
     for cell in gone:
         cell_path(folder, cell).unlink()
@@ -203,7 +206,27 @@ def test_the_tuner_hands_out_missing_trials_only(tmp_path):
         for trial in read_cell(folder, cell):
             assert set(trial["knobs"]) == set(pruners.SPACES[cell.method])
     assert run_tuner(tuner_of(folder)) == []
-    assert all(one["task"] == contest.task and one["epochs"] == 2 for one in handed)
+    named = {*Cell._fields, "trial", "pruner", "knobs", "epochs"}  # no code, and no file
+    assert all(set(one) == named and one["epochs"] == 2 for one in handed)
+
+
+def test_the_tuner_takes_results_of_its_own_cells_only(tmp_path):
+    folder = plant(tmp_path / "c", trials=3)
+    cell = Cell("AGPPruner", 10, 2)
+    cell_path(folder, cell).unlink()
+    tuner, sound = tuner_of(folder), {**cell._asdict(), "trial": 0, "knobs": {}}
+    wrong = [
+        {"method": "../../up"},
+        {"method": ["AGPPruner"]},
+        {"trial": 3},
+        {"trial": "0"},
+        {"seed": None},
+    ]
+    for value in (None, 0.5, *({**sound, **changes} for changes in wrong)):
+        tuner.receive_trial_result(0, {}, value)
+    assert read_cell(folder, cell) == [] and not (tmp_path / "up").exists()
+    tuner.receive_trial_result(0, {}, sound)
+    assert len(read_cell(folder, cell)) == 1
 
 
 def test_the_search_of_a_cell_does_not_depend_on_interruptions(tmp_path):

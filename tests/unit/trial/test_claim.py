@@ -57,4 +57,9 @@ def test_a_folder_without_a_lineage_is_not_written_to(tmp_path, monkeypatch):
     for changes in ({"incarnation": None}, {"generation": None}, {"attempt": None}):
         with pytest.raises(ValueError, match=next(iter(changes))):
             take(message(empty, **changes))
-    assert take(message(empty)) is None and list(tmp_path.iterdir()) == []
+    with pytest.raises(SystemExit, match="must be that of experiment mine, but it is that of None"):
+        take(message(empty))
+    (tmp_path / "state.json").write_text("{ of another program")
+    with pytest.raises(SystemExit, match="must be that of experiment mine"):
+        take(message(empty))
+    assert [path.name for path in tmp_path.iterdir()] == ["state.json"]
