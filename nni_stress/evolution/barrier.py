@@ -20,7 +20,7 @@ from typing import Any
 
 from ..lineage.store import Lineage
 from ..lineage.trial_spec import TrialSpec
-from ..nni_runtime.manager import Manager, in_dispatcher
+from ..nni_runtime.manager import Manager, in_dispatcher, say
 from ..utils.messages import one_line
 from .connection import Connection
 from .job_watch import JobWatch
@@ -32,6 +32,25 @@ _log = logging.getLogger(__name__)
 LOOK = 0.5  # seconds between two looks at the lineage
 ASK = 10.0  # seconds between two looks at the manager's jobs
 _END_WAITS = (1, 2, 4, 8)  # seconds between tries to end the experiment: the manager may be busy
+
+
+def no_more_trials(reason: Any) -> str:
+    """Why a higher number of trials does not make an evolution go on that has ended.
+
+    Parameters
+    ----------
+    reason
+        The reason for which it ended.
+
+    Examples
+    --------
+    >>> no_more_trials("all 4 generations done").partition(";")[0]
+    'the evolution has ended (all 4 generations done), so there is nothing for more trials to do'
+    """
+    return (
+        f"the evolution has ended ({reason}), so there is nothing for more trials to do; "
+        "for more generations, start another experiment with a higher number of them"
+    )
 
 
 def guarded(method: Callable[..., Any]) -> Callable[..., Any]:
@@ -208,6 +227,7 @@ class Barrier:
                 if self._finished:
                     with contextlib.suppress(OSError):  # the manager may be gone by now
                         self._watch.cancel_idle_jobs(self.manager)
+                        self._end_again()
                 elif self._started and self.error is None:
                     self.look()
             except Exception as error:
@@ -247,6 +267,13 @@ class Barrier:
                         f"the evolution has ended ({reason}), but NNI's manager does not: {error}"
                     ) from None
                 time.sleep(wait)
+
+    def _end_again(self) -> None:
+        """End an experiment whose number of trials was raised: it would run for ever."""
+        if self.manager.runs_again():
+            reason = (self._lineage.read_state() or {}).get("finished")
+            say(f"the experiment ends again: {no_more_trials(reason)}")
+            self.manager.end_experiment()
 
     def _send_waiting(self) -> None:
         """Send offspring as long as there are requests."""

@@ -84,7 +84,7 @@ def _hook_nnictl(module: ModuleType) -> None:
 
 
 def _hook_updates(module: ModuleType) -> None:
-    """Check a new search space before `nnictl update` sends it to the manager."""
+    """Check what `nnictl update` sends to the manager."""
     wrapt.wrap_function_wrapper(module, "update_experiment_profile", _update_checked)
 
 
@@ -137,6 +137,8 @@ def _update_checked(update: _Function, _: None, args: _Arguments, kwargs: _Keywo
     from .config_file import is_ours, tuner_of
 
     options, key, value = args
+    if key == "maxTrialNumber":
+        _refuse_more_trials(options)
     if key == "searchSpace":
         profile = ManagerClient.on_port(options.port).experiment()
         if is_ours(tuner_of(profile["params"])):
@@ -146,6 +148,25 @@ def _update_checked(update: _Function, _: None, args: _Arguments, kwargs: _Keywo
             except Exception as error:
                 _exit(error)
     return update(*args, **kwargs)
+
+
+def _refuse_more_trials(options: Any) -> None:
+    """End nnictl if it is to raise the number of trials of an evolution that has ended."""
+    from nni.tools.nnictl.config_utils import Experiments
+    from nni.tools.nnictl.nnictl_utils import get_config_filename
+
+    from ..evolution.barrier import no_more_trials
+    from ..lineage.locate import find_lineage
+    from ..utils.atomic_files import read_json
+
+    experiment = get_config_filename(options)
+    folder = Path(Experiments().get_all_experiments()[experiment]["logDir"], experiment)
+    try:
+        reason = read_json(find_lineage(str(folder)) / "state.json").get("finished")
+    except (OSError, ValueError, AttributeError):  # it is not ours, or has no state yet
+        return
+    if reason is not None:
+        sys.exit(f"error: {no_more_trials(reason)}")
 
 
 def _require_config(get: _Function, _: None, args: _Arguments, kwargs: _Keywords) -> object:

@@ -141,6 +141,7 @@ class Manager:
 
     def __init__(self) -> None:
         self._client = ManagerClient.of_tuner()
+        self._limit: int | None = None  # of trials, by which the experiment was ended
 
     def jobs(self) -> list[Job]:
         """Return all trial jobs."""
@@ -202,7 +203,15 @@ class Manager:
         NNI has no other way for a tuner to end an experiment without an error.
         """
         if self._client is not None:
-            self._client.set_max_trial_number(len(self.jobs()))
+            self._limit = len(self.jobs())
+            self._client.set_max_trial_number(self._limit)
+
+    def runs_again(self) -> bool:
+        """Tell whether the user has raised the number of trials after `end_experiment`."""
+        if self._client is None or self._client.status()[0] != "RUNNING":
+            return False
+        limit: int | None = self._client.experiment()["params"].get("maxTrialNumber")
+        return limit != self._limit
 
     def last_words(self, job: str | None) -> str | None:
         """Return the last line that a trial job wrote to stderr, or None.
