@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from nni_stress.lineage.store import Lineage
-from tests.faults.retries.place import Answer, Place, attempt, ours, said, stderr_of
+from tests.faults.retries.place import ROOT, Answer, Place, attempt, ours, said, stderr_of
 from tests.helpers.nnictl import nnictl
 from tests.helpers.running import config_of
 from tests.helpers.workers import answers, free_ports
@@ -15,20 +15,20 @@ def broken_guards(place: Place) -> Answer:
     broken.mkdir()
     (broken / "wrapt.py").write_text("raise ImportError('wrapt is broken')\n")
     (port,) = free_ports(1)
-    path = f"{broken}:{_import_path()}"
-    done = nnictl("create", "--config", config_of(place.folder), "--port", port, PYTHONPATH=path)
+    path = f"{broken}:{ROOT}"
+    tuner = {"className": "nni_stress.StressTuner", "codeDirectory": str(ROOT)}
+    config = config_of(place.folder, tuner=tuner)
+    done = nnictl("create", "--config", config, "--port", port, PYTHONPATH=path)
     listens = answers(port)
     if listens:
         nnictl("stop", "--all")
     told = "nni-stress" in done.stderr or "nni_stress" in done.stderr
     closed = done.returncode != 0 and told and not listens
+    installed = Path(sysconfig.get_path("purelib"), "nni_stress_nnictl.pth")
+    hook = ROOT / "nni_stress" / "nnictl.pth"
+    if not installed.exists() or installed.read_bytes() != hook.read_bytes():
+        return Answer(closed, f"first run `python -m nni_stress register`: {installed} is old")
     return Answer(closed, f"{said(done)}; listens: {listens}")
-
-
-def _import_path() -> str:
-    from tests.faults.retries.place import ROOT
-
-    return str(ROOT)
 
 
 @attempt(6, "nnictl resume of an experiment that names another's lineage")
@@ -52,7 +52,7 @@ def no_tuner(place: Place) -> Answer:
         "import os\nif os.environ.get('SDK_PROCESS') == 'dispatcher':\n    os._exit(1)\n"
     )
     (port,) = free_ports(1)
-    path = f"{hook}:{_import_path()}"
+    path = f"{hook}:{ROOT}"
     config = config_of(place.folder)
     done = nnictl("create", "--config", config, "--port", port, timeout=300, PYTHONPATH=path)
     nnictl("stop", "--all")
