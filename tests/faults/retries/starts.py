@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sysconfig
+from pathlib import Path
+
 from nni_stress.lineage.store import Lineage
 from tests.faults.retries.place import ROOT, Answer, Place, attempt, ours, said, stderr_of
 from tests.helpers.nnictl import nnictl
