@@ -7,8 +7,8 @@ PORT   ?= 8080
 CONFIG ?= stress.yml
 PARALLEL ?= -n 2
 
-# The stamp is newer than setup.py once everything is installed: a second run installs nothing again.
-$(VENV)/installed: setup.py
+# The stamp is newer than these once everything is installed: a second run installs nothing again.
+$(VENV)/installed: setup.py nni_stress/nnictl.pth
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --editable '.[test]'
 	$(BIN)/python -m nni_stress register
