@@ -76,7 +76,7 @@ def load(path: str | Path, factory: Callable[[], nn.Module]) -> nn.Module:
     ------
     FileNotFoundError
         If there is no such file.
-    DamagedFileError
+    ValueError
         If the file is damaged, or holds a network of another structure than the factory's.
 
     Examples
