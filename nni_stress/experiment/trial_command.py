@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import re
-import shutil
 from pathlib import Path
 from typing import Any
 
 from ..exceptions import LaunchError
+from .trial_script import check_files
 
 # First words of a command for which the shell stays; "=" stands for variables without a program.
 _SHELL_STAYS = ("=", "!", "time", "coproc", "eval", "source", ".")
 
 
-def check_command(command: Any, folder: Path | None = None) -> None:
+def check_command(command: Any, folder: Path | None = None, local: bool = True) -> None:
     """Check that a trial's command is one simple command.
 
     NNI runs it in a shell and kills only the process of that shell. The shell replaces itself by a
@@ -24,13 +24,15 @@ def check_command(command: Any, folder: Path | None = None) -> None:
     command
         The ``trialCommand`` of the experiment.
     folder
-        Folder in which the trial starts; the command's program must be found from there. None: the
-        trial runs on another machine, and the program is not looked for.
+        The trial's code folder, from which the command's program, script or module must be found.
+        None: they are not looked for.
+    local
+        Whether the trial runs on this machine. If not, only files in the code folder can be known.
 
     Raises
     ------
     LaunchError
-        If it is not a simple command, or its program does not exist.
+        If it is not a simple command, or its program, script or module does not exist.
 
     Examples
     --------
@@ -58,12 +60,5 @@ def check_command(command: Any, folder: Path | None = None) -> None:
             "trialCommand must be one simple command, without ; & | < > or a second line, because "
             f"NNI kills only the shell of a trial, but got {command!r}"
         )
-    if folder is not None and re.fullmatch(r"[\w./+-]+", program) and program != "exec":
-        _check_program(program, folder)
-
-
-def _check_program(program: str, folder: Path) -> None:
-    if not shutil.which(str(folder / program) if "/" in program else program):
-        raise LaunchError(
-            f"trialCommand must begin with a program that exists, but got {program!r}"
-        )
+    if folder is not None:
+        check_files(command, folder, local)

@@ -138,7 +138,7 @@ def _check_training_services(config: ExperimentConfig) -> None:
             _given(getattr(service, "trial_code_directory", None)) or config.trial_code_directory,
             _base_path(config),
         )
-        check_command(command, folder if local else None)
+        check_command(command, folder, local)
         if not local:
             _check_reachable(config, service)
 

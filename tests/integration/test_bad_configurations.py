@@ -15,7 +15,7 @@ from tests.helpers.nnictl import nnictl
 SPACE = {"environmental_factor": {"_type": "uniform", "_value": [0.3, 0.6]}}
 CONFIG = {
     "searchSpaceFile": "space.yml",
-    "trialCommand": "python3 -m trials.lenet5",
+    "trialCommand": "python3 trial.py",
     "trialConcurrency": 1,
     "tuner": {"className": "nni_stress.StressTuner", "classArgs": {"population_size": 2}},
     "trainingService": {"platform": "local"},
@@ -153,6 +153,25 @@ FILES = {
     "no such program": Case(
         ["a program that exists", "'pyhton3'"], fields={"trialCommand": "pyhton3 -m trials.lenet5"}
     ),
+    "no such program behind exec": Case(
+        ["a program that exists", "'pyhton3'"], fields={"trialCommand": "exec pyhton3 trial.py"}
+    ),
+    "script misspelt": Case(
+        ["trialCommand must run a script that exists", "'trail.py'", "trail.py)"],
+        fields={"trialCommand": "python3 -u trail.py --fast"},
+    ),
+    "script in another folder": Case(
+        ["trialCommand must run a script that exists", "'trials/trial.py'"],
+        fields={"trialCommand": "LEVEL=1 python3 trials/trial.py"},
+    ),
+    "module misspelt": Case(
+        ["trialCommand must run a module that exists", "'nni_stress.trials.lenet'"],
+        fields={"trialCommand": "python3 -m nni_stress.trials.lenet"},
+    ),
+    "package that does not run": Case(
+        ["trialCommand must run a module that exists", "'nni_stress.trials'"],
+        fields={"trialCommand": "python3 -m nni_stress.trials"},
+    ),
     "concurrency 0": Case(
         ["trialConcurrency must be a whole number of at least 1", "0"],
         fields={"trialConcurrency": 0},
@@ -227,6 +246,18 @@ PLACES = {
             }
         },
     ),
+    "script misspelt, on workers": Case(
+        ["trialCommand must run a script that exists", "'trail.py'"],
+        fields={
+            "trialCommand": "python3 trail.py",
+            "nniManagerIp": "127.0.0.1",
+            "trainingService": {
+                "platform": "remote",
+                "machineList": [{"host": "a", "user": "b", "password": "c"}],
+            },
+        },
+        arguments={"folder": "/shared/lineage"},
+    ),
     "port out of range": Case(["port must lie in [1, 65535]", "99999"], port=99999),
     "port in use": Case(["is in use; name another"], port="in use"),
     "NNI_STRESS_LISTEN": Case(
@@ -257,6 +288,7 @@ def write(case, folder):
     (folder / "space.yml").write_text(
         case.space if isinstance(case.space, str) else yaml.safe_dump(case.space)
     )
+    (folder / "trial.py").touch()
     if case is not FILES["missing"]:
         (folder / "stress.yml").write_text(
             yaml.safe_dump(config) if case.text is None else case.text

@@ -140,11 +140,6 @@ def test_the_manager_listens_on_127_0_0_1_only_and_shows_valid_results(tmp_path,
             {"trialCommand": "python3 -m trials.lenet5 --founder {folder}/founder"},
             "founder is damaged or not a network file",
         ),
-        pytest.param(
-            {"trialCommand": "python3 -m trials.no_such_task"},
-            "No module named trials.no_such_task",
-            marks=pytest.mark.slow,
-        ),
         ({"trialCommand": "python3 -m trials.lenet5 --dat digits"}, "error: "),
     ],
 )

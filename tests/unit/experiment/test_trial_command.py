@@ -107,6 +107,107 @@ def test_the_program_must_exist_in_the_trials_folder_or_on_the_path(tmp_path):
         check_command("./trial.sh --fast", tmp_path)
     (tmp_path / "trial.sh").chmod(0o755)
     check_command("./trial.sh --fast", tmp_path)
-    check_command("LEVEL=1 python3 trial.py", tmp_path)
-    check_command('"/some folder/python" trial.py', tmp_path)
+    check_command("LEVEL=1 python3 -", tmp_path)
     check_command("./trial.sh on another machine")
+    for command in ("exec pyhton3 -", "A=1 env B=2 pyhton3 -", '"/some folder/python" -'):
+        with pytest.raises(LaunchError, match="a program that exists"):
+            check_command(command, tmp_path)
+        check_command(command, tmp_path, local=False)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Return a trial's code folder."""
+    for file in (
+        "trial.py",
+        "my trial.py",
+        "run.sh",
+        "package/__init__.py",
+        "package/task.py",
+        "runs/__init__.py",
+        "runs/__main__.py",
+        "plain/task.py",
+    ):
+        (tmp_path / file).parent.mkdir(exist_ok=True)
+        (tmp_path / file).touch()
+    return tmp_path
+
+
+ACCEPTED = [
+    "python3 trial.py --fast",
+    "python3 -u -W ignore -X dev -Xfrozen_modules=off -B trial.py",
+    "python3 --check-hash-based-pycs never trial.py",
+    "exec python3 trial.py > log",
+    "env LEVEL=1 python3 ./trial.py",
+    "python3 'my trial.py'",
+    "python3 runs",
+    "python3 -m package.task --fast",
+    "python3 -um trial",
+    "python3 -mtrial",
+    "python3 -m runs",
+    "python3 -m plain.task",
+    "bash run.sh",
+    "bash -c 'python3 anything.py'",
+    "python3 -c 'import no_such_module'",
+    "python3 $SCRIPT",
+    'python3 "$HOME/trail.py"',
+    "python3 -m $MODULE",
+    "$PYTHON trail.py",
+    "python3 -",
+    "python3 --version",
+    "python3",
+    "echo trail.py",
+]
+MISTYPED = [
+    "python3 trail.py",
+    "python3 -u trail.py trial.py",
+    "python3 -W ignore trail.py",
+    "python3 -Wignore -X dev trail.py",
+    "exec python3 trail.py > log",
+    "LEVEL=1 env SEED=2 python3 trail.py",
+    "python3 'my trail.py'",
+    "python3 package/trial.py",
+    "bash ruin.sh",
+    "python3 -m package.trial",
+    "python3 -m package",
+]
+MISTYPED_HERE = ["python3 /nowhere/trial.py", "python3 -m trail", "python3 -m json.tol"]
+
+
+@pytest.mark.parametrize("local", [True, False])
+@pytest.mark.parametrize(
+    "command", [*ACCEPTED, "python3 -m json.tool", "PYTHONPATH=x python3 -m y"]
+)
+def test_a_command_whose_files_exist_or_cannot_be_known_is_accepted(command, local, folder):
+    check_command(command, folder, local)
+
+
+@pytest.mark.parametrize("local", [True, False])
+@pytest.mark.parametrize("command", MISTYPED)
+def test_a_mistyped_script_or_module_is_named(command, local, folder):
+    with pytest.raises(LaunchError, match=r"^trialCommand must run a (script|module) that exists"):
+        check_command(command, folder, local)
+
+
+@pytest.mark.parametrize("command", MISTYPED_HERE)
+def test_what_another_machine_may_have_is_missed_on_this_one_only(command, folder):
+    check_command(command, folder, local=False)
+    with pytest.raises(LaunchError, match=r"trialCommand must run a (script|module) that exists"):
+        check_command(command, folder)
+
+
+def test_a_module_is_looked_for_by_the_trials_own_python(folder):
+    python = folder / "python3"
+    python.write_text(f'#!/bin/sh\nPYTHONPATH={folder}/plain exec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    check_command("./python3 -m task", folder)
+    with pytest.raises(LaunchError, match="must run a module that exists, but got 'task'"):
+        check_command("python3 -m task", folder)
+
+
+def test_a_module_that_fails_when_it_is_imported_exists(folder):
+    (folder / "package" / "__init__.py").write_text("import no_such_module\n")
+    (folder / "package" / "task.py").unlink()
+    (folder / "package" / "task").mkdir()
+    (folder / "package" / "task" / "__main__.py").touch()
+    check_command("python3 -m package.task", folder)
