@@ -19,6 +19,7 @@ from nni_stress.graph import cost, serialization
 from nni_stress.nni_runtime import orphans
 from nni_stress.trial.task import load_task
 from nni_stress.utils.atomic_files import write_json
+from nni_stress.utils.temporaries import remove_leftovers
 
 from .cell_records import read_cell
 from .checkout import PACKAGE
@@ -72,6 +73,8 @@ def _alone(folder: Path) -> Iterator[None]:
         except BlockingIOError:
             raise ValueError(f"another process is running the contest in {folder}") from None
         orphans.stop_managers(folder)
+        for written in (folder, *folder.glob("cells/*")):
+            remove_leftovers(written)
         yield
 
 

@@ -24,6 +24,7 @@ from nni_stress.trial.training import Training, founder_training
 from nni_stress.utils.atomic_files import atomically, write_json
 from nni_stress.utils.messages import one_line, short
 from nni_stress.utils.regular_files import check_regular
+from nni_stress.utils.temporaries import remove_leftovers
 
 # Bytes that a checkpoint may have: network, optimizer, schedule and generators.
 _CHECKPOINT_BYTES = 2**26
@@ -236,6 +237,6 @@ def _locked(file: Path) -> Iterator[None]:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise RuntimeError(f"another process is training the founder {file}") from None
-        for incomplete in file.parent.glob(f".{file.name}.checkpoint.*"):
-            incomplete.unlink()
+        for name in (file.name, f"{file.name}.checkpoint", file.with_suffix(".json").name):
+            remove_leftovers(file.parent, name)
         yield

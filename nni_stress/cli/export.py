@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 from ..evolution.ancestry import ancestry, best_survivor
 from ..lineage.locate import find_lineage
 from ..lineage.store import Lineage, Record
-from ..utils.atomic_files import beside, write_json
+from ..utils.atomic_files import write_json
 from ..utils.messages import one_line
+from ..utils.temporaries import folder_beside, remove_leftovers
 
 if TYPE_CHECKING:
     from ..trial.task import Task
@@ -79,15 +80,12 @@ def export(
         raise ValueError(f"{lineage.folder} holds no offspring {uid}")
     ancestors = ancestry(lineage, record)
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = beside(target)
-    temporary.mkdir()
-    try:
+    remove_leftovers(target.parent, target.name)
+    with folder_beside(target) as temporary:
         _write_records(lineage, record, ancestors, temporary)
         if task is not None:
             _check_network(temporary, task, onnx)
         os.rename(temporary, target)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     return record
 
 

@@ -159,6 +159,7 @@ class Barrier:
         self._asked = -math.inf
         if in_dispatcher():
             self._lock_file = lock_lineage(lineage.folder)
+            lineage.remove_leftovers()
             start_threads(self._look_in_background, LOOK)
         self._incarnation = lineage.last_incarnation() + 1
         self._watch = JobWatch(

@@ -19,15 +19,15 @@ import contextlib
 import itertools
 import os
 import re
-import shutil
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from ..exceptions import DamagedFileError
-from ..utils.atomic_files import beside, digest, digest_of, read_json, sync, write_json
+from ..utils.atomic_files import digest, digest_of, read_json, sync, write_json
 from ..utils.messages import one_line
 from ..utils.regular_files import open_regular, read_text
+from ..utils.temporaries import folder_beside, remove_leftovers
 from .planned_generation import PlannedGeneration
 from .record import Record, parse_record
 from .uid import FOUNDER, UID_FORM, check_uid, uid_of
@@ -158,24 +158,22 @@ class Lineage:
         """
         home = self.folder / "offspring" / check_uid(record.uid)
         home.parent.mkdir(parents=True, exist_ok=True)
-        temporary = beside(home)
-        temporary.mkdir()
         try:
-            network = temporary / "network.safetensors"
-            save_network(network)
-            sync(network)
-            write_json(temporary / "record.json", record._replace(digest=digest(network))._asdict())
-            os.rename(temporary, home)  # fails if the folder exists and is not empty
+            with folder_beside(home) as temporary:
+                network = temporary / "network.safetensors"
+                save_network(network)
+                sync(network)
+                added = record._replace(digest=digest(network))
+                write_json(temporary / "record.json", added._asdict())
+                os.rename(temporary, home)  # fails if the folder exists and is not empty
             sync(home.parent)
         except OSError:
             if not (home / "record.json").exists():
                 raise
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
-        added = self.record(record.uid)
-        if added is None:
+        found = self.record(record.uid)
+        if found is None:
             raise FileNotFoundError(f"{home} was removed right after it was written")
-        return added
+        return found
 
     def record(self, uid: str) -> Record | None:
         """The record of an offspring, or None.
@@ -319,6 +317,11 @@ class Lineage:
         for path in (self.folder / "snapshots").glob("g*.pt"):
             if path.stem not in keep:
                 path.unlink(missing_ok=True)
+
+    def remove_leftovers(self) -> None:
+        """Remove what killed processes left of files and folders that they were writing."""
+        for name in ("", "generations", "offspring", "failures", "snapshots"):
+            remove_leftovers(self.folder / name)
 
     # Attempts
 

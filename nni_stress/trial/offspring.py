@@ -16,6 +16,7 @@ from ..lineage.trial_spec import TrialSpec
 from ..utils.atomic_files import write_json
 from ..utils.module_copies import copy_of
 from ..utils.seeding import seed_of
+from ..utils.temporaries import remove_leftovers
 from .compression import compress
 from .contract import network_of
 from .errors import fatal
@@ -102,6 +103,7 @@ def make_founder(task: Task, spec: TrialSpec, lineage: Lineage, file: str | Path
     else:
         network = _trained_founder(task, seed, watch, snapshots)
         if file is not None:
+            remove_leftovers(Path(file).parent, Path(file).name)
             serialization.save(network, file)
     origins = None
     if spec.origins:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from ..exceptions import DamagedFileError
+from . import temporaries
 from .messages import one_line
 from .plain_data import check_plain, containers, parse_json
 from .regular_files import open_regular, read_text
@@ -65,30 +65,12 @@ def atomically(path: Path) -> Iterator[BinaryIO]:
     b'content'
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = beside(path)
-    try:
-        with open(temporary, "xb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
+    with temporaries.file_beside(path) as (temporary, file):
+        yield file
+        file.flush()
+        os.fsync(file.fileno())
         os.replace(temporary, path)
-        sync(path.parent)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-
-
-def beside(path: Path) -> Path:
-    """A random name in the same folder, for a file or folder that is not complete yet.
-
-    Nothing is created under that name, so that what is written there gets the default permissions.
-
-    Examples
-    --------
-    >>> beside(Path("runs/state.json")).name.startswith(".state.json.")
-    True
-    """
-    return path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    sync(path.parent)
 
 
 def write_atomically(path: Path, content: bytes) -> None:

@@ -59,7 +59,7 @@ def test_a_killed_training_resumes_to_the_same_founder(tmp_path):
     process.communicate()
     assert not file.exists()
     assert 2 <= torch.load(checkpoint, weights_only=True)["training"]["step"] / 5 < 6
-    (tmp_path / ".killed.checkpoint.half").write_bytes(b"what a kill leaves behind")
+    (tmp_path / ".killed.checkpoint.0123456789abcdef").write_bytes(b"what a kill leaves behind")
     process = start(file, 0)
     _, shown = process.communicate(timeout=60)
     assert process.returncode == 0 and "step" in shown  # the progress bar

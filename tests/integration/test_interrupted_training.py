@@ -109,6 +109,9 @@ def test_an_experiment_that_is_killed_goes_on_from_the_last_epoch(port, tmp_path
         if uid is not None:
             wait_for_phase(lineage, uid, phase, 1)
             kill_all(port)
+            (lineage.folder / "offspring" / ".g001-00.0123456789abcdef").mkdir(
+                exist_ok=True
+            )  # of a killed trial
     running.until(lambda: running.status() == "DONE", 90)
     nnictl("stop", running.id)
     whole = Lineage(tmp_path / "whole")
@@ -121,3 +124,4 @@ def test_an_experiment_that_is_killed_goes_on_from_the_last_epoch(port, tmp_path
     for phase in ("stress", "recovery"):
         assert f"the {phase} resumes from its last epoch on record" in logs
     assert not list((lineage.folder / "snapshots").iterdir())
+    assert not list(lineage.folder.rglob(".*"))

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from nni_stress.utils.atomic_files import atomically
 from nni_stress.utils.regular_files import check_regular
+from nni_stress.utils.temporaries import remove_leftovers
 
 _VERSION = 1  # of the cached content; a change invalidates all caches
 _MIN_BYTES = 2**20  # smaller files are decoded faster than a cache is read
@@ -62,6 +63,7 @@ def decode_once(
         "sources": sources,
         "tensors": [tensor.contiguous() for tensor in tensors],
     }
+    remove_leftovers(cache.parent, cache.name)
     try:
         with atomically(cache) as file:
             torch.save(content, file)
