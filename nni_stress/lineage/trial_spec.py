@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
@@ -181,7 +182,7 @@ def _parse_delivery(message: Mapping[str, Any]) -> Delivery:
         time_limit=message.get("time_limit"),
     )
     limit = delivery.time_limit
-    if limit is not None and type(limit) not in (int, float):
+    if limit is not None and (type(limit) not in (int, float) or not 0 < limit < math.inf):
         raise ValueError(f"time_limit must be a number of seconds, but got {limit!r}")
     return delivery
 

@@ -21,6 +21,7 @@ from ..nni_runtime.serializer import plain_messages
 from ..utils.atomic_files import read_json, refuse_code
 
 _PR_SET_PDEATHSIG = 1  # of Linux's prctl
+_LONGEST = 1e8  # seconds, three years: timers take no numbers that are much higher
 _FRAMEWORKS = ("pytorch_lightning", "transformers", "deepspeed")
 
 
@@ -242,7 +243,7 @@ def _delivery_of(spec: TrialSpec) -> Delivery:
 def _end_after_time_limit(spec: TrialSpec, lineage: Lineage) -> None:
     """End this process when its time is up, also if it hangs outside of Python."""
     seconds = _delivery_of(spec).time_limit
-    if seconds is None:
+    if seconds is None or seconds > _LONGEST:
         return
 
     def end() -> None:

@@ -1,6 +1,7 @@
 """What a trial is told: the message is plain data, and parsed once."""
 
 import dataclasses
+import math
 
 import pytest
 
@@ -75,6 +76,9 @@ def test_a_spec_cannot_be_changed():
         ({"attempt": None}, "attempt must be of type str, but got None"),
         ({"incarnation": "1"}, "incarnation must be of type int, but got '1'"),
         ({"time_limit": "1h"}, "time_limit must be a number of seconds, but got '1h'"),
+        ({"time_limit": math.inf}, "time_limit must be a number of seconds, but got inf"),
+        ({"time_limit": math.nan}, "time_limit must be a number of seconds, but got nan"),
+        ({"time_limit": -1}, "time_limit must be a number of seconds, but got -1"),
     ],
 )
 def test_a_wrong_message_is_refused(change, words):
@@ -98,7 +102,16 @@ def test_a_generation_keeps_the_form_of_its_file():
 
 @pytest.mark.parametrize(
     "change",
-    [{"offspring": [{}]}, {"offspring": 3}, {"closed": 7}, {"closed": ["x"]}, {"kept": {}}],
+    [
+        {"offspring": [{}]},
+        {"offspring": 3},
+        {"closed": 7},
+        {"closed": ["x"]},
+        {"closed": ["g002-00"]},
+        {"kept": {}},
+        {"space": [1]},
+        {"suggestions": [3]},
+    ],
 )
 def test_a_malformed_generation_is_set_aside(tmp_path, change):
     lineage = Lineage(tmp_path)
