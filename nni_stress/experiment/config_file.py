@@ -164,7 +164,7 @@ def _check_fields(data: dict[str, Any]) -> None:
     _check_known(data, ExperimentConfig, "field")
     _check_known(tuner_of(data), AlgorithmConfig.__base__, "field of tuner")
     services = fields.get("trainingservice")
-    for service in services if isinstance(services, list) else [services]:
+    for service in services if isinstance(services, list) and services else [services]:
         _check_service(service)
 
 
@@ -194,7 +194,7 @@ def _service_class(platform: str) -> type:
 
 
 def _check_known(data: Mapping[str, Any], config_class: Any, what: str) -> None:
-    """Check that a section has only fields of NNI's configuration class."""
+    """Check that a section has only fields of NNI's configuration class, and texts as paths."""
     from nni.experiment.config.utils import camel_case
 
     known = [camel_case(field.name) for field in dataclasses.fields(config_class)]
@@ -202,6 +202,11 @@ def _check_known(data: Mapping[str, Any], config_class: Any, what: str) -> None:
     unknown = [key for key in data if not _folded({key: None}).keys() & folded]
     if unknown:
         raise LaunchError(f"unknown {what} {unknown[0]!r}; known are {', '.join(known)}")
+    values = _folded(data)
+    for name, field in zip(known, dataclasses.fields(config_class)):
+        value = values.get(name.lower())
+        if "Path" in str(field.type) and not isinstance(value, (str, Path, type(None))):
+            raise LaunchError(f"{name} must be a path, but got {short(value)}")
 
 
 def _folded(fields: Mapping[Any, Any]) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from typing import Any, BinaryIO
 from ..exceptions import DamagedFileError
 from ..utils.atomic_files import digest, digest_of, read_json, sync, write_json
 from ..utils.messages import one_line
+from ..utils.plain_data import is_finite
 from ..utils.regular_files import open_regular, read_text
 from ..utils.temporaries import folder_beside, remove_leftovers
 from .planned_generation import PlannedGeneration
@@ -87,7 +88,7 @@ class Lineage:
         """The mapping with these keys in a file, or None; any other content is set aside."""
         try:
             found = read_json(path)
-            if isinstance(found, dict) and keys <= set(found):
+            if isinstance(found, dict) and keys <= set(found) and is_finite(found):
                 return found
         except ABSENT:
             return None

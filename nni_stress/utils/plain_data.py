@@ -36,6 +36,21 @@ def check_plain(data: Any) -> None:
             raise _too_long()
 
 
+def is_finite(data: Any) -> bool:
+    """Whether plain data can be written as JSON, which has no notation for NaN and infinity.
+
+    Examples
+    --------
+    >>> is_finite({"lr": [0.1]}), is_finite({"lr": [math.nan]})
+    (True, False)
+    """
+    return not any(
+        isinstance(value, float) and not math.isfinite(value)
+        for container in containers(data)
+        for value in parts(container)
+    )
+
+
 def containers(data: Any) -> Iterator[Any]:
     """Each mapping and list of plain data, or the data themselves if they are neither.
 

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from tests.helpers.nnictl import nnictl
+from tests.unit.utils.test_yaml_files import BOMB
 
 SPACE = {"environmental_factor": {"_type": "uniform", "_value": [0.3, 0.6]}}
 CONFIG = {
@@ -139,6 +140,13 @@ FILES = {
     ),
     "a list": Case(["must hold the fields of an experiment", "['tuner']"], text="- tuner\n"),
     "empty": Case(["must hold the fields of an experiment", "None"], text=""),
+    "aliases that repeat": Case(["more than 100,000 values, as aliases repeat others"], text=BOMB),
+    "nested": Case(["nested too deeply"], text="[" * 10_000),
+    "twice": Case(["'a' is there twice, the second time in line 2"], text="a: 1\na: 2\n"),
+    "no path": Case(
+        ["searchSpaceFile must be a path", "['space.yml']"],
+        fields={"searchSpaceFile": ["space.yml"]},
+    ),
     "unknown field": Case(
         ["unknown field 'trialComand'", "trialCommand"], fields={"trialComand": "python3 trial.py"}
     ),

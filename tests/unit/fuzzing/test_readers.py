@@ -16,7 +16,7 @@ from tests.helpers.limits import within
 from .readers import READERS, Given, written
 
 SHORT = settings(max_examples=15, derandomize=True)
-LONG = settings(max_examples=int(os.environ.get("NNI_STRESS_EXAMPLES", 2000)))
+LONG = settings(max_examples=int(os.environ.get("NNI_STRESS_EXAMPLES", 1000)))
 _ACCIDENTS = re.compile(
     "(Type|Key|Index|Attribute|Overflow|ZeroDivision|Recursion|UnboundLocal|Assertion)Error"
 )

@@ -133,7 +133,9 @@ def test_a_damaged_offspring_is_set_aside_and_can_be_made_again(lineage):
     assert lineage.sound("g001-02") is None
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", "\x00", '{"a": 1}', "[" * 100_000])
+@pytest.mark.parametrize(
+    "content", ["", "{", "[]", "\x00", '{"a": 1}', '{"incarnation": 1, "x": [NaN]}', "[" * 100_000]
+)
 def test_damaged_files_of_the_tuner_are_set_aside(lineage, content):
     lineage.update_state(incarnation=3)
     lineage.write_generation(1, {"offspring": [], "suggestions": [], "closed": None})
