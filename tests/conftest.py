@@ -13,6 +13,7 @@ REAL_MANAGER = (
     "tests/integration/test_foreign_pages.py",
     "tests/integration/test_hostile_parameters.py",
     "tests/integration/test_interrupted_training.py",
+    "tests/integration/test_odd_paths.py",
     "tests/integration/test_other_users.py",
     "tests/integration/test_own",  # networks, and ownership
     "tests/integration/test_package.py",
