@@ -131,8 +131,7 @@ def fill(
     network
         Changed in place. Its layers keep their data type and device.
     tensors
-        As its ``state_dict``, of any shapes. Their memory layout is kept, and which of them share
-        memory.
+        As its ``state_dict``, of any shapes. Their memory layout is kept.
     shapes
         What `layer_shapes` returned.
     source
@@ -155,13 +154,9 @@ def fill(
     for name, shape in shapes.items():
         for attribute in attributes_of(modules[name]).keys() & shape:
             setattr(modules[name], attribute, shape[attribute])
-    shared: dict[tuple[Any, ...], torch.Tensor] = {}
     for name, tensor in tensors.items():
         owner, _, leaf = name.rpartition(".")
         _set_tensor(source, name, modules[owner], leaf, tensor)
-        key = (tensor.data_ptr(), tensor.shape, tensor.stride())
-        if tensor.numel():  # a parameter of several names stays one parameter
-            setattr(modules[owner], leaf, shared.setdefault(key, getattr(modules[owner], leaf)))
 
 
 def _read(

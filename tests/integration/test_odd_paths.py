@@ -8,6 +8,7 @@ import yaml
 from nni_stress.lineage.store import Lineage
 from tests.helpers.nnictl import environment, nnictl
 from tests.helpers.running import Running
+from tests.integration.test_interrupted_training import kill_all
 from tests.integration.test_ownership import ROOT, config_of
 
 ODD = 'it\'s "odd" #1 & 100%20 $HOME; größer \\ `tick` ?'
@@ -38,7 +39,7 @@ def test_an_experiment_in_an_odd_folder_is_created_resumed_shown_and_exported(po
     running = Running(port, folder)
     try:
         running.until(lambda: len(lineage.records()) >= 2)
-        nnictl("stop", running.id, HOME=None)
+        kill_all(port)
         made = len(lineage.records())
         assert made < 5
         resume = ["resume", running.id, "--experiment_dir", folder / "nni", "--port", port]
