@@ -32,13 +32,15 @@ def arguments_of(inputs: Any) -> tuple[Any, ...]:
 
 
 def answer(network: torch.nn.Module, inputs: Any) -> Any:
-    """Outputs of a network for a batch of inputs (one input, or a tuple or list of several).
+    """Outputs of a network for a batch: an input, several in a tuple, or keywords in a mapping.
 
     Examples
     --------
     >>> answer(torch.nn.Bilinear(2, 3, 4), (torch.rand(5, 2), torch.rand(5, 3))).shape
     torch.Size([5, 4])
     """
+    if isinstance(inputs, Mapping):
+        return network(**inputs)
     return network(*arguments_of(inputs))
 
 

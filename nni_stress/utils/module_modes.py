@@ -31,3 +31,22 @@ def evaluating(network: nn.Module) -> Iterator[nn.Module]:
     finally:
         for module, training in modes.items():
             module.training = training
+
+
+def forget_caches(network: nn.Module) -> None:
+    """Let modules forget what they have computed from their weights for evaluation.
+
+    Modules that keep such results, as attention biases, drop them when training mode is set. The
+    mode of every module stays.
+
+    Examples
+    --------
+    >>> network = nn.Sequential(nn.Linear(2, 2)).eval()
+    >>> forget_caches(network)
+    >>> network.training
+    False
+    """
+    modes = {module: module.training for module in network.modules()}
+    network.train()
+    for module, training in modes.items():
+        module.training = training

@@ -1,0 +1,103 @@
+"""Clusters of a network: which are alike, and in how many equal parts they must be kept."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .following.structure import Structure
+
+Place = tuple[int, int]
+"""(index of the tensor, dimension); dimension -1 for the inputs of a grouped convolution"""
+
+
+class Alike(NamedTuple):
+    """Clusters that appear in the same dimensions of the same tensors, equally often.
+
+    Parameters
+    ----------
+    clusters
+        Their numbers, in the order of the first dimension that they appear in.
+    places
+        Where they appear.
+    blocks
+        They are divided into this many equal parts, and each part must keep the same number.
+    """
+
+    clusters: list[int]
+    places: frozenset[Place]
+    blocks: int
+
+
+def find_alike(structure: Structure) -> list[Alike]:
+    """Sort the clusters of a network into sets of alike ones.
+
+    Clusters that only one dimension has are left out: nothing reads them, or nothing makes them.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from torch import nn
+    >>> from nni_stress.graph.following.follow import follow
+    >>> network = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 1))
+    >>> [alike.clusters for alike in find_alike(follow(network, (torch.rand(1, 2),)))]
+    [[1, 2, 3]]
+    """
+    counts: dict[int, Counter[Place]] = defaultdict(Counter)
+    for place, labels in _places(structure):
+        for cluster in labels.reshape(-1).tolist():
+            if cluster:
+                counts[cluster][place] += 1
+    sets: dict[frozenset[tuple[Place, int]], list[int]] = defaultdict(list)
+    for cluster, places in counts.items():
+        if len(places) > 1:
+            sets[frozenset(places.items())].append(cluster)
+    found = []
+    blocks_of = _Blocks(structure.blocks, list(sets.values()))
+    for index, (signature, clusters) in enumerate(sets.items()):
+        blocks = blocks_of.number(index)
+        if blocks:
+            found.append(Alike(clusters, frozenset(place for place, _ in signature), blocks))
+    return found
+
+
+def _places(structure: Structure) -> Iterable[tuple[Place, NDArray[np.int64]]]:
+    for index, tensor in enumerate(structure.tensors):
+        for dim, labels in enumerate(tensor.dims):
+            yield (index, dim), labels
+        if tensor.grouped is not None:
+            yield (index, -1), tensor.grouped
+
+
+class _Blocks:
+    """In how many parts sets of clusters must be kept, for groups of convolutions to stay equal."""
+
+    def __init__(self, blocks: list[NDArray[np.int64]], sets: list[list[int]]):
+        self._sets = sets
+        self._set_of = {cluster: i for i, clusters in enumerate(sets) for cluster in clusters}
+        self._parts = [1] * len(sets)
+        for rows in blocks:
+            self._divide(rows)
+
+    def number(self, index: int) -> int:
+        """Number of equal parts of a set; 0 if it cannot be divided as it must be."""
+        return self._parts[index]
+
+    def _divide(self, rows: NDArray[np.int64]) -> None:
+        in_rows = [[c for c in row if c in self._set_of] for row in rows.tolist()]
+        involved = {self._set_of[cluster] for row in in_rows for cluster in row}
+        for index in involved:
+            members = [[c for c in row if self._set_of[c] == index] for row in in_rows]
+            if all(row == members[0] for row in members):
+                continue  # each cluster is in all rows
+            everything = [cluster for row in members for cluster in row]
+            equal = len({len(row) for row in members}) == 1
+            in_order = everything == self._sets[index]
+            parts = math.lcm(self._parts[index], len(rows))
+            divisible = len(everything) % parts == 0 if parts else False
+            self._parts[index] = parts if equal and in_order and divisible else 0
