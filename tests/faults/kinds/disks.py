@@ -29,7 +29,7 @@ def full_disk(run: FaultyExperiment) -> str:
 
 
 def _small_nni_disk(run: FaultyExperiment) -> None:
-    mount(run.folder / "nni", "16m")
+    mount(run.folder / "nni", "96m")  # room for a trial that prints 50 MB
 
 
 @fault("full disk of NNI", same_records=False, prepare=_small_nni_disk)
