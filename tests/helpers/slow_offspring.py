@@ -17,9 +17,10 @@ from torch.utils.data import DataLoader, TensorDataset
 from nni_stress import Task
 from nni_stress.lineage.store import FOUNDER, Lineage
 from nni_stress.lineage.trial_spec import TrialSpec
-from nni_stress.trial import snapshots
+
 # Some import of NNI's draws from Python's global generator: it must not happen between trials.
 from nni_stress.pruning import pruner  # noqa: F401
+from nni_stress.trial import snapshots
 from nni_stress.trial.offspring import make_founder, make_offspring
 
 EPOCHS = {"stress_epochs": 3.5, "recovery_epochs": 3.5, "environmental_factor": 0.5}
