@@ -34,19 +34,18 @@ def start(
     ours = config_file.is_ours(getattr(config, "tuner", None) or getattr(config, "advisor", None))
     if not ours and (action == "create" or not creation.is_remembered(_folder_of(experiment))):
         return _start_other(start, experiment, args, kwargs)
-    call = inspect.signature(start).bind(*args, **kwargs)
-    call.apply_defaults()
-    port = call.arguments["port"]
+    port = _port_of(start, args, kwargs)
     with loopback.on_loopback(experiment.url_prefix) as experiment.url_prefix:
         if action != "view":
             # A search space that was updated to a wrong one must not prevent resuming.
             validation.check(config, with_space=action != "resume")
         loopback.check_port(port)
-        if action == "create" or not creation.is_remembered(_folder_of(experiment)):
-            creation.remember(_folder_of(experiment), config.canonical_copy().json())
+        folder = _folder_of(experiment)
+        if action == "create" or not creation.is_remembered(folder):
+            creation.remember(folder, config.canonical_copy().json())
         started = _start_and_show(start, experiment, port, args, kwargs)
     if action != "view":
-        tuner_start.wait(experiment, _folder_of(experiment) / "log")
+        tuner_start.wait(experiment, folder / "log")
     return started
 
 
@@ -58,9 +57,14 @@ def _start_other(
     if prefix is None:
         return start(*args, **kwargs)
     experiment.url_prefix = prefix
+    return _start_and_show(start, experiment, _port_of(start, args, kwargs), args, kwargs)
+
+
+def _port_of(start: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+    """Return the port that a call of `start` names, or its default."""
     call = inspect.signature(start).bind(*args, **kwargs)
     call.apply_defaults()
-    return _start_and_show(start, experiment, call.arguments["port"], args, kwargs)
+    return call.arguments["port"]
 
 
 def _start_and_show(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -11,6 +10,7 @@ from torch import nn
 
 from ..utils.batches import answer, arguments_of
 from ..utils.messages import one_line
+from ..utils.module_copies import copy_of
 from ..utils.module_modes import evaluating
 from .following.cutting import cut
 from .following.reference import difference, run_without
@@ -170,7 +170,7 @@ def _problem(
     sets: Sequence[Sequence[int]],
 ) -> str | None:
     removed = {cluster for half in sets for cluster in half}
-    small = copy.deepcopy(network)
+    small = copy_of(network)
     try:
         cut(small, structure, removed)
     except ValueError as error:

@@ -20,6 +20,7 @@ import torch
 from ..lineage.store import Lineage
 from ..lineage.trial_spec import TrialSpec
 from ..utils.atomic_files import atomically
+from ..utils.batches import arguments_of
 from ..utils.messages import one_line
 from ..utils.regular_files import open_regular
 from .task import Task
@@ -200,8 +201,7 @@ def snapshots_of(spec: TrialSpec, task: Task, lineage: Lineage, watch: Stopwatch
     >>> snapshots_of(spec, task, Lineage(tempfile.mkdtemp()), Stopwatch()).read() is None
     True
     """
-    inputs = task.example_input
-    first = inputs if isinstance(inputs, torch.Tensor) else inputs[0]
+    first = arguments_of(task.example_input)[0]
     recipe = {
         "spec": json.dumps([spec.to_message().get(name) for name in _IDENTITY]),
         "constrained": dict(spec.constrained),

@@ -14,10 +14,9 @@ from torch import nn
 from ..utils.batches import answer
 from .contract import batches_per_epoch
 from .epochs import Epochs
-from .random_state import random_state, restore_random_state
 from .snapshots import Snapshots, restoring
 from .task import Task
-from .training import optimize, restore_optimizer
+from .training import loop_state, optimize, restore_loop
 
 if TYPE_CHECKING:
     from nni.compression.utils.evaluator import TorchEvaluator
@@ -91,10 +90,7 @@ class StressSnapshots:
                     f"but its state is of one with {saved['steps']}"
                 )
             self.pruner.restore_stress(saved["pruner"])
-            restore_optimizer(optimizer, saved["optimizer"])
-            schedule.load_state_dict(saved["schedule"])
-            generator.set_state(saved["order"])
-            restore_random_state(saved["random"])
+            restore_loop(optimizer, schedule, generator, saved)
             return int(saved["step"])
 
     def take(
@@ -120,12 +116,9 @@ class StressSnapshots:
                 "stress",
                 lambda: {
                     "pruner": pruner.stress_state(),
-                    "optimizer": optimizer.state_dict(),
-                    "schedule": schedule.state_dict(),
-                    "order": generator.get_state(),
-                    "random": random_state(),
                     "steps": steps,
                     "step": step,
+                    **loop_state(optimizer, schedule, generator),
                 },
             )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
@@ -126,12 +126,9 @@ class Training:
         """
         return {
             "network": self._network.state_dict(),
-            "optimizer": self._optimizer.state_dict(),
-            "schedule": self._schedule.state_dict(),
             "step": self.step,
             "steps": self.steps,
-            "order": self._generator.get_state(),
-            "random": random_state(),
+            **loop_state(self._optimizer, self._schedule, self._generator),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -158,13 +155,7 @@ class Training:
             raise ValueError(
                 f"the training's state is of another network: {one_line(error)}"
             ) from None
-        restore_optimizer(self._optimizer, state["optimizer"])
-        self._schedule.load_state_dict(state["schedule"])
-        self._generator.set_state(state["order"])
-        if "random" in state:
-            restore_random_state(state["random"])
-        else:  # of a checkpoint that version 0.1.0 wrote
-            torch.set_rng_state(state["chance"])
+        restore_loop(self._optimizer, self._schedule, self._generator, state)
         self.step = state["step"]
 
 
@@ -275,16 +266,46 @@ def optimize(
     return loss.item()
 
 
-def restore_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
-    """Set an optimizer to a state, in the memory layout of its parameters.
+def loop_state(
+    optimizer: torch.optim.Optimizer,
+    schedule: torch.optim.lr_scheduler.LRScheduler,
+    generator: torch.Generator,
+) -> dict[str, Any]:
+    """State of a training beside its network, between two epochs.
 
     Parameters
     ----------
-    optimizer
-        The optimizer.
-    state
-        What its ``state_dict`` returned.
+    optimizer, schedule
+        Of the training.
+    generator
+        Generator of the order of its batches.
     """
+    return {
+        "optimizer": optimizer.state_dict(),
+        "schedule": schedule.state_dict(),
+        "order": generator.get_state(),
+        "random": random_state(),
+    }
+
+
+def restore_loop(
+    optimizer: torch.optim.Optimizer,
+    schedule: torch.optim.lr_scheduler.LRScheduler,
+    generator: torch.Generator,
+    state: Mapping[str, Any],
+) -> None:
+    """Resume from what `loop_state` returned for the same kinds of objects."""
+    _restore_optimizer(optimizer, state["optimizer"])
+    schedule.load_state_dict(state["schedule"])
+    generator.set_state(state["order"])
+    if "random" in state:
+        restore_random_state(state["random"])
+    else:  # of a checkpoint that version 0.1.0 wrote
+        torch.set_rng_state(state["chance"])
+
+
+def _restore_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
+    """Set an optimizer to a state, in the memory layout of its parameters."""
     optimizer.load_state_dict(state)
     for parameter, remembered in optimizer.state.items():
         remembered.update(

@@ -24,13 +24,9 @@ def evaluating(network: nn.Module) -> Iterator[nn.Module]:
     >>> network.training
     True
     """
-    modes = {module: module.training for module in network.modules()}
-    network.eval()
-    try:
+    with _keeping_modes(network):
+        network.eval()
         yield network
-    finally:
-        for module, training in modes.items():
-            module.training = training
 
 
 def forget_caches(network: nn.Module) -> None:
@@ -46,7 +42,15 @@ def forget_caches(network: nn.Module) -> None:
     >>> network.training
     False
     """
+    with _keeping_modes(network):
+        network.train()
+
+
+@contextmanager
+def _keeping_modes(network: nn.Module) -> Iterator[None]:
     modes = {module: module.training for module in network.modules()}
-    network.train()
-    for module, training in modes.items():
-        module.training = training
+    try:
+        yield
+    finally:
+        for module, training in modes.items():
+            module.training = training

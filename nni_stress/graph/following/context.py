@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from .labels import Labels
+from .labels import Labels, storage_of
 from .planes import Plane, Planes, compact
 from .relations import Relations
 
@@ -120,6 +120,12 @@ class Call:
     tensors: list[torch.Tensor]
     outputs: list[torch.Tensor]
     mutable: bool
+
+    @property
+    def new_outputs(self) -> list[torch.Tensor]:
+        """The outputs that are no views of its arguments, nor written into one."""
+        storages = set(map(storage_of, self.tensors))
+        return [output for output in self.outputs if storage_of(output) not in storages]
 
     def argument(self, position: int, name: str, default: Any = None) -> Any:
         """An argument given by position or by name."""

@@ -102,10 +102,7 @@ def _tensors(values: Any) -> list[torch.Tensor]:
 
 
 def _is_view(call: Call) -> bool:
-    if call.mutable:
-        return False
-    storages = {tensor.untyped_storage()._cdata for tensor in call.tensors}  # noqa: SLF001
-    return all(output.untyped_storage()._cdata in storages for output in call.outputs)  # noqa: SLF001
+    return not call.mutable and not call.new_outputs
 
 
 @contextlib.contextmanager

@@ -91,7 +91,9 @@ class Labels:
     def assign(self, tensor: torch.Tensor, planes: Planes, neutral: bool = False) -> None:
         """Set the planes of a new tensor."""
         if tensor.numel():
-            self._by_storage[_key(tensor)] = _Labelled(tensor, self._canonical(planes), neutral)
+            self._by_storage[storage_of(tensor)] = _Labelled(
+                tensor, self._canonical(planes), neutral
+            )
 
     def write(self, tensor: torch.Tensor, planes: Planes) -> None:
         """Set the planes of a tensor that was written to, which may be a part of another."""
@@ -117,7 +119,7 @@ class Labels:
         labelled._flat = None  # noqa: SLF001, of this module's own class
 
     def _labelled(self, tensor: torch.Tensor) -> _Labelled | None:
-        labelled = self._by_storage.get(_key(tensor))
+        labelled = self._by_storage.get(storage_of(tensor))
         return None if labelled is None or labelled.storage.expired() else labelled
 
     def _canonical(self, planes: Planes) -> Planes:
@@ -132,7 +134,15 @@ class Labels:
         return self._relations.merge(kept)
 
 
-def _key(tensor: torch.Tensor) -> int:
+def storage_of(tensor: torch.Tensor) -> int:
+    """What identifies a tensor's storage while it is alive; a tensor and its views have the same.
+
+    Examples
+    --------
+    >>> tensor = torch.rand(2, 3)
+    >>> storage_of(tensor.t()) == storage_of(tensor), storage_of(tensor + 1) == storage_of(tensor)
+    (True, False)
+    """
     return int(tensor.untyped_storage()._cdata)  # noqa: SLF001, data_ptr is 0 on the meta device
 
 

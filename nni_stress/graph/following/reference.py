@@ -77,13 +77,11 @@ class _Without(Follower):
 
     def _carry(self, call: Any) -> None:
         super()._carry(call)
-        storages = {t.untyped_storage()._cdata for t in call.tensors}  # noqa: SLF001
-        for output in call.outputs:
-            if call.mutable or output.untyped_storage()._cdata not in storages:  # noqa: SLF001
-                for plane in self._context.labels.of(output):
-                    dead = torch.from_numpy(self._gone)[plane.long()]
-                    if dead.any():
-                        output.masked_fill_(dead.to(output.device), 0)
+        for output in call.outputs if call.mutable else call.new_outputs:
+            for plane in self._context.labels.of(output):
+                dead = torch.from_numpy(self._gone)[plane.long()]
+                if dead.any():
+                    output.masked_fill_(dead.to(output.device), 0)
 
     def _over_survivors(self, func: Any, args: Any, kwargs: Any) -> Any:
         """Result of an operator that takes a statistic, over survivors; None for all others."""

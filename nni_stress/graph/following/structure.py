@@ -138,18 +138,15 @@ def freeze(structure: Structure, clusters: Iterable[int], reason: Reason) -> Str
         for tensor in structure.tensors
     ]
     products = [p._replace(factors=tuple(map(left, p.factors))) for p in structure.products]
-    demands = [
-        demand_by_roots(demand, left(np.arange(len(structure.roots))))
-        for demand in structure.demands
-    ]
+    roots = left(np.arange(len(structure.roots)))
     return replace(
         structure,
         tensors=tensors,
         products=products,
         blocks=[left(block) for block in structure.blocks],
-        demands=demands,
+        demands=[demand_by_roots(demand, roots) for demand in structure.demands],
         normalizing={
-            name: normalizing_by_roots(module, left(np.arange(len(structure.roots))))
+            name: normalizing_by_roots(module, roots)
             for name, module in structure.normalizing.items()
         },
         frozen=frozen,

@@ -19,11 +19,9 @@ def split(context: Context, call: Call) -> None:
                 context.relations.collapse(plane, [dim])
         else:
             _tie_parts(context, call, values, dim)
-    storages = {tensor.untyped_storage()._cdata for tensor in call.tensors}  # noqa: SLF001
-    for output in call.outputs:
-        if output.untyped_storage()._cdata not in storages:  # noqa: SLF001, a copy
-            put(context, call, output, [])
-            context.relations.fix(context.labels.of(values), f"copied in part by {call.name}")
+    for copied in call.new_outputs:
+        put(context, call, copied, [])
+        context.relations.fix(context.labels.of(values), f"copied in part by {call.name}")
 
 
 def _tie_parts(context: Context, call: Call, values: torch.Tensor, dim: int) -> None:
