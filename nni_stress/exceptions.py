@@ -1,4 +1,4 @@
-"""Errors of experiments and files, in a module that costs nothing to import."""
+"""Errors of the package, in a module that costs nothing to import."""
 
 
 class LaunchError(ValueError):
@@ -25,3 +25,14 @@ class DamagedFileError(ValueError):
 
 class StartError(LaunchError):
     """The tuner of an experiment did not start; the message is one line that says why."""
+
+
+class SynthesisError(RuntimeError):
+    """A small network does not compute what the masked one does; the message names layers.
+
+    Examples
+    --------
+    >>> raise SynthesisError("the network without clusters of conv1 is wrong: it fails")
+    Traceback (most recent call last):
+    nni_stress.exceptions.SynthesisError: the network without clusters of conv1 is wrong: it fails
+    """

@@ -191,10 +191,7 @@ def synthesize_first(
 def _uniform_config(graph: ClusterGraph, budget: float) -> list[dict[str, Any]]:
     """Return NNI's config that keeps one share of all groups, as large as the budget allows."""
     choices = [
-        [
-            group.clusters if group.frozen else max(1, round(group.clusters * share / 1000))
-            for group in graph.groups
-        ]
+        [max(1, round(group.clusters * share / 1000)) for group in graph.groups]
         for share in range(1, 1001)
     ]
     within = [kept for kept in choices if graph.parameters(kept) <= budget]
@@ -204,7 +201,6 @@ def _uniform_config(graph: ClusterGraph, budget: float) -> list[dict[str, Any]]:
             "sparse_ratio": (group.clusters - count + 0.5) / group.clusters,
         }
         for group, count in zip(graph.groups, max(within, key=graph.parameters))
-        if not group.frozen
     ]
 
 

@@ -67,9 +67,7 @@ def layer_config(job: PruningJob, ratio: float, scope: str, **more: Any) -> list
     """
     named = set(named_layers(job))
     groups = [
-        group.layers
-        for group in job.graph.groups
-        if not group.frozen and set(group.layers) <= named
+        group.layers for group in job.graph.groups if group.layers and set(group.layers) <= named
     ]
     config = []
     for number, layers in enumerate(groups):
@@ -166,7 +164,7 @@ def _kept_clusters(graph: ClusterGraph, masks: Masks) -> list[int]:
     """Number of clusters that each group keeps."""
     return [
         int(masks[group.layers[0]]["weight"].flatten(1).any(1).sum())
-        if group.layers[0] in masks
+        if group.layers and group.layers[0] in masks
         else group.clusters
         for group in graph.groups
     ]

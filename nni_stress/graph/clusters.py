@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -48,22 +47,45 @@ def find_alike(structure: Structure) -> list[Alike]:
     >>> [alike.clusters for alike in find_alike(follow(network, (torch.rand(1, 2),)))]
     [[1, 2, 3]]
     """
-    counts: dict[int, Counter[Place]] = defaultdict(Counter)
-    for place, labels in _places(structure):
-        for cluster in labels.reshape(-1).tolist():
-            if cluster:
-                counts[cluster][place] += 1
-    sets: dict[frozenset[tuple[Place, int]], list[int]] = defaultdict(list)
-    for cluster, places in counts.items():
-        if len(places) > 1:
-            sets[frozenset(places.items())].append(cluster)
+    sets = _alike(*_appearances(structure))
     found = []
-    blocks_of = _Blocks(structure.blocks, list(sets.values()))
-    for index, (signature, clusters) in enumerate(sets.items()):
+    blocks_of = _Blocks(structure.blocks, [clusters for clusters, _ in sets])
+    for index, (clusters, places) in enumerate(sets):
         blocks = blocks_of.number(index)
         if blocks:
-            found.append(Alike(clusters, frozenset(place for place, _ in signature), blocks))
+            found.append(Alike(clusters, frozenset(places), blocks))
     return found
+
+
+def _appearances(structure: Structure) -> tuple[list[Place], NDArray[np.int64]]:
+    """Places, and one row (cluster, place, how often, index of the first) for each appearance."""
+    places: list[Place] = []
+    rows = []
+    for place, labels in _places(structure):
+        clusters, first, counts = np.unique(labels, return_index=True, return_counts=True)
+        number = np.full(len(clusters), len(places))
+        rows.append(np.stack([clusters, number, counts, first], 1)[clusters > 0])
+        places.append(place)
+    return places, np.concatenate([np.zeros((0, 4), np.int64), *rows])
+
+
+def _alike(places: Sequence[Place], rows: NDArray[np.int64]) -> list[tuple[list[int], list[Place]]]:
+    """Sets of clusters that appear equally often in the same places, with these places."""
+    rows = rows[np.argsort(rows[:, 0], kind="stable")]
+    starts = np.flatnonzero(np.diff(rows[:, 0], prepend=-1))
+    ends = np.append(starts[1:], len(rows))
+    sets: dict[bytes, list[int]] = {}
+    where: dict[bytes, NDArray[np.int64]] = {}
+    for index in np.lexsort((rows[starts, 3], rows[starts, 1])):
+        own = rows[starts[index] : ends[index]]
+        if len(own) > 1:
+            signature = own[:, 1:3].tobytes()
+            sets.setdefault(signature, []).append(int(own[0, 0]))
+            where.setdefault(signature, own[:, 1])
+    return [
+        (clusters, [places[place] for place in where[signature]])
+        for signature, clusters in sets.items()
+    ]
 
 
 def _places(structure: Structure) -> Iterable[tuple[Place, NDArray[np.int64]]]:

@@ -12,6 +12,7 @@ ancestor like any other.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Set
 from typing import Any, NamedTuple, TypeAlias
 
@@ -20,8 +21,9 @@ from torch import nn
 
 from ..utils.messages import one_line
 from .cluster_graph import ClusterGraph
-from .label_propagation import Convolution, depthwise
-from .origins import Origins, founding, origins_of, survivors_of, synthesize
+from .following.cutting import cut
+from .following.structure import removed_flags
+from .origins import Origins, founding, origins_of, removed_of, synthesize
 from .slicing import balanced
 
 __all__ = ["Origins", "founding", "synthesize", "union"]
@@ -30,7 +32,7 @@ Tensors: TypeAlias = Mapping[str, torch.Tensor]
 
 
 class _Parent(NamedTuple):
-    survivors: set[int]
+    removed: set[int]
     tensors: Tensors
     places: Tensors
 
@@ -96,64 +98,59 @@ def union(
         _parent("first", graph, founder, first, first_origins),
         _parent("second", graph, founder, second, second_origins),
     ]
-    survivors = balanced(graph, parents[0].survivors | parents[1].survivors)
-    keep = [len(survivors.intersection(clusters)) for clusters in graph.clusters]
-    network = graph.resized(founder, keep)
-    places = _places(graph, founder, survivors)
+    removed = balanced(graph, parents[0].removed & parents[1].removed)
+    network = copy.deepcopy(founder)
+    cut(network, graph.structure, removed)
+    places = _places(graph, founder.state_dict(), removed)
     for name, tensor in network.state_dict().items():
         inherited = [parent.tensors[name].to(tensor) for parent in parents]
         if name in places:
             mean = _mean(full[name], inherited, [parent.places[name] for parent in parents])
-            kept = mean.masked_select(_broadcastable(places[name], mean))
+            kept = mean.masked_select(places[name].to(mean.device))
             tensor.copy_(kept.view_as(tensor))
         elif tensor.is_floating_point():
             tensor.copy_(sum(inherited, torch.zeros_like(tensor)) / 2)
         else:
             tensor.copy_(inherited[0])
-    return network, origins_of(graph, survivors)
+    return network, origins_of(graph, removed)
 
 
 def _parent(
     which: str, graph: ClusterGraph, founder: nn.Module, network: nn.Module, origins: Origins
 ) -> _Parent:
     try:
-        survivors = survivors_of(graph, origins)
-        places = _places(graph, founder, survivors)
+        removed = removed_of(graph, origins)
+        places = _places(graph, founder.state_dict(), removed)
         _check_shapes(founder.state_dict(), network.state_dict(), places)
     except ValueError as error:
         message = f"the {which} parent is not of this founder: {one_line(error)}"
         raise ValueError(message) from None
-    return _Parent(survivors, network.state_dict(), places)
+    return _Parent(removed, network.state_dict(), places)
 
 
-def _places(
-    graph: ClusterGraph, founder: nn.Module, survivors: Set[int]
-) -> dict[str, torch.Tensor]:
-    """Where in the founder's tensors the survivors are.
+def _places(graph: ClusterGraph, full: Tensors, removed: Set[int]) -> dict[str, torch.Tensor]:
+    """Where in the founder's tensors the survivors are: masks that broadcast to the tensors.
 
-    A mask of the outputs for biases and norms, of outputs and inputs for weights. Origins ascend,
-    so that the small network's tensor is the founder's tensor at these places, row by row.
+    Origins ascend, so that the small network's tensor is the founder's tensor at these places.
     """
+    gone = removed_flags(graph.structure, removed)
     places = {}
-    device = next(founder.parameters()).device
-
-    def alive(clusters: list[int]) -> torch.Tensor:
-        return torch.tensor([cluster in survivors for cluster in clusters], device=device)
-
-    for name, (outputs, inputs) in graph.slots.items():
-        layer = founder.get_submodule(name)
-        rows = alive(outputs)
-        places[f"{name}.bias"] = rows
-        if depthwise(layer):
-            places[f"{name}.weight"] = rows[:, None]
-        else:
-            blocks = layer.groups if isinstance(layer, Convolution) else 1
-            columns = alive(inputs).view(blocks, 1, -1)
-            places[f"{name}.weight"] = (rows.view(blocks, -1, 1) & columns).flatten(0, 1)
-    for name, clusters in graph.norm_slots.items():
-        for leaf, tensor in founder.get_submodule(name).state_dict().items():
-            if tensor.dim() > 0:
-                places[f"{name}.{leaf}"] = alive(clusters)
+    for tensor in graph.structure.tensors:
+        if tensor.names[0] not in full:  # a buffer that is not saved
+            continue
+        if not len(tensor.shape) or not full[tensor.names[0]].is_floating_point():
+            continue
+        place = torch.ones([1] * len(tensor.shape), dtype=torch.bool)
+        for dim, labels in enumerate(tensor.dims):
+            alive = torch.from_numpy(~gone[labels])
+            shape = [-1 if index == dim else 1 for index in range(len(tensor.shape))]
+            place = place & alive.view(shape)
+        if tensor.grouped is not None:
+            columns = torch.from_numpy(~gone[tensor.grouped])
+            rows = tensor.shape[0] // len(columns)
+            columns = columns.repeat_interleave(rows, 0)
+            place = place & columns.view(*columns.shape, *[1] * (len(tensor.shape) - 2))
+        places.update(dict.fromkeys(tensor.names, place))
     return places
 
 
@@ -166,10 +163,11 @@ def _check_shapes(full: Tensors, tensors: Tensors, places: Tensors) -> None:
     for name, tensor in full.items():
         expected = list(tensor.shape)
         if name in places:
-            # Every row that survives has the same number of surviving columns.
-            columns = places[name].view(len(tensor), -1).sum(1)
-            dims = places[name].dim()
-            expected[:dims] = [int(columns.count_nonzero()), int(columns.max())][:dims]
+            place = places[name].expand_as(tensor)
+            expected[0] = int(place.flatten(1).any(1).sum() if place.dim() > 1 else place.sum())
+            for dim in range(1, tensor.dim()):  # in each row of a grouped convolution others
+                lines = place.movedim(dim, -1).reshape(-1, tensor.shape[dim]).sum(1)
+                expected[dim] = int(lines.max())
         if list(tensors[name].shape) != expected:
             raise ValueError(f"{name} should be {expected}, but is {list(tensors[name].shape)}")
 
@@ -182,16 +180,13 @@ def _mean(
     Clusters that neither parent has are the founder's.
     """
     total = torch.zeros_like(full)
-    parents_at = torch.zeros_like(places[0], dtype=full.dtype)
+    parents_at = torch.zeros_like(full)
     for tensor, place in zip(tensors, places):
-        total += torch.zeros_like(full).masked_scatter(_broadcastable(place, full), tensor)
-        parents_at += place.to(full)
-    total /= _broadcastable(parents_at.clamp(min=1), full)
-    in_neither = parents_at.view(len(full), -1).sum(1) == 0
-    total[in_neither] = full[in_neither]
+        place = place.to(full.device).expand_as(full)
+        total += torch.zeros_like(full).masked_scatter(place, tensor)
+        parents_at += place
+    total /= parents_at.clamp(min=1)
+    if full.dim():
+        in_neither = parents_at.reshape(len(full), -1).sum(1) == 0
+        total[in_neither] = full[in_neither]
     return total
-
-
-def _broadcastable(places: torch.Tensor, full: torch.Tensor) -> torch.Tensor:
-    """Places over the first dimensions of a tensor, with ones for its other dimensions."""
-    return places.view(*places.shape, *[1] * (full.dim() - places.dim()))

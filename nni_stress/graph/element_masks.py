@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
-from .following.structure import LabelledTensor
+from .following.structure import LabelledTensor, Removed
 
 
 def masks_of_parameters(
-    module: nn.Module, leaves: dict[str, LabelledTensor], gone: NDArray[np.int64]
+    module: nn.Module, leaves: dict[str, LabelledTensor], gone: Removed
 ) -> dict[tuple[nn.Module, str], tuple[nn.Parameter, Tensor]]:
     """Masks of the parameters of a module that lose something."""
     found = {}
@@ -48,17 +48,17 @@ def input_axis(module: nn.Module, weight: LabelledTensor) -> tuple[int | None, N
     return None, weight.dims[0]
 
 
-def mask_of(tensor: LabelledTensor, gone: NDArray[np.int64]) -> Tensor | None:
+def mask_of(tensor: LabelledTensor, gone: Removed) -> Tensor | None:
     """A mask that broadcasts to a tensor; None if it loses nothing."""
     mask: Tensor | None = None
     for dim, clusters in enumerate(tensor.dims):
-        alive = ~np.isin(clusters, gone)
+        alive = ~gone[clusters]
         if not alive.all():
             shape = [-1 if index == dim else 1 for index in range(len(tensor.dims))]
             own = torch.from_numpy(alive).view(shape)
             mask = own if mask is None else mask & own
     if tensor.grouped is not None:
-        alive = ~np.isin(tensor.grouped, gone)
+        alive = ~gone[tensor.grouped]
         if not alive.all():
             rows = tensor.shape[0] // len(alive)
             own = torch.from_numpy(alive).repeat_interleave(rows, 0)

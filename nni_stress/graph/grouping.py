@@ -1,132 +1,124 @@
-"""Groups of clusters (output channels or neurons) that must be removed together."""
+"""Groups of clusters (output channels, neurons, heads, ...) that are alike, with their layers."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from torch import Tensor, nn
+from torch import nn
+from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
-from .label_propagation import LabelPropagation, WeightedLayer, depthwise
+from .clusters import find_alike
+from .following.structure import Structure
+
+_EMBEDDINGS = (nn.Embedding, nn.EmbeddingBag)
 
 
 class Group(NamedTuple):
-    """Layers whose clusters correspond: cluster i of one goes with cluster i of every other.
+    """Clusters that appear in the same layers, and any number of which can be removed.
 
     Parameters
     ----------
     clusters
         Number of clusters.
     layers
-        Names of the layers, sorted.
+        Names of the layers whose outputs they are, sorted. Empty where they are the outputs of no
+        single layer, as the heads of ``nn.MultiheadAttention``.
     blocks
         The clusters are divided into this many equal parts, and each part must lose the same number
         (1 except for grouped convolutions and the layers that feed them).
-    frozen
-        Whether all clusters must stay.
 
     Examples
     --------
     >>> import torch
     >>> from nni_stress.graph.cluster_graph import ClusterGraph
-    >>> network = nn.Sequential(nn.Conv2d(3, 4, 1), nn.Conv2d(4, 8, 1, groups=2))
+    >>> layers = nn.Conv2d(3, 4, 1), nn.Conv2d(4, 8, 1, groups=2), nn.Conv2d(8, 1, 1)
+    >>> network = nn.Sequential(*layers)
     >>> ClusterGraph(network, torch.rand(1, 3, 5, 5)).groups[0]
-    Group(clusters=4, layers=('0',), blocks=2, frozen=False)
+    Group(clusters=4, layers=('0',), blocks=2)
     """
 
     clusters: int
     layers: tuple[str, ...]
     blocks: int
-    frozen: bool
 
 
-class _LayerClusters(NamedTuple):
-    name: str
-    module: WeightedLayer
-    clusters: list[int]  # of each output channel
+def output_dim(layer: nn.Module) -> int | None:
+    """The dimension of a layer's weight that its outputs go by; None if it is no such layer.
+
+    Examples
+    --------
+    >>> output_dim(nn.Linear(2, 3)), output_dim(nn.ConvTranspose2d(2, 3, 1))
+    (0, 1)
+    >>> output_dim(nn.ReLU()) is None
+    True
+    """
+    if isinstance(layer, _ConvTransposeNd):
+        return 1 if layer.groups == 1 else None
+    if isinstance(layer, (nn.Linear, nn.Bilinear, _ConvNd)):
+        return 0
+    if isinstance(layer, _EMBEDDINGS) or type(layer).__name__ == "Conv1D":  # of transformers
+        return 1
+    return None
 
 
-def find_groups(labels: LabelPropagation) -> tuple[list[Group], list[list[int]]]:
-    """Find out which clusters must be removed together.
+def weight_of(layer: str) -> str:
+    """Name of a layer's weight; the network itself, which may be a layer, has an empty name.
+
+    Examples
+    --------
+    >>> weight_of("fc"), weight_of("")
+    ('fc.weight', 'weight')
+    """
+    return f"{layer}.weight" if layer else "weight"
+
+
+def must_be_named(layer: nn.Module) -> bool:
+    """Whether a config list has to name a layer before it may lose outputs.
+
+    Embeddings go with the layers that they meet.
+
+    Examples
+    --------
+    >>> must_be_named(nn.Linear(2, 3)), must_be_named(nn.Embedding(2, 3))
+    (True, False)
+    """
+    return output_dim(layer) is not None and not isinstance(layer, _EMBEDDINGS)
+
+
+def find_groups(
+    structure: Structure, dims: Mapping[str, int]
+) -> tuple[list[Group], list[list[int]]]:
+    """Find out which clusters can be removed, and which layers they are outputs of.
 
     Parameters
     ----------
-    labels
-        The labels of a network that has been followed.
+    structure
+        The structure of a network.
+    dims
+        For each layer, in the order in which the network calls them, the dimension of its weight
+        that its outputs go by.
 
     Returns
     -------
     groups : list of Group
-        Every layer with weights is in exactly one group.
+        In the order of the calls of their last layers.
     clusters : list of list of int
-        The numbers of each group's clusters, in the order of the layers' channels.
-
-    Examples
-    --------
-    >>> import torch
-    >>> network = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 1))
-    >>> labels = LabelPropagation(torch.fx.symbolic_trace(network), batch=1)
-    >>> labels.follow(torch.rand(1, 2))
-    >>> groups, clusters = find_groups(labels)
-    >>> groups[0]
-    Group(clusters=3, layers=('0',), blocks=1, frozen=False)
-    >>> clusters
-    [[1, 2, 3], [4]]
+        The numbers of each group's clusters, in the order of the layers' outputs.
     """
-    layers = [
-        _LayerClusters(name, layer.module, roots_of(layer.outputs, labels))
-        for name, layer in labels.layers.items()
-    ]
-    frozen = {labels.root(label) for label in labels.frozen}
-    groups = []
-    clusters = []
-    for component in _connected(layers):
-        group, cluster_numbers = _group_of(component, frozen)
-        groups.append(group)
-        clusters.append(cluster_numbers)
-    index_of = group_indices(clusters)
-    for layer in labels.layers.values():
-        blocks = _blocks(layer.module)
-        if blocks > 1:  # each block of a grouped convolution needs the same number of inputs, too
-            inputs = roots_of(layer.inputs, labels)
-            for index in {index_of[cluster] for cluster in inputs if cluster in index_of}:
-                first = labels.layers[groups[index].layers[0]]
-                in_order = roots_of(first.outputs, labels) == inputs
-                groups[index] = _divided(groups[index], blocks, in_order)
-    return groups, clusters
-
-
-def reasons_to_stay(
-    labels: LabelPropagation, groups: Iterable[Group], clusters: Iterable[Iterable[int]]
-) -> dict[str, str]:
-    """Why clusters must stay, for each layer whose clusters must.
-
-    Parameters
-    ----------
-    labels
-        The labels of a network that has been followed.
-    groups, clusters
-        As `find_groups` returns them.
-
-    Examples
-    --------
-    >>> import torch
-    >>> network = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 1))
-    >>> labels = LabelPropagation(torch.fx.symbolic_trace(network), batch=1)
-    >>> labels.follow(torch.rand(1, 2))
-    >>> reasons_to_stay(labels, *find_groups(labels))
-    {'2': "reaches the network's output"}
-    """
-    known = {labels.root(label): reason for label, reason in reversed(labels.reasons.items())}
-    known.update((labels.root(label), labels.reasons[label]) for label in labels.outputs)
-    reasons = {}
-    for group, numbers in zip(groups, clusters):
-        if group.frozen:
-            found = [known[cluster] for cluster in numbers if cluster in known]
-            reason = found[0] if found else "goes with clusters that do not correspond one to one"
-            reasons.update(dict.fromkeys(group.layers, reason))
-    return reasons
+    index_of = {
+        name: index for index, tensor in enumerate(structure.tensors) for name in tensor.names
+    }
+    places = {layer: (index_of[weight_of(layer)], dim) for layer, dim in dims.items()}
+    order = {layer: position for position, layer in enumerate(dims)}
+    found = []
+    for alike in find_alike(structure):
+        layers = [layer for layer, place in places.items() if place in alike.places]
+        position = max((order[layer] for layer in layers), default=len(order))
+        group = Group(len(alike.clusters), tuple(sorted(layers)), alike.blocks)
+        found.append((position, group, alike.clusters))
+    found.sort(key=lambda item: item[0])
+    return [group for _, group, _ in found], [clusters for _, _, clusters in found]
 
 
 def group_indices(clusters: Iterable[Iterable[int]]) -> dict[int, int]:
@@ -138,58 +130,3 @@ def group_indices(clusters: Iterable[Iterable[int]]) -> dict[int, int]:
     {1: 0, 2: 0, 4: 1}
     """
     return {cluster: index for index, numbers in enumerate(clusters) for cluster in numbers}
-
-
-def roots_of(ids: Tensor, labels: LabelPropagation) -> list[int]:
-    """The clusters that a tensor of labels stands for, tied labels being the same cluster.
-
-    Examples
-    --------
-    >>> import torch
-    >>> network = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 1))
-    >>> labels = LabelPropagation(torch.fx.symbolic_trace(network), batch=1)
-    >>> labels.follow(torch.rand(1, 2))
-    >>> roots_of(labels.layers["2"].inputs, labels)
-    [1, 2, 3]
-    """
-    return [labels.root(label) for label in ids.tolist()]
-
-
-def _connected(layers: Iterable[_LayerClusters]) -> list[list[_LayerClusters]]:
-    """Parts of the network that are connected by common clusters."""
-    owner: dict[int, int] = {}  # {cluster: index of its component}
-    components: list[list[_LayerClusters]] = []
-    for layer in layers:
-        merged = [layer]
-        for index in sorted({owner[cluster] for cluster in layer.clusters if cluster in owner}):
-            merged += components[index]
-            components[index] = []
-        for member in merged:
-            owner.update(dict.fromkeys(member.clusters, len(components)))
-        components.append(merged)
-    return [component[::-1] for component in components if component]
-
-
-def _group_of(component: list[_LayerClusters], frozen: set[int]) -> tuple[Group, list[int]]:
-    first = component[0].clusters
-    corresponding = len(set(first)) == len(first) and all(
-        layer.clusters == first for layer in component
-    )
-    clusters = list(dict.fromkeys(cluster for layer in component for cluster in layer.clusters))
-    blocks = math.lcm(*(_blocks(layer.module) for layer in component))
-    must_stay = not corresponding or not frozen.isdisjoint(clusters) or len(first) % blocks > 0
-    names = tuple(sorted(layer.name for layer in component))
-    return Group(len(clusters), names, blocks, must_stay), clusters
-
-
-def _divided(group: Group, parts: int, in_order: bool) -> Group:
-    """The group with at least so many blocks; frozen if its clusters cannot be divided so."""
-    blocks = math.lcm(group.blocks, parts)
-    if in_order and group.clusters % blocks == 0:
-        return group._replace(blocks=blocks)
-    return group._replace(frozen=True)
-
-
-def _blocks(module: WeightedLayer) -> int:
-    """Number of groups of a grouped convolution; 1 for all other layers."""
-    return 1 if isinstance(module, nn.Linear) or depthwise(module) else module.groups

@@ -17,8 +17,7 @@ from torch import nn
 
 from ..utils.module_modes import evaluating
 from .cluster_graph import ClusterGraph
-from .label_propagation import depthwise
-from .resizing import resize
+from .resizing import depthwise, is_resizable, resize
 
 
 @torch.inference_mode()
@@ -70,8 +69,10 @@ def _time(network: nn.Module, inputs: Sequence[Any]) -> float:
     return time.perf_counter() - began
 
 
-def layer_latency(graph: ClusterGraph, network: nn.Module) -> Callable[[Sequence[Any]], Any]:
-    """Cost function: the summed latency of the layers for any number of clusters kept.
+def layer_latencies(
+    graph: ClusterGraph, network: nn.Module
+) -> Callable[[Sequence[Any]], dict[str, float]]:
+    """Latency of each layer for any number of clusters kept.
 
     Each layer is measured by itself at up to five numbers of inputs and of outputs, and
     interpolated between them. The time spent between layers is not counted. The sum ranks clusters
@@ -87,37 +88,34 @@ def layer_latency(graph: ClusterGraph, network: nn.Module) -> Callable[[Sequence
     Returns
     -------
     callable
-        Summed latency in seconds, given the number of clusters (output channels or neurons) that
-        each group keeps. Arrays of numbers, one entry for each of several networks, give an array.
+        Seconds of each layer, given the number of clusters (output channels or neurons) that each
+        group keeps.
 
     Examples
     --------
     >>> network = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
     >>> graph = ClusterGraph(network, torch.rand(1, 4))
-    >>> seconds = layer_latency(graph, network)
-    >>> bool(0 < seconds([1, 2]) <= seconds([8, 2]))
-    True
+    >>> seconds = layer_latencies(graph, network)
+    >>> [0 < seconds([1])[layer] <= seconds([8])[layer] for layer in ("0", "2")]
+    [True, True]
     """
     full = graph.channels([group.clusters for group in graph.groups])
-    least = graph.channels(
-        [group.blocks if not group.frozen else group.clusters for group in graph.groups]
-    )
+    least = graph.channels([group.blocks for group in graph.groups])
     tables = {
         name: _table(network.get_submodule(name), shape, least[name], full[name])
         for name, shape in graph.input_shapes().items()
+        if shape is not None and is_resizable(network.get_submodule(name))
     }
 
     @lru_cache(None)
     def seconds(name: str, channels: tuple[int, int]) -> float:
         return float(tables[name](channels))
 
-    summed = np.vectorize(
-        lambda *keep: sum(
-            seconds(name, channels) for name, channels in graph.channels(keep).items()
-        ),
-        otypes=[float],
-    )
-    return lambda keep: summed(*keep)[()]
+    return lambda keep: {
+        name: seconds(name, channels)
+        for name, channels in graph.channels(keep).items()
+        if name in tables
+    }
 
 
 def _table(

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from torch import nn
-
-from .label_propagation import ChannelNorm, Convolution
+from torch.nn.modules.batchnorm import _NormBase as ChannelNorm
+from torch.nn.modules.conv import _ConvNd as Convolution
 
 # The attributes in which torch's layers store their shape.
 SHAPE_ATTRIBUTES = (
@@ -48,7 +48,8 @@ def check_shapes(
     module
         The module, of any shape.
     attributes
-        The attributes that it is to have.
+        The integers that it is to have. Those that do not store the shape of one of torch's layers
+        must be positive.
     tensors
         Shapes of the tensors that it is to have, by name.
     most
@@ -68,13 +69,15 @@ def check_shapes(
     """
     own = attributes_of(module)
     for name, value in attributes.items():
-        if name not in own or type(value) is not int or not 1 <= value <= max(most, own[name]):
+        largest = max(most, own.get(name, 0)) if name in SHAPE_ATTRIBUTES else None
+        unknown = name in SHAPE_ATTRIBUTES and name not in own
+        if unknown or type(value) is not int or value < 1 or (largest and value > largest):
             raise ValueError(f"it cannot have {name} = {value!r}")
     parameters, buffers = module.named_parameters("", False), module.named_buffers("", False)
     there = {name: tuple(tensor.shape) for name, tensor in [*parameters, *buffers]}
     if not _agree(_expected(module, own, there), there):
         return  # a layer of the user's, with its own idea of these attributes
-    wanted = {**own, **attributes}
+    wanted = {name: attributes.get(name, value) for name, value in own.items()}
     words = ", ".join(f"{name} {value}" for name, value in wanted.items())
     expected = _expected(module, wanted, there)
     if expected is None:

@@ -6,9 +6,7 @@ from collections.abc import Callable, Collection, Set
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.utils.hooks import RemovableHandle
@@ -19,7 +17,7 @@ from .following.cutting import slicing_of
 from .following.demands import attributes_of, solve
 from .following.follower import Normalizing
 from .following.sizes import Attribute
-from .following.structure import LabelledTensor, Structure
+from .following.structure import LabelledTensor, Removed, Structure, removed_flags
 from .following.tracking import get_attribute, set_attribute
 from .survivors import small_copy, survivors_among
 
@@ -67,7 +65,7 @@ class MaskedClusters:
     def put_on(self, removed: Set[int]) -> None:
         """Mask clusters, in place of those that were masked before."""
         self.take_off()
-        gone = np.array(sorted(removed), np.int64)
+        gone = removed_flags(self._structure, removed)
         masks: dict[tuple[nn.Module, str], tuple[nn.Parameter, Tensor]] = {}
         tensors: dict[str, dict[str, LabelledTensor]] = {}
         for tensor in self._structure.tensors:
@@ -113,7 +111,7 @@ class MaskedClusters:
         path: str,
         normalizing: Normalizing,
         leaves: dict[str, LabelledTensor],
-        gone: NDArray[np.int64],
+        gone: Removed,
     ) -> None:
         """Let a module compute on the survivors among its inputs, its result among zeros."""
         module = self._network.get_submodule(path)
@@ -149,15 +147,13 @@ class MaskedClusters:
 
         self._undo.append(undo)
 
-    def _sizes(self, path: str, gone: NDArray[np.int64]) -> dict[Attribute, int]:
+    def _sizes(self, path: str, gone: Removed) -> dict[Attribute, int]:
         """Attributes of a module that must change, by their names in the module."""
         own = [d for d in self._structure.demands if {a.module for a in attributes_of(d)} == {path}]
         sizes = solve(own, gone, lambda leaf: get_attribute(self._network, leaf))
         return {replace(attribute, module=""): size for attribute, size in sizes.items()}
 
-    def _mask_outputs(
-        self, path: str, leaves: dict[str, LabelledTensor], gone: NDArray[np.int64]
-    ) -> None:
+    def _mask_outputs(self, path: str, leaves: dict[str, LabelledTensor], gone: Removed) -> None:
         """Mask what a parametrization makes of its tensors."""
         shape = getattr(
             self._network.get_submodule(path.partition(_PARAMETRIZATIONS)[0]),
@@ -170,13 +166,11 @@ class MaskedClusters:
                     self._network.get_submodule(path).register_forward_hook(masking(mask))
                 )
 
-    def _mask_inputs(
-        self, module: nn.Module, weight: LabelledTensor | None, gone: NDArray[np.int64]
-    ) -> None:
+    def _mask_inputs(self, module: nn.Module, weight: LabelledTensor | None, gone: Removed) -> None:
         if weight is None or len(weight.dims) < 2:
             return
         dim, axis = input_axis(module, weight)
-        alive = ~np.isin(axis, gone)
+        alive = ~gone[axis]
         if dim is None or alive.all():
             return
         mask = torch.from_numpy(alive)
@@ -198,7 +192,8 @@ class MaskedClusters:
             for (module, leaf), (parameter, own) in masks.items():
                 if leaf in module._parameters:  # noqa: SLF001
                     module._parameters[leaf] = None  # noqa: SLF001, keeps its place
-                vars(module)[leaf] = parameter * own.to(parameter.device, parameter.dtype)
+                shown = vars(module).get(leaf, parameter)  # perhaps with masks of other kinds
+                vars(module)[leaf] = shown * own.to(parameter.device, parameter.dtype)
 
         def unmask(network: nn.Module, args: Any, output: Any) -> None:
             for (module, leaf), (parameter, _) in masks.items():

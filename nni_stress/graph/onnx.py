@@ -6,13 +6,14 @@ import logging
 import math
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
+from torch.utils._pytree import tree_map
 
 from ..utils.atomic_files import write_atomically
 from ..utils.batches import answer, arguments_of, tensors_in
@@ -39,7 +40,7 @@ def export_onnx(
     path
         The file to write.
     example_input
-        One batch of inputs, a tensor or a tuple of tensors.
+        One batch of inputs: a tensor, a tuple of tensors, or a mapping of keyword arguments.
     dynamic_batch
         Whether the file accepts any batch size, or only that of `example_input`, which some devices
         require.
@@ -68,7 +69,8 @@ def export_onnx(
             f"export_onnx needs onnxscript and onnxruntime, but {error.name} is missing: "
             f"pip install nni-stress[onnx]"
         ) from None
-    inputs = arguments_of(example_input)
+    by_name = isinstance(example_input, Mapping)
+    inputs: Any = dict(example_input) if by_name else arguments_of(example_input)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "network.onnx"
         with evaluating(network), torch.no_grad(), _quiet_exporter():
@@ -76,30 +78,37 @@ def export_onnx(
             expected = tensors_in(answer(network, inputs))
             session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
             names = [entry.name for entry in session.get_inputs()]
-            feed = {name: value.detach().cpu().numpy() for name, value in zip(names, inputs)}
-            outputs = session.run(None, feed)
+            feed = inputs if by_name else dict(zip(names, tensors_in(inputs)))
+            arrays = {name: value.detach().cpu().numpy() for name, value in feed.items()}
+            outputs = session.run(None, arrays)
             for wanted, output in zip(expected, map(torch.from_numpy, outputs), strict=True):
                 _check_equal(wanted.detach().cpu(), output, tolerance)
         write_atomically(Path(path), file.read_bytes())
 
 
-def _export(
-    network: nn.Module, file: Path, inputs: tuple[torch.Tensor, ...], dynamic_batch: bool
-) -> None:
+def _export(network: nn.Module, file: Path, inputs: Any, dynamic_batch: bool) -> None:
     shapes = None
     if dynamic_batch:
-        shapes = tuple({0: torch.export.Dim("batch")} for _ in inputs)
-        if len(inputs[0]) == 1:  # torch takes a dimension of size 1 for a constant
-            inputs = tuple(torch.cat([value, value]) for value in inputs)
+        batch = torch.export.Dim("batch")
+        shapes = tree_map(lambda value: {0: batch} if _is_batch(value) else None, inputs)
+        if any(len(value) == 1 for value in filter(_is_batch, tensors_in(inputs))):
+            # torch takes a dimension of size 1 for a constant
+            inputs = tree_map(lambda v: torch.cat([v, v]) if _is_batch(v) else v, inputs)
+    keywords: dict[str, Any] = {"kwargs": inputs} if isinstance(inputs, dict) else {}
     torch.onnx.export(
         network,
-        inputs,
+        () if keywords else inputs,
         str(file),
+        **keywords,
         dynamo=True,
         dynamic_shapes=shapes,
         external_data=False,
         verbose=False,
     )
+
+
+def _is_batch(value: Any) -> bool:
+    return isinstance(value, torch.Tensor) and value.dim() > 0
 
 
 def _check_equal(expected: torch.Tensor, output: torch.Tensor, tolerance: float) -> None:

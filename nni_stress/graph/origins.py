@@ -6,14 +6,14 @@ comparable. They follow a network through every synthesis, and are stored beside
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Collection, Set
 from typing import Any, Protocol, TypeAlias
 
 import torch
 from torch import nn
 
 from .cluster_graph import ClusterGraph
-from .label_propagation import FIXED
+from .grouping import output_dim
 from .slicing import balanced
 
 # {layer: the founder's indices of the output channels that it still has, ascending}
@@ -52,8 +52,7 @@ def founding(founder: nn.Module, example_input: Any) -> Origins:
     >>> founding(nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 1)), torch.rand(1, 2))
     {'0': [0, 1, 2], '1': [0]}
     """
-    graph = ClusterGraph(founder, example_input)
-    return {layer: list(range(len(slots.outputs))) for layer, slots in graph.slots.items()}
+    return origins_of(ClusterGraph(founder, example_input), set())
 
 
 def synthesize(
@@ -99,51 +98,68 @@ def synthesize(
     >>> offspring[0], origins
     (Linear(in_features=2, out_features=2, bias=True), {'0': [0, 2], '2': [0]})
     """
-    weights = {
-        name.replace("_nni_wrapper.", ""): parameter
-        for name, parameter in pruner.bound_model.named_parameters(remove_duplicate=False)
+    network = pruner.bound_model
+    names = {
+        name: name.replace("_nni_wrapper.", "")
+        for name, _ in network.named_parameters(remove_duplicate=False)
     }
-    carrier = torch.optim.SGD(pruner.bound_model.parameters(), lr=0.0)
-    for layer, indices in origins.items():
-        weight = weights.get(f"{layer}.weight")
-        if weight is None or len(weight) != len(indices):
-            found = "no weight" if weight is None else len(weight)
+    by_name = {names[n]: p for n, p in network.named_parameters(remove_duplicate=False)}
+    dims = {key: _trace_of(network, key, by_name) for key in origins}
+    carrier = torch.optim.SGD(network.parameters(), lr=0.0)
+    for key, indices in origins.items():
+        tensor, dim = dims[key]
+        weight = by_name.get(tensor)
+        if weight is None or weight.shape[dim] != len(indices):
+            found = "no weight" if weight is None else weight.shape[dim]
             raise ValueError(
-                f"the origins are another ancestor's: {layer} should have {len(indices)} clusters, "
+                f"the origins are another ancestor's: {key} should have {len(indices)} clusters, "
                 f"but has {found}"
             )
         column = torch.tensor(indices, dtype=torch.float32, device=weight.device)
-        column = column.view(-1, *[1] * (weight.dim() - 1))
-        carrier.state[weight]["origins"] = column.expand_as(weight)
+        shape = [-1 if index == dim else 1 for index in range(weight.dim())]
+        carrier.state[weight]["origins"] = column.view(shape).expand_as(weight)
     offspring = pruner.synthesize(example_input, carrier)
     inherited = {}
-    for layer, indices in origins.items():
-        weight = offspring.get_parameter(f"{layer}.weight")
-        carried = carrier.state[weight].get("origins")
+    for key, indices in origins.items():
+        tensor, dim = dims[key]
+        carried = carrier.state[offspring.get_parameter(tensor)].get("origins")
         # There is state for only one of the layers that share a weight, but those lose no clusters.
-        inherited[layer] = (
-            list(indices) if carried is None else carried.flatten(1)[:, 0].long().tolist()
+        inherited[key] = (
+            list(indices)
+            if carried is None
+            else carried.movedim(dim, 0).flatten(1)[:, 0].long().tolist()
         )
     return offspring, inherited
 
 
-def origins_of(graph: ClusterGraph, survivors: Set[int]) -> Origins:
-    """Origins of a network that has these clusters of the founder's cluster graph.
+def _trace_of(network: nn.Module, key: str, parameters: Collection[str]) -> tuple[str, int]:
+    """The parameter that a key of origins names, and the dimension that its clusters go by."""
+    if key in parameters:
+        return key, 0
+    try:
+        dim = output_dim(network.get_submodule(key))
+    except AttributeError:
+        dim = None
+    return f"{key}.weight", dim or 0
+
+
+def origins_of(graph: ClusterGraph, removed: Set[int]) -> Origins:
+    """Origins of a network that lacks these clusters of the founder's cluster graph.
 
     Examples
     --------
     >>> graph = ClusterGraph(nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 1)), torch.rand(1, 2))
-    >>> origins_of(graph, {1, 3, 4})
+    >>> origins_of(graph, {2})
     {'0': [0, 2], '1': [0]}
     """
     return {
-        layer: [index for index, cluster in enumerate(slots.outputs) if cluster in survivors]
-        for layer, slots in graph.slots.items()
+        key: [index for index, cluster in enumerate(trace.clusters) if cluster not in removed]
+        for key, trace in graph.traces.items()
     }
 
 
-def survivors_of(graph: ClusterGraph, origins: Origins) -> set[int]:
-    """The clusters of the founder's cluster graph that a network with these origins has.
+def removed_of(graph: ClusterGraph, origins: Origins) -> set[int]:
+    """The clusters of the founder's cluster graph that a network with these origins lacks.
 
     Raises
     ------
@@ -155,36 +171,34 @@ def survivors_of(graph: ClusterGraph, origins: Origins) -> set[int]:
     Examples
     --------
     >>> graph = ClusterGraph(nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 1)), torch.rand(1, 2))
-    >>> sorted(survivors_of(graph, {"0": [0, 2], "1": [0]}))
-    [0, 1, 3, 4]
+    >>> removed_of(graph, {"0": [0, 2], "1": [0]})
+    {2}
     """
-    if set(origins) != set(graph.slots):
+    if set(origins) != set(graph.traces):
         raise ValueError(
-            f"origins of the layers {list(graph.slots)} expected, but got those of {list(origins)}"
+            f"origins of the layers {list(graph.traces)} expected, but got those of {list(origins)}"
         )
-    for layer, slots in graph.slots.items():
-        indices = origins[layer]
-        valid = sorted(set(range(len(slots.outputs))).intersection(indices))
-        if not indices or list(indices) != valid:
+    removed: set[int] = set()
+    for key, trace in graph.traces.items():
+        indices = set(origins[key])
+        valid = sorted(indices.intersection(range(len(trace.clusters))))
+        if not indices or list(origins[key]) != valid:
             raise ValueError(
-                f"origins of {layer} should ascend and lie below {len(slots.outputs)}, "
-                f"but are {indices}"
+                f"origins of {key} should ascend and lie below {len(trace.clusters)}, "
+                f"but are {origins[key]}"
             )
-    survivors = {FIXED}.union(
-        slots.outputs[index] for layer, slots in graph.slots.items() for index in origins[layer]
-    )
-    for layer, indices in origins_of(graph, survivors).items():
-        if list(origins[layer]) != indices:
+        lost = {cluster for index, cluster in enumerate(trace.clusters) if index not in indices}
+        if 0 in lost:
+            raise ValueError(f"{key} should have all its clusters, but has {origins[key]}")
+        removed |= lost
+    for key, kept in origins_of(graph, removed).items():
+        if list(origins[key]) != kept:
             raise ValueError(
-                f"a layer that {layer} goes together with has the clusters "
-                f"{sorted(set(indices) - set(origins[layer]))}, but {layer} has not"
+                f"a layer that {key} goes together with lacks the clusters "
+                f"{sorted(set(origins[key]) - set(kept))}, but {key} has them"
             )
-    for group, clusters in zip(graph.groups, graph.clusters):
-        if group.frozen and not survivors.issuperset(clusters):
-            layer = group.layers[0]
-            raise ValueError(f"{layer} should have all its clusters, but has {origins[layer]}")
-    if balanced(graph, survivors) != survivors:
+    if balanced(graph, removed) != removed:
         raise ValueError(
             "grouped convolutions should have as many clusters in each block, but have not"
         )
-    return survivors
+    return removed

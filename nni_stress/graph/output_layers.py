@@ -4,14 +4,96 @@ from __future__ import annotations
 
 import logging
 import warnings
+from typing import Any
 
 import torch
 from torch import fx, nn
 
 from ..utils.module_copies import copy_of
-from .label_propagation import ChannelNorm, Convolution, hands_clusters_on, operation_name
+from .layer_shapes import ChannelNorm, Convolution
 
 _log = logging.getLogger(__name__)
+
+# Layers and functions by what they do to labels. The names are torch's, in lower case, without
+# underscores and without the suffixes 1d, 2d and 3d.
+_PASS_THROUGH = {
+    "relu",
+    "relu6",
+    "leakyrelu",
+    "elu",
+    "selu",
+    "celu",
+    "gelu",
+    "silu",
+    "mish",
+    "sigmoid",
+    "tanh",
+    "hardswish",
+    "hardsigmoid",
+    "hardtanh",
+    "softplus",
+    "logsigmoid",
+    "dropout",
+    "alphadropout",
+    "featuredropout",
+    "identity",
+    "contiguous",
+    "clone",
+    "detach",
+    "float",
+    "abs",
+    "neg",
+    "exp",
+    "sqrt",
+    "clamp",
+    "clip",
+    "to",
+    "stochasticdepth",
+}
+_MOVE = {
+    "view",
+    "reshape",
+    "permute",
+    "transpose",
+    "flatten",
+    "unflatten",
+    "cat",
+    "concat",
+    "stack",
+    "chunk",
+    "split",
+    "getitem",
+    "squeeze",
+    "unsqueeze",
+    "expand",
+    "repeat",
+    "pixelshuffle",
+    "pixelunshuffle",
+    "flip",
+    "movedim",
+    "swapaxes",
+    "t",
+    "unbind",
+    "narrow",
+    "select",
+}
+_POOL = {
+    "maxpool",
+    "avgpool",
+    "adaptiveavgpool",
+    "adaptivemaxpool",
+    "lppool",
+    "interpolate",
+    "upsample",
+    "upsamplingnearest",
+    "upsamplingbilinear",
+    "zeropad",
+    "reflectionpad",
+    "replicationpad",
+    "constantpad",
+    "pad",
+}
+_COMBINE = {"add", "iadd", "sub", "isub", "mul", "imul", "div", "truediv", "maximum", "minimum"}
 
 # Operations that labels do not follow, but whose outputs are as many as their inputs.
 _AS_MANY = {"softmax", "logsoftmax", "layernorm", "normalize", "rmsnorm", "groupnorm", "batchnorm"}
@@ -48,7 +130,7 @@ def output_layers(network: nn.Module) -> set[str]:
     """
     try:
         # Tracing runs the network's program, which may store things in the network.
-        network = copy_of(network, share_weights=True)
+        network = copy_of(network, network.parameters())
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")
             graph = _Tracer().trace(network)
@@ -115,3 +197,35 @@ def _is_spatial_mean(name: str, node: fx.Node) -> bool:
         and isinstance(dims, (list, tuple))
         and (list(dims) in positions)
     )
+
+
+def operation_name(function: Any) -> str:
+    """Name of a layer's type or of a function: in lower case, without underscores and dimensions.
+
+    Examples
+    --------
+    >>> operation_name("AdaptiveAvgPool2d"), operation_name(torch.log_softmax)
+    ('adaptiveavgpool', 'logsoftmax')
+    """
+    name = (
+        function
+        if isinstance(function, str)
+        else getattr(function, "__name__", type(function).__name__)
+    )
+    return name.lower().replace("_", "").removesuffix("1d").removesuffix("2d").removesuffix("3d")
+
+
+def hands_clusters_on(name: str) -> bool:
+    """Whether the outputs of an operation stand for the same clusters as its inputs.
+
+    Parameters
+    ----------
+    name
+        As `operation_name` gives it.
+
+    Examples
+    --------
+    >>> hands_clusters_on("relu"), hands_clusters_on("add"), hands_clusters_on("matmul")
+    (True, True, False)
+    """
+    return any(name in names for names in (_PASS_THROUGH, _MOVE, _COMBINE, _POOL))

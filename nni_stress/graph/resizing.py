@@ -1,10 +1,38 @@
-"""Layers with fewer channels, where only the numbers of channels matter and not which ones stay."""
+"""Single layers with fewer channels, where only the numbers of channels matter."""
 
 from __future__ import annotations
 
+from typing import TypeGuard
+
 from torch import Tensor, nn
 
-from .label_propagation import ChannelNorm, Convolution, depthwise
+WeightedLayer = nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d
+
+
+def is_resizable(layer: nn.Module) -> TypeGuard[WeightedLayer]:
+    """Whether a layer is one that :func:`resize` can shrink.
+
+    Examples
+    --------
+    >>> is_resizable(nn.Linear(2, 3)), is_resizable(nn.ConvTranspose2d(2, 3, 1))
+    (True, False)
+    """
+    return isinstance(layer, (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d))
+
+
+def depthwise(layer: nn.Module) -> bool:
+    """Whether a layer is a depthwise convolution, with one filter for each of its channels.
+
+    Examples
+    --------
+    >>> depthwise(nn.Conv2d(8, 8, 3, groups=8)), depthwise(nn.Conv2d(8, 8, 3, groups=4))
+    (True, False)
+    """
+    return (
+        isinstance(layer, (nn.Conv1d, nn.Conv2d, nn.Conv3d))
+        and layer.groups > 1
+        and layer.groups == layer.in_channels == layer.out_channels
+    )
 
 
 def resize(layer: nn.Module, inputs: int, outputs: int) -> None:
@@ -32,48 +60,23 @@ def resize(layer: nn.Module, inputs: int, outputs: int) -> None:
     torch.Size([2, 5])
     """
     weight_inputs = inputs
-    if isinstance(layer, Convolution):
+    if not is_resizable(layer):
+        raise TypeError(f"a linear or convolution layer expected, but got {type(layer).__name__}")
+    if isinstance(layer, nn.Linear):
+        layer.in_features = inputs
+        layer.out_features = outputs
+    else:
         if depthwise(layer):
             layer.groups = outputs
         weight_inputs = inputs // layer.groups
         layer.in_channels = inputs
         layer.out_channels = outputs
-    elif isinstance(layer, nn.Linear):
-        layer.in_features = inputs
-        layer.out_features = outputs
-    else:
-        raise TypeError(f"a linear or convolution layer expected, but got {type(layer).__name__}")
     _replace(layer, "weight", layer.weight[:outputs, :weight_inputs])
     if layer.bias is not None:
         _replace(layer, "bias", layer.bias[:outputs])
 
 
-def resize_norm(norm: nn.Module, features: int) -> None:
-    """Shrink a batch or instance norm in place to its first channels.
-
-    Raises
-    ------
-    TypeError
-        If the module is no batch or instance norm.
-
-    Examples
-    --------
-    >>> norm = nn.BatchNorm2d(8)
-    >>> resize_norm(norm, 3)
-    >>> norm.num_features, norm.weight.shape, norm.running_mean.shape
-    (3, torch.Size([3]), torch.Size([3]))
-    """
-    if not isinstance(norm, ChannelNorm):
-        raise TypeError(f"a batch or instance norm expected, but got {type(norm).__name__}")
-    norm.num_features = features
-    tensors = [*norm.named_parameters(recurse=False), *norm.named_buffers(recurse=False)]
-    for name, tensor in tensors:
-        if tensor.dim() > 0:
-            _replace(norm, name, tensor[:features])
-
-
 def _replace(module: nn.Module, name: str, tensor: Tensor) -> None:
-    """Set a parameter, keeping whether it is trained, or a buffer."""
-    old = dict(module.named_parameters(recurse=False)).get(name)
-    new = tensor.detach().clone()
-    setattr(module, name, new if old is None else nn.Parameter(new, old.requires_grad))
+    """Set a parameter, keeping whether it is trained."""
+    old = module.get_parameter(name)
+    setattr(module, name, nn.Parameter(tensor.detach().clone(), old.requires_grad))

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from .following.attributes import set_sizes
 from .following.follower import Axis
+from .following.structure import Removed
 
 
 class Survivors:
@@ -30,10 +30,10 @@ class Survivors:
         return values.new_zeros(shape).index_copy(self.dim, indices, values)
 
 
-def survivors_among(axes: list[Axis], gone: NDArray[np.int64]) -> Survivors | None:
+def survivors_among(axes: list[Axis], gone: Removed) -> Survivors | None:
     """The survivors along the first dimension that loses something; None if none does."""
     for axis in axes:
-        dead = np.isin(axis.clusters, gone)
+        dead = gone[axis.clusters]
         if dead.any():
             return Survivors(axis.dim, torch.from_numpy(np.flatnonzero(~dead)), len(dead))
     return None

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-import copy
 import logging
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, redirect_stdout
+from collections.abc import Callable, Iterator, Mapping, Set
+from contextlib import contextmanager
 from typing import Any, TypeAlias, TypeGuard
 
 import torch
-from nni.compression.speedup import ModelSpeedup
-from nni.compression.speedup.replacement import replace_module
 from torch import nn
 
+from ..exceptions import SynthesisError
 from . import slicing
 from .cluster_graph import ClusterGraph
-from .serialization import laid_out_as, memory_format_of
+from .following.cutting import Slice, cut
+from .following.reference import run_without
+from .memory_layout import laid_out_as, memory_format_of
+from .verification import answer_of, doubled, problem_with, runs
+
+_log = logging.getLogger(__name__)
 
 State: TypeAlias = dict[str, Any]  # what an optimizer remembers of one parameter
 Parameters: TypeAlias = Mapping[str, nn.Parameter]
-
-_log = logging.getLogger(__name__)
 
 
 def synthesize(
@@ -29,12 +30,14 @@ def synthesize(
     masks: slicing.Masks,
     optimizer: torch.optim.Optimizer | None = None,
     graph: ClusterGraph | None = None,
+    also_removed: Set[int] = frozenset(),
 ) -> nn.Module:
     """Make an ancestor physically small.
 
-    If the masks remove whole clusters (output channels or neurons) of a network whose structure is
-    understood, its tensors are sliced. Otherwise NNI's ModelSpeedup does the work, with the same
-    result, but takes many times as long. The network's outputs all stay, whatever the masks say.
+    Clusters (output channels, neurons, heads, ...) that the masks remove as a whole are cut. What
+    else the masks remove is zero in the offspring. The offspring is run once and compared with the
+    masked ancestor, and once more with each example twice. The network's outputs all stay,
+    whatever the masks say.
 
     Parameters
     ----------
@@ -50,6 +53,8 @@ def synthesize(
         dropped if it holds tensors of other shapes than the parameter's, as Adafactor's does.
     graph
         The ancestor's cluster graph, if it is known already.
+    also_removed
+        Clusters by the graph's numbers that are removed although no mask shows it.
 
     Returns
     -------
@@ -58,8 +63,10 @@ def synthesize(
 
     Raises
     ------
-    Exception
-        Whatever ModelSpeedup raises for a network that it cannot follow.
+    ValueError
+        If the ancestor does not run on the example input.
+    SynthesisError
+        If the offspring does not compute what the masked ancestor does. The ancestor is left whole.
 
     Examples
     --------
@@ -72,64 +79,92 @@ def synthesize(
       (2): Linear(in_features=2, out_features=1, bias=True)
     )
     """
-    memory_format = memory_format_of(ancestor)
-    graph = graph or _graph_of(ancestor, example_input)
-    if graph is not None:
-        masks = _with_outputs(graph, masks)
-    alive = None if graph is None else slicing.survivors(graph, masks)
-    if graph is not None and alive is not None:
-        _slice(ancestor, graph, alive, memory_format, optimizer)
-        return ancestor
-    with _quiet_speedup() as logger:
-        # ModelSpeedup changes the masks it is given.
-        speedup = ModelSpeedup(ancestor, example_input, copy.deepcopy(masks), logger=logger)
-        if optimizer is None:
-            return _with_format(speedup.speedup_model(), memory_format)
-        before = dict(ancestor.named_parameters())
-        carrier = _StateCarrier(optimizer)
-        speedup.replacers[-1].replace_module_func_dict = carrier.replacements()
-        offspring = _with_format(speedup.speedup_model(), memory_format)
-    repoint(optimizer, before, dict(offspring.named_parameters()), carrier.state_of)
-    return offspring
-
-
-def _graph_of(ancestor: nn.Module, example_input: Any) -> ClusterGraph | None:
-    try:
-        return ClusterGraph(ancestor, example_input)
-    except ValueError:  # ModelSpeedup may still follow the network, or its error says why not
-        return None
-
-
-def _with_outputs(graph: ClusterGraph, masks: slicing.Masks) -> slicing.Masks:
-    """Masks that keep all of the network's outputs; a warning names the layers that have them."""
-    kept, layers = slicing.keep_outputs(graph, masks)
+    graph = graph or ClusterGraph(ancestor, example_input)
+    masks, layers = slicing.keep_outputs(graph, ancestor, masks)
     if layers:
         _log.warning(
             "%s: all outputs stay, as they are those of the network, though the masks remove some",
             ", ".join(layers),
         )
-    return kept
+    removed = slicing.removed_by(graph, ancestor, masks, also_removed)
+    memory_format = memory_format_of(ancestor)
+    zeros = _remaining_zeros(graph, ancestor, masks, removed)
+    twice = doubled(graph.inputs)
+    may_fail = runs(ancestor, twice)
+    with _whole_on_failure(ancestor, zeros):
+        with _zeroed(ancestor, zeros):
+            expected = answer_of(
+                ancestor,
+                lambda: run_without(ancestor, graph.structure, removed, graph.inputs),
+                graph.structure,
+            )
+        states: dict[int, State] = {}  # {id of the new parameter: its state}
+        before = dict(ancestor.named_parameters()) if optimizer is not None else {}
+        cut(ancestor, graph.structure, removed, _carrying(optimizer, states, zeros))
+        for parameter, mask in zeros.items():  # of those that were not cut
+            parameter.data = parameter.data * mask.to(parameter)
+        ancestor.to(memory_format=memory_format)
+        problem = problem_with(ancestor, expected, graph.inputs, graph.structure)
+        if problem is None and may_fail is None and (failure := runs(ancestor, twice)):
+            problem = f"with other numbers of examples it fails: {failure}"
+        if problem is not None:
+            names = ", ".join(slicing.masks_of(graph, ancestor, removed)) or "no layer"
+            raise SynthesisError(f"the network without clusters of {names} is wrong: {problem}")
+    if optimizer is not None:
+        after = dict(ancestor.named_parameters())
+        repoint(optimizer, before, after, lambda parameter: states.get(id(parameter), {}))
+    return ancestor
 
 
-def _with_format(network: nn.Module, memory_format: torch.memory_format) -> nn.Module:
-    return network.to(memory_format=memory_format)
+Zeros: TypeAlias = dict[nn.Parameter, torch.Tensor]  # {parameter: mask that is not cut away}
 
 
-def _slice(
-    ancestor: nn.Module,
-    graph: ClusterGraph,
-    alive: set[int],
-    memory_format: torch.memory_format,
-    optimizer: torch.optim.Optimizer | None,
-) -> None:
-    if optimizer is None:  # hold no old parameters, so that each is freed once it is replaced
-        slicing.cut(ancestor, graph, alive, lambda old, new, slice_as: None)
-        _with_format(ancestor, memory_format)
-        return
-    before = dict(ancestor.named_parameters())
-    states: dict[int, State] = {}  # {id of the new parameter: its state}
+def _remaining_zeros(
+    graph: ClusterGraph, network: nn.Module, masks: slicing.Masks, removed: set[int]
+) -> Zeros:
+    """Masks that remove more than what is cut."""
+    kept = slicing.masks_of(graph, network, removed)
+    found: Zeros = {}
+    for layer, targets in masks.items():
+        parameters = dict(network.get_submodule(layer).named_parameters(recurse=False))
+        for target, mask in targets.items():
+            parameter = parameters.get(target)
+            if mask is None or parameter is None or mask.shape != parameter.shape:
+                continue
+            rows = kept.get(layer)
+            covered = mask.bool()
+            if rows is not None:
+                dim = slicing.output_dim(network.get_submodule(layer)) if mask.dim() > 1 else 0
+                shape = [-1 if index == dim else 1 for index in range(mask.dim())]
+                covered = covered | ~rows.bool().to(mask.device).view(shape)
+            if not covered.all():
+                found[parameter] = mask
+    return found
 
-    def carry(old: nn.Parameter, new: nn.Parameter, slice_as: slicing.Slice) -> None:
+
+@contextmanager
+def _zeroed(network: nn.Module, zeros: Zeros) -> Iterator[None]:
+    """Multiply parameters by masks for the duration of a ``with`` block."""
+    whole = {parameter: parameter.data for parameter in zeros}
+    for parameter, mask in zeros.items():
+        parameter.data = parameter.data * mask.to(parameter)
+    try:
+        yield
+    finally:
+        for parameter, data in whole.items():
+            parameter.data = data
+
+
+def _carrying(
+    optimizer: torch.optim.Optimizer | None, states: dict[int, State], zeros: Zeros
+) -> Callable[[nn.Parameter, nn.Parameter, Slice], None]:
+    """What is to be done with each parameter that is cut."""
+
+    def carry(old: nn.Parameter, new: nn.Parameter, slice_as: Slice) -> None:
+        if old in zeros:
+            new.data.mul_(slice_as(zeros.pop(old)).to(new))
+        if optimizer is None:
+            return
         state = optimizer.state.get(old, {})
         if _has_shape_of(old, state):
             states[id(new)] = {
@@ -137,65 +172,31 @@ def _slice(
                 for kind, value in state.items()
             }
 
-    slicing.cut(ancestor, graph, alive, carry)
-    _with_format(ancestor, memory_format)
-    after = dict(ancestor.named_parameters())
-    repoint(optimizer, before, after, lambda parameter: states.get(id(parameter), {}))
+    return carry
 
 
-class _StateCarrier:
-    """Shrinks an optimizer's state by the same functions by which NNI shrinks the parameters."""
-
-    def __init__(self, optimizer: torch.optim.Optimizer):
-        self._optimizer = optimizer
-        self._states: dict[int, State] = {}  # {id of the new parameter: its state}
-
-    def replacements(self) -> dict[str, Callable[..., nn.Module]]:
-        """NNI's functions that replace a layer, by the layer's type, each followed by its state."""
-        return {kind: self._carrying(function) for kind, function in replace_module.items()}
-
-    def state_of(self, parameter: nn.Parameter) -> State:
-        """State of a parameter of the offspring."""
-        return self._states.get(id(parameter), {})
-
-    def _carrying(self, function: Callable[..., nn.Module]) -> Callable[..., nn.Module]:
-        def replace(module: nn.Module, masks: Any) -> nn.Module:
-            states = {
-                name: self._optimizer.state.get(parameter, {})
-                for name, parameter in module.named_parameters(recurse=False)
-            }
-            kinds = {kind for state in states.values() for kind in state}
-            small = {kind: _shrunk(function, module, masks, states, kind) for kind in kinds}
-            replaced = function(module, masks)
-            for name, state in states.items():
-                if _has_shape_of(getattr(module, name), state):
-                    self._states[id(getattr(replaced, name))] = {
-                        kind: small[kind][name] if _is_array(value) else value
-                        for kind, value in state.items()
-                    }
-            return replaced
-
-        return replace
+@contextmanager
+def _whole_on_failure(network: nn.Module, zeros: Zeros) -> Iterator[None]:
+    """Put a network back as it was if the block raises an exception."""
+    whole = {parameter: parameter.data for parameter in zeros}
+    modules = [(module, _snapshot(module)) for module in network.modules()]
+    try:
+        yield
+    except BaseException:
+        for module, attributes in modules:
+            vars(module).clear()
+            vars(module).update(attributes)
+        for parameter, data in whole.items():
+            parameter.data = data
+        raise
 
 
-def _shrunk(
-    function: Callable[..., nn.Module],
-    module: nn.Module,
-    masks: Any,
-    states: Mapping[str, State],
-    kind: str,
-) -> dict[str, torch.Tensor]:
-    """One kind of state of all parameters of a layer, shrunk as the layer is.
-
-    The state takes the place of the parameters in a copy of the layer.
-    """
-    stand_in = copy.deepcopy(module)
-    for name, parameter in stand_in.named_parameters(recurse=False):
-        value = states[name].get(kind)
-        if _is_array(value) and value.shape == parameter.shape:
-            parameter.data = value.detach().clone()
-    shrunk = function(stand_in, masks)
-    return {name: value.detach().clone() for name, value in shrunk.named_parameters(recurse=False)}
+def _snapshot(module: nn.Module) -> dict[str, Any]:
+    """The attributes of a module; its tables of tensors and modules are copied, the rest is not."""
+    return {
+        name: value.copy() if isinstance(value, dict) else value
+        for name, value in vars(module).items()
+    }
 
 
 def repoint(
@@ -249,16 +250,3 @@ def _is_array(value: Any) -> TypeGuard[torch.Tensor]:
 def _has_shape_of(parameter: torch.Tensor, state: Mapping[str, Any]) -> bool:
     """Whether all arrays of a parameter's state have its shape."""
     return all(not _is_array(value) or value.shape == parameter.shape for value in state.values())
-
-
-@contextmanager
-def _quiet_speedup() -> Iterator[logging.Logger]:
-    """Silence NNI's speedup, which logs and prints several lines for every node of the graph."""
-    logger = logging.getLogger("nni.compression.speedup")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with redirect_stdout(None):
-            yield logger
-    finally:
-        logger.setLevel(level)

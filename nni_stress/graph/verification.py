@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import nn
+from torch.nn.utils.parametrize import is_parametrized
 
 from ..utils.batches import answer, arguments_of
 from ..utils.messages import one_line
@@ -170,7 +171,8 @@ def _problem(
     sets: Sequence[Sequence[int]],
 ) -> str | None:
     removed = {cluster for half in sets for cluster in half}
-    small = copy_of(network)
+    parametrized = any(map(is_parametrized, network.modules()))  # these are written to
+    small = copy_of(network, () if parametrized else network.parameters())
     try:
         cut(small, structure, removed)
     except ValueError as error:

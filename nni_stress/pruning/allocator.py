@@ -5,33 +5,22 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Container, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from ..graph.cluster_graph import ClusterGraph
 from . import screening
 from .budget import Budget, MeasuredShare
+from .cluster_draw import ClusterDraw
 from .functional.allocation import TOLERANCE, Share, share
-from .targets import Masks, TargetSpaces, is_active, set_settings, settings_of
+from .targets import Masks, TargetSpaces, set_settings, settings_of
 
 _log = logging.getLogger(__name__)
 
 # How often a budget of a measured resource is corrected by what was measured.
 CORRECTIONS = 8
-
-
-@dataclass(frozen=True)
-class _Group:
-    """A group of clusters that are removed together, as the pruner's config allows."""
-
-    size: int
-    blocks: int
-    frozen: bool
-    layers: tuple[str, ...]
-    floor: int
-    worth: float
 
 
 class Allocator:
@@ -44,36 +33,58 @@ class Allocator:
     budget
         The budget.
     spaces
-        All targets of the pruner. Groups lose clusters if the pruner's config names all their
-        layers.
+        All targets of the pruner.
+    draw
+        Knows which groups the config list allows to lose clusters.
 
     Examples
     --------
     >>> from nni.compression.base.wrapper import ModuleWrapper
     >>> from torch import nn
+    >>> from nni_stress.graph.cluster_graph import ClusterGraph
     >>> network = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
-    >>> budget = Budget(network, torch.rand(1, 4), {"parameters": 0.5})
+    >>> graph = ClusterGraph(network, torch.rand(1, 4))
+    >>> budget = Budget(network, graph, {"parameters": 0.5})
     >>> wrapper = ModuleWrapper(network[0], "0", {"pruning": {"sparse_ratio": 0.0}})
     >>> spaces = {"0": wrapper.pruning_target_spaces}
-    >>> allocator = Allocator(budget, spaces)
+    >>> allocator = Allocator(budget, spaces, ClusterDraw(budget.graph, network, spaces))
     >>> allocator.share_out({"0": {"weight": torch.ones(8, 1)}})
-    [3, 2]
+    [3]
     """
 
-    def __init__(self, budget: Budget, spaces: TargetSpaces):
+    def __init__(self, budget: Budget, spaces: TargetSpaces, draw: ClusterDraw):
         self._budget = budget
         self._spaces = spaces
+        self._draw = draw
         self._limit = budget.limit
-        self._groups = _allowed_groups(budget, spaces)
+        least = budget.rules.floor
+        self._frozen = [group.frozen for group in draw.groups]
+        self._floors = [
+            group.size
+            if group.frozen
+            else min(group.size, -(-max(least, group.blocks) // group.blocks) * group.blocks)
+            for group in draw.groups
+        ]
+        self._worths = _worths(budget, draw)
         self._kept: list[int] = []
         self.set_kept(budget.sizes)
 
     @property
     def frozen(self) -> list[bool]:
         """For each group, whether it keeps all of its clusters."""
-        return [group.frozen for group in self._groups]
+        return self._frozen
 
-    def share_out(self, strengths: Masks, comparable: Container[str] = ()) -> list[int]:
+    @property
+    def kept(self) -> list[int]:
+        """How many clusters each group keeps at present."""
+        return self._kept
+
+    def share_out(
+        self,
+        strengths: Masks,
+        comparable: Container[str] = (),
+        unnamed: Mapping[int, Tensor] | None = None,
+    ) -> list[int]:
         """Divide the budget by importance, the square of strength, and make NNI's rules keep to it.
 
         Parameters
@@ -84,38 +95,57 @@ class Allocator:
             Names of the layers whose strengths compare with those of other layers, as Taylor
             importance does. Norms of weights compare within a layer only, so they are divided by
             their mean: such a layer counts as one of typical strength.
+        unnamed
+            {index: strength of each cluster} of groups that are the outputs of no layer.
 
         Returns
         -------
         list
             How many clusters each group keeps.
         """
-        importance = self._importance(strengths, comparable)
+        importance = self._importance(strengths, comparable, unnamed or {})
         measured = self._budget.measured
         found = self._share(importance) if measured is None else self._fit(importance, measured)
         if found.obstacle:
-            _log.warning("the budget is missed: %s", found.obstacle)
+            _log.warning("the budget is missed: %s", self._why_missed(found))
         self.set_kept(found.keep)
         return found.keep
 
-    def _importance(self, strengths: Masks, comparable: Container[str]) -> list[Tensor]:
+    def _why_missed(self, found: Share) -> str:
+        """Why a budget is missed: the least reachable, and the layers that stand in the way."""
+        if self._budget.measured is None and self._budget.cost(self._floors) <= self._limit:
+            return f"{found.obstacle}"
+        least = self._budget.in_the_way(self._floors)
+        if self._budget.measured is None:
+            return f"the least the layers can keep is {least}"
+        return f"{found.obstacle}: {least}" if least else f"{found.obstacle}"
+
+    def _importance(
+        self, strengths: Masks, comparable: Container[str], unnamed: Mapping[int, Tensor]
+    ) -> list[Tensor]:
         means = [
             float(strengths[layer]["weight"].mean())
-            for group in self._groups
+            for group in self._draw.groups
             if not group.frozen
             for layer in group.layers
-            if layer in comparable
+            if layer in comparable and layer in strengths
         ]
         typical = sum(means) / len(means) if means else 1.0
         importance = []
-        for group in self._groups:
+        for index, group in enumerate(self._draw.groups):
             total = torch.zeros(group.size)
-            for layer in () if group.frozen else group.layers:
+            if index in unnamed:
+                strength = unnamed[index]
+                total += (typical * strength / strength.mean().clamp(min=1e-30)) ** 2
+            for layer, places in () if group.frozen else group.layers.items():
+                if layer not in strengths:  # an embedding, which needs not be named
+                    continue
                 strength = strengths[layer]["weight"].detach().flatten().float().cpu()
                 if layer not in comparable:
                     strength = typical * strength / strength.mean().clamp(min=1e-30)
-                total += strength**2
-            importance.append(group.worth * total)
+                known = places >= 0
+                total.index_add_(0, places[known], strength[known] ** 2)
+            importance.append(self._worths[index] * total)
         return importance
 
     def _share(self, importance: list[Tensor]) -> Share:
@@ -126,8 +156,8 @@ class Allocator:
             self._limit,
             floor=rules.floor,
             multiple=rules.multiple,
-            frozen=[group.frozen for group in self._groups],
-            blocks=[group.blocks for group in self._groups],
+            frozen=self._frozen,
+            blocks=[group.blocks for group in self._draw.groups],
             redundancy=rules.redundancy,
         )
 
@@ -137,7 +167,7 @@ class Allocator:
         If even the smallest network uses more, nearly that is enough: more would be lost for
         nothing.
         """
-        least = measured.used([group.floor for group in self._groups])
+        least = measured.used(self._floors)
         target = max(measured.share, (1 + TOLERANCE) * least)
         best = None
         best_limit = self._limit
@@ -189,11 +219,11 @@ class Allocator:
         multiple = self._budget.rules.multiple
         return screening.candidates(
             keep,
-            [group.size for group in self._groups],
-            [group.floor for group in self._groups],
+            self._budget.sizes,
+            self._floors,
             [
                 max(group.blocks, multiple if group.size >= multiple else 1)
-                for group in self._groups
+                for group in self._draw.groups
             ],
             self._budget.cost,
             self._limit,
@@ -213,58 +243,48 @@ class Allocator:
     def set_kept(self, keep: Sequence[int]) -> None:
         """Make NNI's rules keep these numbers of clusters, the same clusters within each group."""
         self._kept = [int(count) for count in keep]
-        for index, (count, group) in enumerate(zip(keep, self._groups)):
+        for index, (count, group) in enumerate(zip(keep, self._draw.groups)):
             if group.frozen:
                 continue
             size = group.size // group.blocks
             kept = count // group.blocks
             # half a cluster more, as NNI rounds the number of removed clusters down
             ratio = (size - kept + 0.5) / size if kept < size else 0.0
-            together = len(group.layers) > 1 or group.blocks > 1
+            changes: dict[str, Any] = {"sparse_ratio": ratio}
+            if group.alike:  # so that NNI draws once for all its layers
+                together = len(group.layers) > 1 or group.blocks > 1
+                changes["dependency_group_id"] = f"cluster group {index}" if together else None
+                changes["internal_metric_block"] = group.blocks
             for layer in group.layers:
-                space = self._spaces[layer]["weight"]
-                changes = {
-                    "sparse_ratio": ratio,
-                    "dependency_group_id": f"cluster group {index}" if together else None,
-                    "internal_metric_block": group.blocks,
-                }
+                space = self._spaces.get(layer, {}).get("weight")
+                if space is None:
+                    continue
                 set_settings(space, {**settings_of(space), **changes})
 
 
-def _allowed_groups(budget: Budget, spaces: TargetSpaces) -> list[_Group]:
-    frozen = []
-    for group in budget.graph.groups:
-        weights = [spaces.get(layer, {}).get("weight") for layer in group.layers]
-        named = [space is not None and is_active(space) for space in weights]
-        frozen.append(group.frozen or not all(named) or not named)
-    worths = _worths(budget, frozen)
-    least = budget.rules.floor
-    return [
-        _Group(
-            size=group.clusters,
-            blocks=group.blocks,
-            frozen=fixed,
-            layers=tuple(group.layers),
-            floor=group.clusters
-            if fixed
-            else min(group.clusters, -(-max(least, group.blocks) // group.blocks) * group.blocks),
-            worth=worth,
-        )
-        for group, fixed, worth in zip(budget.graph.groups, frozen, worths)
-    ]
-
-
-def _worths(budget: Budget, frozen: Sequence[bool]) -> list[float]:
+def _worths(budget: Budget, draw: ClusterDraw) -> list[float]:
     """Worth of the clusters of each group, by where the network first calls one of its layers."""
-    order = list(budget.graph.input_shapes())  # in the order in which the network calls its layers
+    order = {layer: place for place, layer in enumerate(budget.graph.outputs)}
     first = {
-        index: min(order.index(layer) for layer in group.layers)
-        for index, (group, fixed) in enumerate(zip(budget.graph.groups, frozen))
-        if not fixed
+        index: _place(budget.graph, index, order)
+        for index, group in enumerate(draw.groups)
+        if not group.frozen
     }
     ranked = sorted(first, key=first.__getitem__)
     depths = {index: rank / max(len(ranked) - 1, 1) for rank, index in enumerate(ranked)}
-    return [_worth_at(depths.get(index, 0.5), *budget.rules.worth) for index in range(len(frozen))]
+    worths = budget.rules.worth
+    return [_worth_at(depths.get(index, 0.5), *worths) for index in range(len(draw.groups))]
+
+
+def _place(graph: ClusterGraph, group: int, order: Mapping[str, int]) -> int:
+    """Where in the order of the layers the clusters of a group are first used."""
+    layers = graph.groups[group].layers or graph.readers[group]
+    if layers:
+        return min(order[layer] for layer in layers)
+    calls = list(graph.structure.input_shapes)  # as the units of one LSTM that another one reads
+    module = graph.module_of(group)
+    before = calls[: calls.index(module)] if module in calls else []
+    return max((order[layer] for layer in before if layer in order), default=0)
 
 
 def _worth_at(depth: float, early: float, late: float) -> float:

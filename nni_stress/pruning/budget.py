@@ -18,6 +18,7 @@ from .targets import unwrapped_copy
 # Several resources become one cost by this norm of used / allowed: none is exceeded, and the one
 # that limits the network is used to within 2 %.
 NORM = 32
+SHOWN = 3  # layers that stand in the way of a budget
 
 
 @dataclass(frozen=True)
@@ -66,8 +67,8 @@ class Budget:
     ----------
     network
         The ancestor, before NNI wraps it for the pruner.
-    example_input
-        One batch of inputs, a tensor or a tuple of tensors.
+    graph
+        Its cluster graph.
     shares
         {resource: share}. ``{"macs": 0.4}`` keeps 40 % of the multiply-accumulates,
         ``{"parameters": 0.1, "macs": 0.4}`` keeps to both. A resource that is measured (latency)
@@ -97,7 +98,7 @@ class Budget:
     --------
     >>> import torch
     >>> network = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
-    >>> budget = Budget(network, torch.rand(1, 4), {"parameters": 0.5})
+    >>> budget = Budget(network, ClusterGraph(network, torch.rand(1, 4)), {"parameters": 0.5})
     >>> int(budget.cost(budget.sizes)), int(budget.limit)
     (58, 29)
     """
@@ -105,15 +106,17 @@ class Budget:
     def __init__(
         self,
         network: nn.Module,
-        example_input: Any,
+        graph: ClusterGraph | None,
         shares: Mapping[str, float],
         rules: SharingRules | None = None,
     ):
         shares = checked_shares(shares)
-        if example_input is None:
+        if graph is None:
             raise ValueError("a budget needs example_input, to follow the network, but got none")
         self.rules = rules or SharingRules()
-        self.graph = ClusterGraph(network, example_input)
+        self.graph = graph
+        self._shares = shares
+        self._network = network
         self.sizes = [group.clusters for group in self.graph.groups]
         self.measured: MeasuredShare | None = None
         if len(shares) > 1:
@@ -127,6 +130,37 @@ class Budget:
             self.measured = MeasuredShare(resource, part, self.graph, network)
         self.cost = resource.cost(self.graph, network)
         self.limit = part * self.cost(self.sizes)
+
+    def in_the_way(self, keep: Sequence[int]) -> str:
+        """What a network costs, resource by resource, and the layers that cost the most.
+
+        Parameters
+        ----------
+        keep
+            How many clusters each group keeps.
+
+        Examples
+        --------
+        >>> import torch
+        >>> network = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
+        >>> budget = Budget(network, ClusterGraph(network, torch.rand(1, 4)), {"parameters": 0.1})
+        >>> budget.in_the_way([1])
+        '9 synapses where 6 are allowed, of which 5 synapses in 0, 4 synapses in 2'
+        """
+        found = []
+        for name, share in self._shares.items():
+            resource = RESOURCES[name]
+            costs = resource.by_layer(self.graph, unwrapped_copy(self._network))
+            least = costs(keep)
+            allowed = share * sum(costs(self.sizes).values())
+            if sum(least.values()) <= allowed:
+                continue
+            worst = sorted(least, key=least.__getitem__, reverse=True)[:SHOWN]
+            layers = ", ".join(f"{resource.text(least[layer])} in {layer}" for layer in worst)
+            total = resource.text(sum(least.values()))
+            limit = resource.text(allowed).partition(" ")[0]
+            found.append(f"{total} where {limit} are allowed, of which {layers}")
+        return "; ".join(found)
 
 
 class MeasuredShare:
@@ -148,7 +182,7 @@ class MeasuredShare:
     >>> import torch
     >>> ancestor = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
     >>> graph = ClusterGraph(ancestor, torch.rand(1, 4))
-    >>> MeasuredShare(RESOURCES["parameters"], 0.5, graph, ancestor).used([4, 2])
+    >>> MeasuredShare(RESOURCES["parameters"], 0.5, graph, ancestor).used([4])
     0.5172413793103449
     """
 

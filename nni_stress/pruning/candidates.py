@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import torch
-from nni.compression.pruning.tools import generate_sparsity
 from torch import nn
 
 from .allocator import Allocator
 from .screening import Screen, fittest
-from .targets import Masks, TargetSpaces
+from .targets import Masks
 
 
 class CandidateScreening:
@@ -18,8 +17,8 @@ class CandidateScreening:
 
     Parameters
     ----------
-    spaces
-        All targets of the pruner.
+    masks
+        Makes masks of scores.
     allocator
         Draws architectures, and makes NNI's rules keep to one of them.
     number
@@ -33,32 +32,37 @@ class CandidateScreening:
     --------
     >>> from nni.compression.base.compressor import register_scalers
     >>> from nni_stress.pruning.budget import Budget
+    >>> from nni_stress.pruning.cluster_draw import ClusterDraw
     >>> from nni.compression.base.wrapper import ModuleWrapper
     >>> from torch import nn
+    >>> from nni_stress.graph.cluster_graph import ClusterGraph
     >>> network = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
-    >>> budget = Budget(network, torch.rand(1, 4), {"parameters": 0.5})
+    >>> graph = ClusterGraph(network, torch.rand(1, 4))
+    >>> budget = Budget(network, graph, {"parameters": 0.5})
     >>> wrapper = ModuleWrapper(network[0], "0", {"pruning": {"sparse_ratio": 0.0}})
     >>> spaces = {"0": wrapper.pruning_target_spaces}
     >>> register_scalers(spaces, lambda space: "out_channel")
-    >>> allocator = Allocator(budget, spaces)
+    >>> draw = ClusterDraw(budget.graph, network, spaces)
+    >>> allocator = Allocator(budget, spaces, draw)
     >>> screen = Screen(torch.zeros(4, 4), torch.zeros(4, 2), nn.functional.mse_loss)
     >>> generator = torch.Generator()
-    >>> screening = CandidateScreening(spaces, allocator, 5, screen, generator)
+    >>> masks = lambda scores: draw.masks(scores, allocator.kept, {})
+    >>> screening = CandidateScreening(masks, allocator, 5, screen, generator)
     >>> scores = {"0": {"weight": torch.rand(8, 1)}}
-    >>> best = screening.best([3, 2], lambda: scores, lambda masks: network)
+    >>> best = screening.best([3], lambda: scores, lambda masks: network)
     >>> best is scores
     True
     """
 
     def __init__(
         self,
-        spaces: TargetSpaces,
+        masks: Callable[[Masks], Masks],
         allocator: Allocator,
         number: int,
         screen: Screen,
         generator: torch.Generator,
     ):
-        self._spaces = spaces
+        self._masks = masks
         self._allocator = allocator
         self._number = number
         self._screen = screen
@@ -88,8 +92,7 @@ class CandidateScreening:
 
         def loss(option: int, examples: int) -> float:
             self._allocator.set_kept(options[option])
-            masks = generate_sparsity(scores[option], self._spaces)
-            return self._screen(show(masks), examples)
+            return self._screen(show(self._masks(scores[option])), examples)
 
         best = fittest(len(options), loss, self._screen.examples)
         self._allocator.set_kept(options[best])

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from nni.compression.base.config import select_modules_by_config
+from nni.compression.base.setting import PruningSetting
 from schema import SchemaError
 from torch import nn
 
@@ -15,6 +17,7 @@ from ..utils.messages import one_line
 from .targets import TargetSpaces, is_active
 
 _RATIOS = ("sparse_ratio", "max_sparse_ratio", "min_sparse_ratio")
+_WHOLE = (nn.RNNBase, nn.MultiheadAttention)
 _NUMBERS = (*_RATIOS, "sparse_threshold")
 
 
@@ -43,7 +46,80 @@ def checked_config(config_list: Any, model: nn.Module) -> list[dict[str, Any]]:
     ):
         raise TypeError(f"config_list must be a list of mappings, but got {config_list!r}")
     modules = {name for name, _ in model.named_modules()}
-    return [_checked(config, modules) for config in config_list]
+    checked = [_checked(config, modules) for config in config_list]
+    for config in checked:
+        if isinstance(config.get("op_types"), (list, tuple)):
+            config["op_types"] = _with_subclasses(config["op_types"], model)
+    return checked
+
+
+def _with_subclasses(kinds: Sequence[str], model: nn.Module) -> list[str]:
+    """Names of types, and of those types in a model that are subclasses of torch's types of these.
+
+    NNI looks up the settings of a type by its name, so that a subclass gets those of its base.
+    """
+    found = list(kinds)
+    for module in model.modules():
+        name = type(module).__name__
+        bases = {base.__name__ for base in type(module).__mro__[1:] if _is_torch(base)}
+        if name in _LINEAR:
+            bases.add("Linear")
+        for base in sorted(bases.intersection(kinds)):
+            if name not in found:
+                found.append(name)
+            if name not in PruningSetting.registry and base in PruningSetting.registry:
+                PruningSetting.register(name, PruningSetting.registry[base])
+    return found
+
+
+# Linear layers by other names: that of the library transformers.
+_LINEAR = {"Conv1D"}
+
+
+def _is_torch(kind: type) -> bool:
+    return kind.__module__.startswith("torch.nn.")
+
+
+def without_whole_modules(
+    config_list: Sequence[dict[str, Any]], model: nn.Module
+) -> tuple[list[dict[str, Any]], dict[str, float]]:
+    """Take recurrent layers and attentions out of a config list, as NNI has no settings for them.
+
+    Their clusters, units and heads, are the outputs of no single weight. Of a module that the model
+    has in several places, one name is left.
+
+    Returns
+    -------
+    config_list : list
+        The config list without them.
+    ratios : dict
+        {name of such a module: its sparse ratio}
+
+    Examples
+    --------
+    >>> config = {"op_types": ["LSTM", "Linear"], "sparse_ratio": 0.5}
+    >>> model = nn.ModuleDict({"rnn": nn.LSTM(2, 4), "head": nn.Linear(4, 1)})
+    >>> without_whole_modules([config], model)[1]
+    {'rnn': 0.5}
+    """
+    kept = []
+    ratios: dict[str, float] = {}
+    first_names = {module: name for name, module in model.named_modules()}
+    for config in config_list:
+        selected = {} if "exclude" in config else select_modules_by_config(model, config)[0]
+        further = {  # a module in several places, which NNI would wrap twice
+            name
+            for name, module in selected.items()
+            if first_names[module] != name and first_names[module] in selected
+        }
+        whole = {name for name, module in selected.items() if isinstance(module, _WHOLE)}
+        ratios.update(dict.fromkeys(whole - further, config.get("sparse_ratio") or 0.0))
+        without = sorted(whole | further)
+        if without:
+            config = {**config, "exclude_op_names": [*config.get("exclude_op_names", ()), *without]}
+        if not without or len(without) < len(selected):
+            kept.append(config)
+    return kept, ratios
 
 
 def _checked(config: Mapping[str, Any], modules: set[str]) -> dict[str, Any]:
@@ -119,7 +195,11 @@ def clear_nni_errors() -> Iterator[None]:
         ) from None
 
 
-def check_targets(spaces: TargetSpaces, config_list: list[dict[str, Any]]) -> None:
+def check_targets(
+    spaces: TargetSpaces,
+    config_list: list[dict[str, Any]],
+    ratios: Mapping[str, float] | None = None,
+) -> None:
     """Check that a config list selects something.
 
     Raises
@@ -136,7 +216,7 @@ def check_targets(spaces: TargetSpaces, config_list: list[dict[str, Any]]) -> No
     active = [
         space for targets in spaces.values() for space in targets.values() if is_active(space)
     ]
-    if not active:
+    if not active and not any((ratios or {}).values()):
         raise ValueError(
             f"no module of the model has a sparsity to reach under the config list {config_list!r}"
         )

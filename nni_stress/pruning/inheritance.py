@@ -19,6 +19,11 @@ class Inheritance:
     wrappers
         {module name: NNI's wrapper} of all wrapped modules.
 
+    Attributes
+    ----------
+    removed : set
+        (module name, target name) of all targets that have lost something.
+
     Examples
     --------
     >>> from torch import nn
@@ -33,18 +38,29 @@ class Inheritance:
     def __init__(self, wrappers: Mapping[str, ModuleWrapper]):
         self._wrappers = wrappers
         self._masks: dict[str, dict[str, Tensor | None]] = {}
-        self._removed: set[tuple[str, str]] = set()
+        self._before = self._masks
+        self.removed: set[tuple[str, str]] = set()
         self.update()
 
     def update(self) -> None:
         """Take the masks as they are now for what earlier generations removed."""
-        self._masks = {
-            module_name: {
-                name: None if mask is None else compact(mask) for name, mask in targets.items()
+        self._before = self._masks
+        self._use(
+            {
+                module_name: {
+                    name: None if mask is None else compact(mask) for name, mask in targets.items()
+                }
+                for module_name, targets in current_masks(self._wrappers).items()
             }
-            for module_name, targets in current_masks(self._wrappers).items()
-        }
-        self._removed = {
+        )
+
+    def undo(self) -> None:
+        """Go back to what earlier generations had removed before the last update."""
+        self._use(self._before)
+
+    def _use(self, masks: dict[str, dict[str, Tensor | None]]) -> None:
+        self._masks = masks
+        self.removed = {
             (module_name, target_name)
             for module_name, targets in self._masks.items()
             for target_name, mask in targets.items()
@@ -60,7 +76,7 @@ class Inheritance:
 
     def lacks_part_of(self, module_name: str) -> bool:
         """Whether earlier generations removed some of a module."""
-        return any(module_name == module for module, _ in self._removed)
+        return any(module_name == module for module, _ in self.removed)
 
     def keep_removed(self, masks: Masks) -> Masks:
         """Remove from masks, in place, what earlier generations removed.
@@ -77,7 +93,7 @@ class Inheritance:
         """
         for module_name, targets in masks.items():
             for target_name in targets:
-                if (module_name, target_name) in self._removed:
+                if (module_name, target_name) in self.removed:
                     inherited = self.mask(module_name, target_name)
                     targets[target_name] = targets[target_name] * inherited
         return masks

@@ -11,7 +11,6 @@ from nni.compression.base.target_space import PruningTargetSpace
 from torch import nn
 
 from ..graph.cluster_graph import ClusterGraph
-from ..graph.label_propagation import WeightedLayer
 from .targets import TargetSpaces, is_active, is_parameter, scaler_of, set_settings, settings_of
 
 _log = logging.getLogger(__name__)
@@ -54,11 +53,7 @@ def keep_outputs(
     --------
     >>> keep_outputs({}, {"head"}, [{"op_types": ["Linear"], "sparse_ratio": 0.5}])
     """
-    found = [
-        name
-        for name in sorted(outputs)
-        if any(_removes_clusters(*target) for target in spaces.get(name, {}).items())
-    ]
+    found = asked_outputs(spaces, outputs)
     for name in found:
         if any(name in config.get("op_names", ()) for config in config_list if _prunes(config)):
             raise ValueError(
@@ -67,18 +62,33 @@ def keep_outputs(
             )
         for space in spaces[name].values():
             set_settings(space, {**settings_of(space), **dict.fromkeys(_SPARSITIES)})
-    if not found:
-        return
-    if not any(is_active(space) for targets in spaces.values() for space in targets.values()):
+    if found and not any(
+        is_active(space) for targets in spaces.values() for space in targets.values()
+    ):
         raise ValueError(
             f"nothing can be removed: the config list names only {', '.join(found)}, whose outputs "
             "are those of the network"
         )
-    _log.warning(
-        "%s: all outputs stay, as they are those of the network; exclude_op_names says so in the "
-        "config list",
-        ", ".join(found),
-    )
+    warn_of_outputs(found)
+
+
+def asked_outputs(spaces: TargetSpaces, outputs: Collection[str]) -> list[str]:
+    """Output layers that the config list asks to lose clusters, sorted."""
+    return [
+        name
+        for name in sorted(outputs)
+        if any(_removes_clusters(*target) for target in spaces.get(name, {}).items())
+    ]
+
+
+def warn_of_outputs(layers: Sequence[str]) -> None:
+    """Warn that all outputs of these layers stay, if there are any."""
+    if layers:
+        _log.warning(
+            "%s: all outputs stay, as they are those of the network; exclude_op_names says so in "
+            "the config list",
+            ", ".join(layers),
+        )
 
 
 def _prunes(config: Mapping[str, Any]) -> bool:
@@ -133,7 +143,7 @@ def check_removable(
     >>> import torch
     >>> network = nn.Sequential(nn.Linear(4, 2))
     >>> graph = ClusterGraph(network, torch.rand(1, 4))
-    >>> check_removable(network, graph, {}, [True])
+    >>> check_removable(network, graph, {}, [])
     Traceback (most recent call last):
         ...
     ValueError: nothing of the network can be removed: 0 (Linear) reaches the network's output
@@ -141,30 +151,25 @@ def check_removable(
     if not all(frozen):
         return
     named = {name for name, targets in spaces.items() if any(map(is_active, targets.values()))}
+    weights = [tensor for tensor in graph.structure.tensors if len(tensor.shape) > 1]
+    owners = {name.rpartition(".")[0] for tensor in weights for name in tensor.names}
     stays = []
     for name, module in network.named_modules():
-        weight = getattr(module, "weight", None)
-        if getattr(weight, "ndim", 0) < 2 or name.endswith("_nni_wrapper"):
-            continue
-        reason = _reason(name, module, graph, named)
-        stays.append(f"{name or 'the network itself'} ({type(module).__name__}) {reason}")
+        if name in owners:
+            kind = type(module).__name__
+            reason = _reason(name, graph, named)
+            stays.append(f"{name or 'the network itself'} ({kind}) {reason}")
     if len(stays) > SHOWN:
         stays[SHOWN:] = [f"and {len(stays) - SHOWN} more layers"]
     why = "; ".join(stays) or "it has no layer with weights"
     raise ValueError(f"nothing of the network can be removed: {why}")
 
 
-def _reason(name: str, module: nn.Module, graph: ClusterGraph, named: Collection[str]) -> str:
-    if name in graph.reasons:
-        return graph.reasons[name]
-    if name in graph.slots:
+def _reason(name: str, graph: ClusterGraph, named: Collection[str]) -> str:
+    if name in graph.outputs and name not in graph.frozen:
         together = next(group.layers for group in graph.groups if name in group.layers)
         missing = [layer for layer in together if layer not in named]
         if name in missing:
             return "is not selected by the config of clusters"
         return f"goes with {missing[0]}, which the config of clusters does not select"
-    if not name:
-        return "reaches the network's output"
-    if isinstance(module, WeightedLayer):
-        return "is not reached by the example input"
-    return "is of a type that cannot lose clusters"
+    return graph.why_frozen(name)

@@ -43,6 +43,50 @@ class OriginalParameters:
             setattr(self._model.get_submodule(owner), leaf, parameter)
 
 
+class TiedParameters:
+    """The parameters that a model has in several modules; NNI's wrappers give each its own.
+
+    Parameters
+    ----------
+    model
+        The model, not wrapped yet.
+
+    Examples
+    --------
+    >>> model = nn.ModuleDict({"words": nn.Embedding(5, 2), "head": nn.Linear(2, 5)})
+    >>> model["head"].weight = model["words"].weight
+    >>> tied = TiedParameters(model)
+    >>> ModuleWrapper(model["head"], "head", {"pruning": {"sparse_ratio": 0.5}}).wrap()
+    >>> tied.tie()
+    >>> model["words"].weight is model["head"]._nni_wrapper.weight
+    True
+    """
+
+    def __init__(self, model: nn.Module):
+        places: dict[nn.Parameter, list[tuple[nn.Module, str]]] = {}
+        for module in model.modules():
+            for leaf, parameter in module.named_parameters(recurse=False):
+                places.setdefault(parameter, []).append((module, leaf))
+        self._places = [own for own in places.values() if len(own) > 1]
+
+    def tie(self) -> None:
+        """Let them be one again, the one of a wrapper if any module is wrapped."""
+        for places in self._places:
+            owners = [(_owner(module, leaf), leaf) for module, leaf in places]
+            wrapped = [own for own in owners if isinstance(own[0], ModuleWrapper)]
+            first, name = (wrapped or owners)[0]
+            parameter = first.get_parameter(name)
+            for owner, leaf in owners:
+                setattr(owner, leaf, parameter)
+
+
+def _owner(module: nn.Module, leaf: str) -> nn.Module:
+    wrapper = getattr(module, "_nni_wrapper", None)
+    if isinstance(wrapper, ModuleWrapper) and leaf in dict(wrapper.named_parameters(recurse=False)):
+        return wrapper
+    return module
+
+
 def parameters_of(model: nn.Module) -> dict[str, nn.Parameter]:
     """Parameters of a model, wrapped or not, by the names they have without wrappers.
 

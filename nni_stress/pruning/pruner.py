@@ -2,33 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Callable, Mapping, Sequence, Set
 from typing import Any
 
 import torch
 from nni.compression.base.compressor import Pruner
-from nni.compression.base.target_space import PruningTargetSpace
+from nni.compression.base.target_space import PruningTargetSpace, TargetType
 from nni.compression.base.wrapper import ModuleWrapper
 from nni.compression.utils.evaluator import Evaluator
-from torch import Tensor
+from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 from ..graph import synthesis
+from ..graph.cluster_graph import ClusterGraph
+from ..graph.masked import MaskedClusters, masked_attentions
 from ..graph.output_layers import output_layers
+from ..graph.slicing import removed_by
 from ..hparams import PrunerArguments
+from ..nni_compat.uncalled import UncalledWrappers
+from ..utils.messages import one_line
+from ..utils.module_modes import forget_caches
 from . import validation
 from .allocator import Allocator
 from .budget import Budget, SharingRules
 from .candidates import CandidateScreening
-from .config_list import check_blocks, check_targets, checked_config, clear_nni_errors
+from .cluster_draw import ClusterDraw
+from .config_list import (
+    check_blocks,
+    check_targets,
+    checked_config,
+    clear_nni_errors,
+    without_whole_modules,
+)
 from .inheritance import Inheritance, current_masks
-from .kept_layers import check_removable, keep_outputs
+from .kept_layers import asked_outputs, check_removable, keep_outputs, warn_of_outputs
 from .layer_settings import LayerSettings
-from .parameters import OriginalParameters, parameters_of, share_memory
+from .parameters import OriginalParameters, TiedParameters, parameters_of, share_memory
 from .sampler import Sampler
 from .screening import Screen
 from .stress_masks import StressedMasks
 from .stress_phase import StressPhase
-from .targets import Masks, active_targets, trained_tensors
+from .targets import (
+    Masks,
+    active_targets,
+    align_transposed,
+    outputs_come_second,
+    trained_tensors,
+    unwrapped_copy,
+)
+
+_log = logging.getLogger(__name__)
 
 
 class StressPruner(Pruner):
@@ -64,7 +88,9 @@ class StressPruner(Pruner):
         several to keep to. It is divided by importance per unit of cost. The config list then says
         which layers may lose clusters.
     example_input
-        One batch of inputs; required with a budget.
+        One batch of inputs; required with a budget. With it, layers that must agree lose the same
+        clusters, and the masked network computes what the small one will. Without it, each layer
+        loses clusters of its own, and of those that must agree the union is kept.
     floor
         With a budget: least number of clusters that a layer keeps.
     multiple
@@ -105,6 +131,11 @@ class StressPruner(Pruner):
     """
 
     _requested_steps: int | None = None  # what the call of compress that is running asked for
+    _attentions: Sequence[Callable[[], None]] = ()
+    _masked: MaskedClusters | None = None
+    _uncalled: UncalledWrappers | None = None
+    _first_run: RemovableHandle | None = None
+    _given: Masks = {}  # noqa: RUF012, replaced by each call of compress
 
     def __init__(
         self,
@@ -133,17 +164,19 @@ class StressPruner(Pruner):
             training_steps=training_steps, steps_per_epoch=steps_per_epoch, candidates=candidates
         )
         rules = SharingRules(floor, multiple, worth, redundancy)
-        config_list = checked_config(config_list, model)
+        config_list, self._ratios = without_whole_modules(checked_config(config_list, model), model)
         validation.check_combination(
             self.arguments, config_list, evaluator, budget, candidates, screen
         )
         self._settings = LayerSettings(self.arguments, stress_overrides or {}, steps_per_epoch)
         self._budget = None
+        self._graph = None if example_input is None else ClusterGraph(model, example_input)
         if budget is not None:
-            self._budget = Budget(model, example_input, budget, rules)
+            self._budget = Budget(model, self._graph, budget, rules)
             config_list = [{**config, "sparse_ratio": 0.0} for config in config_list]
-        outputs = output_layers(model) if budget is None else set()
+        outputs = set() if budget is not None else _output_layers(model, self._graph)
         self._original = OriginalParameters(model)
+        self._tied = TiedParameters(model)
         self.training_steps = training_steps
         # NNI's scheduled pruners set by these names how often masks are drawn while training
         self.interval_steps = -1
@@ -152,10 +185,11 @@ class StressPruner(Pruner):
         self._synthesized = False
         with clear_nni_errors():
             super().__init__(model, config_list, evaluator, existed_wrappers)
+        align_transposed(self._target_spaces)
         try:
             if budget is None:
                 keep_outputs(self._target_spaces, outputs, config_list)
-                check_targets(self._target_spaces, config_list)
+                check_targets(self._target_spaces, config_list, self._ratios)
             check_blocks(self._target_spaces, self.arguments)
             self._settings.check_modules(self._target_spaces)
             self._assemble(seed, candidates, screen)
@@ -170,21 +204,43 @@ class StressPruner(Pruner):
         wrappers = self._module_wrappers
         self._generator = torch.Generator().manual_seed(seed)
         self._inheritance = Inheritance(wrappers)
+        self._scores: Masks | None = None
+        self._draw: ClusterDraw | None = None
+        if self._graph is not None:
+            self._draw = ClusterDraw(self._graph, self.bound_model, spaces, self._ratios)
+            self._mask_clusters_of(self._graph)
         allocator = None
-        if self._budget is not None:
-            allocator = Allocator(self._budget, spaces)
-            check_removable(self.bound_model, self._budget.graph, spaces, allocator.frozen)
+        if self._budget is not None and self._draw is not None:
+            allocator = Allocator(self._budget, spaces, self._draw)
         self._allocator = allocator
         self._screening = None
         if allocator is not None and screen is not None and candidates > 1:
             self._screening = CandidateScreening(
-                spaces, allocator, candidates, screen, self._generator
+                lambda scores: self._sampler.masks(scores),
+                allocator,
+                candidates,
+                screen,
+                self._generator,
             )
         self._sampler = Sampler(
-            self.arguments, spaces, self._inheritance, self._generator, allocator
+            self.arguments,
+            spaces,
+            self._inheritance,
+            self._generator,
+            self._draw,
+            allocator,
+            lambda: parameters_of(self.bound_model),
         )
+        self._check_removable()
         self._stressed_masks = StressedMasks(spaces, wrappers, self._inheritance, self.update_masks)
         self._phase = self._new_phase(0)
+
+    def _check_removable(self) -> None:
+        """Check that something can be removed, where the structure is known and clusters are."""
+        if self._draw is None or not self._sampler.draws_clusters() or self._draw.others_active:
+            return
+        frozen = [group.frozen for group in self._draw.groups]
+        check_removable(self.bound_model, self._draw.graph, self._target_spaces, frozen)
 
     def _new_phase(self, steps: int) -> StressPhase:
         masks = self._stressed_masks
@@ -196,6 +252,8 @@ class StressPruner(Pruner):
     def _set_default_sparse_granularity(self, target_space: PruningTargetSpace) -> Any:
         if self.arguments.encoding == "synapse":
             return None
+        if target_space.type is TargetType.PARAMETER and outputs_come_second(target_space):
+            return "in_channel"
         return super()._set_default_sparse_granularity(target_space)
 
     # The draw of an offspring
@@ -215,12 +273,68 @@ class StressPruner(Pruner):
                 keep, lambda: drawn or self._sampler.scores(metrics), self._show
             )
         self._phase.forget_coming()
+        self._scores = scores
         return self._sampler.masks(scores)
 
     def _show(self, masks: Masks) -> torch.nn.Module:
         """Put masks on the model, less what earlier generations removed."""
         self.update_masks(self._inheritance.keep_removed(masks))
+        if self._masked is not None and self._draw is not None:
+            removed: Set[int] = self._draw.removed
+            if self._inheritance.removed or not self._sampler.draws_clusters():
+                whole = current_masks(self._module_wrappers)
+                removed = removed_by(self._draw.graph, self.bound_model, whole, removed)
+            self._masked.put_on(removed)
+        elif self._first_run is None and self.arguments.encoding == "cluster":
+            self._first_run = self.bound_model.register_forward_pre_hook(
+                self._on_first_run, with_kwargs=True
+            )
         return self.bound_model
+
+    def _on_first_run(self, model: nn.Module, args: tuple[Any, ...], kwargs: Any) -> None:
+        """Without an example input, the structure is learned where the masked model first runs."""
+        if kwargs and args:
+            return  # not a batch that it could be run on again
+        try:
+            self._learn(kwargs or args)
+        except ValueError as error:
+            _log.warning("layers lose clusters each by itself: %s", one_line(error))
+            return
+        if self._masked is not None and self._uncalled is not None:
+            self._uncalled.put_on()
+            self._masked.mask_this_run()
+
+    def _learn(self, example_input: Any) -> None:
+        """Learn the structure, and let layers that must agree lose the same clusters."""
+        self._forget_first_run()
+        forget_caches(self.bound_model)
+        self._use(ClusterGraph(unwrapped_copy(self.bound_model), example_input))
+        if self._synthesized and self._scores is not None:
+            self._inheritance.undo()
+            self._show(self._sampler.masks(self._scores))
+            self._inheritance.update()
+            for module, targets in self.get_masks().items():
+                for target, mask in targets.items():
+                    given = self._given.get(module, {}).get(target)
+                    if given is not None:
+                        given.copy_(mask)
+
+    def _forget_first_run(self) -> None:
+        if self._first_run is not None:
+            self._first_run.remove()
+            self._first_run = None
+
+    def _use(self, graph: ClusterGraph) -> None:
+        self._graph = graph
+        self._draw = ClusterDraw(graph, self.bound_model, self._target_spaces, self._ratios)
+        warn_of_outputs(asked_outputs(self._target_spaces, graph.output_layers))
+        self._mask_clusters_of(graph)
+        self._sampler.learn(self._draw, self._scores)
+
+    def _mask_clusters_of(self, graph: ClusterGraph) -> None:
+        called = graph.structure.input_shapes
+        self._uncalled = UncalledWrappers(self.bound_model, self._module_wrappers, called)
+        self._masked = MaskedClusters(self.bound_model, graph.structure, self._target_spaces)
 
     def _synthesize(self) -> None:
         self._stressed_masks.take_off()
@@ -233,8 +347,23 @@ class StressPruner(Pruner):
     def wrap_model(self) -> None:
         """Wrap the model as NNI does; the copies left in its modules take no memory."""
         super().wrap_model()
+        self._tied.tie()
         for wrapper in self._module_wrappers.values():
             share_memory(wrapper)
+        self._attentions = masked_attentions(self.bound_model)
+
+    def unwrap_model(self) -> None:
+        """Unwrap the model as NNI does, and mask nothing any more."""
+        self._forget_first_run()
+        if self._masked is not None:
+            self._masked.take_off()
+        if self._uncalled is not None:
+            self._uncalled.take_off()
+        for restore in self._attentions:
+            restore()
+        self._attentions = []
+        super().unwrap_model()
+        self._tied.tie()
 
     def _single_compress(self, max_steps: int | None, max_epochs: int | None) -> None:
         if self.evaluator is not None:
@@ -291,7 +420,8 @@ class StressPruner(Pruner):
         -------
         (model, masks)
             The wrapped model, and {module name: {target name: mask of 0 and 1}}, as NNI's pruners
-            return them.
+            return them. Without an example input the structure is learned where the masked model
+            first runs; these masks change then, so that layers that must agree do.
 
         Raises
         ------
@@ -300,12 +430,14 @@ class StressPruner(Pruner):
         """
         if self.evaluator is None:  # NNI insists on training where compressors are fused
             self._single_compress(max_steps, max_epochs)
-            return self.bound_model, self.get_masks()
+            self._given = self.get_masks()
+            return self.bound_model, self._given
         self._requested_steps = validation.phase_length(
             max_steps, max_epochs, self.training_steps, self._steps_per_epoch
         )
         try:
-            return super().compress(self._requested_steps, max_epochs)
+            model, self._given = super().compress(self._requested_steps, max_epochs)
+            return model, self._given
         finally:
             self._requested_steps = None
 
@@ -375,14 +507,26 @@ class StressPruner(Pruner):
 
         Raises
         ------
-        Exception
-            What NNI's ModelSpeedup raises if it cannot follow the network.
+        ValueError
+            If the network does not run on the example input.
+        nni_stress.exceptions.SynthesisError
+            If the offspring does not compute what the masked model does. The model is left whole.
         """
+        if self._graph is None:
+            self._learn(example_input)
+        self._check_removable()
         masks = current_masks(self._module_wrappers)
         wrapped = parameters_of(self.bound_model)
         self.unwrap_model()
         if optimizer is not None:
             for before in (self._original.alive(), wrapped):
                 synthesis.repoint(optimizer, before, parameters_of(self.bound_model))
-        graph = None if self._budget is None else self._budget.graph
-        return synthesis.synthesize(self.bound_model, example_input, masks, optimizer, graph)
+        removed = set() if self._draw is None else self._draw.removed
+        return synthesis.synthesize(
+            self.bound_model, example_input, masks, optimizer, self._graph, removed
+        )
+
+
+def _output_layers(model: nn.Module, graph: ClusterGraph | None) -> set[str]:
+    """Layers whose outputs are those of the network, as far as they are known."""
+    return output_layers(model) if graph is None else graph.output_layers

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Hashable
-from typing import NamedTuple
+from collections.abc import Callable, Hashable, Mapping
+from contextlib import nullcontext
+from typing import Any, NamedTuple
 
 import torch
 from nni.compression.base.target_space import PruningTargetSpace
@@ -13,6 +14,7 @@ from torch import Tensor
 
 from ..hparams import PrunerArguments
 from .allocator import Allocator
+from .cluster_draw import ClusterDraw
 from .functional import survival
 from .importances import IMPORTANCES
 from .importances.base import Observer
@@ -26,7 +28,9 @@ from .targets import (
     is_parameter,
     ordered,
     other_settings,
+    outputs_come_second,
     scaler_of,
+    settings_of,
 )
 
 
@@ -63,8 +67,13 @@ class Sampler:
         What earlier generations removed.
     generator
         Generator of every random choice, on the CPU.
+    draw
+        Draws clusters for all layers that have them; None where the structure is not known, so that
+        each layer loses clusters of its own.
     allocator
         Divides a budget for the whole network; None where the ratios of the config list hold.
+    parameters
+        The network's parameters by name, for clusters that are the outputs of no layer.
 
     Examples
     --------
@@ -88,14 +97,37 @@ class Sampler:
         spaces: TargetSpaces,
         inheritance: Inheritance,
         generator: torch.Generator,
+        draw: ClusterDraw | None = None,
         allocator: Allocator | None = None,
+        parameters: Callable[[], Mapping[str, Tensor]] = dict,
     ):
         self._arguments = arguments
         self._importance = IMPORTANCES[arguments.strength]
         self._spaces = spaces
         self._inheritance = inheritance
         self._generator = generator
+        self._draw = draw
         self._allocator = allocator
+        self._parameters = parameters
+
+    def learn(self, draw: ClusterDraw, scores: Masks | None) -> None:
+        """From now on, draw clusters for all layers that have them.
+
+        Parameters
+        ----------
+        draw
+            Draws them.
+        scores
+            Scores that were drawn before; those of clusters that are the outputs of no layer are
+            added.
+        """
+        self._draw = draw
+        if scores is not None:
+            scores.update(self._unnamed_scores(draw))
+
+    def _unnamed_scores(self, draw: ClusterDraw) -> Masks:
+        strengths = draw.unnamed_strengths(self._parameters())
+        return draw.unnamed_scores(strengths, self._arguments.temperature, self._generator)
 
     def observer(self, total_steps: int) -> Observer:
         """Return a new observer of a training of that many optimizer steps."""
@@ -139,9 +171,10 @@ class Sampler:
             if group is not None and target in strengths.get(module, {}):
                 groups[group].append((module, target))
         for members in groups.values():
-            mean = torch.stack([strengths[module][target] for module, target in members]).mean(0)
-            for module, target in members:
-                strengths[module] = {**strengths[module], target: mean}
+            values = [strengths[module][target] for module, target in members]
+            mean = torch.stack([value.flatten() for value in values]).mean(0)
+            for (module, target), value in zip(members, values):
+                strengths[module] = {**strengths[module], target: mean.view_as(value)}
         return strengths
 
     def draw(self, strengths: Masks, observed: Masks) -> Offspring:
@@ -154,8 +187,13 @@ class Sampler:
         observed
             The strengths among them that were gathered while training.
         """
-        keep = None if self._allocator is None else self._allocator.share_out(strengths, observed)
+        keep = None
+        if self._allocator is not None:
+            keep = self._allocator.share_out(strengths, observed, self._unnamed())
         return Offspring(keep, self.scores(strengths))
+
+    def _unnamed(self) -> dict[int, Tensor]:
+        return {} if self._draw is None else self._draw.unnamed_strengths(self._parameters())
 
     def scores(self, strengths: Masks) -> Masks:
         """Draw the scores by which NNI's rules rank clusters; removed clusters rank last."""
@@ -173,9 +211,12 @@ class Sampler:
             key = draw_key(module_name, target_name, space)
             if key not in drawn:  # NNI averages over a group: noise per layer would cancel out
                 drawn[key] = self._score(space, means[module_name][target_name])
-            scores[module_name][target_name] = drawn[key].where(
+            own = drawn[key].view_as(strengths[module_name][target_name])
+            scores[module_name][target_name] = own.where(
                 alive[module_name][target_name] > 0, -torch.inf
             )
+        if self._draw is not None:
+            scores.update(self._unnamed_scores(self._draw))
         return scores
 
     def _score(self, space: PruningTargetSpace, strength: Tensor) -> Tensor:
@@ -205,22 +246,45 @@ class Sampler:
         dict
             {module name: {target name: mask of 0 and 1}}. No layer loses its last cluster.
         """
-        if self._arguments.sampling == "bernoulli":
-            active = [space for _, _, space in ordered(self._spaces) if is_active(space)]
-            with other_settings(
-                active,
-                sparse_threshold=0.5,
-                sparse_ratio=None,
-                global_group_id=None,
-                dependency_group_id=None,
-            ):
-                masks: Masks = generate_sparsity(scores, self._spaces)
+        if self._draw is not None and self.draws_clusters():
+            keep = self._draw.keep_by_ratio() if self._allocator is None else self._allocator.kept
+            masks = self._draw.masks(scores, keep, self._masks_by_nni(scores, self._draw.others))
         else:
-            masks = generate_sparsity(scores, self._spaces)
-        self._revive_dead_layers(masks, scores)
+            masks = self._masks_by_nni(scores, self._spaces)
         if self._arguments.synapse_sparsity:
             self._remove_synapses(masks)
         return masks
+
+    def _masks_by_nni(self, scores: Masks, spaces: TargetSpaces) -> Masks:
+        """Masks of some targets, by the rules of NNI's pruners."""
+        scores = {module: targets for module, targets in scores.items() if module in spaces}
+        changes: dict[str, Any] = {}
+        if self._arguments.sampling == "bernoulli":
+            changes = {
+                "sparse_threshold": 0.5,
+                "sparse_ratio": None,
+                "global_group_id": None,
+                "dependency_group_id": None,
+            }
+        active = [space for _, _, space in ordered(spaces) if is_active(space)]
+        with other_settings(active, **changes) if changes else nullcontext():
+            masks: Masks = generate_sparsity(scores, spaces)
+        self._revive_dead_layers(masks, scores)
+        return masks
+
+    def draws_clusters(self) -> bool:
+        """Whether whole clusters are drawn, as many as each layer says, not by another rule."""
+        if self._allocator is not None:
+            return True
+        if self._arguments.sampling == "bernoulli" or self._arguments.encoding != "cluster":
+            return False
+        rules = ("global_group_id", "sparse_threshold", "dependency_group_id", "max_sparse_ratio")
+        active = [space for _, _, space in ordered(self._spaces) if is_active(space)]
+        return not any(
+            not _whole_clusters(space)
+            or any(settings_of(space).get(rule) is not None for rule in rules)
+            for space in active
+        )
 
     def _revive_dead_layers(self, masks: Masks, scores: Masks) -> None:
         """Restore the strongest cluster of every layer that would lose all."""
@@ -258,3 +322,11 @@ class Sampler:
             masks[module_name][target_name] = (
                 alive.flatten().scatter(0, removed, 0.0).view(space.shape)
             )
+
+
+def _whole_clusters(space: PruningTargetSpace) -> bool:
+    """Whether a target's granularity is that of its layer's outputs."""
+    granularity = settings_of(space).get("granularity")
+    if granularity == "in_channel":
+        return outputs_come_second(space)
+    return granularity in ("default", "out_channel", None)

@@ -8,7 +8,6 @@ is too slow for every training step. So its private members are read here, and n
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -17,6 +16,9 @@ from nni.compression.base.target_space import PruningTargetSpace, TargetType
 from nni.compression.base.wrapper import ModuleWrapper
 from nni.compression.utils.scaling import Scaling
 from torch import Tensor, nn
+
+from ..graph.grouping import output_dim
+from ..utils.module_copies import copy_of
 
 Masks = dict[str, dict[str, Tensor]]
 """{module name: {target name: tensor}}"""
@@ -72,6 +74,37 @@ def scaler_of(space: PruningTargetSpace) -> Scaling | None:
     return space._scaler  # noqa: SLF001, NNI has no public accessor
 
 
+def outputs_come_second(space: PruningTargetSpace) -> bool:
+    """Whether the outputs of a target's module go by the second dimension of its weight.
+
+    Examples
+    --------
+    >>> config = {"pruning": {"sparse_ratio": 0.5}}
+    >>> wrapper = ModuleWrapper(nn.ConvTranspose2d(2, 4, 3), "layer", config)
+    >>> outputs_come_second(wrapper.pruning_target_spaces["weight"])
+    True
+    """
+    return output_dim(space._wrapper.module) == 1  # noqa: SLF001, NNI has no public accessor
+
+
+def align_transposed(spaces: TargetSpaces) -> None:
+    """Align the bias of transposed convolutions to outputs; NNI aligns it to the inputs.
+
+    Examples
+    --------
+    >>> config = {"pruning": {"sparse_ratio": 0.5}}
+    >>> spaces = ModuleWrapper(nn.ConvTranspose2d(2, 4, 3), "layer", config).pruning_target_spaces
+    >>> align_transposed({"layer": spaces})
+    >>> settings_of(spaces["bias"])["align"]["dims"]
+    [1]
+    """
+    for targets in spaces.values():
+        for space in targets.values():
+            align = settings_of(space).get("align")
+            if align and align["module_name"] is None and outputs_come_second(space):
+                set_settings(space, {**settings_of(space), "align": {**align, "dims": [1]}})
+
+
 def replace_mask(space: PruningTargetSpace, mask: Tensor) -> None:
     """Let a wrapper use this very tensor as its mask; the setter of NNI copies into the old one.
 
@@ -103,21 +136,32 @@ def runs_extra_functions(wrapper: ModuleWrapper) -> bool:
 
 
 def unwrapped_copy(network: nn.Module) -> nn.Module:
-    """Copy a network, without the wrappers that another compressor left on it.
+    """Copy a network, without the wrappers that compressors left on it. The weights are shared.
 
     Examples
     --------
     >>> config = {"pruning": {"sparse_ratio": 0.5}}
     >>> wrapper = ModuleWrapper(nn.Linear(2, 4), "layer", config)
     >>> wrapper.wrap()
-    >>> hasattr(unwrapped_copy(wrapper.module), "_nni_wrapper")
-    False
+    >>> copied = unwrapped_copy(wrapper.module)
+    >>> hasattr(copied, "_nni_wrapper"), copied.weight is wrapper.weight
+    (False, True)
     """
-    network = copy.deepcopy(network)
+    copies = [
+        tensor
+        for wrapper in network.modules()
+        if isinstance(wrapper, ModuleWrapper)
+        for module in (wrapper, wrapper.module)
+        for tensor in module.buffers(recurse=False)
+    ]
+    network = copy_of(network, [*network.parameters(), *copies])
     for module in list(network.modules()):
         wrapper = getattr(module, "_nni_wrapper", None)
         if isinstance(wrapper, ModuleWrapper):
+            parameters = dict(wrapper.named_parameters(recurse=False))
             wrapper.unwrap()
+            for name, parameter in parameters.items():
+                setattr(module, name, parameter)  # NNI leaves a copy
     return network
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 if TYPE_CHECKING:
@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 # Cost of a network whose group i keeps the i-th number of clusters. Arrays of numbers, one entry
 # for each of several networks, give an array of costs.
 Cost = Callable[[Sequence[Any]], Any]
+
+LayerCosts = Callable[[Sequence[Any]], Mapping[str, float]]
+"""The same for each layer, by its name."""
 
 
 class NetworkRecord(Protocol):
@@ -93,6 +96,20 @@ class Resource(ABC):
         callable
             Cost of a network, given the number of clusters each group keeps.
         """
+
+    @abstractmethod
+    def by_layer(self, graph: ClusterGraph, network: nn.Module) -> LayerCosts:
+        """Cost function of single layers; arguments and unit are those of :meth:`cost`.
+
+        Returns
+        -------
+        callable
+            {name of the layer: its cost}, given the number of clusters each group keeps.
+        """
+
+    def text(self, amount: float) -> str:
+        """An amount with its unit, for people."""
+        return f"{amount:,.0f} {self.unit}"
 
     @abstractmethod
     def measure(self, network: nn.Module, whole: nn.Module, example_input: Any) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .base import Cost, NetworkRecord, Resource
+from .base import Cost, LayerCosts, NetworkRecord, Resource
 
 if TYPE_CHECKING:
     from torch import nn
@@ -47,9 +47,21 @@ class Latency(Resource):
 
     def cost(self, graph: ClusterGraph, network: nn.Module) -> Cost:
         """Summed latency of the layers, in seconds, by the numbers of clusters kept."""
-        from ..graph.latency import layer_latency
+        import numpy as np
 
-        return layer_latency(graph, network)
+        by_layer = self.by_layer(graph, network)
+        summed = np.vectorize(lambda *keep: sum(by_layer(keep).values()), otypes=[float])
+        return lambda keep: summed(*keep)[()]
+
+    def by_layer(self, graph: ClusterGraph, network: nn.Module) -> LayerCosts:
+        """Latency of each layer, in seconds, measured by itself."""
+        from ..graph.latency import layer_latencies
+
+        return layer_latencies(graph, network)
+
+    def text(self, amount: float) -> str:
+        """A latency in milliseconds."""
+        return f"{1e3 * amount:.3g} ms"
 
     def measure(self, network: nn.Module, whole: nn.Module, example_input: Any) -> float:
         """Latency of a network as a share of the whole network's, measured in turns with it."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .base import Cost, NetworkRecord, Resource
+from .base import Cost, LayerCosts, NetworkRecord, Resource
 
 if TYPE_CHECKING:
     from torch import nn
@@ -33,6 +33,10 @@ class Macs(Resource):
     def cost(self, graph: ClusterGraph, network: nn.Module) -> Cost:
         """MACs for one input by the numbers of clusters kept."""
         return graph.macs
+
+    def by_layer(self, graph: ClusterGraph, network: nn.Module) -> LayerCosts:
+        """MACs of each layer for one input, by the numbers of clusters kept."""
+        return graph.costs.macs
 
     def measure(self, network: nn.Module, whole: nn.Module, example_input: Any) -> float:
         """Share of the whole network's MACs that a network takes, for one input."""

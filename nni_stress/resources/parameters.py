@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .base import Cost, NetworkRecord, Resource
+from .base import Cost, LayerCosts, NetworkRecord, Resource
 
 if TYPE_CHECKING:
     from torch import nn
@@ -32,6 +32,10 @@ class Parameters(Resource):
     def cost(self, graph: ClusterGraph, network: nn.Module) -> Cost:
         """Number of synapses by the numbers of clusters kept."""
         return graph.parameters
+
+    def by_layer(self, graph: ClusterGraph, network: nn.Module) -> LayerCosts:
+        """Number of synapses of each layer, by the numbers of clusters kept."""
+        return graph.costs.parameters
 
     def measure(self, network: nn.Module, whole: nn.Module, example_input: Any) -> float:
         """Share of the whole network's synapses that a network has."""

@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..graph.serialization import laid_out_as
+from ..graph.memory_layout import laid_out_as
+from ..graph.network_file import tensors_of
 from ..utils.batches import answer
 from ..utils.messages import one_line
 from .contract import batches_per_epoch, scalar
@@ -125,7 +126,7 @@ class Training:
         Tensors are shared with the training, not copied.
         """
         return {
-            "network": self._network.state_dict(),
+            "network": {n: tensor.detach() for n, tensor in tensors_of(self._network).items()},
             "step": self.step,
             "steps": self.steps,
             **loop_state(self._optimizer, self._schedule, self._generator),
@@ -150,7 +151,10 @@ class Training:
                 f"but its state is of one with {state['steps']}"
             )
         try:
-            self._network.load_state_dict(state["network"])
+            unsaved = tensors_of(self._network).keys() - self._network.state_dict().keys()
+            self._network.load_state_dict(
+                {n: tensor for n, tensor in state["network"].items() if n not in unsaved}
+            )
         except RuntimeError as error:
             raise ValueError(
                 f"the training's state is of another network: {one_line(error)}"

@@ -97,3 +97,36 @@ def first(targets: Any, examples: int, of: int) -> Any:
     if several_tensors:
         return tuple(first(value, examples, of) for value in targets)
     raise ValueError(f"screening needs as many targets as inputs, but got {len(targets)} and {of}")
+
+
+def examples_in(inputs: Any) -> int:
+    """Number of examples in a batch: the length of its first input that has one.
+
+    Examples
+    --------
+    >>> examples_in((torch.rand(4, 3), torch.rand(4, 5)))
+    4
+    """
+    values = inputs.values() if isinstance(inputs, Mapping) else arguments_of(inputs)
+    return next((max(len(value), 1) for value in values if _has_length(value)), 1)
+
+
+def first_example(inputs: Any) -> Any:
+    """A batch with its first example only.
+
+    Examples
+    --------
+    >>> first_example({"values": torch.rand(4, 3), "scale": 2.0})["values"].shape
+    torch.Size([1, 3])
+    """
+
+    def first_of(value: Any) -> Any:
+        return value[:1] if _has_length(value) else value
+
+    if isinstance(inputs, Mapping):
+        return {name: first_of(value) for name, value in inputs.items()}
+    return tuple(first_of(value) for value in arguments_of(inputs))
+
+
+def _has_length(value: Any) -> bool:
+    return value.dim() > 0 if isinstance(value, torch.Tensor) else isinstance(value, (list, tuple))

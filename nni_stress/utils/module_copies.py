@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterable
 from typing import TypeVar
 
 import torch
@@ -12,15 +13,15 @@ from torch.utils._pytree import tree_leaves
 Network = TypeVar("Network", bound=nn.Module)
 
 
-def copy_of(network: Network, share_weights: bool = False) -> Network:
+def copy_of(network: Network, shared: Iterable[torch.Tensor] = ()) -> Network:
     """A copy of a network, also of one that holds on to activations, which torch cannot copy.
 
     Parameters
     ----------
     network
         Any network.
-    share_weights
-        Whether the copy has the same parameters, so that it takes little memory.
+    shared
+        Parameters and buffers that the copy shares, so that it takes less memory.
 
     Examples
     --------
@@ -31,7 +32,5 @@ def copy_of(network: Network, share_weights: bool = False) -> Network:
     (True, False)
     """
     held = tree_leaves([list(vars(module).values()) for module in network.modules()])
-    shared = [each for each in held if isinstance(each, torch.Tensor) and not each.is_leaf]
-    if share_weights:
-        shared += network.parameters()
-    return copy.deepcopy(network, {id(each): each for each in shared})
+    kept = [each for each in held if isinstance(each, torch.Tensor) and not each.is_leaf]
+    return copy.deepcopy(network, {id(each): each for each in [*kept, *shared]})

@@ -7,13 +7,20 @@ import nni
 import pytest
 import torch
 from nni.compression.utils.evaluator import TorchEvaluator
+from torch.utils._pytree import tree_map
 
 from nni_stress import FusedAdam, StressPruner, export_onnx
 from nni_stress.graph import cost, serialization
+from nni_stress.graph.cluster_graph import ClusterGraph
+from nni_stress.graph.following.cutting import cut
+from nni_stress.graph.following.reference import difference, run_without
+from nni_stress.graph.verification import halves
 from nni_stress.hparams import STRESSORS
 from nni_stress.lineage.store import FOUNDER, Lineage
 from nni_stress.trial.offspring import make_founder, make_offspring
+from nni_stress.utils.batches import answer
 from tests.helpers.pipelines import kept, named, plain_evaluator
+from tests.unit.graph.following.networks import CASES
 from tests.unit.pruning.test_pruner import config, network
 from tests.unit.trial.test_offspring import QUICK, trial_spec
 from trials import pruners
@@ -214,3 +221,24 @@ def test_the_pruners_that_we_are_compared_with(task, lineage, method):
     founder = serialization.load(lineage.network_path(FOUNDER), task.network)
     found = pruners.run(method, task, founder, 4, 0.5, {**knobs, "learning_rate": 0.004}, 0)
     assert found["efficiency"] >= 3.9 and found["latency"] > 0
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_network_is_followed_and_cut_as_on_a_cpu(name):
+    """Tolerance 1e-4, with convolutions in full precision."""
+    torch.manual_seed(0)
+    network = CASES[name].make().eval()
+    inputs = CASES[name].inputs()
+    expected = ClusterGraph(network, inputs)
+    network.cuda()
+    inputs = tree_map(lambda value: value.cuda(), inputs)
+    full_precision = torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
+    with torch.device("cuda"), full_precision, torch.no_grad():
+        graph = ClusterGraph(network, inputs)
+        assert (graph.groups, graph.clusters) == (expected.groups, expected.clusters)
+        groups = [(own, group.blocks) for group, own in zip(graph.groups, graph.clusters)]
+        removed = {cluster for half in halves(groups) for cluster in half}
+        wanted = run_without(network, graph.structure, removed, inputs)
+        small = copy.deepcopy(network)
+        cut(small, graph.structure, removed)
+        assert difference(wanted, answer(small, inputs)) < 1e-4

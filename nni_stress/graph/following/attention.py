@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import types
+import functools
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -20,7 +20,7 @@ def of_any_width(module: nn.MultiheadAttention, before: Mapping[str, torch.Size]
     rows = module.q_proj_weight.shape[0] if weight is None else weight.shape[0] // 3
     module.num_heads = rows // module.head_dim
     module._qkv_same_embed_dim = False  # noqa: SLF001, keeps the encoder off its fast path
-    module.forward = types.MethodType(_forward, module)  # type: ignore[method-assign]
+    module.forward = _bound(module)  # type: ignore[method-assign]
 
 
 @contextmanager
@@ -28,7 +28,7 @@ def attention_of_any_width(network: nn.Module) -> Iterator[None]:
     """Let all attentions of a network run as they will once heads have been removed."""
     modules = [module for module in network.modules() if _replaceable(module)]
     for module in modules:
-        module.forward = types.MethodType(_forward, module)
+        module.forward = _bound(module)
     try:
         yield
     finally:
@@ -48,13 +48,17 @@ def use_any_width(module: nn.MultiheadAttention) -> Callable[[], None] | None:
         return None
     same = module._qkv_same_embed_dim  # noqa: SLF001, the fast path asks for it
     module._qkv_same_embed_dim = False  # noqa: SLF001
-    module.forward = types.MethodType(_forward, module)  # type: ignore[method-assign]
+    module.forward = _bound(module)  # type: ignore[method-assign]
 
     def undo() -> None:
         del module.forward
         module._qkv_same_embed_dim = same  # noqa: SLF001
 
     return undo
+
+
+def _bound(module: Any) -> Callable[..., Any]:
+    return functools.partial(_forward, module)  # unlike a method, it can be pickled
 
 
 def _replaceable(module: nn.Module) -> bool:

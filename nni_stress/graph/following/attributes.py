@@ -9,13 +9,14 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.conv import _ConvNd
+from torch.nn.utils.weight_norm import WeightNorm
 
 from .attention import of_any_width
 
 Shapes = Mapping[str, torch.Size]
 
 
-def set_sizes(module: nn.Module, before: Shapes) -> None:
+def set_sizes(module: nn.Module, before: Shapes, whole_groups: bool = True) -> None:
     """Set the attributes of a module whose tensors have been sliced.
 
     Parameters
@@ -24,6 +25,9 @@ def set_sizes(module: nn.Module, before: Shapes) -> None:
         The module.
     before
         {name: former shape} of its tensors that changed.
+    whole_groups
+        Whether a grouped convolution can only lose whole groups. Otherwise all its groups stay, and
+        lose equally many channels.
 
     Examples
     --------
@@ -33,6 +37,11 @@ def set_sizes(module: nn.Module, before: Shapes) -> None:
     >>> layer
     Linear(in_features=4, out_features=2, bias=True)
     """
+    for hook in module._forward_pre_hooks.values():  # noqa: SLF001
+        if isinstance(hook, WeightNorm):  # it makes the weight anew where the module runs
+            hook(module, None)
+    if isinstance(module, _ConvNd) and whole_groups:
+        _remove_groups(module, before)
     for kind, setter in _SETTERS:
         if isinstance(module, kind):
             setter(module, before)
@@ -41,13 +50,16 @@ def set_sizes(module: nn.Module, before: Shapes) -> None:
     setter(module, before)
 
 
+def _remove_groups(module: _ConvNd, before: Shapes) -> None:
+    now = module.weight.shape
+    old = before.get("weight", before.get("weight_v", now))  # of torch's former weight norm
+    if module.groups > 1 and now[1] == old[1]:
+        module.groups = module.groups * now[0] // old[0]
+
+
 def _set_convolution(module: _ConvNd, before: Shapes) -> None:
-    weight = module.weight
     outputs = 1 if module.transposed else 0
-    old = before.get("weight", weight.shape)
-    if module.groups > 1 and weight.shape[1] == old[1]:  # whole groups were removed
-        module.groups = module.groups * weight.shape[0] // old[0]
-    counts = list(weight.shape[:2])
+    counts = list(module.weight.shape[:2])
     counts[1] *= module.groups
     module.out_channels = counts[outputs]
     module.in_channels = counts[1 - outputs]
@@ -80,6 +92,7 @@ def _set_recurrent(module: Any, before: Shapes) -> None:
         module.hidden_size = module.weight_hr_l0.shape[1]
     names = module._flat_weights_names  # noqa: SLF001, torch keeps a list of the same tensors
     module._flat_weights = [getattr(module, name) for name in names]  # noqa: SLF001
+    module.flatten_parameters()  # as a GPU wants them
 
 
 def _set_recurrent_cell(module: Any, before: Shapes) -> None:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch.utils._pytree import tree_map
 
 from .labels import Labels, storage_of
 from .planes import Plane, Planes, compact
@@ -132,6 +133,19 @@ class Call:
         if len(self.args) > position:
             return self.args[position]
         return self.kwargs.get(name, default)
+
+    def applied_to(self, plane: Plane) -> torch.Tensor:
+        """The first result of the operator for a plane, which lies in the CPU's memory."""
+        args, kwargs = tree_map(_on_cpu, (self.args[1:], self.kwargs))
+        result = self.func(plane.contiguous(), *args, **kwargs)
+        first: torch.Tensor = result if isinstance(result, torch.Tensor) else result[0]
+        return first
+
+
+def _on_cpu(value: Any) -> Any:
+    if not isinstance(value, torch.Tensor):
+        return value
+    return torch.zeros(value.shape, dtype=value.dtype) if value.is_meta else value.cpu()
 
 
 Rule: TypeAlias = Callable[[Context, Call], None]

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Set
+from collections.abc import Callable, Iterable, Set
 from typing import Any, TypeAlias
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
 
 from ...utils.module_modes import forget_caches
 from .attributes import set_sizes
 from .demands import solve
-from .structure import LabelledTensor, Structure
-from .tracking import get_attribute, set_attribute
+from .structure import LabelledTensor, Removed, Structure, removed_flags
+from .tracking import get_attribute, set_attributes
 
 Slice: TypeAlias = Callable[[torch.Tensor], torch.Tensor]
 Replaced: TypeAlias = Callable[[nn.Parameter, nn.Parameter, Slice], None]
@@ -53,28 +52,37 @@ def cut(
       (2): Linear(in_features=2, out_features=1, bias=True)
     )
     """
-    gone = np.array(sorted(removed), np.int64)
+    gone = removed_flags(structure, removed)
     sizes = solve(structure.demands, gone, lambda leaf: get_attribute(network, leaf))
     cuts = [
         (labelled, slice_as)
         for labelled in structure.tensors
         if (slice_as := slicing_of(labelled, gone)) is not None
     ]
-    before = _shapes(network, [name for labelled, _ in cuts for name in labelled.names])
+    before = shapes_by_module(network, [name for labelled, _ in cuts for name in labelled.names])
     effective = _effective_weights(network, cuts)
     for labelled, slice_as in cuts:
         _replace(network, labelled, slice_as, replaced)
     for owner, leaf, weight in effective:
         _keep_effective(owner, leaf, weight)
+    grouped = [
+        name for labelled, _ in cuts if labelled.grouped is not None for name in labelled.names
+    ]
+    equally = shapes_by_module(network, grouped).keys()
     for path, shapes in before.items():
-        set_sizes(network.get_submodule(path), shapes)
-    for attribute, value in sizes.items():
-        set_attribute(network, attribute, value)
+        set_sizes(network.get_submodule(path), shapes, whole_groups=path not in equally)
+    set_attributes(network, sizes)
     forget_caches(network)
 
 
-def _shapes(network: nn.Module, names: list[str]) -> dict[str, dict[str, torch.Size]]:
-    """Shapes of tensors by the modules that use them, also of parametrized ones."""
+def shapes_by_module(network: nn.Module, names: Iterable[str]) -> dict[str, dict[str, torch.Size]]:
+    """Shapes of tensors by the modules that use them, also of parametrized ones.
+
+    Examples
+    --------
+    >>> shapes_by_module(nn.Sequential(nn.Linear(3, 2)), ["0.bias"])
+    {'0': {'bias': torch.Size([2])}}
+    """
     shapes: dict[str, dict[str, torch.Size]] = {}
     for name in names:
         path, _, leaf = name.rpartition(".")
@@ -109,13 +117,13 @@ def _keep_effective(owner: nn.Module, leaf: str, weight: torch.Tensor) -> None:
             setattr(owner, leaf, weight)  # by the parametrization's right inverse
 
 
-def slicing_of(labelled: LabelledTensor, gone: NDArray[np.int64]) -> Slice | None:
+def slicing_of(labelled: LabelledTensor, gone: Removed) -> Slice | None:
     """The function that slices a tensor, or None if it loses nothing."""
-    kept = [~np.isin(dim, gone) for dim in labelled.dims]
+    kept = [~gone[dim] for dim in labelled.dims]
     indices = [None if dim.all() else torch.from_numpy(np.flatnonzero(dim)) for dim in kept]
     columns = None
-    if labelled.grouped is not None and np.isin(labelled.grouped, gone).any():
-        columns = [torch.from_numpy(np.flatnonzero(~np.isin(r, gone))) for r in labelled.grouped]
+    if labelled.grouped is not None and gone[labelled.grouped].any():
+        columns = [torch.from_numpy(np.flatnonzero(~gone[r])) for r in labelled.grouped]
     if columns is None and all(index is None for index in indices):
         return None
 
@@ -138,7 +146,7 @@ def _replace(
 ) -> None:
     """Put the sliced tensor in the place of the old one, under all its names."""
     old = _tensor(network, labelled.names[0])
-    new = slice_as(old.detach()).clone(memory_format=torch.preserve_format)
+    new = slice_as(old.detach())
     if isinstance(old, nn.Parameter):
         new = nn.Parameter(new, requires_grad=old.requires_grad)
         replaced(old, new, slice_as)

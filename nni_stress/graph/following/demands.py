@@ -35,7 +35,7 @@ def attributes_of(demand: Demand) -> list[Attribute]:
 
 
 def solve(
-    demands: Iterable[Demand], gone: NDArray[np.int64], value_of: Callable[[Attribute], int]
+    demands: Iterable[Demand], gone: NDArray[np.bool_], value_of: Callable[[Attribute], int]
 ) -> dict[Attribute, int]:
     """Find values of attributes for which all demands are met.
 
@@ -71,7 +71,7 @@ def solve(
 
 def _meet(
     demand: Demand,
-    gone: NDArray[np.int64],
+    gone: NDArray[np.bool_],
     value_of: Callable[[Attribute], int],
     changed: dict[Attribute, int],
 ) -> None:
@@ -99,7 +99,7 @@ def _candidates(before: int, demand: Demand, wanted: float) -> Iterable[int]:
 
 def _value(
     demand: Demand,
-    gone: NDArray[np.int64],
+    gone: NDArray[np.bool_],
     value_of: Callable[[Attribute], int],
     changed: Mapping[Attribute, int],
 ) -> Any:
@@ -112,7 +112,7 @@ def _value(
         return None
 
 
-def _with_counts(expression: Any, gone: NDArray[np.int64]) -> Any:
+def _with_counts(expression: Any, gone: NDArray[np.bool_]) -> Any:
     if isinstance(expression, Count):
         return survivors(expression, gone)
     if hasattr(expression, "operands"):
@@ -121,12 +121,12 @@ def _with_counts(expression: Any, gone: NDArray[np.int64]) -> Any:
     return expression
 
 
-def _wanted(demand: Demand, gone: NDArray[np.int64]) -> float:
+def _wanted(demand: Demand, gone: NDArray[np.bool_]) -> float:
     if isinstance(demand.wanted, Count):
         return survivors(demand.wanted, gone)
     return demand.wanted
 
 
-def survivors(count: Count, gone: NDArray[np.int64]) -> int:
+def survivors(count: Count, gone: NDArray[np.bool_]) -> int:
     """How many of the counted survive once some clusters are gone."""
-    return int((~np.isin(count.labels, gone)).any(1).sum())
+    return int((~gone[count.labels]).any(1).sum())

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
+from torch.nn.modules.conv import _ConvNd
 from torch.utils._python_dispatch import _disable_current_modes
 
 from ...utils.batches import answer
@@ -23,6 +24,7 @@ from .relations import Reason, Relations
 from .reshapes import Reshapes
 from .size_reader import SizeReader
 from .sizes import observe
+from .storages import own_storages
 from .structure import (
     OUTPUT,
     LabelledTensor,
@@ -63,22 +65,25 @@ def follow(network: nn.Module, inputs: Any) -> Structure:
     """
     relations = Relations()
     context = Context(relations, Labels(relations))
-    named = label_tensors(network, context)
     reshapes = Reshapes(context)
     calls = Calls(context)
-    with (
-        plainly(network),
-        calls.watching(network),
-        tracked_attributes(network),
-        _observing(reshapes),
-        SizeReader(reshapes),
-        Follower(context),
-    ):
-        output = answer(network, inputs)
-    for tensor in output_tensors(output):
-        relations.fix(context.labels.of(tensor), OUTPUT)
-    roots = _settled(reshapes, relations, calls)
-    return _structure(context, named, reshapes.all_demands(roots), calls, roots)
+    with own_storages(network):
+        with torch.device("cpu"):
+            named = label_tensors(network, context)
+        with (
+            plainly(network),
+            calls.watching(network),
+            tracked_attributes(network),
+            _observing(reshapes),
+            SizeReader(reshapes),
+            Follower(context),
+        ):
+            output = answer(network, inputs)
+    with torch.device("cpu"):
+        for tensor in output_tensors(output):
+            relations.fix(context.labels.of(tensor), Reason(OUTPUT))
+        roots = _settled(reshapes, relations, calls)
+        return _structure(context, named, reshapes.all_demands(roots), calls, roots)
 
 
 def _settled(reshapes: Reshapes, relations: Relations, calls: Calls) -> Roots:
@@ -108,7 +113,11 @@ def plainly(network: nn.Module) -> Iterator[None]:
     """Let a network run for evaluation, without what it has kept, on operators that have rules."""
     forget_caches(network)
     try:
-        with evaluating(network), plain_operators(), attention_of_any_width(network):
+        with (
+            evaluating(network),
+            plain_operators(),
+            attention_of_any_width(network),
+        ):
             yield
     finally:
         forget_caches(network)
@@ -117,29 +126,43 @@ def plainly(network: nn.Module) -> Iterator[None]:
 Named = list[tuple[list[str], torch.Tensor, list[torch.Tensor]]]
 
 
-def label_tensors(network: nn.Module, context: Context) -> Named:
-    """Give every index of every dimension of every parameter and buffer a label."""
+def label_tensors(network: nn.Module, context: Context, first: Sequence[str] = ()) -> Named:
+    """Give every index of every dimension of every parameter and buffer a label.
+
+    Parameters
+    ----------
+    network
+        The network.
+    context
+        What is known of labels.
+    first
+        Names of tensors that are labelled first, in this order: a network that was wrapped and
+        unwrapped has its parameters in another order.
+    """
     named: dict[int, tuple[list[str], torch.Tensor, list[torch.Tensor]]] = {}
-    tensors = [
-        *network.named_parameters(remove_duplicate=False),
-        *network.named_buffers(remove_duplicate=False),
-    ]
-    for name, tensor in tensors:
+    tensors = {
+        **dict(network.named_parameters(remove_duplicate=False)),
+        **dict(network.named_buffers(remove_duplicate=False)),
+    }
+    kernels = {id(m.weight) for m in network.modules() if isinstance(m, _ConvNd)}
+    for name in dict.fromkeys([*first, *tensors]):
+        tensor = tensors[name]
         if id(tensor) in named:
             named[id(tensor)][0].append(name)
             continue
+        free = 2 if id(tensor) in kernels else tensor.dim()  # positions in a kernel all stay
         labels = [
-            context.relations.new(size) if size > 1 else torch.zeros(size, dtype=torch.int32)
-            for size in tensor.shape
+            context.relations.new(size)
+            if size > 1 and dim < free
+            else torch.zeros(size, dtype=torch.int32)
+            for dim, size in enumerate(tensor.shape)
         ]
         named[id(tensor)] = ([name], tensor, labels)
         shape = [
             [-1 if i == dim else 1 for i in range(tensor.dim())] for dim in range(tensor.dim())
         ]
         planes = [
-            own.view(shape[dim]).expand(tensor.shape)
-            for dim, own in enumerate(labels)
-            if len(own) > 1
+            own.view(shape[dim]).expand(tensor.shape) for dim, own in enumerate(labels) if own.any()
         ]
         context.labels.assign(tensor, planes)
     return list(named.values())

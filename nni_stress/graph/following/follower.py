@@ -43,7 +43,8 @@ class Follower(TorchDispatchMode):
         """Run one operator."""
         kwargs = kwargs or {}
         result = self._run(func, args, kwargs)
-        with _disable_current_modes():
+        # without a default device, as labels lie in the CPU's memory
+        with torch._C.DisableTorchFunction(), _disable_current_modes():  # noqa: SLF001
             name = func._schema.name.split("::")[1]  # noqa: SLF001, torch has no other name
             mutable = func._schema.is_mutable  # noqa: SLF001
             call = Call(
@@ -86,7 +87,7 @@ class Follower(TorchDispatchMode):
                 else:
                     labels.assign(output, [], neutral)
         elif rule is None:
-            self._context.fix_all(call.tensors, f"operator {call.name}, which is not understood")
+            self._context.fix_all(call.tensors, f"{call.name}, an operator that is not understood")
             for output in call.outputs:
                 put(self._context, call, output, [])
         else:

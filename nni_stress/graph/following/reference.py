@@ -24,7 +24,8 @@ from .planes import Plane, varying
 from .relations import Relations
 from .rules.reductions import RULES as REDUCTIONS
 from .rules.reductions import reduced_dims
-from .structure import Structure
+from .storages import own_storages
+from .structure import Removed, Structure, removed_flags
 
 _NORMS = {"native_layer_norm", "_fused_rms_norm"}
 _BATCH_NORMS = {"native_batch_norm", "_native_batch_norm_legit"}
@@ -57,16 +58,18 @@ def run_without(network: nn.Module, structure: Structure, removed: Set[int], inp
     """
     relations = Relations()
     context = Context(relations, Labels(relations))
-    label_tensors(network, context)
-    gone = np.isin(structure.roots, np.array(sorted(removed), np.int64))
-    with plainly(network), _Without(context, gone):
-        return answer(network, inputs)
+    gone = removed_flags(structure, removed)[structure.roots]
+    with own_storages(network):
+        with torch.device("cpu"):
+            label_tensors(network, context, [tensor.names[0] for tensor in structure.tensors])
+        with plainly(network), _Without(context, gone):
+            return answer(network, inputs)
 
 
 class _Without(Follower):
     """Carries labels along, and keeps what belongs to removed clusters at zero."""
 
-    def __init__(self, context: Context, gone: np.ndarray):
+    def __init__(self, context: Context, gone: Removed):
         super().__init__(context)
         self._gone = gone
 
@@ -145,7 +148,8 @@ def _line(plane: Plane, dim: int) -> torch.Tensor:
 def difference(first: Any, second: Any) -> float:
     """The largest difference between two outputs, relative to the largest value of each tensor.
 
-    Infinite if they have other shapes, or one is not finite where the other is.
+    Infinite if they have other shapes, or one is not finite where the other is. Of tensors on the
+    meta device only shapes are compared.
 
     Examples
     --------
@@ -164,7 +168,7 @@ def difference(first: Any, second: Any) -> float:
         return float("inf")
     worst = 0.0
     for one, other in zip(ones, others):
-        if one.numel():
+        if one.numel() and not (one.is_meta or other.is_meta):
             scale = one.double().abs().max().clamp(min=1e-12)
             off = float((one.double() - other.double()).abs().max() / scale)
             worst = max(worst, off if off == off else float("inf"))

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
+from ...utils.batches import answer
 from .planes import Plane, Planes, compact, labels_in, varies
 
 _LIBRARIES = ("torch", "nni_stress")
@@ -34,7 +35,7 @@ class Reason(NamedTuple):
     Examples
     --------
     >>> str(Reason("output", "head", "net.py:12"))
-    'output in head (net.py:12)'
+    'output, in head (net.py:12)'
     """
 
     text: str
@@ -42,7 +43,7 @@ class Reason(NamedTuple):
     place: str = ""
 
     def __str__(self) -> str:
-        where = f" in {self.module}" if self.module else ""
+        where = f", in {self.module}" if self.module else ""
         return self.text + where + (f" ({self.place})" if self.place else "")
 
 
@@ -194,9 +195,9 @@ def _roots(edges: NDArray[np.int64], count: int) -> NDArray[np.int64]:
 
 
 def _place() -> str:
-    """File and line of the innermost frame that belongs to neither torch nor this package."""
+    """File and line of the innermost frame of the network that is of neither torch nor us."""
     frame: FrameType | None = sys._getframe(1)  # noqa: SLF001, inspect.stack reads all source files
-    while frame is not None:
+    while frame is not None and frame.f_code is not answer.__code__:  # what calls the network
         package = frame.f_globals.get("__name__", "").split(".")[0]
         if package not in _LIBRARIES and not package.startswith("contextlib"):
             return f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}"

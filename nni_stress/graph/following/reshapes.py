@@ -211,4 +211,5 @@ def _adapts(size: Expression) -> bool:
 
 
 def _rows(plane: Plane, dim: int) -> NDArray[np.int64]:
-    return compact(plane).movedim(dim, 0).flatten(1).numpy().astype(np.int64)
+    rows = compact(plane).movedim(dim, 0)
+    return rows.reshape(len(rows), -1).numpy().astype(np.int64)

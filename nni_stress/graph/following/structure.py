@@ -17,6 +17,9 @@ from .relations import Reason
 from .sizes import Computed
 
 Roots = NDArray[np.int64]
+Removed = NDArray[np.bool_]
+"""For each cluster, by its number, whether it is removed."""
+
 OUTPUT = "reaches the network's output"
 
 
@@ -83,6 +86,21 @@ class Structure:
     chooses: bool
 
 
+def removed_flags(structure: Structure, clusters: Iterable[int]) -> Removed:
+    """For each number of a cluster, whether it is among these.
+
+    Examples
+    --------
+    >>> from torch import nn
+    >>> from nni_stress.graph.following.follow import follow
+    >>> removed_flags(follow(nn.Linear(2, 1), (torch.rand(1, 2),)), {2})
+    array([False, False,  True])
+    """
+    flags = np.zeros(len(structure.roots), bool)
+    flags[list(clusters)] = True
+    return flags
+
+
 def normalizing_by_roots(module: Normalizing, roots: Roots) -> Normalizing:
     """A normalizing module in terms of clusters, not of labels."""
 
@@ -124,10 +142,10 @@ def freeze(structure: Structure, clusters: Iterable[int], reason: Reason) -> Str
         for dim, labels in enumerate(tensor.dims):
             if stay.intersection(labels.tolist()):
                 frozen[tensor.names[0], dim] = reason
-    gone = np.array(sorted(stay), np.int64)
+    kept = removed_flags(structure, stay)
 
     def left(labels: Roots) -> Roots:
-        return np.where(np.isin(labels, gone), 0, labels)
+        return np.where(kept[labels], 0, labels)
 
     tensors = [
         replace(

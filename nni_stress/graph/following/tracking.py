@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, MutableMapping
+import copy
+from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -64,6 +65,53 @@ def set_attribute(network: nn.Module, attribute: Attribute, value: int) -> None:
         holder[name] = type(holder[name])(items)
 
 
+def set_attributes(network: nn.Module, values: Mapping[Attribute, int]) -> None:
+    """Set integers in modules and in their configurations.
+
+    A configuration that changes is replaced by a copy in all modules: others may refer to it, as
+    the program does that makes the network.
+
+    Examples
+    --------
+    >>> network = nn.Sequential(nn.Conv2d(3, 8, 1))
+    >>> set_attributes(network, {Attribute("0", ("stride", 1)): 2})
+    >>> network[0].stride
+    (1, 2)
+    """
+    copies: dict[int, Any] = {}  # {id of the configuration: its copy}
+    for attribute in values:
+        name, *rest = attribute.keys
+        if rest and isinstance(rest[0], str):
+            configuration = getattr(network.get_submodule(attribute.module), str(name))
+            copies.setdefault(id(configuration), copy.copy(configuration))
+    for module in network.modules() if copies else ():
+        for name, value in list(vars(module).items()):
+            if id(value) in copies:
+                vars(module)[name] = copies[id(value)]
+    for attribute, number in values.items():
+        set_attribute(network, attribute, number)
+
+
+def integers_of(network: nn.Module) -> dict[Attribute, int]:
+    """The integers in all modules, in their tuples and lists, and in their configurations.
+
+    Examples
+    --------
+    >>> {str(attribute): value for attribute, value in integers_of(nn.LayerNorm((4, 3))).items()}
+    {'normalized_shape.0': 4, 'normalized_shape.1': 3}
+    """
+    found = {}
+    for (module, keys), attributes in _homes(network):
+        for name, value in attributes.items():
+            if not isinstance(name, str) or name.startswith("_"):
+                continue
+            if type(value) is int:
+                found[Attribute(module, (*keys, name))] = value
+            elif not keys and _are_integers(value):
+                found.update({Attribute(module, (name, i)): each for i, each in enumerate(value)})
+    return found
+
+
 def get_attribute(network: nn.Module, attribute: Attribute) -> int:
     """An integer in a module.
 
@@ -106,9 +154,13 @@ def _tracked(value: Any, path: tuple[str, tuple[str | int, ...]], name: str) -> 
     module, keys = path
     if type(value) is int and value > 1:
         return TrackedSize(value, Attribute(module, (*keys, name)))
-    if type(value) in (tuple, list) and not keys and all(type(item) is int for item in value):
+    if not keys and _are_integers(value):
         return type(value)(
             TrackedSize(item, Attribute(module, (name, index))) if item > 1 else item
             for index, item in enumerate(value)
         )
     return value
+
+
+def _are_integers(value: Any) -> bool:
+    return type(value) in (tuple, list) and all(type(item) is int for item in value)

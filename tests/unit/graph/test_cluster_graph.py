@@ -130,7 +130,6 @@ def config_of(graph, ratio):
             "internal_metric_block": group.blocks,
         }
         for index, group in enumerate(graph.groups)
-        if not group.frozen
     ]
 
 
@@ -145,10 +144,7 @@ def test_predicted_costs_match_the_network_that_modelspeedup_builds(name):
     assert graph.parameters(sizes) == cost.synapses(network) and graph.macs(sizes) == cost.macs(
         network, images
     )
-    keep = [
-        n if g.frozen else n - int(n // g.blocks * 0.4) * g.blocks
-        for n, g in zip(sizes, graph.groups)
-    ]
+    keep = [n - int(n // g.blocks * 0.4) * g.blocks for n, g in zip(sizes, graph.groups)]
     pruner = L1NormPruner(network, config_of(graph, 0.4))
     _, masks = pruner.compress()
     pruner.unwrap_model()
@@ -180,16 +176,17 @@ def test_grouped_convolutions_and_the_layers_that_feed_them_have_blocks():
     assert [group_of(graph, layer).blocks for layer in ("one", "two", "three")] == [4, 4, 1]
 
 
-def test_clusters_that_reach_the_output_or_an_unknown_operation_are_frozen():
+def test_clusters_that_reach_the_output_or_are_contracted_alone_must_stay():
     graph = ClusterGraph(Attention(), torch.rand(2, 5, 12))
-    assert {
-        layer: group_of(graph, layer).frozen for layer in ("keys", "queries", "hidden", "head")
-    } == {"keys": True, "queries": True, "hidden": False, "head": True}
-    assert [group.frozen for group in ClusterGraph(lenet5(), torch.rand(2, 1, 28, 28)).groups] == [
-        False,
-        False,
-        False,
-        True,
+    assert {layers: size for size, layers, _ in graph.groups} == {
+        ("keys", "queries"): 12,
+        ("hidden",): 12,
+    }
+    assert graph.frozen["head"].text == "reaches the network's output"
+    assert [group.layers for group in ClusterGraph(lenet5(), torch.rand(2, 1, 28, 28)).groups] == [
+        ("conv1",),
+        ("conv2",),
+        ("fc1",),
     ]
 
 
@@ -255,10 +252,23 @@ class Rolled(Between):
 
 
 @pytest.mark.parametrize(
-    "factory", [Scaled, Chunked, Sliced, Shuffled, Counted, Averaged, Compared, Rolled]
+    ("factory", "words"),
+    [
+        (Counted, "size 16 given by the program"),
+        (Averaged, "mean or other statistic over clusters"),
+        (Rolled, "rolled along"),
+        (Sliced, "size 8 given by the program"),
+    ],
 )
-def test_operations_that_depend_on_the_number_of_clusters_freeze_them(factory):
-    assert group_of(ClusterGraph(factory(), torch.rand(2, 3, 16, 16)), "one").frozen
+def test_operations_that_depend_on_the_number_of_clusters_freeze_them(factory, words):
+    graph = ClusterGraph(factory(), torch.rand(2, 3, 16, 16))
+    assert words in str(graph.frozen["one"])
+
+
+@pytest.mark.parametrize(("factory", "size"), [(Scaled, 16), (Chunked, 8), (Shuffled, 8)])
+def test_operations_that_adapt_let_clusters_go(factory, size):
+    graph = ClusterGraph(factory(), torch.rand(2, 3, 16, 16))
+    assert group_of(graph, "one").clusters == size
 
 
 class Joined(Between):
@@ -286,13 +296,11 @@ class SharedWeight(Between):
         return self.three(self.one(images)) + self.three(self.two(images))
 
 
-def test_layers_that_share_weights_or_feed_one_grouped_layer_stay_whole():
+def test_layers_that_share_weights_or_feed_one_grouped_layer():
     images = torch.rand(2, 3, 16, 16)
-    assert (
-        group_of(ClusterGraph(Joined(), images), "one").frozen
-        and group_of(ClusterGraph(Joined(), images), "two").frozen
-    )
-    assert group_of(ClusterGraph(SharedWeight(), images), "one").frozen
+    joined = ClusterGraph(Joined(), images)
+    assert "one" in joined.frozen and "two" in joined.frozen
+    assert group_of(ClusterGraph(SharedWeight(), images), "one").layers == ("one", "two")
     assert group_of(ClusterGraph(SharedNorm(), images), "one").layers == ("one", "two")
 
 
@@ -303,12 +311,8 @@ def test_blocks_of_several_grouped_layers_are_combined():
         nn.Conv2d(24, 24, 1, groups=6),
         nn.Conv2d(24, 5, 1),
     )
-    assert [group.blocks for group in ClusterGraph(network, torch.rand(2, 3, 4, 4)).groups] == [
-        4,
-        12,
-        6,
-        1,
-    ]
+    graph = ClusterGraph(network, torch.rand(2, 3, 4, 4))
+    assert [group.blocks for group in graph.groups] == [4, 12, 6]
 
 
 def test_modes_and_weights_do_not_change():
@@ -327,3 +331,21 @@ def test_an_error_says_why_a_network_cannot_be_followed():
 
     with pytest.raises(ValueError, match=r"the network cannot be followed: \w+: .*no way through"):
         ClusterGraph(Broken(), torch.rand(1, 3))
+
+
+def test_a_network_without_data_has_the_same_groups():
+    """On the meta device, as networks that are too large to hold."""
+
+    def make():
+        layer = nn.TransformerEncoderLayer(16, 4, 32, batch_first=True)
+        return nn.Sequential(
+            nn.Embedding(20, 16), nn.TransformerEncoder(layer, 2), nn.Linear(16, 3)
+        )
+
+    words = torch.zeros(2, 5, dtype=torch.long)
+    with torch.device("meta"):
+        graph = ClusterGraph(make(), words.to("meta"))
+    expected = ClusterGraph(make(), words)
+    assert (graph.groups, graph.clusters) == (expected.groups, expected.clusters)
+    sizes = [group.clusters for group in graph.groups]
+    assert graph.macs(sizes) == expected.macs(sizes)

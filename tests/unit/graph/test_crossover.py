@@ -107,7 +107,7 @@ def offspring_with(founder, images, favored):
     graph = ClusterGraph(founder, images)
     ancestor = copy.deepcopy(founder)
     for group in graph.groups:
-        for layer in group.layers if not group.frozen else ():
+        for layer in group.layers:
             weight = ancestor.get_submodule(layer).weight.data
             weight[[cluster for cluster in range(len(weight)) if not favored(cluster, layer)]] *= (
                 1e-6
@@ -299,8 +299,14 @@ def test_layer_norms_are_averaged_and_frozen_synapses_stay_frozen():
         offspring_of(founder, origins, features, seed) for seed in (1, 2)
     )
     first.norm.weight.data += 1
-    network, _ = crossover.union(founder, features, first, first_origins, second, second_origins)
-    assert torch.allclose(network.norm.weight, torch.full((8,), 1.5))
+    network, both = crossover.union(founder, features, first, first_origins, second, second_origins)
+    wanted = [
+        {(True, True): 1.5, (True, False): 2.0, (False, True): 1.0}[
+            index in first_origins["one"], index in second_origins["one"]
+        ]
+        for index in both["one"]
+    ]
+    assert torch.allclose(network.norm.weight, torch.tensor(wanted))
     assert not network.one.weight.requires_grad and network.two.weight.requires_grad
 
 
@@ -415,7 +421,7 @@ def test_parents_of_another_founder_are_refused():
     for indices in [0, 24], [1, 0], [0, 0], [-1], []:
         refused("origins of one should ascend and lie below 24, but are ", one=indices)
     refused(
-        r"a layer that two goes together with has the clusters \[15\], but two has not",
+        r"a layer that stem goes together with lacks the clusters \[15\], but stem has them",
         two=list(range(15)),
     )
     refused("head should have all its clusters, but has ", head=[0, 1])

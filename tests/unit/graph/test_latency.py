@@ -22,9 +22,7 @@ def test_a_resized_network_has_the_counted_size(name):
     images = torch.rand(2, *shape)
     graph = ClusterGraph(network, images)
     keep = [
-        group.clusters
-        if group.frozen
-        else max(group.blocks, group.clusters // 2 // group.blocks * group.blocks)
+        max(group.blocks, group.clusters // 2 // group.blocks * group.blocks)
         for group in graph.groups
     ]
     before = cost.synapses(network)
@@ -40,9 +38,13 @@ def test_a_resized_network_has_the_counted_size(name):
 def test_larger_layers_have_no_less_latency(name):
     network, images = make(name)
     graph = ClusterGraph(network, images)
-    seconds = latency.layer_latency(graph, network)
+    layers = latency.layer_latencies(graph, network)
+
+    def seconds(keep):
+        return sum(layers(keep).values())
+
     sizes = [group.clusters for group in graph.groups]
-    least = [group.clusters if group.frozen else group.blocks for group in graph.groups]
+    least = [group.blocks for group in graph.groups]
     half = [
         max(low, size // 2 // group.blocks * group.blocks)
         for low, size, group in zip(least, sizes, graph.groups)

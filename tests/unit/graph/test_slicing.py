@@ -10,7 +10,7 @@ from nni.compression.pruning import L1NormPruner, LevelPruner
 from nni.compression.speedup import ModelSpeedup
 from torch import nn
 
-from nni_stress.graph import slicing
+from nni_stress.graph import cost, slicing
 from nni_stress.graph.cluster_graph import ClusterGraph
 from nni_stress.graph.synthesis import synthesize
 from tests.unit.graph import test_cluster_graph as cases
@@ -52,35 +52,23 @@ def pruned(factory, shape, together=True, ratio=0.5):
     return network, images, graph, masks
 
 
-def forbid(*_, **__):
-    raise AssertionError("ModelSpeedup was called")
-
-
 def test_a_cluster_stays_if_any_of_its_layers_keeps_it():
     network = cases.Residual().eval()
     images = torch.rand(2, 3, 16, 16)
     graph = ClusterGraph(network, images)
-    everything = slicing.survivors(graph, {})
-    assert slicing.survivors(graph, masks_of(network, stem=[1])) == everything, (
-        "the shortcut needs it"
-    )
-    assert (
-        len(everything - slicing.survivors(graph, masks_of(network, stem=[1, 2], two=[2, 3]))) == 1
-    )
+    assert not slicing.removed_by(graph, network, masks_of(network, stem=[1])), "the shortcut"
+    both = masks_of(network, stem=[1, 2], two=[2, 3])
+    assert slicing.removed_by(graph, network, both) == {graph.outputs["stem"][2]}
 
 
-@pytest.mark.parametrize("together", [True, False], ids=["together", "separately"])
 @pytest.mark.parametrize("name", NETWORKS)
-def test_the_sliced_network_equals_modelspeedups(name, together, monkeypatch):
-    network, images, graph, masks = pruned(*NETWORKS[name], together)
-    if not together and any(group.blocks > 1 for group in graph.groups):
-        pytest.skip("NNI's pruner alone does not prune the blocks of a grouped convolution equally")
+def test_the_sliced_network_equals_modelspeedups(name):
+    network, images, _, masks = pruned(*NETWORKS[name])
     wanted = ModelSpeedup(
         copy.deepcopy(network), images, copy.deepcopy(masks), logger=logging.getLogger("quiet")
     ).speedup_model()
     wanted.eval()
     before = sum(parameter.numel() for parameter in network.parameters())
-    monkeypatch.setattr("nni_stress.graph.synthesis.ModelSpeedup", forbid)
     found = synthesize(network, images, masks)
     assert sum(parameter.numel() for parameter in found.parameters()) < 0.7 * before
     assert found.state_dict().keys() == wanted.state_dict().keys()
@@ -101,6 +89,17 @@ def test_the_sliced_network_equals_modelspeedups(name, together, monkeypatch):
             ), (key, attribute)
 
 
+@pytest.mark.parametrize("name", ["residual", "gated", "resnet18"])
+def test_of_layers_that_must_agree_the_union_stays_and_the_rest_is_zero(name):
+    network, images, _, masks = pruned(*NETWORKS[name], together=False)
+    before = cost.synapses(network)
+    kept = sum(int(targets["weight"].flatten(1).any(1).sum()) for targets in masks.values())
+    found = synthesize(network, images, masks)
+    assert cost.synapses(found) < before
+    rows = [found.get_submodule(layer).weight.flatten(1).any(1) for layer in masks]
+    assert sum(int(alive.sum()) for alive in rows) == kept < sum(map(len, rows))
+
+
 def masks_of(network, **dead):
     return {
         name: {
@@ -112,41 +111,55 @@ def masks_of(network, **dead):
     }
 
 
-def test_other_masks_are_left_to_modelspeedup():
+def test_what_masks_remove_besides_whole_clusters_is_zero_in_the_small_network():
     network = cases.Residual().eval()
     images = torch.rand(2, 3, 16, 16)
-    graph = ClusterGraph(network, images)
 
-    def understood(masks):
-        return slicing.survivors(graph, masks) is not None
+    def small(masks):
+        return synthesize(copy.deepcopy(network), images, masks)
 
-    assert understood({}) and understood(masks_of(network, one=[3, 4], stem=[1], two=[1]))
-    assert not understood(masks_of(network, one=list(range(24)))), "a layer would be empty"
-    assert not understood(masks_of(network, head=[1])), "the output needs it"
-    assert not understood(
-        {
-            "one": {
-                "weight": torch.ones_like(network.one.weight)
-                .flatten()
-                .index_fill(0, torch.tensor([5]), 0)
-                .view_as(network.one.weight)
-            }
-        }
-    ), "a single synapse"
+    def zeroed(masks):
+        whole = copy.deepcopy(network)
+        for layer, targets in masks.items():
+            for name, mask in targets.items():
+                whole.get_submodule(layer).get_parameter(name).data.mul_(mask)
+        return whole(images)
+
+    synapse = torch.ones_like(network.one.weight)
+    synapse[0, 5] = 0
     bias = masks_of(network, one=[3])
     bias["one"]["bias"] = torch.ones(24).index_fill(0, torch.tensor([4]), 0)
-    assert not understood(bias), "weight and bias of different clusters"
-    assert not understood({"norm": {"weight": torch.zeros(16)}}), "a norm alone"
-    pruner = LevelPruner(copy.deepcopy(network), [{"op_types": ["Conv2d"], "sparse_ratio": 0.5}])
-    assert not understood(pruner.compress()[1])
+    level = LevelPruner(copy.deepcopy(network), [{"op_types": ["Conv2d"], "sparse_ratio": 0.5}])
+    for masks in (
+        {"one": {"weight": synapse}},
+        bias,
+        masks_of(network, stem=[1]),
+        {"norm": {"weight": torch.zeros(16)}},
+        level.compress()[1],
+    ):
+        found = small(masks)
+        assert cost.synapses(found) == cost.synapses(network)
+        assert torch.allclose(found(images), zeroed(masks), atol=1e-5)
+
+
+def test_a_layer_never_loses_its_last_cluster_and_outputs_stay(caplog):
+    network = cases.Residual().eval()
+    images = torch.rand(2, 3, 16, 16)
+    found = synthesize(copy.deepcopy(network), images, masks_of(network, one=list(range(24))))
+    assert found.one.out_channels == 1
+    found = synthesize(copy.deepcopy(network), images, masks_of(network, head=[1]))
+    assert torch.equal(found(images), network(images))
+    assert "head: all outputs stay" in caplog.text
 
 
 def test_blocks_of_a_grouped_convolution_stay_equal():
     network = cases.Grouped().eval()
-    images = torch.rand(2, 3, 16, 16)
-    graph = ClusterGraph(network, images)
-    assert slicing.survivors(graph, masks_of(network, two=[0, 8, 16, 24])) is not None
-    assert slicing.survivors(graph, masks_of(network, two=[0, 1, 2, 3])) is None
+    graph = ClusterGraph(network, torch.rand(2, 3, 16, 16))
+
+    def removed(rows):
+        return slicing.removed_by(graph, network, masks_of(network, two=rows))
+
+    assert len(removed([0, 8, 16, 24])) == 4 and not removed([0, 1, 2, 3])
 
 
 class Tied(nn.Module):

@@ -8,7 +8,7 @@ import torchvision.models
 from torch.nn import functional
 
 from nni_stress import FusedAdam, StressPruner
-from nni_stress.graph.serialization import memory_format_of
+from nni_stress.graph.memory_layout import memory_format_of
 from tests.unit.graph.test_cluster_graph import Concatenated, Gated, Grouped, Residual
 from trials.models import lenet5
 

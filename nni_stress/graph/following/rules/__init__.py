@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from ..context import Rule
 from . import (
+    cells,
     convolutions,
     creation,
     elementwise,
@@ -35,4 +36,5 @@ RULES: dict[str, Rule] = {
     **splits.RULES,
     **indexing.RULES,
     **writes.RULES,
+    **cells.RULES,
 }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 
 from ..context import Call, Context, Rule, named
@@ -12,13 +14,15 @@ def pick(context: Context, call: Call) -> None:
     """Dimensions that are indexed must stay; labels along the others go on."""
     values = call.args[0]
     context.fix_all(call.tensors[1:], f"indices of {call.name}")
+    if any(index.dtype in MASKS for index in call.tensors[1:]):
+        context.choose()
     dims = _indexed(call, values)
     kept: Planes = []
     for plane in context.labels.of(values):
         if any(varies(plane, dim) for dim in dims):
             context.relations.fix([plane], f"indexed by {call.name}")
         else:
-            kept.append(_applied(call, plane))
+            kept.append(call.applied_to(plane))
     for output in call.outputs:
         context.labels.assign(output, kept if output.shape == call.outputs[0].shape else [])
 
@@ -50,14 +54,23 @@ def _indexed(call: Call, values: torch.Tensor) -> list[int]:
     if call.name == "embedding":
         return [0]
     if call.name == "index":
-        return [dim for dim, index in enumerate(call.args[1]) if index is not None]
+        return _by_tensors(call.args[1])
     return [call.argument(2 if call.name == "topk" else 1, "dim", -1) % values.dim()]
 
 
-def _applied(call: Call, plane: torch.Tensor) -> torch.Tensor:
-    """Whichever elements are picked, their labels along the other dimensions are the same."""
-    result = call.func(plane.contiguous(), *call.args[1:], **call.kwargs)
-    return result if isinstance(result, torch.Tensor) else result[0]
+def _by_tensors(indices: Sequence[torch.Tensor | None]) -> list[int]:
+    """Dimensions that tensors index; a mask indexes as many as it has."""
+    dims: list[int] = []
+    place = 0
+    for index in indices:
+        width = index.dim() if index is not None and index.dtype in MASKS else 1
+        if index is not None:
+            dims += range(place, place + width)
+        place += width
+    return dims
+
+
+MASKS = (torch.bool, torch.uint8)
 
 
 _PICKS = "index_select gather index embedding topk take_along_dim"

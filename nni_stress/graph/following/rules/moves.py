@@ -68,10 +68,9 @@ def pad(context: Context, call: Call) -> None:
 
 
 def _applied(call: Call, plane: Plane) -> Plane:
-    args = call.args[1:]
     if call.name == "_unsafe_view":
         return plane.reshape(call.outputs[0].shape)
-    return call.func(plane.contiguous(), *args, **call.kwargs)
+    return call.applied_to(plane)
 
 
 NAMES = """

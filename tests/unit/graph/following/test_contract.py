@@ -1,19 +1,20 @@
 """Whatever is followed can be cut, and computes what the masked network computes."""
 
 import random
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
-from nni_stress.graph.clusters import Alike, find_alike
+from nni_stress.graph import cost
+from nni_stress.graph.cluster_graph import ClusterGraph
 from nni_stress.graph.following.cutting import cut
-from nni_stress.graph.following.follow import follow
 from nni_stress.graph.following.reference import difference, run_without
-from nni_stress.graph.following.structure import Structure
 from nni_stress.graph.masked import MaskedClusters
-from nni_stress.graph.verification import doubled, verified
+from nni_stress.graph.slicing import balanced
+from nni_stress.graph.verification import doubled
 from nni_stress.utils.batches import answer
 
 from .networks import CASES
@@ -48,19 +49,28 @@ def attributes_of(network: nn.Module) -> list[dict[str, str]]:
     ]
 
 
-def groups_of(structure: Structure) -> list[tuple[list[int], int]]:
-    return [(alike.clusters, alike.blocks) for alike in find_alike(structure)]
+def described(graph: ClusterGraph) -> Iterator[str]:
+    """The groups of a graph as a case names them."""
+    for group, clusters in zip(graph.groups, graph.clusters):
+        name = " ".join(group.layers)
+        if not group.layers:
+            tensor = next(t.tensor for t in graph.traces.values() if clusters[0] in t.clusters)
+            name = f"({tensor})"
+        yield f"{name}: {group.clusters}" + (f" in {group.blocks}" if group.blocks > 1 else "")
 
 
-def some(groups: list[Alike]) -> set[int]:
-    """A random half of every group, as many of each of its blocks."""
+def some(graph: ClusterGraph) -> tuple[set[int], list[int]]:
+    """A random half of every group, and how many each group keeps."""
     chosen = random.Random(0)
-    gone: set[int] = set()
-    for group in groups:
-        size = len(group.clusters) // group.blocks
-        for start in range(0, len(group.clusters), size):
-            gone.update(chosen.sample(group.clusters[start : start + size], size // 2))
-    return gone
+    gone = balanced(graph, {c for own in graph.clusters for c in chosen.sample(own, len(own) // 2)})
+    for group, own in zip(graph.groups, graph.clusters):
+        if group.blocks > 1:  # random ones of each block, if balance has brought all back
+            size = len(own) // group.blocks
+            for start in range(0, len(own), size):
+                block = own[start : start + size]
+                gone.difference_update(block)
+                gone.update(chosen.sample(block, size // 2))
+    return gone, [sum(c not in gone for c in own) for own in graph.clusters]
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -71,22 +81,29 @@ def test_a_network_can_be_cut_wherever_its_groups_say(name):
     attributes = attributes_of(network)
     whole = run(network, inputs)
 
-    structure = verified(network, follow(network, inputs), inputs, groups_of)
-    groups = find_alike(structure)
-    sizes = sorted(group.rpartition(": ")[2].split(" in ")[0] for group in CASES[name].groups)
-    assert sorted(str(len(group.clusters)) for group in groups) == sizes
+    graph = ClusterGraph(network, inputs)
+    assert sorted(described(graph)) == sorted(CASES[name].groups)
+    for layer, outputs in graph.outputs.items():
+        assert (0 in outputs) == bool(graph.frozen.get(layer, ("",)).text if 0 in outputs else "")
+    for layer, part in CASES[name].frozen.items():
+        assert part in str(graph.frozen[layer])
 
-    gone = some(groups)
-    wanted = run_without(network, structure, gone, inputs)
+    gone, keep = some(graph)
+    wanted = run_without(network, graph.structure, gone, inputs)
     wanted = vars(wanted) if hasattr(wanted, "__dataclass_fields__") else wanted
     small, _ = made(name)
-    cut(small, structure, gone)
+    cut(small, graph.structure, gone)
     assert difference(wanted, run(small, inputs)) < 1e-5
 
-    masked = MaskedClusters(network, structure, wrapped=())
+    masked = MaskedClusters(network, graph.structure, wrapped=())
     masked.put_on(gone)
     assert difference(wanted, run(network, inputs)) < 1e-5
     masked.take_off()
+
+    everything = [group.clusters for group in graph.groups]
+    for sizes, shaped in ((everything, network), (keep, small)):
+        assert graph.parameters(sizes) == cost.synapses(shaped)
+        assert graph.macs(sizes) == cost.macs(shaped, inputs)
     run(small, doubled(inputs))
 
     assert [module.training for module in network.modules()] == modes

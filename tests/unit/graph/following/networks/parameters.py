@@ -190,3 +190,32 @@ class StackedExperts(nn.Module):
         hidden = (features[:, None] @ self.inner).relu()
         weights = self.gate(features).softmax(-1).transpose(1, 2)
         return self.head((weights[..., None] * (hidden @ self.outer)).sum(1))
+
+
+@CASES.add(VECTORS, "stem: 8")
+class FlatWeights(nn.Module):
+    """All weights lie behind each other in one storage, as those of recurrent layers on a GPU."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem, self.head = nn.Linear(5, 8), nn.Linear(8, 3)
+        flat = nn.utils.parameters_to_vector(self.parameters()).detach()
+        nn.utils.vector_to_parameters(flat, self.parameters())
+
+    def forward(self, values):
+        return self.head(self.stem(values).relu())
+
+
+@CASES.add(VECTORS, "stem: 4")
+class SlicedBias(nn.Module):
+    """A layer's bias is put together from its halves."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem = nn.Linear(5, 8)
+        self.head = nn.Linear(8, 3)
+        self.half = 4
+
+    def forward(self, values):
+        bias = torch.cat([self.stem.bias[: self.half], self.stem.bias[self.half :]])
+        return self.head(torch.relu(nn.functional.linear(values, self.stem.weight, bias)))

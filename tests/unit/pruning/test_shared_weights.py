@@ -1,0 +1,85 @@
+"""Modules in several places, and parameters that several modules have."""
+
+import pytest
+import torch
+from torch import nn
+
+from nni_stress import StressPruner
+
+
+class Twice(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.stem = nn.Linear(5, 8)
+        self.first = self.second = nn.Linear(8, 8)
+        self.head = nn.Linear(8, 3)
+
+    def forward(self, values):
+        return self.head(self.second(self.first(self.stem(values).relu()).relu()))
+
+
+class LanguageModel(nn.Module):
+    """Embedding and output layer share their weight."""
+
+    def __init__(self):
+        super().__init__()
+        self.words = nn.Embedding(20, 16)
+        self.up, self.down = nn.Linear(16, 32), nn.Linear(32, 16)
+        self.norm = nn.LayerNorm(16)
+        self.head = nn.Linear(16, 20, bias=False)
+        self.head.weight = self.words.weight
+
+    def forward(self, words):
+        stream = self.words(words)
+        return self.head(self.norm(stream + self.down(self.up(stream).relu())))
+
+
+class Pair(nn.Module):
+    """Two layers share their weight."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem, self.one, self.other = nn.Linear(5, 8), nn.Linear(8, 8), nn.Linear(8, 8)
+        self.other.weight = self.one.weight
+        self.head = nn.Linear(8, 3)
+
+    def forward(self, values):
+        return self.head(self.other(self.one(self.stem(values).relu()).relu()))
+
+
+CASES = {
+    "a module in two places": (Twice, torch.rand(4, 5), ["Linear"], ("first", "second")),
+    "tied embedding": (LanguageModel, torch.arange(8).view(2, 4), ["Linear"], ("words", "head")),
+    "both named": (
+        LanguageModel,
+        torch.arange(8).view(2, 4),
+        ["Linear", "Embedding"],
+        ("words", "head"),
+    ),
+    "two layers": (Pair, torch.rand(4, 5), ["Linear"], ("one", "other")),
+}
+
+
+@pytest.mark.parametrize("mode", ["budget", "ratio"])
+@pytest.mark.parametrize("case", CASES)
+def test_what_is_one_stays_one(case, mode):
+    make, inputs, types, (one, other) = CASES[case]
+    torch.manual_seed(0)
+    network = make()
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.1, momentum=0.9)
+    network(inputs).square().mean().backward()
+    optimizer.step()
+    config = {"op_types": types}
+    arguments = {"budget": {"macs": 0.5}, "example_input": inputs}
+    if mode == "ratio":
+        config, arguments = {**config, "sparse_ratio": 0.5}, {}
+    pruner = StressPruner(network, [config], temperature=0, **arguments)
+    pruner.compress()
+    masked = network(inputs)
+    masked.sum().backward()  # while wrapped, too, there is one parameter
+    small = pruner.synthesize(inputs, optimizer)
+    assert torch.allclose(small(inputs), masked, atol=1e-5)
+    assert small.get_submodule(one).weight is small.get_submodule(other).weight
+    trained = {id(p) for group in optimizer.param_groups for p in group["params"]}
+    assert trained == {id(p) for p in small.parameters()}
+    assert sum(p.numel() for p in small.parameters()) < sum(p.numel() for p in make().parameters())
