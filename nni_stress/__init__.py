@@ -22,6 +22,7 @@ _MODULES = {
     "Arguments": "hparams",
     "PrunerArguments": "hparams",
     "Screen": "pruning.screening",
+    "inspect": "pruning.inspection",
     "Task": "trial.task",
     "FusedAdam": "trial.task",
     "run_trial": "trial.run",

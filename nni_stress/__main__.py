@@ -20,7 +20,7 @@ from typing import Any
 
 from .utils.messages import one_line
 
-COMMANDS = ("register", "unregister", "init", "status", "export")
+COMMANDS = ("register", "unregister", "init", "status", "inspect", "export")
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -1,0 +1,35 @@
+"""``python -m nni_stress inspect``: what of a network can be removed, and what stays and why."""
+
+from __future__ import annotations
+
+import argparse
+
+HELP = "show what of a task's network can be removed, layer by layer, and what stays and why"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the subcommand's arguments to its parser."""
+    parser.add_argument(
+        "task",
+        help="FILE.py:FUNCTION or MODULE:FUNCTION that makes the task, as trial.py:make_task",
+    )
+
+
+def run(options: argparse.Namespace) -> list[str]:
+    """Inspect a task's network; returns the lines of a table.
+
+    Raises
+    ------
+    ValueError
+        If the task cannot be made, or its network does not run.
+    """
+    from ..pruning.inspection import inspect
+    from ..trial.task import load_task
+    from ..utils.messages import one_line
+
+    task = load_task(options.task)
+    try:
+        found = inspect(task.network(), task.example_input, [task.clusters])
+    except Exception as error:  # the user's own code may raise anything
+        raise ValueError(one_line(error)) from error
+    return str(found).splitlines()
