@@ -10,9 +10,15 @@ from .uid import check_uid, generation_of
 
 _MAPPINGS = ("arguments", "architecture", "seconds")
 _NUMBERS = ("validation", "test", "synapses", "macs", "efficiency")
-_OPTIONAL_NUMBERS = ("untrained", "latency", "forecast")
+_OPTIONAL_NUMBERS = ("untrained", "latency", "forecast", "clusters")
 _CURVE = 10_000  # a recovery has 5 checks
-_POSITIVE = ("synapses", "macs", "efficiency", "latency")  # used as divisors and in logarithms
+_POSITIVE = (
+    "synapses",
+    "macs",
+    "efficiency",
+    "latency",
+    "clusters",
+)  # used as divisors and in logarithms
 
 
 class Record(NamedTuple):
@@ -51,6 +57,8 @@ class Record(NamedTuple):
         where the recovery ended early.
     forecast
         Validation fidelity that was likely, had the recovery not ended early.
+    clusters
+        Number of clusters (output channels, neurons, units, heads); None in older records.
 
     Examples
     --------
@@ -76,6 +84,7 @@ class Record(NamedTuple):
     digest: str | None = None
     curve: list[float] = []  # noqa: RUF012, a default of a named tuple; nothing appends to it
     forecast: float | None = None
+    clusters: int | None = None
 
 
 def parse_record(data: Any, uid: str) -> Record:

@@ -31,10 +31,12 @@ class Size:
         Shape of each layer's weight, by layer.
     latency
         Latency as a share of the founder's; None if it does not matter.
+    clusters
+        Number of clusters (output channels, neurons, units, heads).
 
     Examples
     --------
-    >>> size = Size(250, 2500, 4.0, {"fc": [5, 50]}, None)
+    >>> size = Size(250, 2500, 4.0, {"fc": [5, 50]}, None, 5)
     >>> size.candidate(TrialSpec("g001-00", 1, "g000-00", None, 0, {}), share=0.5).synapses
     125.0
     """
@@ -44,6 +46,7 @@ class Size:
     efficiency: float
     architecture: dict[str, Any]
     latency: float | None
+    clusters: int
 
     def candidate(self, spec: TrialSpec, share: float = 1.0) -> Candidate:
         """An offspring of this size, or of a share of it, whose fidelity is not known yet."""
@@ -122,6 +125,7 @@ def measure_size(
         efficiency=founder.synapses / synapses if founder else 1.0,
         architecture=cost.architecture(network),
         latency=latency,
+        clusters=cost.clusters(network),
     )
 
 
@@ -161,7 +165,7 @@ def make_record(
     Examples
     --------
     >>> spec = TrialSpec("g000-00", 0, None, None, 0, {})
-    >>> make_record(spec, Size(10, 20, 1.0, {}, None), Validation(0.9), 0.8, {}).test
+    >>> make_record(spec, Size(10, 20, 1.0, {}, None, 5), Validation(0.9), 0.8, {}).test
     0.8
     """
     if not (math.isfinite(validation.final) and math.isfinite(test)):
@@ -185,4 +189,5 @@ def make_record(
         latency=size.latency,
         curve=list(validation.curve),
         forecast=validation.forecast,
+        clusters=size.clusters,
     )

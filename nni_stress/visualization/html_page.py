@@ -100,11 +100,16 @@ def summary(overview: Overview) -> list[tuple[str, str, str]]:
         return [counts]
     founder = overview.line[0]
     best = overview.line[-1]
+    clusters = []
+    if best.clusters and founder.clusters:  # older records do not say
+        fewer = f"{times(founder.clusters / best.clusters)} fewer than the founder"
+        clusters = [("clusters", f"{best.clusters:,}", fewer)]
     return [
         ("best survivor", best.uid, f"generation {best.generation}"),
         ("efficiency", times(best.efficiency), unit(overview)),
         ("synapses", f"{best.synapses:,}", f"founder {founder.synapses:,}"),
         ("MACs", f"{best.macs:,}", f"founder {founder.macs:,}"),
+        *clusters,
         (
             "validation fidelity",
             f"{best.validation:.4f}",

@@ -262,6 +262,10 @@ def test_the_summary_shows_the_best_survivor_and_the_constraints(tmp_path):
     shown = {what: (value, remark) for what, value, remark in summary(facts)}
     assert shown["best survivor"][0] == best.uid
     assert shown["efficiency"] == (f"{best.efficiency:.1f}x", "founder's MACs / offspring's MACs")
+    assert "clusters" not in shown  # records of older versions do not say
+    counted = [facts.line[0]._replace(clusters=90), best._replace(clusters=20)]
+    shown = [row for row in summary(facts._replace(line=counted)) if row[0] == "clusters"]
+    assert shown == [("clusters", "20", "4.5x fewer than the founder")]
     share = best.synapses / 100_000
     assert constraints(facts) == [("parameters", 0.2, share), ("macs", 0.3, share)] and share <= 0.2
 
