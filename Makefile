@@ -49,4 +49,13 @@ test-faults: install
 bench: install
 	$(BIN)/python -m reports.bench
 
-.PHONY: install demo lint docs test test-all test-faults bench
+# 56 networks of libraries that only this needs, made small, beside Torch-Pruning; an hour. Interrupted,
+# it goes on from its record in reports/results/zoo.json.
+zoo: $(VENV)/zoo
+	$(BIN)/python -m reports.zoo
+
+$(VENV)/zoo: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --editable '.[zoo]'
+	touch $@
+
+.PHONY: install demo lint docs test test-all test-faults bench zoo

