@@ -19,12 +19,14 @@ import collections
 import concurrent.futures
 import os
 import shutil
+import signal
 import sys
 from pathlib import Path
 from typing import Any
 
 from tests.faults.disks import succeeds
 from tests.faults.plan import Task, make_plan
+from tests.faults.processes import kill_all
 from tests.faults.record import CampaignRecord
 from tests.faults.registry import NONE, Kind, kinds
 
@@ -83,6 +85,12 @@ def run_all(tasks: list[Task], record: CampaignRecord, options: argparse.Namespa
                 )
 
 
+def end_now(folder: Path) -> None:
+    """End the campaign and all that it has started; its record says how far it came."""
+    kill_all(folder.resolve())
+    os._exit(128 + signal.SIGTERM)
+
+
 def table(faults: list[dict[str, Any]], kinds_shown: list[Kind]) -> str:
     """The table of kinds: how many faults happened, and what became of them."""
     rows = [f"{'kind':55} {'manager':9} faults  held  failed  not possible"]
@@ -118,6 +126,7 @@ def main() -> None:
         print("\n".join(f"{kind.group:20} {kind.name}" for kind in known.values()))
         return
     own_namespace()
+    signal.signal(signal.SIGTERM, lambda *_: end_now(options.folder))
     chosen = [known[name] for name in options.kinds]
     settings = {"seed": options.seed, "faults": options.faults, "kinds": options.kinds}
     record = CampaignRecord(options.record or options.folder / "record.jsonl", settings)
