@@ -1,5 +1,6 @@
 """A higher number of trials does not let an evolution run for ever that has ended."""
 
+import pytest
 import requests
 
 from tests.helpers.nnictl import nnictl
@@ -7,6 +8,7 @@ from tests.helpers.running import Running
 from tests.integration.test_ownership import config_of
 
 
+@pytest.mark.slow
 def test_more_trials_for_an_evolution_that_has_ended_are_refused_or_end_again(port, tmp_path):
     config_of(tmp_path / "run", tmp_path / "lineage")
     done = nnictl("create", "--config", tmp_path / "run" / "stress.yml", "--port", port)

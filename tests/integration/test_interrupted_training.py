@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import psutil
+import pytest
 import torch
 import yaml
 
@@ -98,6 +99,7 @@ def kill_all(port):
     psutil.wait_procs(processes, 20)
 
 
+@pytest.mark.slow
 def test_an_experiment_that_is_killed_goes_on_from_the_last_epoch(port, tmp_path):
     lineage = Lineage(tmp_path / "lineage")
     command = ["create", "--config", config_of(tmp_path)]

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 
+import pytest
 import yaml
 
 from nni_stress.lineage.store import Lineage
@@ -25,6 +26,7 @@ def command(*words):
     )
 
 
+@pytest.mark.slow
 def test_an_experiment_in_an_odd_folder_is_created_resumed_shown_and_exported(port, tmp_path):
     folder = tmp_path / ODD
     lineage = Lineage(folder / "lineage")

@@ -185,6 +185,7 @@ def test_an_installed_wheel_evolves_shows_and_exports_a_network(installation, po
     assert no_process_is_left(installation.folder)
 
 
+@pytest.mark.slow
 def test_an_installed_wheel_runs_a_contest_and_writes_its_page(installation, port):
     contest = {
         "task": "trials.lenet5:make_task",  # as in a checkout, and in the records of our own

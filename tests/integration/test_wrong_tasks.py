@@ -48,9 +48,8 @@ RIGHT = {
     [
         ({"fidelity": "labels()"}, "KeyError: 'labels' (trials/data.py, line 6)"),
         (
-            {"layers": "nn.Linear(4, 8), nn.LayerNorm(8), nn.Linear(8, 2)"},
-            "nothing of the network can be removed: 0 (Linear) is read by 1 (LayerNorm), through "
-            "which clusters are not followed; 2 (Linear) reaches the network's output",
+            {"layers": "nn.Unflatten(1, (2, 2)), nn.Flatten(), nn.Linear(4, 2)"},
+            "nothing of the network can be removed: 2 (Linear) reaches the network's output",
         ),
         pytest.param(
             {"fidelity": "None"},

@@ -39,6 +39,11 @@ class Follower(TorchDispatchMode):
         super().__init__()
         self._context = context
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Whether torch is to guard the method below, which imports all of torch.compile."""
+        return False
+
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run one operator."""
         kwargs = kwargs or {}
