@@ -43,7 +43,7 @@ class Synthesized:
     Examples
     --------
     >>> network = nn.Linear(5, 2)
-    >>> whole = Synthesized(network, None, Size(10, 10, 2.0, {}, None))
+    >>> whole = Synthesized(network, None, Size(10, 10, 2.0, {}, None, 5))
     >>> state = {"network": network.state_dict(), **whole.state()}
     >>> Synthesized.restored(state, nn.Linear(8, 2)).network
     Linear(in_features=5, out_features=2, bias=True)
