@@ -132,15 +132,20 @@ def test_the_manager_listens_on_127_0_0_1_only_and_shows_valid_results(tmp_path,
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (
+        pytest.param(
             {"trialCommand": "python3 -m trials.lenet5 --data mnist --data-dir /nowhere"},
             "data folder /nowhere does not exist",
+            marks=pytest.mark.slow,
         ),
         (
             {"trialCommand": "python3 -m trials.lenet5 --founder {folder}/founder"},
             "founder is damaged or not a network file",
         ),
-        ({"trialCommand": "python3 -m trials.lenet5 --dat digits"}, "error: "),
+        pytest.param(
+            {"trialCommand": "python3 -m trials.lenet5 --dat digits"},
+            "error: ",
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_a_fault_of_every_trial_is_reported_in_one_line(change, words, tmp_path, port):

@@ -67,6 +67,7 @@ def ends_with(running, status):
     return (running.folder / "log" / "nnictl_stderr.log").read_text()
 
 
+@pytest.mark.slow
 def test_a_lineage_is_resumed_by_its_own_experiment_or_adopted_in_so_many_words(nni, tmp_path):
     lineage = tmp_path / "lineage"
     for name in ("first", "second"):

@@ -39,6 +39,7 @@ def reaches(address, port):
         return caller.connect_ex((address, port)) == 0
 
 
+@pytest.mark.slow
 def test_no_port_of_an_experiment_is_reached_from_another_address(experiment, port, tmp_path):
     """After create, resume and view, and for the TensorBoard that the web page starts, too."""
     pytest.importorskip("tensorboard")
