@@ -119,6 +119,24 @@ def share_memory(wrapper: ModuleWrapper) -> None:
             setattr(wrapper.module, name, _copied_on_write(space.target.detach()))
 
 
+def release(wrapper: ModuleWrapper, model: nn.Module) -> None:
+    """Free the memory of a wrapper's parameters that its model does not use any more.
+
+    Examples
+    --------
+    >>> wrapper = ModuleWrapper(nn.Linear(2, 4), "layer", {"pruning": {"sparse_ratio": 0.5}})
+    >>> wrapper.wrap()
+    >>> wrapper.unwrap()
+    >>> release(wrapper, wrapper.module)
+    >>> wrapper.weight.numel(), wrapper.module.weight.numel()
+    (0, 8)
+    """
+    used = set(model.parameters())
+    for parameter in wrapper.parameters(recurse=False):
+        if parameter not in used:
+            parameter.data = parameter.data.new_empty(0)
+
+
 def _copied_on_write(tensor: Tensor) -> Tensor:
     if hasattr(tensor, "_lazy_clone") and tensor.device.type in ("cpu", "cuda"):
         copied: Tensor = tensor._lazy_clone()  # noqa: SLF001, PyTorch has no public one

@@ -38,7 +38,7 @@ from .config_list import (
 from .inheritance import Inheritance, current_masks
 from .kept_layers import asked_outputs, check_removable, keep_outputs, warn_of_outputs
 from .layer_settings import LayerSettings
-from .parameters import OriginalParameters, TiedParameters, parameters_of, share_memory
+from .parameters import OriginalParameters, TiedParameters, parameters_of, release, share_memory
 from .sampler import Sampler
 from .screening import Screen
 from .stress_masks import StressedMasks
@@ -430,16 +430,20 @@ class StressPruner(Pruner):
         """
         if self.evaluator is None:  # NNI insists on training where compressors are fused
             self._single_compress(max_steps, max_epochs)
-            self._given = self.get_masks()
-            return self.bound_model, self._given
+            return self.bound_model, self._remembered(self.get_masks())
         self._requested_steps = validation.phase_length(
             max_steps, max_epochs, self.training_steps, self._steps_per_epoch
         )
         try:
-            model, self._given = super().compress(self._requested_steps, max_epochs)
-            return model, self._given
+            model, masks = super().compress(self._requested_steps, max_epochs)
+            return model, self._remembered(masks)
         finally:
             self._requested_steps = None
+
+    def _remembered(self, masks: Masks) -> Masks:
+        """Masks that are given away; they change once the structure is learned."""
+        self._given = masks if self._graph is None else {}
+        return masks
 
     def stress_state(self) -> dict[str, Any]:
         """A snapshot of the network and of stress, between two steps of the training under stress.
@@ -518,6 +522,8 @@ class StressPruner(Pruner):
         masks = current_masks(self._module_wrappers)
         wrapped = parameters_of(self.bound_model)
         self.unwrap_model()
+        for wrapper in self._module_wrappers.values():  # of which the model has copies now
+            release(wrapper, self.bound_model)
         if optimizer is not None:
             for before in (self._original.alive(), wrapped):
                 synthesis.repoint(optimizer, before, parameters_of(self.bound_model))
