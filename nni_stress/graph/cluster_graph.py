@@ -13,7 +13,7 @@ from torch import nn
 
 from ..utils.batches import arguments_of, examples_in
 from ..utils.messages import one_line
-from .clusters import find_alike
+from .clusters import find_alike, in_blocks
 from .counting import Count, Counting, ModuleCosts
 from .following.cutting import cut
 from .following.follow import follow
@@ -88,7 +88,7 @@ class ClusterGraph:
         sizes = [group.clusters for group in self.groups]
         self._counting = Counting(group_of, sizes, len(self.structure.roots))
         removable = removed_flags(self.structure, group_of)
-        by_name = {name: tensor for tensor in self.structure.tensors for name in tensor.names}
+        by_name = self.structure.by_name()
         self.outputs = {
             layer: np.where(removable[labels], labels, 0).tolist()
             for layer, dim in dims.items()
@@ -211,9 +211,8 @@ class ClusterGraph:
         """The last clusters of each group, so many that group i keeps ``keep[i]``."""
         gone: set[int] = set()
         for group, clusters, count in zip(self.groups, self.clusters, keep):
-            size = len(clusters) // group.blocks
-            for start in range(0, len(clusters), size):
-                gone.update(clusters[start + count // group.blocks : start + size])
+            for block in in_blocks(clusters, group.blocks):
+                gone.update(block[count // group.blocks :])
         return gone
 
     def resized(self, network: nn.Module, keep: Sequence[int]) -> nn.Module:

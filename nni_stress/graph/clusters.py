@@ -57,6 +57,18 @@ def find_alike(structure: Structure) -> list[Alike]:
     return found
 
 
+def in_blocks(clusters: Sequence[int], blocks: int) -> list[Sequence[int]]:
+    """The equal parts of a group of clusters, each of which must keep the same number.
+
+    Examples
+    --------
+    >>> in_blocks([1, 2, 3, 4, 5, 6], 2)
+    [[1, 2, 3], [4, 5, 6]]
+    """
+    size = len(clusters) // blocks
+    return [clusters[start : start + size] for start in range(0, len(clusters), size)]
+
+
 def _appearances(structure: Structure) -> tuple[list[Place], NDArray[np.int64]]:
     """Places, and one row (cluster, place, how often, index of the first) for each appearance."""
     places: list[Place] = []

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from .cluster_graph import ClusterGraph
-from .grouping import output_dim
+from .grouping import output_dim, weight_of
 from .slicing import balanced
 
 # {layer: the founder's indices of the output channels that it still has, ascending}
@@ -140,7 +140,7 @@ def _trace_of(network: nn.Module, key: str, parameters: Collection[str]) -> tupl
         dim = output_dim(network.get_submodule(key))
     except AttributeError:
         dim = None
-    return f"{key}.weight", dim or 0
+    return weight_of(key), dim or 0
 
 
 def origins_of(graph: ClusterGraph, removed: Set[int]) -> Origins:

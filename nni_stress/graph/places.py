@@ -54,7 +54,7 @@ def layers_of(network: nn.Module, structure: Structure) -> dict[str, int]:
 
     A layer whose weight another module reads, as attentions do, counts from that module's call.
     """
-    named = {name for tensor in structure.tensors for name in tensor.names}
+    named = structure.by_name()
     order = {name: position for position, name in enumerate(structure.input_shapes)}
     found = {
         name: dim

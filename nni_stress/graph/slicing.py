@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from .cluster_graph import ClusterGraph
+from .clusters import in_blocks
 from .following.structure import removed_flags
 from .grouping import output_dim
 
@@ -157,7 +158,7 @@ def balanced(graph: ClusterGraph, removed: Set[int]) -> set[int]:
     result = set(removed)
     for group, clusters in zip(graph.groups, graph.clusters):
         size = len(clusters) // group.blocks
-        blocks = [clusters[start : start + size] for start in range(0, len(clusters), size)]
+        blocks = in_blocks(clusters, group.blocks)
         lost = [[cluster for cluster in block if cluster in result] for block in blocks]
         fewest = min(size - 1, *(len(block) for block in lost), size)
         for block in lost:

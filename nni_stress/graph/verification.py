@@ -13,6 +13,7 @@ from ..utils.batches import answer, arguments_of
 from ..utils.messages import one_line
 from ..utils.module_copies import copy_of
 from ..utils.module_modes import evaluating
+from .clusters import in_blocks
 from .following.cutting import cut
 from .following.reference import difference, run_without
 from .following.relations import Reason
@@ -78,7 +79,7 @@ def _heads(structure: Structure) -> list[str]:
     """Layers of which all outputs stay, in a network that chooses by values what it returns."""
     if not structure.chooses:
         return []
-    by_name = {name: tensor for tensor in structure.tensors for name in tensor.names}
+    by_name = structure.by_name()
     return [
         name
         for name in structure.input_shapes
@@ -196,12 +197,10 @@ def halves(groups: Sequence[tuple[Sequence[int], int]]) -> list[list[int]]:
     >>> halves([([1, 2, 3, 4, 5, 6], 2)])
     [[2, 5]]
     """
-    result = []
-    for clusters, blocks in groups:
-        size = len(clusters) // blocks
-        starts = range(0, len(clusters), size)
-        result.append([c for start in starts for c in clusters[start : start + size][1::2]])
-    return result
+    return [
+        [cluster for block in in_blocks(clusters, blocks) for cluster in block[1::2]]
+        for clusters, blocks in groups
+    ]
 
 
 def doubled(inputs: Any) -> Any:

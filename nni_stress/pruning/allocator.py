@@ -13,7 +13,7 @@ from torch import Tensor
 from ..graph.cluster_graph import ClusterGraph
 from . import screening
 from .budget import Budget, MeasuredShare
-from .cluster_draw import ClusterDraw
+from .cluster_draw import ClusterDraw, add_at
 from .functional.allocation import TOLERANCE, Share, share
 from .targets import Masks, TargetSpaces, set_settings, settings_of
 
@@ -143,8 +143,7 @@ class Allocator:
                 strength = strengths[layer]["weight"].detach().flatten().float().cpu()
                 if layer not in comparable:
                     strength = typical * strength / strength.mean().clamp(min=1e-30)
-                known = places >= 0
-                total.index_add_(0, places[known], strength[known] ** 2)
+                add_at(total, places, strength**2)
             importance.append(self._worths[index] * total)
         return importance
 

@@ -148,9 +148,10 @@ class Budget:
         '9 synapses where 6 are allowed, of which 5 synapses in 0, 4 synapses in 2'
         """
         found = []
+        network = unwrapped_copy(self._network)
         for name, share in self._shares.items():
             resource = RESOURCES[name]
-            costs = resource.by_layer(self.graph, unwrapped_copy(self._network))
+            costs = resource.by_layer(self.graph, network)
             least = costs(keep)
             allowed = share * sum(costs(self.sizes).values())
             if sum(least.values()) <= allowed:

@@ -153,14 +153,12 @@ class ClusterDraw:
         self, strengths: Mapping[int, Tensor], temperature: float, generator: torch.Generator
     ) -> Masks:
         """Scores of the groups that are the outputs of no layer, in the form of a target's."""
-        scores: Masks = {}
-        for index, strength in strengths.items():
-            score = strength.clone()
-            if temperature:
-                noise = survival.gumbel_noise(score.shape, generator)
-                score = survival.perturbed_strength(score, temperature, noise)
-            scores[f"{_EXTRA} {index}"] = {_CLUSTERS: score}
-        return scores
+        return {
+            f"{_EXTRA} {index}": {
+                _CLUSTERS: survival.drawn_strength(strength, temperature, generator)
+            }
+            for index, strength in strengths.items()
+        }
 
     def per_cluster(self, index: int, values: Masks) -> Tensor | None:
         """Mean of values over the layers, and over the outputs, that a group's clusters have.
@@ -257,8 +255,7 @@ class ClusterDraw:
                 for layer in group.layers
                 if self._is_named(layer)
             ]
-            module = self.graph.module_of(index)
-            if not group.layers and module in self._ratios:
+            if not group.layers and (module := self.graph.module_of(index)) in self._ratios:
                 ratios = [self._ratios[module]]
             ratio = 0.0 if group.frozen or not ratios else sum(ratios) / len(ratios)
             size = group.size // group.blocks
@@ -319,14 +316,23 @@ def _summed(rows: Rows, parameters: Mapping[str, Tensor], size: int) -> Tensor:
     for tensor, dim, places in rows:
         weight = parameters[tensor.names[0]].detach()
         sums = weight.movedim(dim, 0).flatten(1).abs().sum(1).float().cpu()
-        where = torch.tensor(places)
-        total.index_add_(0, where[where >= 0], sums[where >= 0])
+        add_at(total, torch.tensor(places), sums)
     return total
 
 
 def _mean_at(places: Tensor, values: Tensor, size: int) -> Tensor:
     """Mean of values by place; values at -1 are left out."""
+    total = add_at(torch.zeros(size), places, values)
+    return total / add_at(torch.zeros(size), places, torch.ones(len(places)))
+
+
+def add_at(total: Tensor, places: Tensor, values: Tensor) -> Tensor:
+    """Add values to a total at their places, in place; values at -1 are left out.
+
+    Examples
+    --------
+    >>> add_at(torch.zeros(2), torch.tensor([1, -1, 1]), torch.tensor([1.0, 2.0, 3.0]))
+    tensor([0., 4.])
+    """
     known = places >= 0
-    total = torch.zeros(size).index_add_(0, places[known], values[known])
-    number = torch.zeros(size).index_add_(0, places[known], torch.ones(int(known.sum())))
-    return total / number
+    return total.index_add_(0, places[known], values[known])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from weakref import WeakValueDictionary
 
 from nni.compression.base.wrapper import ModuleWrapper
@@ -119,22 +120,23 @@ def share_memory(wrapper: ModuleWrapper) -> None:
             setattr(wrapper.module, name, _copied_on_write(space.target.detach()))
 
 
-def release(wrapper: ModuleWrapper, model: nn.Module) -> None:
-    """Free the memory of a wrapper's parameters that its model does not use any more.
+def release(wrappers: Iterable[ModuleWrapper], model: nn.Module) -> None:
+    """Free the memory of those parameters of wrappers that their model does not use any more.
 
     Examples
     --------
     >>> wrapper = ModuleWrapper(nn.Linear(2, 4), "layer", {"pruning": {"sparse_ratio": 0.5}})
     >>> wrapper.wrap()
     >>> wrapper.unwrap()
-    >>> release(wrapper, wrapper.module)
+    >>> release([wrapper], wrapper.module)
     >>> wrapper.weight.numel(), wrapper.module.weight.numel()
     (0, 8)
     """
     used = set(model.parameters())
-    for parameter in wrapper.parameters(recurse=False):
-        if parameter not in used:
-            parameter.data = parameter.data.new_empty(0)
+    for wrapper in wrappers:
+        for parameter in wrapper.parameters(recurse=False):
+            if parameter not in used:
+                parameter.data = parameter.data.new_empty(0)
 
 
 def _copied_on_write(tensor: Tensor) -> Tensor:

@@ -207,8 +207,7 @@ class StressPruner(Pruner):
         self._scores: Masks | None = None
         self._draw: ClusterDraw | None = None
         if self._graph is not None:
-            self._draw = ClusterDraw(self._graph, self.bound_model, spaces, self._ratios)
-            self._mask_clusters_of(self._graph)
+            self._draw = self._draw_on(self._graph)
         allocator = None
         if self._budget is not None and self._draw is not None:
             allocator = Allocator(self._budget, spaces, self._draw)
@@ -326,15 +325,17 @@ class StressPruner(Pruner):
 
     def _use(self, graph: ClusterGraph) -> None:
         self._graph = graph
-        self._draw = ClusterDraw(graph, self.bound_model, self._target_spaces, self._ratios)
         warn_of_outputs(asked_outputs(self._target_spaces, graph.output_layers))
-        self._mask_clusters_of(graph)
+        self._draw = self._draw_on(graph)
         self._sampler.learn(self._draw, self._scores)
 
-    def _mask_clusters_of(self, graph: ClusterGraph) -> None:
+    def _draw_on(self, graph: ClusterGraph) -> ClusterDraw:
+        """Draw and mask the clusters of a graph from now on."""
+        model, spaces = self.bound_model, self._target_spaces
         called = graph.structure.input_shapes
-        self._uncalled = UncalledWrappers(self.bound_model, self._module_wrappers, called)
-        self._masked = MaskedClusters(self.bound_model, graph.structure, self._target_spaces)
+        self._uncalled = UncalledWrappers(model, self._module_wrappers, called)
+        self._masked = MaskedClusters(model, graph.structure, spaces)
+        return ClusterDraw(graph, model, spaces, self._ratios)
 
     def _synthesize(self) -> None:
         self._stressed_masks.take_off()
@@ -522,8 +523,7 @@ class StressPruner(Pruner):
         masks = current_masks(self._module_wrappers)
         wrapped = parameters_of(self.bound_model)
         self.unwrap_model()
-        for wrapper in self._module_wrappers.values():  # of which the model has copies now
-            release(wrapper, self.bound_model)
+        release(self._module_wrappers.values(), self.bound_model)  # the model has copies now
         if optimizer is not None:
             for before in (self._original.alive(), wrapped):
                 synthesis.repoint(optimizer, before, parameters_of(self.bound_model))

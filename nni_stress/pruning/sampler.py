@@ -228,10 +228,7 @@ class Sampler:
             probability = survival.survival_probability(strength, temperature, factor)
             survives = survival.bernoulli_survival(probability, self._generator) > 0
             return torch.where(survives, 1.0, strength / strength.max().clamp(min=1e-30) * 0.25)
-        if temperature == 0:
-            return strength.clone()
-        noise = survival.gumbel_noise(strength.shape, self._generator)
-        return survival.perturbed_strength(strength, temperature, noise)
+        return survival.drawn_strength(strength, temperature, self._generator)
 
     def masks(self, scores: Masks) -> Masks:
         """Masks that NNI's rules make of drawn scores.
@@ -312,10 +309,8 @@ class Sampler:
                 continue
             mask = masks[module_name][target_name].expand(space.shape)
             alive = mask * self._inheritance.mask(module_name, target_name)
-            score = space.target.detach().abs()
-            if temperature:
-                noise = survival.gumbel_noise(score.shape, self._generator)
-                score = survival.perturbed_strength(score, temperature, noise)
+            strength = space.target.detach().abs()
+            score = survival.drawn_strength(strength, temperature, self._generator)
             score = score.where(alive > 0, torch.inf).flatten()
             count = int(int(alive.count_nonzero()) * self._arguments.synapse_sparsity)
             removed = score.topk(count, largest=False).indices

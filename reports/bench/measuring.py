@@ -6,16 +6,16 @@ import functools
 import gc
 import multiprocessing
 import statistics
-import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
-import psutil
 import torch
 from nni_stress.trials.models import alexnet, lenet5, yolov2
 from torch import nn
 from torchvision import models
+
+from ..meter import Meter
 
 # {name: (what makes the network, shape of its input)}
 Networks = dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]]
@@ -115,21 +115,7 @@ def _peak(prepare: Callable[..., Any], name: str, *arguments: Any) -> float:
     network, run = prepare(name, *arguments)
     size = sum(parameter.numel() * parameter.element_size() for parameter in network.parameters())
     del network
-    process = psutil.Process()
-    before = process.memory_info().rss
-    is_over = threading.Event()
-    peak = 0
-
-    def watch() -> None:
-        nonlocal peak
-        while not is_over.wait(0.002):
-            peak = max(peak, process.memory_info().rss - before)
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    try:
+    meter = Meter(pause=0.002)
+    with meter:
         run()
-    finally:
-        is_over.set()
-        watcher.join()
-    return round(peak / size, 2)
+    return round(meter.growth / size, 2)

@@ -17,9 +17,9 @@ from nni_stress.graph.verification import Answer, answer_of, doubled, runs
 from nni_stress.utils.batches import answer, tensors_in
 from nni_stress.utils.messages import one_line
 
+from ..meter import Meter
 from .entries import Entry
 from .last_layers import last_layers
-from .meter import Meter
 from .preparing import prepared
 from .tools import PACKAGES, TOOLS, Job, Made
 
@@ -96,7 +96,7 @@ def _measure(entry: Entry, tool: str, found: dict[str, Any]) -> None:
         small, expected = _warmed_up(tool, job)
     finally:
         found["seconds"] = round(meter.seconds, 2)
-        found["megabytes"] = round(meter.megabytes)
+        found["megabytes"] = round(meter.growth / 1e6)
     _compare(small, expected, whole, run, found)
     found["parameters"] = round(cost.synapses(small) / parameters, 4)
     found["macs"] = round(cost.macs(small, inputs) / max(macs, 1), 4)

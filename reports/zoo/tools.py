@@ -14,8 +14,8 @@ from nni_stress.graph.following.follow import output_tensors
 from nni_stress.graph.verification import Answer
 from nni_stress.utils.batches import answer
 
+from ..meter import Meter
 from .last_layers import LAYERS
-from .meter import Meter
 
 SHARE = 0.5  # of the resource that a budget leaves, and of each layer that ratios do
 _TORCH_PRUNING_RATIO = 0.3  # of each layer's channels, which leaves about half of the MACs

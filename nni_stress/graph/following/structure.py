@@ -85,6 +85,10 @@ class Structure:
     roots: Roots
     chooses: bool
 
+    def by_name(self) -> dict[str, LabelledTensor]:
+        """The tensors by all their names."""
+        return {name: tensor for tensor in self.tensors for name in tensor.names}
+
 
 def removed_flags(structure: Structure, clusters: Iterable[int]) -> Removed:
     """For each number of a cluster, whether it is among these.

@@ -102,6 +102,22 @@ def perturbed_strength(strength: Tensor, temperature: float, noise: Tensor) -> T
     return strength + strength.max() * temperature * noise.to(strength)
 
 
+def drawn_strength(strength: Tensor, temperature: float, generator: torch.Generator) -> Tensor:
+    """Strengths with noise drawn for them; a copy, and nothing drawn, at a temperature of 0.
+
+    Parameters and result are those of :func:`perturbed_strength`; `generator` is one on the CPU.
+
+    Examples
+    --------
+    >>> drawn_strength(torch.tensor([2.0, 1.0]), 0.0, torch.Generator())
+    tensor([2., 1.])
+    """
+    if not temperature:
+        return strength.clone()
+    noise = gumbel_noise(strength.shape, generator)
+    return perturbed_strength(strength, temperature, noise)
+
+
 def bernoulli_survival(survival: Tensor, generator: torch.Generator) -> Tensor:
     """Draw independently for every cluster whether it survives.
 

@@ -54,11 +54,11 @@ def _indexed(call: Call, values: torch.Tensor) -> list[int]:
     if call.name == "embedding":
         return [0]
     if call.name == "index":
-        return _by_tensors(call.args[1])
+        return by_tensors(call.args[1])
     return [call.argument(2 if call.name == "topk" else 1, "dim", -1) % values.dim()]
 
 
-def _by_tensors(indices: Sequence[torch.Tensor | None]) -> list[int]:
+def by_tensors(indices: Sequence[torch.Tensor | None]) -> list[int]:
     """Dimensions that tensors index; a mask indexes as many as it has."""
     dims: list[int] = []
     place = 0

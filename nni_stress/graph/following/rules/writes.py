@@ -9,6 +9,7 @@ import torch
 from ..context import Call, Context, Rule, named, put
 from ..planes import Plane, compact, varies
 from .elementwise import Operand, combine, operand
+from .indexing import by_tensors
 
 
 class _Written(NamedTuple):
@@ -42,9 +43,7 @@ def _written(call: Call) -> _Written | None:
         indices = call.args[1]
         if any(index is None for index in indices):
             return None
-        kinds = (torch.bool, torch.uint8)
-        count = sum(index.dim() if index.dtype in kinds else 1 for index in indices)
-        return _Written(call.args[2], list(range(count)))
+        return _Written(call.args[2], by_tensors(indices))
     values = call.argument(3, "source" if call.name.startswith("index") else "src")
     dim = call.args[1] % max(target.dim(), 1)
     if not isinstance(values, torch.Tensor) or values.dim() != target.dim():

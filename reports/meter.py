@@ -8,11 +8,21 @@ from types import TracebackType
 
 import psutil
 
-_PAUSE = 0.005  # seconds between two looks at the memory
-
 
 class Meter:
     """Adds up the seconds of ``with`` blocks, and sees how far the process grows in them.
+
+    Parameters
+    ----------
+    pause
+        Seconds between two looks at the memory.
+
+    Attributes
+    ----------
+    seconds
+        Seconds so far.
+    growth
+        The furthest that the process grew in one of the blocks, in bytes.
 
     Examples
     --------
@@ -23,9 +33,10 @@ class Meter:
     True
     """
 
-    def __init__(self) -> None:
+    def __init__(self, pause: float = 0.005) -> None:
         self.seconds = 0.0
-        self.megabytes = 0.0
+        self.growth = 0
+        self._pause = pause
         self._process = psutil.Process()
 
     def __enter__(self) -> None:
@@ -46,6 +57,5 @@ class Meter:
         self._watcher.join()
 
     def _watch(self) -> None:
-        while not self._is_over.wait(_PAUSE):
-            growth = self._process.memory_info().rss - self._before
-            self.megabytes = max(self.megabytes, growth / 1e6)
+        while not self._is_over.wait(self._pause):
+            self.growth = max(self.growth, self._process.memory_info().rss - self._before)
