@@ -46,7 +46,9 @@ def wait(experiment: Any, logs: Path) -> None:
         if errors or not manager.lives() or now - seen > _GONE or now > deadline:
             break
         time.sleep(_LOOK)
-    reason = last_reason(logs) or _explained(manager, errors, now > deadline, logs)
+    # A tuner loses its manager where that ends first, and may say so: a consequence, not the reason.
+    of_workers = None if manager.lives() else failure_of_workers(logs)
+    reason = of_workers or last_reason(logs) or _explained(manager, errors, now > deadline, logs)
     manager.end()
     if last_reason(logs) is None:
         with contextlib.suppress(OSError), open(logs / "nnictl_stderr.log", "a") as file:
@@ -120,7 +122,7 @@ def _explained(manager: _Manager, errors: list[str], late: bool, logs: Path) -> 
     elif manager.lives():
         what = "the tuner's process ended before it was ready"
     else:
-        what = failure_of_workers(logs) or "NNI's manager ended before the tuner was ready"
+        what = "NNI's manager ended before the tuner was ready"
     last = next((line for line in reversed(_lines_of_last_start(logs)) if line.strip()), None)
     if last is None:
         return what
