@@ -46,7 +46,7 @@ def wait(experiment: Any, logs: Path) -> None:
         if errors or not manager.lives() or now - seen > _GONE or now > deadline:
             break
         time.sleep(_LOOK)
-    # A tuner loses its manager where that ends first, and may say so: a consequence, not the reason.
+    # A tuner that loses its manager may say so: that is a consequence, not the reason.
     of_workers = None if manager.lives() else failure_of_workers(logs)
     reason = of_workers or last_reason(logs) or _explained(manager, errors, now > deadline, logs)
     manager.end()

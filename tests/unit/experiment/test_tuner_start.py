@@ -5,6 +5,7 @@ import sys
 from types import SimpleNamespace
 
 import pytest
+
 from nni_stress.exceptions import StartError
 from nni_stress.experiment.tuner_start import wait
 from tests.helpers.workers import free_ports
@@ -19,7 +20,11 @@ FAILURE = "[2026] ERROR (NNIManager) initialize failed: Error: connect ECONNREFU
         (FAILURE, CONSEQUENCE, "NNI could not set up its workers: connect ECONNREFUSED"),
         (FAILURE, "", "NNI could not set up its workers: connect ECONNREFUSED"),
         ("", "nni-stress: no folder\n", "ended: no folder"),
-        ("", "Killed\n", "NNI's manager ended before the tuner was ready; the last line .*: Killed"),
+        (
+            "",
+            "Killed\n",
+            "manager ended before the tuner was ready; the last line .*: Killed",
+        ),
     ],
 )
 def test_the_first_cause_is_the_reason(manager_log, stderr, reason, tmp_path):
