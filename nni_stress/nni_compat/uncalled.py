@@ -6,7 +6,8 @@ of their projections instead, and would see a copy that is neither masked nor tr
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
+from collections.abc import Container, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from nni.compression.base.target_space import TargetType
@@ -70,6 +71,15 @@ class UncalledWrappers:
                 if space.type is TargetType.PARAMETER and space.target is not None
             }
             vars(wrapper.module).update(wrapper.patch_params(targets))
+
+    @contextmanager
+    def shown(self) -> Iterator[None]:
+        """Show the masked parameters for the duration of a ``with`` block."""
+        self.put_on()
+        try:
+            yield
+        finally:
+            self._hide()
 
     def take_off(self) -> None:
         """Let the network run as NNI leaves it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence, Set
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -12,12 +13,13 @@ from nni.compression.base.target_space import PruningTargetSpace, TargetType
 from nni.compression.base.wrapper import ModuleWrapper
 from nni.compression.utils.evaluator import Evaluator
 from torch import Tensor, nn
-from torch.utils.hooks import RemovableHandle
 
 from ..graph import synthesis
+from ..graph.cluster_factors import ClusterFactors
 from ..graph.cluster_graph import ClusterGraph
-from ..graph.masked import MaskedClusters, masked_attentions
+from ..graph.following.attention import masked_attentions
 from ..graph.output_layers import output_layers
+from ..graph.patched_forward import PatchedForward
 from ..graph.slicing import removed_by
 from ..hparams import PrunerArguments
 from ..nni_compat.uncalled import UncalledWrappers
@@ -132,9 +134,9 @@ class StressPruner(Pruner):
 
     _requested_steps: int | None = None  # what the call of compress that is running asked for
     _attentions: Sequence[Callable[[], None]] = ()
-    _masked: MaskedClusters | None = None
+    _masked: ClusterFactors | None = None
     _uncalled: UncalledWrappers | None = None
-    _first_run: RemovableHandle | None = None
+    _first_run: PatchedForward | None = None
     _given: Masks = {}  # noqa: RUF012, replaced by each call of compress
 
     def __init__(
@@ -283,25 +285,21 @@ class StressPruner(Pruner):
             if self._inheritance.removed or not self._sampler.draws_clusters():
                 whole = current_masks(self._module_wrappers)
                 removed = removed_by(self._draw.graph, self.bound_model, whole, removed)
-            self._masked.put_on(removed)
+            self._masked.mask(removed)
         elif self._first_run is None and self.arguments.encoding == "cluster":
-            self._first_run = self.bound_model.register_forward_pre_hook(
-                self._on_first_run, with_kwargs=True
-            )
+            self._first_run = PatchedForward(self.bound_model, self._on_first_run)
         return self.bound_model
 
-    def _on_first_run(self, model: nn.Module, args: tuple[Any, ...], kwargs: Any) -> None:
+    def _on_first_run(self, plain: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Without an example input, the structure is learned where the masked model first runs."""
         if kwargs and args:
-            return  # not a batch that it could be run on again
+            return plain(*args, **kwargs)  # not a batch that it could be run on again
         try:
             self._learn(kwargs or args)
         except ValueError as error:
             _log.warning("layers lose clusters each by itself: %s", one_line(error))
-            return
-        if self._masked is not None and self._uncalled is not None:
-            self._uncalled.put_on()
-            self._masked.mask_this_run()
+        with nullcontext() if self._uncalled is None else self._uncalled.shown():
+            return self.bound_model.forward(*args, **kwargs)
 
     def _learn(self, example_input: Any) -> None:
         """Learn the structure, and let layers that must agree lose the same clusters."""
@@ -320,7 +318,7 @@ class StressPruner(Pruner):
 
     def _forget_first_run(self) -> None:
         if self._first_run is not None:
-            self._first_run.remove()
+            self._first_run.undo()
             self._first_run = None
 
     def _use(self, graph: ClusterGraph) -> None:
@@ -334,7 +332,7 @@ class StressPruner(Pruner):
         model, spaces = self.bound_model, self._target_spaces
         called = graph.structure.input_shapes
         self._uncalled = UncalledWrappers(model, self._module_wrappers, called)
-        self._masked = MaskedClusters(model, graph.structure, spaces)
+        self._masked = ClusterFactors(model, graph.structure)
         return ClusterDraw(graph, model, spaces, self._ratios)
 
     def _synthesize(self) -> None:

@@ -57,6 +57,23 @@ def use_any_width(module: nn.MultiheadAttention) -> Callable[[], None] | None:
     return undo
 
 
+def masked_attentions(network: nn.Module) -> list[Callable[[], None]]:
+    """Let attentions call their layers, so that NNI's masks of these apply.
+
+    Returns
+    -------
+    list of callable
+        They undo it.
+    """
+    found = [
+        use_any_width(module)
+        for module in network.modules()
+        if isinstance(module, nn.MultiheadAttention)
+        and any(hasattr(child, "_nni_wrapper") for child in module.children())
+    ]
+    return [undo for undo in found if undo is not None]
+
+
 def _bound(module: Any) -> Callable[..., Any]:
     return functools.partial(_forward, module)  # unlike a method, it can be pickled
 

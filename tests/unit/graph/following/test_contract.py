@@ -9,10 +9,10 @@ import torch
 from torch import nn
 
 from nni_stress.graph import cost
+from nni_stress.graph.cluster_factors import ClusterFactors
 from nni_stress.graph.cluster_graph import ClusterGraph
 from nni_stress.graph.following.cutting import cut
 from nni_stress.graph.following.reference import difference, run_without
-from nni_stress.graph.masked import MaskedClusters
 from nni_stress.graph.slicing import balanced
 from nni_stress.graph.verification import doubled
 from nni_stress.utils.batches import answer
@@ -95,10 +95,11 @@ def test_a_network_can_be_cut_wherever_its_groups_say(name):
     cut(small, graph.structure, gone)
     assert difference(wanted, run(small, inputs)) < 1e-5
 
-    masked = MaskedClusters(network, graph.structure, wrapped=())
-    masked.put_on(gone)
-    assert difference(wanted, run(network, inputs)) < 1e-5
-    masked.take_off()
+    for directly in (None, ()):  # in all parameters, or only where clusters are read
+        factors = ClusterFactors(network, graph.structure, directly)
+        factors.mask(gone)
+        assert difference(wanted, run(network, inputs)) < 1e-5
+        factors.take_off()
 
     everything = [group.clusters for group in graph.groups]
     for sizes, shaped in ((everything, network), (keep, small)):

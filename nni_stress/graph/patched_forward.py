@@ -1,0 +1,50 @@
+"""Forward passes of modules, replaced for a time."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+from torch import nn
+
+
+class PatchedForward:
+    """Replaces the forward pass of a module; of one that NNI wraps, what the wrapper calls.
+
+    Parameters
+    ----------
+    module
+        The module.
+    forward
+        Called with the former forward pass and the arguments.
+
+    Examples
+    --------
+    >>> import torch
+    >>> layer = nn.Identity()
+    >>> patched = PatchedForward(layer, lambda plain, values: 2 * plain(values))
+    >>> layer(torch.ones(1))
+    tensor([2.])
+    >>> patched.undo()
+    >>> layer(torch.ones(1))
+    tensor([1.])
+    """
+
+    def __init__(self, module: nn.Module, forward: Callable[..., Any]):
+        wrapper = getattr(module, "_nni_wrapper", None)
+        wrapped = wrapper is not None and module.forward == wrapper.forward
+        self._holder, self._name = (wrapper, "module_forward") if wrapped else (module, "forward")
+        self._before = vars(self._holder).get(self._name)
+        plain = getattr(self._holder, self._name)
+        self._forward = functools.partial(forward, plain)
+        setattr(self._holder, self._name, self._forward)
+
+    def undo(self) -> None:
+        """Put the former forward pass back, unless it has been replaced again."""
+        if vars(self._holder).get(self._name) is not self._forward:
+            return
+        if self._before is None:
+            delattr(self._holder, self._name)
+        else:
+            setattr(self._holder, self._name, self._before)
