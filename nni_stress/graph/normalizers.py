@@ -60,7 +60,7 @@ class Normalizer:
             if name.rpartition(".")[0] == path
         }
         axes = [*normalizing.input, *normalizing.output]
-        self._clusters = np.unique(np.concatenate([axis.clusters for axis in axes] or [[0]]))
+        self._clusters = np.unique(np.concatenate([np.zeros(1, int), *(a.clusters for a in axes)]))
         self._gone: Removed | None = None
         self._forward: Forward | None = None
         self.patched = PatchedForward(self._module, self._run)

@@ -34,10 +34,12 @@ class PatchedForward:
     def __init__(self, module: nn.Module, forward: Callable[..., Any]):
         wrapper = getattr(module, "_nni_wrapper", None)
         wrapped = wrapper is not None and module.forward == wrapper.forward
-        self._holder, self._name = (wrapper, "module_forward") if wrapped else (module, "forward")
+        self._holder: nn.Module = wrapper if wrapped else module  # type: ignore[assignment]
+        self._name = "module_forward" if wrapped else "forward"
         self._before = vars(self._holder).get(self._name)
         plain = getattr(self._holder, self._name)
         self._forward = functools.partial(forward, plain)
+        functools.update_wrapper(self._forward, plain)  # trainers look at the signature
         setattr(self._holder, self._name, self._forward)
 
     def undo(self) -> None:

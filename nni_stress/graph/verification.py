@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -107,10 +108,16 @@ def problem_with(
         found = answer_of(small, lambda: answer(small, inputs), structure)
     except Exception as error:
         return f"it fails: {one_line(error)}"
+    return differs(small, expected, found)
+
+
+def differs(network: nn.Module, expected: Answer, found: Answer) -> str | None:
+    """By how much a network's answer differs, in one line; None if rounding explains it."""
+    tolerance = tolerance_of(network)
     off = difference(expected.output, found.output)
-    if off > tolerance_of(small) and expected.heads:
+    if off > tolerance and expected.heads:
         off = difference(expected.heads, found.heads)
-    return None if off <= tolerance_of(small) else f"its output differs by {off:.0e}"
+    return None if off <= tolerance else f"its output differs by {off:.0e}"
 
 
 def verified(
@@ -137,31 +144,34 @@ def verified(
     """
     while True:
         sets = [half for half in halves(groups_of(structure)) if half]
-        problem = _problem(network, structure, inputs, sets)
+        problem_of = functools.partial(_problem, network, structure, inputs)
+        problem = problem_of(sets)
         if problem is None:
             return structure
-        guilty = _guilty(network, structure, inputs, sets)
-        for half in guilty:
-            found = _problem(network, structure, inputs, [half]) or problem
+        for half in guilty_of(sets, problem_of):
+            found = problem_of([half]) or problem
             reason = Reason(f"without some of them the network is wrong: {found}")
             alike = next(numbers for numbers, _ in groups_of(structure) if half[0] in numbers)
             structure = freeze(structure, alike, reason)
 
 
-def _guilty(
-    network: nn.Module,
-    structure: Structure,
-    inputs: Any,
-    sets: Sequence[Sequence[int]],
+def guilty_of(
+    sets: Sequence[Sequence[int]], problem_of: Callable[[Sequence[Sequence[int]]], str | None]
 ) -> list[Sequence[int]]:
-    """Sets that are wrong by themselves; all if only several together are."""
+    """Sets of clusters that are a problem by themselves; all if only several together are.
+
+    Examples
+    --------
+    >>> guilty_of([[1], [2], [3]], lambda sets: "wrong" if [2] in sets else None)
+    [[2]]
+    """
     if len(sets) == 1:
         return list(sets)
     middle = len(sets) // 2
     found = []
     for part in (sets[:middle], sets[middle:]):
-        if _problem(network, structure, inputs, part) is not None:
-            found += _guilty(network, structure, inputs, part)
+        if problem_of(part) is not None:
+            found += guilty_of(part, problem_of)
     return found or list(sets)
 
 

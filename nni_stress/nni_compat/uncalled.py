@@ -65,12 +65,7 @@ class UncalledWrappers:
     def put_on(self) -> None:
         """Show the masked parameters, until the run of the network ends."""
         for wrapper in self._wrappers:
-            targets = {
-                name: space.target
-                for name, space in wrapper.pruning_target_spaces.items()
-                if space.type is TargetType.PARAMETER and space.target is not None
-            }
-            vars(wrapper.module).update(wrapper.patch_params(targets))
+            vars(wrapper.module).update(wrapper.patch_params(parameters_of_wrapper(wrapper)))
 
     @contextmanager
     def shown(self) -> Iterator[None]:
@@ -94,3 +89,19 @@ class UncalledWrappers:
         for wrapper in self._wrappers:
             for name in wrapper.pruning_target_spaces:
                 vars(wrapper.module).pop(name, None)
+
+
+def parameters_of_wrapper(wrapper: ModuleWrapper) -> dict[str, Any]:
+    """The parameters that a wrapper has taken from its module, by name.
+
+    Examples
+    --------
+    >>> wrapper = ModuleWrapper(nn.Linear(2, 4), "layer", {"pruning": {"sparse_ratio": 0.5}})
+    >>> list(parameters_of_wrapper(wrapper))
+    ['weight', 'bias']
+    """
+    return {
+        name: space.target
+        for name, space in wrapper.pruning_target_spaces.items()
+        if space.type is TargetType.PARAMETER and space.target is not None
+    }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Hashable, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 import torch
@@ -186,8 +186,30 @@ class ClusterDraw:
                 found.append(_mean_at(places, value.detach().flatten().float().cpu(), group.size))
         return torch.stack(found).mean(0) if found else None
 
-    def masks(self, scores: Masks, keep: Sequence[int], masks: Masks) -> Masks:
-        """Let each group keep its clusters of the highest scores.
+    def strengths(
+        self, values: Masks, parameters: Mapping[str, Tensor]
+    ) -> Mapping[Hashable, Tensor]:
+        """Strength of each cluster of the groups that may lose some, on the CPU.
+
+        Parameters
+        ----------
+        values
+            {module name: {"weight": strength of each output}}
+        parameters
+            The network's parameters by name.
+        """
+        own = {layer for group in self.groups if not group.frozen for layer in group.layers}
+        fetched = _on_cpu({layer: values[layer]["weight"] for layer in own if layer in values})
+        unnamed = self.unnamed_strengths(parameters)
+        found: dict[Hashable, Tensor] = {index: unnamed[index] for index in unnamed}
+        for index, group in enumerate(self.groups):
+            if index not in found and not group.frozen:
+                strength = self.per_cluster(index, fetched)
+                found[index] = torch.ones(group.size) if strength is None else strength
+        return found
+
+    def choose(self, scores: Masks, keep: Sequence[int]) -> set[int]:
+        """The clusters that are removed where each group keeps those of the highest scores.
 
         Parameters
         ----------
@@ -195,13 +217,6 @@ class ClusterDraw:
             Score of each output of the layers.
         keep
             How many clusters each group keeps.
-        masks
-            Masks of all targets, changed in place.
-
-        Returns
-        -------
-        dict
-            The masks. What they remove is in `removed`.
         """
         gone: set[int] = set()
         for index, (group, clusters) in enumerate(zip(self.groups, self.graph.clusters)):
@@ -213,7 +228,24 @@ class ClusterDraw:
             weakest = score.view(group.blocks, size).topk(lost, largest=False).indices
             starts = torch.arange(group.blocks)[:, None] * size
             gone.update(clusters[place] for place in (weakest + starts).flatten().tolist())
-        self.removed = balanced(self.graph, gone)
+        return balanced(self.graph, gone)
+
+    def masks(self, scores: Masks, keep: Sequence[int], masks: Masks) -> Masks:
+        """Let each group keep its clusters of the highest scores.
+
+        Parameters
+        ----------
+        scores, keep
+            As those of :meth:`choose`.
+        masks
+            Masks of all targets, changed in place.
+
+        Returns
+        -------
+        dict
+            The masks. What they remove is in `removed`.
+        """
+        self.removed = self.choose(scores, keep)
         for layer, clusters in self.graph.outputs.items():
             if layer in self._spaces:
                 self._mask(layer, clusters, masks)
@@ -318,6 +350,15 @@ def _summed(rows: Rows, parameters: Mapping[str, Tensor], size: int) -> Tensor:
         sums = weight.movedim(dim, 0).flatten(1).abs().sum(1).float().cpu()
         add_at(total, torch.tensor(places), sums)
     return total
+
+
+def _on_cpu(values: Mapping[str, Tensor]) -> Masks:
+    """Values of layers in the CPU's memory; a GPU is waited for once, not for each."""
+    flat = [value.detach().flatten().float() for value in values.values()]
+    if not flat:
+        return {}
+    parts = torch.cat(flat).cpu().split([len(value) for value in flat])
+    return {layer: {"weight": part} for layer, part in zip(values, parts)}
 
 
 def _mean_at(places: Tensor, values: Tensor, size: int) -> Tensor:

@@ -71,14 +71,17 @@ class LayerSettings:
                     f"{pattern.pattern!r} matches none of {', '.join(sorted(modules))}"
                 )
 
-    def of(self, module: str) -> PrunerArguments:
-        """Settings of a module."""
-        found = [settings for pattern, settings in self._overrides if pattern.fullmatch(module)]
+    def of(self, *modules: str) -> PrunerArguments:
+        """Settings of a module, or of several that feel the same stress."""
+        found = [
+            settings
+            for pattern, settings in self._overrides
+            if any(map(pattern.fullmatch, modules))
+        ]
         return found[-1] if found else self._arguments
 
-    def schedule(self, module: str, total_steps: int) -> Schedule:
-        """Schedule of stress for a module, in a phase of that many optimizer steps."""
-        settings = self.of(module)
+    def schedule(self, settings: PrunerArguments, total_steps: int) -> Schedule:
+        """Schedule of stress by some settings, in a phase of that many optimizer steps."""
         units = {"share": total_steps, "steps": 1, "epochs": self._steps_per_epoch or 0}
         unit = units[settings.stress_unit]
         return Schedule(

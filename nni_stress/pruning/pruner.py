@@ -17,12 +17,14 @@ from torch import Tensor, nn
 from ..graph import synthesis
 from ..graph.cluster_factors import ClusterFactors
 from ..graph.cluster_graph import ClusterGraph
+from ..graph.direct_readings import read_directly
 from ..graph.following.attention import masked_attentions
 from ..graph.output_layers import output_layers
 from ..graph.patched_forward import PatchedForward
 from ..graph.slicing import removed_by
 from ..hparams import PrunerArguments
 from ..nni_compat.uncalled import UncalledWrappers
+from ..utils.batches import few_examples
 from ..utils.messages import one_line
 from ..utils.module_modes import forget_caches
 from . import validation
@@ -41,12 +43,15 @@ from .inheritance import Inheritance, current_masks
 from .kept_layers import asked_outputs, check_removable, keep_outputs, warn_of_outputs
 from .layer_settings import LayerSettings
 from .parameters import OriginalParameters, TiedParameters, parameters_of, release, share_memory
-from .sampler import Sampler
+from .sampler import Offspring, Sampler
 from .screening import Screen
-from .stress_masks import StressedMasks
 from .stress_phase import StressPhase
+from .stressed import Stressed
+from .stressed_clusters import StressedClusters
+from .stressed_targets import StressedTargets
 from .targets import (
     Masks,
+    TargetSpaces,
     active_targets,
     align_transposed,
     outputs_come_second,
@@ -55,6 +60,8 @@ from .targets import (
 )
 
 _log = logging.getLogger(__name__)
+
+_EXAMPLES = 2  # of a batch, by which the structure is learned where none is given
 
 
 class StressPruner(Pruner):
@@ -137,6 +144,7 @@ class StressPruner(Pruner):
     _masked: ClusterFactors | None = None
     _uncalled: UncalledWrappers | None = None
     _first_run: PatchedForward | None = None
+    _interrupted: Mapping[str, Any] | None = None
     _given: Masks = {}  # noqa: RUF012, replaced by each call of compress
 
     def __init__(
@@ -233,7 +241,6 @@ class StressPruner(Pruner):
             lambda: parameters_of(self.bound_model),
         )
         self._check_removable()
-        self._stressed_masks = StressedMasks(spaces, wrappers, self._inheritance, self.update_masks)
         self._phase = self._new_phase(0)
 
     def _check_removable(self) -> None:
@@ -244,11 +251,38 @@ class StressPruner(Pruner):
         check_removable(self.bound_model, self._draw.graph, self._target_spaces, frozen)
 
     def _new_phase(self, steps: int) -> StressPhase:
-        masks = self._stressed_masks
-        settings = self._settings
         return StressPhase(
-            self._target_spaces, self._sampler, masks, settings, self._generator, steps
+            self._target_spaces,
+            self._sampler,
+            self._stressed() if steps else [],
+            self._settings,
+            self._generator,
+            steps,
         )
+
+    def _stressed(self) -> list[Stressed]:
+        """What feels stress: clusters, where the structure is known, and NNI's targets."""
+        draw = self._draw
+        if draw is None or not self._sampler.clusters_are_whole():
+            return [self._stressed_targets(self._target_spaces)]
+        wrappers = [
+            wrapper
+            for name, wrapper in self._module_wrappers.items()
+            if name in draw.graph.structure.input_shapes
+            and not self._inheritance.lacks_part_of(name)
+        ]
+        clusters = StressedClusters(
+            self.bound_model,
+            wrappers,
+            draw,
+            self._sampler,
+            lambda offspring: self._removed_by(draw, offspring),
+            read_directly(unwrapped_copy(self.bound_model), draw.graph),
+        )
+        return [clusters, self._stressed_targets(draw.others)]
+
+    def _stressed_targets(self, spaces: TargetSpaces) -> StressedTargets:
+        return StressedTargets(spaces, self._inheritance, self._sampler, self.update_masks)
 
     def _set_default_sparse_granularity(self, target_space: PruningTargetSpace) -> Any:
         if self.arguments.encoding == "synapse":
@@ -281,21 +315,34 @@ class StressPruner(Pruner):
         """Put masks on the model, less what earlier generations removed."""
         self.update_masks(self._inheritance.keep_removed(masks))
         if self._masked is not None and self._draw is not None:
-            removed: Set[int] = self._draw.removed
-            if self._inheritance.removed or not self._sampler.draws_clusters():
-                whole = current_masks(self._module_wrappers)
-                removed = removed_by(self._draw.graph, self.bound_model, whole, removed)
-            self._masked.mask(removed)
-        elif self._first_run is None and self.arguments.encoding == "cluster":
-            self._first_run = PatchedForward(self.bound_model, self._on_first_run)
+            self._masked.mask(self._removed(self._draw, current_masks(self._module_wrappers)))
+        else:
+            self._learn_when_run()
         return self.bound_model
 
+    def _learn_when_run(self) -> None:
+        """Without an example input, learn the structure where the model first runs."""
+        if self._first_run is None and self._sampler.clusters_are_whole():
+            self._first_run = PatchedForward(self.bound_model, self._on_first_run)
+
+    def _removed(self, draw: ClusterDraw, masks: synthesis.slicing.Masks) -> Set[int]:
+        """The clusters that masks remove, those of earlier generations among them."""
+        if self._inheritance.removed or not self._sampler.draws_clusters():
+            return removed_by(draw.graph, self.bound_model, masks, draw.removed)
+        return draw.removed
+
+    def _removed_by(self, draw: ClusterDraw, offspring: Offspring) -> Set[int]:
+        """The clusters that an offspring lacks which is drawn, but not shown yet."""
+        before = draw.removed
+        removed = self._removed(draw, self._sampler.masks(offspring.scores))
+        draw.removed = before
+        return removed
+
     def _on_first_run(self, plain: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        """Without an example input, the structure is learned where the masked model first runs."""
         if kwargs and args:
             return plain(*args, **kwargs)  # not a batch that it could be run on again
         try:
-            self._learn(kwargs or args)
+            self._learn(few_examples(kwargs or args, _EXAMPLES))
         except ValueError as error:
             _log.warning("layers lose clusters each by itself: %s", one_line(error))
         with nullcontext() if self._uncalled is None else self._uncalled.shown():
@@ -315,6 +362,8 @@ class StressPruner(Pruner):
                     given = self._given.get(module, {}).get(target)
                     if given is not None:
                         given.copy_(mask)
+        elif self._phase.total_steps and self._phase.step == 0:
+            self._begin(self._phase.total_steps)
 
     def _forget_first_run(self) -> None:
         if self._first_run is not None:
@@ -336,7 +385,7 @@ class StressPruner(Pruner):
         return ClusterDraw(graph, model, spaces, self._ratios)
 
     def _synthesize(self) -> None:
-        self._stressed_masks.take_off()
+        self._phase.take_off()
         self._show(self.generate_masks())
         self._synthesized = True
         self._inheritance.update()
@@ -353,6 +402,8 @@ class StressPruner(Pruner):
 
     def unwrap_model(self) -> None:
         """Unwrap the model as NNI does, and mask nothing any more."""
+        if "_phase" in vars(self):  # not where arguments are refused
+            self._phase.take_off()
         self._forget_first_run()
         if self._masked is not None:
             self._masked.take_off()
@@ -378,15 +429,16 @@ class StressPruner(Pruner):
 
     def _fuse_preprocess(self, evaluator: Evaluator) -> None:
         scheduled = self.interval_steps > 0
-        self._stressed_masks.take_off()  # of a training that was interrupted
+        self._phase.take_off()  # of a training that was interrupted
         self._inheritance.update()
         if self._synthesized and not scheduled and self._requested_steps is None:
             return  # another compressor trains the offspring on; it only keeps its masks
         planned = self.interval_steps * self.total_times if scheduled else self.training_steps
         steps = validation.phase_length(self._requested_steps, None, planned, None)
         self._synthesized = False
-        self._phase = self._new_phase(steps)
-        self._phase.start()
+        self._begin(steps)
+        if self._graph is None:
+            self._learn_when_run()
 
         def after_step() -> None:
             self._phase.after_step()
@@ -396,8 +448,17 @@ class StressPruner(Pruner):
                 self._synthesize()
 
         evaluator.patch_optimizer_step(
-            before_step_tasks=[self._phase.before_step], after_step_tasks=[after_step]
+            before_step_tasks=[lambda: self._phase.before_step()], after_step_tasks=[after_step]
         )
+
+    def _begin(self, steps: int) -> None:
+        """Begin a training under stress."""
+        self._phase.take_off()
+        self._phase = self._new_phase(steps)
+        self._phase.start()
+        if self._interrupted is not None and self._graph is not None:
+            self._phase.restore(self._interrupted)
+            self._interrupted = None
 
     def _fuse_postprocess(self, evaluator: Evaluator) -> None:
         if not self._synthesized:
@@ -456,6 +517,7 @@ class StressPruner(Pruner):
         return {
             "network": {name: tensor.detach() for name, tensor in self._trained().items()},
             "phase": self._phase.state(),
+            "learned": self._graph is not None,
             "allocator": None if self._allocator is None else self._allocator.state(),
             "generator": self._generator.get_state(),
         }
@@ -481,7 +543,10 @@ class StressPruner(Pruner):
                 tensor.copy_(state["network"][name])
         if self._allocator is not None:
             self._allocator.restore(state["allocator"])
-        self._phase.restore(state["phase"])
+        if self._graph is None and state["learned"]:
+            self._interrupted = state["phase"]  # until the structure is learned again
+        else:
+            self._phase.restore(state["phase"])
         self._generator.set_state(state["generator"])
 
     def _trained(self) -> dict[str, Tensor]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from contextlib import nullcontext
 from typing import Any, NamedTuple
 
@@ -144,6 +144,10 @@ class Sampler:
         """
         return self._importance.strengths(self._spaces, observed)
 
+    def cluster_strengths(self, draw: ClusterDraw, observed: Masks) -> Mapping[Hashable, Tensor]:
+        """Strength of each cluster of the groups that may lose some, by the group's index."""
+        return draw.strengths(self.strengths(observed), self._parameters())
+
     def finite_strengths(self, observed: Masks) -> Masks:
         """Strength of each cluster, checked. On a GPU, the check waits for the device.
 
@@ -244,13 +248,17 @@ class Sampler:
             {module name: {target name: mask of 0 and 1}}. No layer loses its last cluster.
         """
         if self._draw is not None and self.draws_clusters():
-            keep = self._draw.keep_by_ratio() if self._allocator is None else self._allocator.kept
-            masks = self._draw.masks(scores, keep, self._masks_by_nni(scores, self._draw.others))
+            others = self._masks_by_nni(scores, self._draw.others)
+            masks = self._draw.masks(scores, self._kept(self._draw), others)
         else:
             masks = self._masks_by_nni(scores, self._spaces)
         if self._arguments.synapse_sparsity:
             self._remove_synapses(masks)
         return masks
+
+    def _kept(self, draw: ClusterDraw) -> Sequence[int]:
+        """How many clusters each group keeps."""
+        return draw.keep_by_ratio() if self._allocator is None else self._allocator.kept
 
     def _masks_by_nni(self, scores: Masks, spaces: TargetSpaces) -> Masks:
         """Masks of some targets, by the rules of NNI's pruners."""
@@ -273,14 +281,17 @@ class Sampler:
         """Whether whole clusters are drawn, as many as each layer says, not by another rule."""
         if self._allocator is not None:
             return True
-        if self._arguments.sampling == "bernoulli" or self._arguments.encoding != "cluster":
+        if self._arguments.sampling == "bernoulli" or not self.clusters_are_whole():
             return False
-        rules = ("global_group_id", "sparse_threshold", "dependency_group_id", "max_sparse_ratio")
-        active = [space for _, _, space in ordered(self._spaces) if is_active(space)]
+        layers = {} if self._draw is None else self._draw.graph.outputs
         return not any(
-            not _whole_clusters(space)
-            or any(settings_of(space).get(rule) is not None for rule in rules)
-            for space in active
+            _has_own_rule(space, module in layers) for module, _, space in ordered(self._spaces)
+        )
+
+    def clusters_are_whole(self) -> bool:
+        """Whether what is drawn are outputs of layers, not synapses, kernels or inputs."""
+        return self._arguments.encoding == "cluster" and all(
+            _whole_clusters(space) for _, _, space in ordered(self._spaces) if is_active(space)
         )
 
     def _revive_dead_layers(self, masks: Masks, scores: Masks) -> None:
@@ -317,6 +328,25 @@ class Sampler:
             masks[module_name][target_name] = (
                 alive.flatten().scatter(0, removed, 0.0).view(space.shape)
             )
+
+
+_RULES = (
+    "global_group_id",
+    "sparse_threshold",
+    "dependency_group_id",
+    "min_sparse_ratio",
+    "max_sparse_ratio",
+)
+
+
+def _has_own_rule(space: PruningTargetSpace, of_layer: bool) -> bool:
+    """Whether the config list says more of a target than how much to remove."""
+    settings = settings_of(space)
+    if is_active(space):
+        return any(settings.get(rule) is not None for rule in _RULES)
+    align = settings.get("align") or {}
+    elsewhere = align.get("module_name") is not None
+    return (of_layer and elsewhere) or (bool(align) and not is_parameter(space))
 
 
 def _whole_clusters(space: PruningTargetSpace) -> bool:

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from nni.compression.base.target_space import PruningTargetSpace
 from torch import Tensor
 
-from .cluster_values import largest, per_cluster, per_synapse, spread_to_aligned, unstressed
 from .functional import stress
 from .functional.survival import survival_probability
 from .layer_settings import LayerSettings
 from .sampler import Offspring, Sampler
-from .stress_masks import StressedMasks
+from .stressed import Ranks, Stressed
 from .stressors import STRESSORS
 from .stressors.base import Coming, Situation
-from .targets import Masks, TargetSpaces, draw_key, is_active, is_parameter, ordered, scaler_of
+from .targets import Masks, TargetSpaces, ordered
+
+Unit = tuple[int, Hashable]  # (index of what feels stress, its unit)
 
 
 class StressPhase:
@@ -32,8 +32,8 @@ class StressPhase:
     sampler
         Gives the strengths of the clusters (output channels or neurons), and draws the coming
         offspring.
-    masks
-        Puts stress factors on the network.
+    stressed
+        What feels stress.
     settings
         Settings of stress for each layer.
     generator
@@ -50,6 +50,7 @@ class StressPhase:
     --------
     >>> from nni_stress import PrunerArguments
     >>> from nni_stress.pruning.inheritance import Inheritance
+    >>> from nni_stress.pruning.stressed_targets import StressedTargets
     >>> from nni.compression.base.compressor import register_scalers
     >>> from nni.compression.base.wrapper import ModuleWrapper
     >>> from torch import nn
@@ -62,9 +63,9 @@ class StressPhase:
     >>> arguments = PrunerArguments(stressor="attenuate", stress_onset=0.0, stress_ramp=0.0)
     >>> generator = torch.Generator()
     >>> sampler = Sampler(arguments, spaces, inheritance, generator)
-    >>> masks = StressedMasks(spaces, {"layer": wrapper}, inheritance, lambda masks: None)
+    >>> stressed = [StressedTargets(spaces, inheritance, sampler, lambda masks: None)]
     >>> settings = LayerSettings(arguments, {}, steps_per_epoch=None)
-    >>> phase = StressPhase(spaces, sampler, masks, settings, generator, total_steps=10)
+    >>> phase = StressPhase(spaces, sampler, stressed, settings, generator, total_steps=10)
     >>> phase.start()
     >>> phase.after_step()
     >>> phase.step, bool(spaces["layer"]["weight"].mask.min() < 1)
@@ -75,21 +76,20 @@ class StressPhase:
         self,
         spaces: TargetSpaces,
         sampler: Sampler,
-        masks: StressedMasks,
+        stressed: Sequence[Stressed],
         settings: LayerSettings,
         generator: torch.Generator,
         total_steps: int,
     ):
         self.step = 0
+        self.total_steps = total_steps
         self._spaces = spaces
         self._sampler = sampler
-        self._masks = masks
+        self._stressed = stressed
         self._settings = settings
         self._generator = generator
-        self._total = total_steps
         self._observer = sampler.observer(total_steps)
-        self._schedules = {module: settings.schedule(module, total_steps) for module in spaces}
-        self._levels: dict[str, float] = {}
+        self._levels: dict[Unit, float] = {}
         self._coming: _ComingOffspring | None = None
 
     @property
@@ -112,99 +112,102 @@ class StressPhase:
             "step": self.step,
             "levels": dict(self._levels),
             "observer": self._observer.state(),
-            "masks": self._masks.state(),
+            "stressed": [(type(own).__name__, own.state()) for own in self._stressed],
             "coming": None if self._coming is None else self._coming.state(),
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Resume, after `start`, from what `state` returned."""
+        """Resume, after `start`, from what `state` returned.
+
+        Raises
+        ------
+        ValueError
+            If other things feel stress here.
+        """
+        kinds = [kind for kind, _ in state["stressed"]]
+        own = [type(stressed).__name__ for stressed in self._stressed]
+        if kinds != own:
+            raise ValueError(f"the state is of stress on {kinds}, but this phase has {own}")
         self.step = state["step"]
         self._levels = dict(state["levels"])
         self._observer.restore(state["observer"])
-        self._masks.restore(state["masks"])
+        for stressed, (_, applied) in zip(self._stressed, state["stressed"]):
+            stressed.restore(applied)
         coming = state["coming"]
         self._coming = None if coming is None else _ComingOffspring.restored(coming)
 
     def start(self) -> None:
-        """Lend every target a mask without stress, before the first step."""
-        free: Masks = {module: {} for module in self._spaces}
-        for module, target, space in ordered(self._spaces):
-            if is_parameter(space) and space.target is not None:
-                free[module][target] = unstressed(space)
-        self._masks.put_on(free, free)
+        """Get ready for stress, before the first step."""
+        for stressed in self._stressed:
+            stressed.start()
+
+    def take_off(self) -> None:
+        """Let the network compute without stress."""
+        for stressed in self._stressed:
+            stressed.take_off()
 
     def before_step(self) -> None:
         """Look at the gradients of the coming optimizer step."""
-        if self.step < self._total:
+        if self.step < self.total_steps:
             self._observer.observe(ordered(self._spaces))
 
     def after_step(self) -> None:
         """Count an optimizer step, and put the network under the stress of the next."""
         self.step += 1
-        if self.step >= self._total:
+        if self.step >= self.total_steps:
             return
-        masks, decays, silent = self._factors()
-        spread_to_aligned(self._spaces, masks)
-        spread_to_aligned(self._spaces, decays)
-        if masks:
-            self._masks.put_on(masks, silent)
-        with torch.no_grad():
-            for module, targets in decays.items():
-                for target, factor in targets.items():
-                    self._spaces[module][target].target.mul_(factor)
+        for index, stressed in enumerate(self._stressed):
+            factors, decays = self._factors(index, stressed)
+            if factors:
+                stressed.put_on(factors)
+            if decays:
+                stressed.decay(decays)
 
-    def _factors(self) -> tuple[Masks, Masks, set[str]]:
-        """Changed factors of masks and of weights, and the modules whose factors are 0 or 1."""
-        masks: Masks = {}
-        decays: Masks = {}
-        silent: set[str] = set()
-        drawn: dict[Hashable, Tensor] = {}
-        strengths = functools.cache(self._mean_strengths)  # computed only if a stressor asks
-        for module, target, space in ordered(self._spaces):
-            if not is_active(space) or not is_parameter(space):
-                continue
-            stressor = STRESSORS[self._settings.of(module).stressor]
-            level = stress.stress_level(self.step, self._schedules[module])
-            before = self._levels.get(module, 0.0)
-            self._levels[module] = level
+    def _factors(
+        self, index: int, stressed: Stressed
+    ) -> tuple[dict[Hashable, Tensor | None], dict[Hashable, Tensor]]:
+        """Changed factors of the effect of clusters, and factors of their weights."""
+        factors: dict[Hashable, Tensor | None] = {}
+        decays: dict[Hashable, Tensor] = {}
+        # computed only if a stressor asks
+        strengths = functools.cache(lambda: stressed.strengths(self.observed))
+        for key, modules in stressed.modules.items():
+            unit = index, key
+            settings = self._settings.of(*modules)
+            stressor = STRESSORS[settings.stressor]
+            schedule = self._settings.schedule(settings, self.total_steps)
+            level = stress.stress_level(self.step, schedule)
+            before = self._levels.get(unit, 0.0)
+            self._levels[unit] = level
             if level == before and (level == 0 or stressor.steady):
                 continue
             if level == 0:
-                masks.setdefault(module, {})[target] = unstressed(space)
-                silent.add(module)
+                factors[key] = None
                 continue
-            key = draw_key(module, target, space)
-            if key not in drawn:
-                situation = self._situation(module, target, space, level, strengths)
-                drawn[key] = stressor.factor(situation)
-            factors = decays if stressor.decays else masks
-            factors.setdefault(module, {})[target] = per_synapse(space, drawn[key])
-            if stressor.silences:
-                silent.add(module)
-        return masks, decays, silent
-
-    def _mean_strengths(self) -> Masks:
-        return self._sampler.mean_over_groups(self._sampler.strengths(self.observed))
+            drawn = stressor.factor(self._situation(unit, settings.temperature, level, strengths))
+            if stressor.decays:
+                decays[key] = drawn
+            else:
+                factors[key] = drawn
+        return factors, decays
 
     def _situation(
         self,
-        module: str,
-        target: str,
-        space: PruningTargetSpace,
+        unit: Unit,
+        temperature: float,
         level: float,
-        strengths: Callable[[], Masks],
+        strengths: Callable[[], Mapping[Hashable, Tensor]],
     ) -> Situation:
-        temperature = self._settings.of(module).temperature
         return Situation(
             level,
-            self._total,
+            self.total_steps,
             self._generator,
-            survival=lambda: survival_probability(strengths()[module][target], temperature),
-            coming=lambda: self._coming_of(draw_key(module, target, space)),
+            survival=lambda: survival_probability(strengths()[unit[1]], temperature),
+            coming=lambda: self._coming_of(unit),
         )
 
-    def _coming_of(self, key: Hashable) -> Coming:
-        """A target in the coming offspring, which is drawn when nested silence sets in.
+    def _coming_of(self, unit: Unit) -> Coming:
+        """A unit in the coming offspring, which is drawn when nested silence sets in.
 
         The network adapts to this offspring, so it is the one that is synthesized. Redrawing at the
         end would discard what the network adapted to, as strengths observed under silence favour
@@ -213,10 +216,11 @@ class StressPhase:
         if self._coming is None:
             strengths = self._sampler.finite_strengths(self.observed)
             offspring = self._sampler.draw(strengths, self.observed)
-            ranks = _ranks(self._spaces, self._sampler, offspring)
+            ranks = [stressed.ranks(offspring) for stressed in self._stressed]
             self._coming = _ComingOffspring(offspring, self.step, ranks)
-        rank, count = self._coming.ranks[key]
-        width = stress.nested_width(self.step, self._coming.onset, self._total)
+        index, key = unit
+        rank, count = self._coming.ranks[index][key]
+        width = stress.nested_width(self.step, self._coming.onset, self.total_steps)
         return Coming(rank, count, width)
 
 
@@ -224,12 +228,12 @@ class StressPhase:
 class _ComingOffspring:
     """An offspring drawn during the stress phase, at the step `onset`.
 
-    `ranks` has the rank of each cluster and the number of survivors, for each random draw.
+    `ranks` has the rank of each cluster and the number of survivors, for each unit under stress.
     """
 
     offspring: Offspring
     onset: int
-    ranks: dict[Hashable, tuple[Tensor, int]]
+    ranks: list[Ranks]
 
     def state(self) -> dict[str, Any]:
         scores = {module: dict(targets) for module, targets in self.offspring.scores.items()}
@@ -239,23 +243,3 @@ class _ComingOffspring:
     @classmethod
     def restored(cls, state: Mapping[str, Any]) -> _ComingOffspring:
         return cls(Offspring(state["keep"], state["scores"]), state["onset"], state["ranks"])
-
-
-def _ranks(
-    spaces: TargetSpaces, sampler: Sampler, offspring: Offspring
-) -> dict[Hashable, tuple[Tensor, int]]:
-    ranks: dict[Hashable, tuple[Tensor, int]] = {}
-    masks = sampler.masks(offspring.scores)
-    for module, target, space in ordered(spaces):
-        if target not in offspring.scores.get(module, {}):
-            continue
-        score = offspring.scores[module][target]
-        mask = masks[module][target].expand(space.shape)
-        if scaler_of(space) is not None:
-            mask = per_cluster(space, mask.float(), largest)
-        order = score.flatten().argsort(descending=True)
-        rank = torch.empty_like(order)
-        rank.scatter_(0, order, torch.arange(len(order), device=order.device))
-        count = max(1, int(mask.sum()))
-        ranks[draw_key(module, target, space)] = rank.view_as(score), count
-    return ranks

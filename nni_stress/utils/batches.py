@@ -128,5 +128,24 @@ def first_example(inputs: Any) -> Any:
     return tuple(first_of(value) for value in arguments_of(inputs))
 
 
+def few_examples(inputs: Any, count: int) -> Any:
+    """A batch with its first examples only; what is not as long as the batch stays.
+
+    Examples
+    --------
+    >>> images, scales = few_examples((torch.rand(8, 3), torch.rand(3)), count=2)
+    >>> images.shape, scales.shape
+    (torch.Size([2, 3]), torch.Size([3]))
+    """
+    length = examples_in(inputs)
+
+    def few(value: Any) -> Any:
+        return value[:count] if _has_length(value) and len(value) == length else value
+
+    if isinstance(inputs, Mapping):
+        return {name: few(value) for name, value in inputs.items()}
+    return tuple(few(value) for value in arguments_of(inputs))
+
+
 def _has_length(value: Any) -> bool:
     return value.dim() > 0 if isinstance(value, torch.Tensor) else isinstance(value, (list, tuple))

@@ -14,6 +14,7 @@ from torch.utils._pytree import tree_map
 from .labels import Labels, storage_of
 from .planes import Plane, Planes, compact
 from .relations import Relations
+from .summaries import Summaries
 
 
 class Product(NamedTuple):
@@ -66,6 +67,8 @@ class Context:
     choices
         Names of the modules in which an operator ran whose result has as many elements as the
         values say, as the detections that are left of many.
+    summaries
+        Statistics whose results nothing is computed from.
     """
 
     relations: Relations
@@ -75,6 +78,7 @@ class Context:
     grouped: dict[int, NDArray[np.int64]] = field(default_factory=dict)
     splitting: bool = False
     choices: list[str] = field(default_factory=list)
+    summaries: Summaries = field(default_factory=Summaries)
 
     def choose(self) -> None:
         """An operator ran whose result has as many elements as the values say."""

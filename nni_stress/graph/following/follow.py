@@ -82,6 +82,7 @@ def follow(network: nn.Module, inputs: Any) -> Structure:
     with torch.device("cpu"):
         for tensor in output_tensors(output):
             relations.fix(context.labels.of(tensor), Reason(OUTPUT))
+            relations.add_statistics(context.summaries.of([tensor]))
         roots = _settled(reshapes, relations, calls)
         return _structure(context, named, reshapes.all_demands(roots), calls, roots)
 

@@ -59,10 +59,23 @@ class Follower(TorchDispatchMode):
             if name in _CHOICES:
                 self._context.choose()
             self._carry(call)
+            self._summarize(call)
         return result
 
     def _run(self, func: Any, args: Any, kwargs: Any) -> Any:
         return func(*args, **kwargs)
+
+    def _summarize(self, call: Call) -> None:
+        """Carry on what single numbers are summaries of, until more is computed from them."""
+        summaries = self._context.summaries
+        statistics = summaries.of(call.tensors)
+        if not statistics or call.name in _READS_ONLY:
+            return
+        if any(tensor.numel() > 1 for tensor in (*call.tensors, *call.outputs)):
+            self._context.relations.add_statistics(statistics)
+        else:
+            for output in call.outputs:
+                summaries.add(output, statistics)
 
     def _carry(self, call: Call) -> None:
         labels = self._context.labels

@@ -47,6 +47,21 @@ class Reason(NamedTuple):
         return self.text + where + (f" ({self.place})" if self.place else "")
 
 
+class Statistic(NamedTuple):
+    """A statistic that a module takes over labels.
+
+    Parameters
+    ----------
+    module
+        Name of the module.
+    rows
+        The labels, of shape (statistics, labels of one).
+    """
+
+    module: str
+    rows: NDArray[np.int64]
+
+
 class Relations:
     """Labels, and what the operators of a network say about them.
 
@@ -145,14 +160,25 @@ class Relations:
 
     def mark_statistic(self, planes: Iterable[Plane], dims: Iterable[int]) -> None:
         """Remember that a statistic is taken over dimensions."""
+        self.add_statistics(self.statistics_over(planes, dims))
+
+    def statistics_over(self, planes: Iterable[Plane], dims: Iterable[int]) -> list[Statistic]:
+        """The statistics over labels that a reduction of dimensions would be."""
         dims = list(dims)
+        found = []
         for plane in planes:
             along = [dim for dim in dims if varies(plane, dim)]
             if along:
                 module = self.modules[-1] if self.modules else ""
                 rows = compact(plane).movedim(along, list(range(-len(along), 0)))
                 rows = rows.flatten(-len(along)).flatten(0, -2) if plane.dim() > 1 else rows[None]
-                self.statistics.setdefault(module, []).append(rows.numpy().astype(np.int64))
+                found.append(Statistic(module, rows.numpy().astype(np.int64)))
+        return found
+
+    def add_statistics(self, statistics: Iterable[Statistic]) -> None:
+        """Remember statistics."""
+        for module, rows in statistics:
+            self.statistics.setdefault(module, []).append(rows)
 
     def components(self) -> NDArray[np.int64]:
         """For each label, the least label that it is tied to; 0 if it must stay."""

@@ -17,7 +17,12 @@ def reduce(context: Context, call: Call) -> None:
     dims = reduced_dims(call.name, call.args, call.kwargs, values.dim())
     planes = context.labels.of(values)
     if call.name not in _SUMS:
-        context.relations.mark_statistic(planes, dims)
+        statistics = context.relations.statistics_over(planes, dims)
+        if all(output.numel() == 1 for output in call.outputs):
+            for output in call.outputs:
+                context.summaries.add(output, statistics)
+        else:
+            context.relations.add_statistics(statistics)
     if call.name in _INDICES or (call.name in ("max", "min") and len(call.outputs) > 1):
         counted = [plane for plane in planes if any(varies(plane, dim) for dim in dims)]
         context.relations.fix(counted, f"indices of {call.name}")

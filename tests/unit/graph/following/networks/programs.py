@@ -164,3 +164,21 @@ class HalfPrecisionInside(Two):
     def forward(self, values):
         hidden = self.one(values).to(torch.float64)
         return self.two(torch.relu(hidden).to(values.dtype))
+
+
+@CASES.add(VECTORS, "one: 8")
+class LookedAt(Two):
+    """Statistics that are checked and branched on, but that nothing is computed from."""
+
+    def forward(self, values):
+        hidden = torch.relu(self.one(values))
+        if torch.isnan(hidden).any() or 0.5 * hidden.mean() > 1e6 or float(hidden.std()) > 1e6:
+            hidden = -hidden
+        return self.two(hidden)
+
+
+@CASES.add(VECTORS, frozen={"one": "mean or other statistic over clusters"})
+class DividedByItsMean(Two):
+    def forward(self, values):
+        hidden = torch.relu(self.one(values))
+        return self.two(hidden / (1 + hidden.mean()))
