@@ -8,6 +8,8 @@ from typing import Any
 
 from torch import nn
 
+_BEFORE = "_nni_stress_before"
+
 
 class PatchedForward:
     """Replaces the forward pass of a module; of one that NNI wraps, what the wrapper calls.
@@ -40,13 +42,37 @@ class PatchedForward:
         plain = getattr(self._holder, self._name)
         self._forward = functools.partial(forward, plain)
         functools.update_wrapper(self._forward, plain)  # trainers look at the signature
+        setattr(self._forward, _BEFORE, self._before)
         setattr(self._holder, self._name, self._forward)
 
     def undo(self) -> None:
         """Put the former forward pass back, unless it has been replaced again."""
         if vars(self._holder).get(self._name) is not self._forward:
             return
-        if self._before is None:
-            delattr(self._holder, self._name)
-        else:
-            setattr(self._holder, self._name, self._before)
+        _put_back(self._holder, self._name, self._before)
+
+
+def undo_all(network: nn.Module) -> None:
+    """Put all former forward passes back, in a network or a copy of one.
+
+    Examples
+    --------
+    >>> import copy
+    >>> network = nn.Sequential(nn.Identity())
+    >>> patched = PatchedForward(network[0], lambda plain, values: 2 * plain(values))
+    >>> copied = copy.deepcopy(network)
+    >>> undo_all(copied)
+    >>> "forward" in vars(copied[0]), "forward" in vars(network[0])
+    (False, True)
+    """
+    for module in network.modules():
+        for name in ("forward", "module_forward"):
+            while (before := getattr(vars(module).get(name), _BEFORE, module)) is not module:
+                _put_back(module, name, before)
+
+
+def _put_back(holder: nn.Module, name: str, before: Any) -> None:
+    if before is None:
+        delattr(holder, name)
+    else:
+        setattr(holder, name, before)

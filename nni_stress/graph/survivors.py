@@ -46,7 +46,8 @@ def small_copy(module: nn.Module, slices: dict[str, Any]) -> nn.Module:
     vars(small).update(
         {name: copy.copy(value) for name, value in vars(module).items() if isinstance(value, dict)}
     )
-    vars(small).pop("forward", None)
+    for name in ("forward", *slices):  # which may be shown in place of the module's own
+        vars(small).pop(name, None)
     if wrapper is not None:
         small._modules.pop("_nni_wrapper")  # noqa: SLF001, of the copy
     before = {}

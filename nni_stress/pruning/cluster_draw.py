@@ -287,6 +287,7 @@ class ClusterDraw:
                 for layer in group.layers
                 if self._is_named(layer)
             ]
+            ratios += [self._ratios[layer] for layer in group.layers if layer in self._ratios]
             if not group.layers and (module := self.graph.module_of(index)) in self._ratios:
                 ratios = [self._ratios[module]]
             ratio = 0.0 if group.frozen or not ratios else sum(ratios) / len(ratios)

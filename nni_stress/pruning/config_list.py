@@ -11,13 +11,15 @@ from nni.compression.base.config import select_modules_by_config
 from nni.compression.base.setting import PruningSetting
 from schema import SchemaError
 from torch import nn
+from torch.nn.modules.conv import _ConvTransposeNd
 
 from ..hparams import PrunerArguments
 from ..utils.messages import one_line
 from .targets import TargetSpaces, is_active
 
 _RATIOS = ("sparse_ratio", "max_sparse_ratio", "min_sparse_ratio")
-_WHOLE = (nn.RNNBase, nn.MultiheadAttention)
+# NNI has no settings for these, or such as do not fit.
+_WHOLE = (nn.RNNBase, nn.MultiheadAttention, nn.Bilinear, nn.Embedding, nn.EmbeddingBag)
 _NUMBERS = (*_RATIOS, "sparse_threshold")
 
 
@@ -112,14 +114,27 @@ def without_whole_modules(
             for name, module in selected.items()
             if first_names[module] != name and first_names[module] in selected
         }
-        whole = {name for name, module in selected.items() if isinstance(module, _WHOLE)}
+        whole = {name for name, module in selected.items() if _is_whole(module)}
         ratios.update(dict.fromkeys(whole - further, config.get("sparse_ratio") or 0.0))
-        without = sorted(whole | further)
+        namesakes = {name for name, module in selected.items() if _has_no_weight(module)} - whole
+        without = sorted(whole | further | namesakes)
         if without:
             config = {**config, "exclude_op_names": [*config.get("exclude_op_names", ()), *without]}
         if not without or len(without) < len(selected):
             kept.append(config)
     return kept, ratios
+
+
+def _is_whole(module: nn.Module) -> bool:
+    """Whether a module loses clusters without masks of NNI's."""
+    return isinstance(module, _WHOLE) or (
+        isinstance(module, _ConvTransposeNd) and module.groups > 1
+    )
+
+
+def _has_no_weight(module: nn.Module) -> bool:
+    """Whether a module is no layer, though its class may have a layer's name."""
+    return not hasattr(module, "weight") and any(module.children())
 
 
 def _checked(config: Mapping[str, Any], modules: set[str]) -> dict[str, Any]:

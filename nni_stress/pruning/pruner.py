@@ -279,6 +279,8 @@ class StressPruner(Pruner):
             lambda offspring: self._removed_by(draw, offspring),
             read_directly(unwrapped_copy(self.bound_model), draw.graph),
         )
+        if self._budget is not None or not draw.others_active:
+            return [clusters]
         return [clusters, self._stressed_targets(draw.others)]
 
     def _stressed_targets(self, spaces: TargetSpaces) -> StressedTargets:

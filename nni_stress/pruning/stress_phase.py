@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -20,6 +19,9 @@ from .stressors.base import Coming, Situation
 from .targets import Masks, TargetSpaces, ordered
 
 Unit = tuple[int, Hashable]  # (index of what feels stress, its unit)
+
+# Optimizer steps for which strengths hold, as they take a pass over all weights and change slowly.
+_RENEWED = 10
 
 
 class StressPhase:
@@ -90,6 +92,7 @@ class StressPhase:
         self._generator = generator
         self._observer = sampler.observer(total_steps)
         self._levels: dict[Unit, float] = {}
+        self._strengths: dict[int, _Strengths] = {}
         self._coming: _ComingOffspring | None = None
 
     @property
@@ -111,6 +114,7 @@ class StressPhase:
         return {
             "step": self.step,
             "levels": dict(self._levels),
+            "strengths": {index: (own.step, own.of) for index, own in self._strengths.items()},
             "observer": self._observer.state(),
             "stressed": [(type(own).__name__, own.state()) for own in self._stressed],
             "coming": None if self._coming is None else self._coming.state(),
@@ -130,6 +134,8 @@ class StressPhase:
             raise ValueError(f"the state is of stress on {kinds}, but this phase has {own}")
         self.step = state["step"]
         self._levels = dict(state["levels"])
+        strengths = state["strengths"].items()
+        self._strengths = {index: _Strengths(*own) for index, own in strengths}
         self._observer.restore(state["observer"])
         for stressed, (_, applied) in zip(self._stressed, state["stressed"]):
             stressed.restore(applied)
@@ -169,8 +175,6 @@ class StressPhase:
         """Changed factors of the effect of clusters, and factors of their weights."""
         factors: dict[Hashable, Tensor | None] = {}
         decays: dict[Hashable, Tensor] = {}
-        # computed only if a stressor asks
-        strengths = functools.cache(lambda: stressed.strengths(self.observed))
         for key, modules in stressed.modules.items():
             unit = index, key
             settings = self._settings.of(*modules)
@@ -184,27 +188,30 @@ class StressPhase:
             if level == 0:
                 factors[key] = None
                 continue
-            drawn = stressor.factor(self._situation(unit, settings.temperature, level, strengths))
+            drawn = stressor.factor(self._situation(unit, settings.temperature, level))
             if stressor.decays:
                 decays[key] = drawn
             else:
                 factors[key] = drawn
         return factors, decays
 
-    def _situation(
-        self,
-        unit: Unit,
-        temperature: float,
-        level: float,
-        strengths: Callable[[], Mapping[Hashable, Tensor]],
-    ) -> Situation:
+    def _situation(self, unit: Unit, temperature: float, level: float) -> Situation:
         return Situation(
             level,
             self.total_steps,
             self._generator,
-            survival=lambda: survival_probability(strengths()[unit[1]], temperature),
+            survival=lambda: survival_probability(self._strength_of(unit), temperature),
             coming=lambda: self._coming_of(unit),
         )
+
+    def _strength_of(self, unit: Unit) -> Tensor:
+        """Strength of each cluster of a unit, computed only if a stressor asks."""
+        index, key = unit
+        known = self._strengths.get(index)
+        if known is None or self.step >= known.step + _RENEWED:
+            known = _Strengths(self.step, self._stressed[index].strengths(self.observed))
+            self._strengths[index] = known
+        return known.of[key]
 
     def _coming_of(self, unit: Unit) -> Coming:
         """A unit in the coming offspring, which is drawn when nested silence sets in.
@@ -222,6 +229,13 @@ class StressPhase:
         rank, count = self._coming.ranks[index][key]
         width = stress.nested_width(self.step, self._coming.onset, self.total_steps)
         return Coming(rank, count, width)
+
+
+class _Strengths(NamedTuple):
+    """Strengths of the clusters of each unit, as they were at a step."""
+
+    step: int
+    of: Mapping[Hashable, Tensor]
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from nni.compression.utils.scaling import Scaling
 from torch import Tensor, nn
 
 from ..graph.grouping import output_dim
+from ..graph.patched_forward import undo_all
 from ..utils.module_copies import copy_of
 
 Masks = dict[str, dict[str, Tensor]]
@@ -136,7 +137,7 @@ def runs_extra_functions(wrapper: ModuleWrapper) -> bool:
 
 
 def unwrapped_copy(network: nn.Module) -> nn.Module:
-    """Copy a network, without the wrappers that compressors left on it. The weights are shared.
+    """Copy a network without what compressors put around its modules. The weights are shared.
 
     Examples
     --------
@@ -155,10 +156,13 @@ def unwrapped_copy(network: nn.Module) -> nn.Module:
         for tensor in module.buffers(recurse=False)
     ]
     network = copy_of(network, [*network.parameters(), *copies])
+    undo_all(network)
     for module in list(network.modules()):
         wrapper = getattr(module, "_nni_wrapper", None)
         if isinstance(wrapper, ModuleWrapper):
             parameters = dict(wrapper.named_parameters(recurse=False))
+            for name in parameters:  # shown while it is bypassed
+                vars(module).pop(name, None)
             wrapper.unwrap()
             for name, parameter in parameters.items():
                 setattr(module, name, parameter)  # NNI leaves a copy

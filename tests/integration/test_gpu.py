@@ -122,7 +122,7 @@ def test_a_seed_means_the_same_on_every_device(arguments):
     ],
 )
 def test_stress_never_waits_for_the_device(settings):
-    """Except after the first step here, where nested silence sets in and the offspring is drawn."""
+    """Except after the first step here, where strengths are computed and the offspring is drawn."""
     model = network().cuda()
     batch = moved((torch.rand(4, 1, 28, 28), torch.randint(10, (4,))))
 
@@ -147,7 +147,7 @@ def test_stress_never_waits_for_the_device(settings):
         model,
         config(),
         evaluator,
-        12,
+        10,
         stress_peak=1.0,
         stress_onset=0.0,
         temperature=0.3,

@@ -9,7 +9,7 @@ from .base import Situation, Stressor
 
 
 class Attenuate(Stressor):
-    """Multiplies the weights of a cluster by 1 - level (1 - P), with P its survival probability.
+    """Multiplies the effect of a cluster by 1 - level (1 - P), with P its survival probability.
 
     Examples
     --------

@@ -79,22 +79,19 @@ class Stressor(ABC):
     ----------
     name
         Name of the stressor in settings.
-    silences
-        Whether factors are 0 or 1 only.
     decays
-        Whether factors multiply the weights themselves at every step, not their effect.
+        Whether factors multiply the weights that read a cluster at every step, not its effect.
     steady
         Whether the factors stay as they are while the stress level does not change.
 
     Examples
     --------
     >>> from nni_stress.pruning.stressors import STRESSORS
-    >>> [name for name, stressor in STRESSORS.items() if stressor.silences]
-    ['silence', 'nested_silence']
+    >>> [name for name, stressor in STRESSORS.items() if stressor.decays]
+    ['weaken']
     """
 
     name: ClassVar[str]
-    silences: ClassVar[bool] = False
     decays: ClassVar[bool] = False
     steady: ClassVar[bool] = False
 

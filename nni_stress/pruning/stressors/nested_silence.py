@@ -22,7 +22,6 @@ class NestedSilence(Stressor):
     """
 
     name = "nested_silence"
-    silences = True
 
     def factor(self, situation: Situation) -> Tensor:
         """See :func:`nni_stress.pruning.functional.stress.nested_silence`."""

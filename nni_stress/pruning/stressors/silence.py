@@ -22,7 +22,6 @@ class Silence(Stressor):
     """
 
     name = "silence"
-    silences = True
 
     def factor(self, situation: Situation) -> Tensor:
         """See :func:`nni_stress.pruning.functional.stress.silence`."""

@@ -1,4 +1,4 @@
-"""Weakening: the weights of weak clusters decay."""
+"""Weakening: the weights that read weak clusters decay."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from .base import Situation, Stressor
 
 
 class Weaken(Stressor):
-    """Multiplies the weights of weak clusters by a factor at every step.
+    """Multiplies the weights that read a weak cluster by a factor at every step.
 
-    Under full stress, 1 % of the weights of a cluster of survival probability 0 is left at the end.
+    Under full stress, 1 % of the weights that read a cluster of survival probability 0 is left at the end.
 
     Examples
     --------

@@ -11,6 +11,7 @@ from torch import nn
 from nni_stress.graph import cost
 from nni_stress.graph.cluster_factors import ClusterFactors
 from nni_stress.graph.cluster_graph import ClusterGraph
+from nni_stress.graph.direct_readings import read_directly
 from nni_stress.graph.following.cutting import cut
 from nni_stress.graph.following.reference import difference, run_without
 from nni_stress.graph.slicing import balanced
@@ -95,7 +96,7 @@ def test_a_network_can_be_cut_wherever_its_groups_say(name):
     cut(small, graph.structure, gone)
     assert difference(wanted, run(small, inputs)) < 1e-5
 
-    for directly in (None, ()):  # in all parameters, or only where clusters are read
+    for directly in (None, read_directly(network, graph)):  # everywhere, or where it is read
         factors = ClusterFactors(network, graph.structure, directly)
         factors.mask(gone)
         assert difference(wanted, run(network, inputs)) < 1e-5

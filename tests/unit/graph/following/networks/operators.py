@@ -208,3 +208,16 @@ class NotUnderstood(Between):
 
     def between(self, features):
         return torch.fft.fft(features, dim=1).real
+
+
+@CASES.add(SEQUENCES, "stem: 8")
+class ReadTwice(nn.Module):
+    """Features that a layer reads, and that are multiplied with each other besides."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem, self.head = nn.Linear(12, 8), nn.Linear(8, 5)
+
+    def forward(self, values):
+        features = torch.relu(self.stem(values))
+        return self.head(features) + features @ features.transpose(1, 2)

@@ -1,0 +1,204 @@
+"""Stress acts on every kind of cluster: what is silent is as if it had been removed."""
+
+import nni
+import pytest
+import torch
+from nni.compression.utils.evaluator import TorchEvaluator
+from torch import nn
+
+from nni_stress import StressPruner
+from nni_stress.graph.cluster_graph import ClusterGraph
+from nni_stress.graph.direct_readings import read_directly
+from nni_stress.graph.following.reference import difference, run_without
+from nni_stress.utils.batches import answer, tensors_in
+from tests.unit.graph.following.networks import CASES
+from tests.unit.graph.following.test_contract import made, run
+from tests.unit.pruning.test_pruner import same_masks
+
+TYPES = {
+    *("Linear", "Bilinear", "Embedding", "EmbeddingBag", "LSTM", "GRU", "RNN"),
+    *(f"Conv{kind}{n}d" for kind in ("", "Transpose") for n in (1, 2, 3)),
+    "MultiheadAttention",
+}
+
+
+def factors(pruner):
+    """The factor of each cluster at present."""
+    ((kind, values),) = pruner.stress_state()["phase"]["stressed"]
+    assert kind == "StressedClusters"
+    return values.clone()
+
+
+def types_of(network):
+    """Torch's types of the layers of a network."""
+    kinds = {base.__name__ for m in network.modules() for base in type(m).__mro__}
+    return sorted(kinds & TYPES)
+
+
+def under_stress(network, inputs, steps, at_each_step, lr=0.0, runs=None, **more):
+    """A pruner whose training calls a function after each step but the last."""
+
+    def training(model, optimizer, training_step, lr_schedulers, max_steps, max_epochs):
+        for step in range(runs or max_steps):
+            optimizer.zero_grad()
+            training_step(inputs, model).backward()
+            optimizer.step()
+            if step + 1 < (runs or max_steps):  # then the offspring is synthesized
+                at_each_step(pruner)
+
+    def loss(batch, model):
+        output = answer(model, batch)
+        output = vars(output) if hasattr(output, "__dataclass_fields__") else output
+        return sum(t.float().pow(2).mean() for t in tensors_in(output))
+
+    traced = nni.trace(torch.optim.SGD)(network.parameters(), lr=lr)
+    settings = {"stress_onset": 0.0, "stress_ramp": 0.0, "stress_peak": 1.0, **more}
+    pruner = StressPruner(
+        network, evaluator=TorchEvaluator(training, traced, loss), training_steps=steps, **settings
+    )
+    return pruner
+
+
+@pytest.mark.parametrize("name", [name for name in CASES if CASES[name].groups])
+def test_a_silent_cluster_is_as_if_removed(name):
+    network, inputs = made(name)
+    twin, _ = made(name)
+    graph = ClusterGraph(twin, inputs)
+    silent = []
+
+    def compare(pruner):
+        gone = {number for number, factor in enumerate(factors(pruner).tolist()) if not factor}
+        silent.append(gone)
+        wanted = run_without(twin, graph.structure, gone, graph.inputs)
+        wanted = vars(wanted) if hasattr(wanted, "__dataclass_fields__") else wanted
+        assert difference(wanted, run(network, inputs)) < 1e-5
+
+    pruner = under_stress(
+        network,
+        inputs,
+        4,
+        compare,
+        config_list=[{"op_types": types_of(network)}],
+        budget={"parameters": 0.6},
+        example_input=inputs,
+    )
+    pruner.compress()
+    assert any(silent)
+
+
+def test_clusters_that_more_than_layers_read_are_found():
+    for name, expected in (("operators.ReadTwice", 8), ("operators.SqueezeExcite", 0)):
+        network, inputs = made(name)
+        assert len(read_directly(network, ClusterGraph(network, inputs))) == expected
+
+
+class Small(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first = nn.Conv2d(2, 8, 3, bias=False)
+        self.norm = nn.BatchNorm2d(8)
+        self.second = nn.Conv2d(8, 6, 3)
+        self.head = nn.Linear(6, 3)
+
+    def forward(self, images):
+        features = self.second(torch.relu(self.norm(self.first(images))))
+        return self.head(torch.relu(features).mean((2, 3)))
+
+
+HALF = {"config_list": [{"op_names": ["first", "second"], "sparse_ratio": 0.5}]}
+IMAGES = torch.rand(4, 2, 9, 9)
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_attenuation_acts_behind_the_norm_and_wrappers_are_out_of_the_way(known):
+    network = Small()
+    network.norm.bias.data += 1.0
+    twin = Small()
+    seen = []
+
+    def compare(pruner):
+        assert network.first.weight is network.first._nni_wrapper.weight
+        group = next(own for own in groups if own.layers == ("first",))
+        factor = factors(pruner)[clusters[groups.index(group)]].float()
+        assert 0 < float(factor.min()) < 1
+        state = {name.replace("_nni_wrapper.", ""): v for name, v in network.state_dict().items()}
+        state = {name: v for name, v in state.items() if not name.endswith("_mask")}
+        twin.load_state_dict({name: state[name] for name in twin.state_dict()})
+        twin.second.weight.data *= factor[:, None, None]
+        last = factors(pruner)[clusters[groups.index(next(g for g in groups if g != group))]]
+        twin.head.weight.data *= last.float()
+        assert torch.allclose(twin.eval()(IMAGES), run(network, (IMAGES,)), atol=1e-6)
+        seen.append(factor)
+
+    graph = ClusterGraph(Small(), IMAGES)
+    groups, clusters = graph.groups, graph.clusters
+    under_stress(
+        network,
+        (IMAGES,),
+        4,
+        compare,
+        stressor="attenuate",
+        example_input=IMAGES if known else None,
+        **HALF,
+    ).compress()
+    assert len(seen) == 3
+
+
+def test_weakening_decays_what_reads_weak_clusters():
+    network = Small()
+    before = {name: p.detach().clone() for name, p in network.named_parameters()}
+    pruner = under_stress(
+        network,
+        (IMAGES,),
+        20,
+        lambda pruner: None,
+        stressor="weaken",
+        temperature=0.02,
+        example_input=IMAGES,
+        **HALF,
+    )
+    pruner.compress()
+    pruner.unwrap_model()
+    strength = before["first.weight"].abs().flatten(1).sum(1)
+    ratio = (network.second.weight / before["second.weight"]).detach()
+    assert torch.allclose(ratio[:, strength.argmax()], torch.ones(()), atol=1e-5)
+    assert float(ratio[:, strength.argmin()].max()) < 0.02
+    assert torch.equal(network.first.weight, before["first.weight"])
+    assert torch.equal(network.norm.weight, before["norm.weight"])
+
+
+@pytest.mark.parametrize("known", [True, False])
+@pytest.mark.parametrize("stressor", ["silence", "nested_silence", "attenuate", "weaken"])
+def test_an_interrupted_training_goes_on_bit_for_bit(stressor, known):
+    more = {"stressor": stressor, "example_input": IMAGES if known else None, "lr": 0.1}
+    snapshots = []
+
+    def keep(pruner):
+        if pruner.stress_state()["phase"]["step"] == 12:
+            state = pruner.stress_state()
+            snapshots.append(torch.utils._pytree.tree_map(_cloned, state))
+
+    torch.manual_seed(0)
+    network = Small()
+    again = Small()
+    under = under_stress(network, (IMAGES,), 24, keep, **more, **HALF)
+    _, masks = under.compress()
+    resumed = []
+
+    def resume(pruner):
+        if not resumed:
+            resumed.append(pruner)
+            pruner.restore_stress(snapshots[0])
+
+    # one step, which the snapshot overwrites, and twelve that are left
+    second = under_stress(again, (IMAGES,), 24, resume, runs=13, **more, **HALF)
+    _, masks_again = second.compress()
+    under.unwrap_model()
+    second.unwrap_model()
+    for name, tensor in network.state_dict().items():
+        assert torch.equal(tensor, again.state_dict()[name]), name
+    assert same_masks(masks, masks_again)
+
+
+def _cloned(value):
+    return value.clone() if isinstance(value, torch.Tensor) else value
