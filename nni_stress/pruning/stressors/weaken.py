@@ -11,7 +11,7 @@ from .base import Situation, Stressor
 class Weaken(Stressor):
     """Multiplies the weights that read a weak cluster by a factor at every step.
 
-    Under full stress, 1 % of the weights that read a cluster of survival probability 0 is left at the end.
+    Under full stress, 1 % of the weights that read a cluster with P = 0 is left at the end.
 
     Examples
     --------
