@@ -11,6 +11,7 @@ from torch import nn
 
 from .cluster_graph import ClusterGraph
 from .clusters import in_blocks
+from .compact_masks import collapsed
 from .following.structure import removed_flags
 from .grouping import output_dim
 
@@ -105,7 +106,8 @@ def _whole(mask: torch.Tensor, dim: int) -> torch.Tensor:
     """The mask, with those outputs that it removes as a whole; the mask itself if none."""
     if mask.dim() == 0:
         return mask
-    removed = ~mask.movedim(dim, 0).reshape(mask.shape[dim], -1).bool().any(1)
+    own = collapsed(mask).movedim(dim, 0)
+    removed = ~own.reshape(len(own), -1).bool().any(1).expand(mask.shape[dim])
     return mask.index_fill(dim, removed.nonzero()[:, 0], 1) if removed.any() else mask
 
 
@@ -124,10 +126,11 @@ def dead_outputs(
     dim = output_dim(layer)
     if weight is None or dim is None or weight.dim() == 0:
         return [False] * outputs
-    dead = ~weight.movedim(dim, 0).reshape(outputs, -1).bool().any(1)
+    own = collapsed(weight).movedim(dim, 0)
+    dead = ~own.reshape(len(own), -1).bool().any(1).expand(outputs)
     bias = masks.get("bias")
     if bias is not None and bias.shape == dead.shape:
-        dead &= bias == 0
+        dead = dead & (bias == 0)
     return list(map(bool, dead.tolist()))
 
 

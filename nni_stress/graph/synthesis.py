@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Callable, Iterator, Mapping, Set
 from contextlib import contextmanager
@@ -11,12 +12,14 @@ import torch
 from torch import nn
 
 from ..exceptions import SynthesisError
+from ..utils.batches import answer
 from . import slicing
+from .cluster_factors import ClusterFactors
 from .cluster_graph import ClusterGraph
+from .compact_masks import collapsed
 from .following.cutting import Slice, cut
-from .following.reference import run_without
 from .memory_layout import laid_out_as, memory_format_of
-from .verification import answer_of, doubled, problem_with, runs
+from .verification import Answer, answer_of, doubled, problem_with, runs
 
 _log = logging.getLogger(__name__)
 
@@ -87,33 +90,65 @@ def synthesize(
             ", ".join(layers),
         )
     removed = slicing.removed_by(graph, ancestor, masks, also_removed)
-    memory_format = memory_format_of(ancestor)
     zeros = _remaining_zeros(graph, ancestor, masks, removed)
+    before = dict(ancestor.named_parameters()) if optimizer is not None else {}
+    with _zeroed(ancestor, zeros):
+        expected = _masked_answer(ancestor, graph, removed)
     twice = doubled(graph.inputs)
-    may_fail = runs(ancestor, twice)
-    with _whole_on_failure(ancestor, zeros):
-        with _zeroed(ancestor, zeros):
-            expected = answer_of(
-                ancestor,
-                lambda: run_without(ancestor, graph.structure, removed, graph.inputs),
-                graph.structure,
-            )
-        states: dict[int, State] = {}  # {id of the new parameter: its state}
-        before = dict(ancestor.named_parameters()) if optimizer is not None else {}
-        cut(ancestor, graph.structure, removed, _carrying(optimizer, states, zeros))
-        for parameter, mask in zeros.items():  # of those that were not cut
-            parameter.data = parameter.data * mask.to(parameter)
-        ancestor.to(memory_format=memory_format)
-        problem = problem_with(ancestor, expected, graph.inputs, graph.structure)
-        if problem is None and may_fail is None and (failure := runs(ancestor, twice)):
-            problem = f"with other numbers of examples it fails: {failure}"
-        if problem is not None:
-            names = ", ".join(slicing.masks_of(graph, ancestor, removed)) or "no layer"
-            raise SynthesisError(f"the network without clusters of {names} is wrong: {problem}")
+    make_small = functools.partial(_make_small, ancestor, graph, removed, expected, zeros)
+    try:
+        states = make_small(optimizer, twice)
+    except _OtherNumbersError:
+        if runs(ancestor, twice) is None:
+            raise
+        states = make_small(optimizer, None)  # the ancestor does not run on it, either
     if optimizer is not None:
         after = dict(ancestor.named_parameters())
         repoint(optimizer, before, after, lambda parameter: states.get(id(parameter), {}))
     return ancestor
+
+
+class _OtherNumbersError(SynthesisError):
+    """A small network does not run on other numbers of examples."""
+
+
+def _masked_answer(ancestor: nn.Module, graph: ClusterGraph, removed: set[int]) -> Answer:
+    """What a network computes without some of its clusters, before they are cut."""
+    factors = ClusterFactors(ancestor, graph.structure)
+    factors.mask(removed)
+    try:
+        return answer_of(ancestor, lambda: answer(ancestor, graph.inputs), graph.structure)
+    finally:
+        factors.take_off()
+
+
+def _make_small(
+    ancestor: nn.Module,
+    graph: ClusterGraph,
+    removed: set[int],
+    expected: Answer,
+    zeros: Zeros,
+    optimizer: torch.optim.Optimizer | None,
+    twice: Any,
+) -> dict[int, State]:
+    """Cut the ancestor, and check it; return the state of each new parameter, by its ``id``."""
+    memory_format = memory_format_of(ancestor)
+    states: dict[int, State] = {}
+    remaining = dict(zeros)
+    with _whole_on_failure(ancestor, zeros):
+        cut(ancestor, graph.structure, removed, _carrying(optimizer, states, remaining))
+        for parameter, mask in remaining.items():  # of those that were not cut
+            parameter.data = parameter.data * mask.to(parameter)
+        ancestor.to(memory_format=memory_format)
+        names = ", ".join(slicing.masks_of(graph, ancestor, removed)) or "no layer"
+        wrong = f"the network without clusters of {names} is wrong"
+        problem = problem_with(ancestor, expected, graph.inputs, graph.structure)
+        if problem is not None:
+            raise SynthesisError(f"{wrong}: {problem}")
+        failure = None if twice is None else runs(ancestor, twice)
+        if failure is not None:
+            raise _OtherNumbersError(f"{wrong}: with other numbers of examples it fails: {failure}")
+    return states
 
 
 Zeros: TypeAlias = dict[nn.Parameter, torch.Tensor]  # {parameter: mask that is not cut away}
@@ -132,7 +167,7 @@ def _remaining_zeros(
             if mask is None or parameter is None or mask.shape != parameter.shape:
                 continue
             rows = kept.get(layer)
-            covered = mask.bool()
+            covered = collapsed(mask).bool()
             if rows is not None:
                 dim = slicing.output_dim(network.get_submodule(layer)) if mask.dim() > 1 else 0
                 shape = [-1 if index == dim else 1 for index in range(mask.dim())]

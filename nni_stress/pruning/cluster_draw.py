@@ -255,7 +255,7 @@ class ClusterDraw:
             others = [dim for dim in range(like.dim()) if dim not in kept]
             own = like.amax(others) if others else like
             shape = tuple(self._spaces[module][target].shape)
-            masks.setdefault(module, {})[target] = own.expand(shape).clone()
+            masks.setdefault(module, {})[target] = own.expand(shape)
         return masks
 
     def _mask(self, layer: str, clusters: Sequence[int], masks: Masks) -> None:
@@ -272,7 +272,7 @@ class ClusterDraw:
                 continue
             like = space.target if old is None else old
             mask = own.to(device=like.device, dtype=like.dtype).expand(tuple(space.shape))
-            masks.setdefault(layer, {})[target] = mask.clone()
+            masks.setdefault(layer, {})[target] = mask
 
     def keep_by_ratio(self) -> list[int]:
         """How many clusters each group keeps by the ratios of its layers.

@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
-import torch
 from nni.compression.base.wrapper import ModuleWrapper
 from torch import Tensor
 
+from ..graph.compact_masks import compact, removes_nothing
 from .targets import Masks
+
+Target = tuple[str, str]  # (module name, target name)
+
+
+class _Read(NamedTuple):
+    """A mask as it was when it was read, and its compact copy."""
+
+    mask: Tensor
+    version: int
+    compact: Tensor
 
 
 class Inheritance:
@@ -37,6 +48,7 @@ class Inheritance:
 
     def __init__(self, wrappers: Mapping[str, ModuleWrapper]):
         self._wrappers = wrappers
+        self._read: dict[Target, _Read] = {}
         self._masks: dict[str, dict[str, Tensor | None]] = {}
         self._before = self._masks
         self.removed: set[tuple[str, str]] = set()
@@ -45,14 +57,38 @@ class Inheritance:
     def update(self) -> None:
         """Take the masks as they are now for what earlier generations removed."""
         self._before = self._masks
-        self._use(
-            {
-                module_name: {
-                    name: None if mask is None else compact(mask) for name, mask in targets.items()
-                }
-                for module_name, targets in current_masks(self._wrappers).items()
+        self._use(self.current())
+
+    def current(self) -> dict[str, dict[str, Tensor | None]]:
+        """The masks as they are now, see :func:`nni_stress.graph.compact_masks.compact`.
+
+        As NNI's ``get_masks``, but a mask is read again only where it has changed.
+        """
+        return {
+            module_name: {
+                name: self._compact((module_name, name), space.mask)
+                for name, space in wrapper.pruning_target_spaces.items()
             }
-        )
+            for module_name, wrapper in self._wrappers.items()
+        }
+
+    def _compact(self, target: Target, mask: Tensor | None) -> Tensor | None:
+        if mask is None:
+            return None
+        known = self._read.get(target)
+        if known is None or known.mask is not mask or known.version != _version_of(mask):
+            known = _Read(mask, _version_of(mask), compact(mask))
+            self._read[target] = known
+        return known.compact
+
+    def know(self, masks: Masks) -> None:
+        """Be told what the masks in the wrappers are, as they have just been put there."""
+        for module_name, targets in masks.items():
+            for name, told in targets.items():
+                mask = self._wrappers[module_name].pruning_target_spaces[name].mask
+                if mask is not None:
+                    own = compact(told.expand_as(mask))
+                    self._read[module_name, name] = _Read(mask, _version_of(mask), own)
 
     def undo(self) -> None:
         """Go back to what earlier generations had removed before the last update."""
@@ -64,7 +100,7 @@ class Inheritance:
             (module_name, target_name)
             for module_name, targets in self._masks.items()
             for target_name, mask in targets.items()
-            if mask is not None and not mask.all()
+            if mask is not None and not removes_nothing(mask)
         }
 
     def mask(self, module_name: str, target_name: str) -> Tensor:
@@ -99,37 +135,6 @@ class Inheritance:
         return masks
 
 
-def current_masks(wrappers: Mapping[str, ModuleWrapper]) -> dict[str, dict[str, Tensor | None]]:
-    """Masks of all targets, as NNI's ``get_masks``, but not copied.
-
-    Examples
-    --------
-    >>> from torch import nn
-    >>> config = {"pruning": {"sparse_ratio": 0.5}}
-    >>> wrapper = ModuleWrapper(nn.Linear(2, 4), "layer", config)
-    >>> list(current_masks({"layer": wrapper})["layer"])
-    ['weight', 'bias']
-    """
-    return {
-        module_name: {
-            target_name: space.mask for target_name, space in wrapper.pruning_target_spaces.items()
-        }
-        for module_name, wrapper in wrappers.items()
-    }
-
-
-def compact(mask: Tensor) -> Tensor:
-    """Copy a mask, without memory for single synapses if each cluster is masked as a whole.
-
-    Examples
-    --------
-    >>> compact(torch.tensor([[1.0, 1.0], [0.0, 0.0]])).stride()
-    (1, 0)
-    """
-    if mask.dim() < 2:
-        return mask.clone()
-    index = (slice(None),) + (slice(1),) * (mask.dim() - 1)
-    clusters = mask[index]
-    if torch.equal(clusters.expand_as(mask), mask):
-        return clusters.clone().expand_as(mask)
-    return mask.clone()
+def _version_of(tensor: Tensor) -> int:
+    """How often a tensor was written to."""
+    return tensor._version  # noqa: SLF001, PyTorch has no public name for it

@@ -39,7 +39,7 @@ from .config_list import (
     clear_nni_errors,
     without_whole_modules,
 )
-from .inheritance import Inheritance, current_masks
+from .inheritance import Inheritance
 from .kept_layers import asked_outputs, check_removable, keep_outputs, warn_of_outputs
 from .layer_settings import LayerSettings
 from .parameters import OriginalParameters, TiedParameters, parameters_of, release, share_memory
@@ -315,9 +315,11 @@ class StressPruner(Pruner):
 
     def _show(self, masks: Masks) -> torch.nn.Module:
         """Put masks on the model, less what earlier generations removed."""
-        self.update_masks(self._inheritance.keep_removed(masks))
+        masks = self._inheritance.keep_removed(masks)
+        self.update_masks(masks)
+        self._inheritance.know(masks)
         if self._masked is not None and self._draw is not None:
-            self._masked.mask(self._removed(self._draw, current_masks(self._module_wrappers)))
+            self._masked.mask(self._removed(self._draw, self._inheritance.current()))
         else:
             self._learn_when_run()
         return self.bound_model
@@ -585,7 +587,7 @@ class StressPruner(Pruner):
         if self._graph is None:
             self._learn(example_input)
         self._check_removable()
-        masks = current_masks(self._module_wrappers)
+        masks = self._inheritance.current()
         wrapped = parameters_of(self.bound_model)
         self.unwrap_model()
         release(self._module_wrappers.values(), self.bound_model)  # the model has copies now

@@ -201,10 +201,11 @@ class Sampler:
 
     def scores(self, strengths: Masks) -> Masks:
         """Draw the scores by which NNI's rules rank clusters; removed clusters rank last."""
-        inherited = {
-            module: {target: self._inheritance.mask(module, target) for target in targets}
-            for module, targets in strengths.items()
-        }
+        inherited: Masks = {}
+        for module, target in self._inheritance.removed:
+            if target in strengths.get(module, {}):
+                mask = self._inheritance.mask(module, target)
+                inherited.setdefault(module, {})[target] = mask
         alive = norm_metrics(p=1, data=inherited, target_spaces=self._spaces)
         means = self.mean_over_groups(strengths)
         drawn: dict[Hashable, Tensor] = {}
@@ -216,9 +217,9 @@ class Sampler:
             if key not in drawn:  # NNI averages over a group: noise per layer would cancel out
                 drawn[key] = self._score(space, means[module_name][target_name])
             own = drawn[key].view_as(strengths[module_name][target_name])
-            scores[module_name][target_name] = own.where(
-                alive[module_name][target_name] > 0, -torch.inf
-            )
+            if target_name in alive.get(module_name, {}):
+                own = own.where(alive[module_name][target_name] > 0, -torch.inf)
+            scores[module_name][target_name] = own
         if self._draw is not None:
             scores.update(self._unnamed_scores(self._draw))
         return scores
