@@ -6,19 +6,16 @@ from collections.abc import Sequence
 
 from torch import nn
 
-from ..utils.batches import answer
-from .cluster_factors import ClusterFactors
 from .cluster_graph import ClusterGraph
-from .following.reference import run_without
-from .verification import answer_of, differs, guilty_of, halves
+from .verification import differs, guilty_of, halves, masked_answer
 
 
 def read_directly(network: nn.Module, graph: ClusterGraph) -> set[int]:
     """Clusters for which factors where layers read them are not enough.
 
     Features that a layer reads and that are multiplied with other features besides, for example.
-    Half of all groups is silenced so, and the output compared with that of the network without
-    them. Where it is wrong, the groups to blame are found by halving.
+    Half of all groups is silenced so, and the output compared with that of the masked network.
+    Where it is wrong, the groups to blame are found by halving.
 
     Parameters
     ----------
@@ -40,18 +37,13 @@ def read_directly(network: nn.Module, graph: ClusterGraph) -> set[int]:
     set()
     """
     structure = graph.structure
-    factors = ClusterFactors(network, structure, ())
 
     def problem_of(sets: Sequence[Sequence[int]]) -> str | None:
         silent = {cluster for half in sets for cluster in half}
-        expected = answer_of(
-            network, lambda: run_without(network, structure, silent, graph.inputs), structure
+        expected, found = (
+            masked_answer(network, structure, silent, graph.inputs, directly)
+            for directly in (None, ())
         )
-        factors.mask(silent)
-        try:
-            found = answer_of(network, lambda: answer(network, graph.inputs), structure)
-        finally:
-            factors.take_off()
         return differs(network, expected, found)
 
     groups = [(own, group.blocks) for own, group in zip(graph.clusters, graph.groups)]

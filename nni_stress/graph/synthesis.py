@@ -12,14 +12,12 @@ import torch
 from torch import nn
 
 from ..exceptions import SynthesisError
-from ..utils.batches import answer
 from . import slicing
-from .cluster_factors import ClusterFactors
 from .cluster_graph import ClusterGraph
 from .compact_masks import collapsed
 from .following.cutting import Slice, cut
 from .memory_layout import laid_out_as, memory_format_of
-from .verification import Answer, answer_of, doubled, problem_with, runs
+from .verification import Answer, doubled, masked_answer, problem_with, runs
 
 _log = logging.getLogger(__name__)
 
@@ -93,7 +91,7 @@ def synthesize(
     zeros = _remaining_zeros(graph, ancestor, masks, removed)
     before = dict(ancestor.named_parameters()) if optimizer is not None else {}
     with _zeroed(ancestor, zeros):
-        expected = _masked_answer(ancestor, graph, removed)
+        expected = masked_answer(ancestor, graph.structure, removed, graph.inputs)
     twice = doubled(graph.inputs)
     make_small = functools.partial(_make_small, ancestor, graph, removed, expected, zeros)
     try:
@@ -110,16 +108,6 @@ def synthesize(
 
 class _OtherNumbersError(SynthesisError):
     """A small network does not run on other numbers of examples."""
-
-
-def _masked_answer(ancestor: nn.Module, graph: ClusterGraph, removed: set[int]) -> Answer:
-    """What a network computes without some of its clusters, before they are cut."""
-    factors = ClusterFactors(ancestor, graph.structure)
-    factors.mask(removed)
-    try:
-        return answer_of(ancestor, lambda: answer(ancestor, graph.inputs), graph.structure)
-    finally:
-        factors.take_off()
 
 
 def _make_small(

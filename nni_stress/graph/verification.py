@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
 from torch import nn
 from torch.nn.utils.parametrize import is_parametrized
 
-from ..utils.batches import answer, arguments_of
+from ..utils.batches import answer, arguments_of, tensors_in
 from ..utils.messages import one_line
 from ..utils.module_copies import copy_of
 from ..utils.module_modes import evaluating
+from .cluster_factors import ClusterFactors
 from .clusters import in_blocks
 from .following.cutting import cut
-from .following.reference import difference, run_without
+from .following.reference import difference
 from .following.relations import Reason
 from .following.structure import Structure, freeze
 
@@ -74,6 +75,36 @@ def answer_of(network: nn.Module, run: Callable[[], Any], structure: Structure) 
         for hook in hooks:
             hook.remove()
     return Answer(output, found)
+
+
+def masked_answer(
+    network: nn.Module,
+    structure: Structure,
+    removed: Collection[int],
+    inputs: Any,
+    directly: Collection[int] | None = None,
+) -> Answer:
+    """What a network computes with some clusters masked.
+
+    Parameters
+    ----------
+    network
+        The network, which is left alone.
+    structure
+        Its structure.
+    removed
+        The clusters.
+    inputs
+        One batch of inputs.
+    directly
+        See :class:`nni_stress.graph.cluster_factors.ClusterFactors`.
+    """
+    factors = ClusterFactors(network, structure, directly)
+    factors.mask(removed)
+    try:
+        return answer_of(network, lambda: answer(network, inputs), structure)
+    finally:
+        factors.take_off()
 
 
 def _heads(structure: Structure) -> list[str]:
@@ -145,7 +176,7 @@ def verified(
     while True:
         sets = [half for half in halves(groups_of(structure)) if half]
         problem_of = functools.partial(_problem, network, structure, inputs)
-        problem = problem_of(sets)
+        problem = problem_of(sets) if sets else None
         if problem is None:
             return structure
         for half in guilty_of(sets, problem_of):
@@ -188,9 +219,9 @@ def _problem(
         cut(small, structure, removed)
     except ValueError as error:
         return one_line(error)
-    expected = answer_of(
-        network, lambda: run_without(network, structure, removed, inputs), structure
-    )
+    expected = masked_answer(network, structure, removed, inputs)
+    if not all(bool(torch.isfinite(one).all()) for one in tensors_in(expected) if not one.is_meta):
+        return None  # nothing can be compared; a pruner refuses weights that are not finite
     return problem_with(small, expected, inputs, structure)
 
 

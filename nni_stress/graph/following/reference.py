@@ -100,8 +100,8 @@ class _Without(Follower):
             return None if values is args[0] else func(values, *args[1:], **kwargs)
         if name in _SOFTMAX:
             return self._scattered(func, args, kwargs, args[1] % values.dim(), {})
-        if name in _NORMS and len(args[1]) == 1:
-            return self._scattered(func, args, kwargs, values.dim() - 1, {1: "size", 2: 0, 3: 0})
+        if name in _NORMS:
+            return self._normalized(func, args, kwargs)
         if name == "native_group_norm" and args[6] == 1:
             return self._scattered(func, args, kwargs, 1, {1: 0, 2: 0, 4: "count"})
         if name in _BATCH_NORMS and not isinstance(args[3], torch.Tensor):  # of weights, by rows
@@ -117,6 +117,19 @@ class _Without(Follower):
                     return torch.from_numpy(np.flatnonzero(~dead)).to(values.device)
         return None
 
+    def _normalized(self, func: Any, args: Any, kwargs: Any) -> Any:
+        """A norm over the last dimensions of a tensor, over the survivors along one of them."""
+        first = args[0].dim() - len(args[1])
+        for dim in range(first, args[0].dim()):
+            alive = self._alive(args[0], dim)
+            if alive is not None:
+                own = dim - first
+                shape = list(args[1])
+                shape[own] = len(alive)
+                changed = [args[0], shape, *args[2:]]
+                return self._scattered(func, changed, kwargs, dim, {2: own, 3: own})
+        return None
+
     def _scattered(
         self, func: Any, args: Any, kwargs: Any, dim: int, others: dict[int, Any]
     ) -> Any:
@@ -126,9 +139,7 @@ class _Without(Follower):
             return None
         changed = [args[0].index_select(dim, alive), *args[1:]]
         for position, how in others.items():
-            if position < len(changed) and how == "size":
-                changed[position] = [len(alive)]
-            elif position < len(changed) and how == "count":
+            if position < len(changed) and how == "count":
                 changed[position] = len(alive)
             elif position < len(changed) and isinstance(changed[position], torch.Tensor):
                 changed[position] = changed[position].index_select(how, alive)

@@ -106,7 +106,7 @@ def layer_norm_of_channels():
     return _normed(ChannelsFirst(8))
 
 
-@CASES.add(values(3, 6, 6), "body.3: 6", frozen={"body.0": ""})
+@CASES.add(values(3, 6, 6), "body.0: 8", "body.3: 6")
 def layer_norm_of_images():
     """The norm's weights repeat channels and positions."""
     return _normed(nn.LayerNorm([8, 4, 4]))
