@@ -116,7 +116,7 @@ def plainly(network: nn.Module) -> Iterator[None]:
     try:
         with (
             evaluating(network),
-            plain_operators(),
+            plain_operators(network),
             attention_of_any_width(network),
         ):
             yield

@@ -125,15 +125,16 @@ def _is_view(call: Call) -> bool:
 
 
 @contextlib.contextmanager
-def plain_operators() -> Iterator[None]:
+def plain_operators(network: nn.Module) -> Iterator[None]:
     """Let torch run operators as small as they come, so that rules are needed for few."""
-    with (
-        torch.no_grad(),
-        sdpa_kernel(SDPBackend.MATH),
-        _disabled(torch.backends.mkldnn),
-        _disabled(torch.backends.cudnn),
-        without_fast_path(),
-    ):
+    recurrent = any(isinstance(module, nn.RNNBase) for module in network.modules())
+    libraries = (torch.backends.mkldnn, torch.backends.cudnn) if recurrent else ()
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(torch.no_grad())
+        stack.enter_context(sdpa_kernel(SDPBackend.MATH))
+        stack.enter_context(without_fast_path())
+        for library in libraries:  # they run a whole recurrent layer as one operator
+            stack.enter_context(_disabled(library))
         yield
 
 

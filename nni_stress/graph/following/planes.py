@@ -51,10 +51,14 @@ def compact(plane: Plane) -> Plane:
     tensor([[1],
             [2]], dtype=torch.int32)
     """
+    for dim in range(plane.dim()):  # first, as it makes the comparisons shorter
+        if plane.shape[dim] > 1 and plane.stride(dim) == 0:
+            plane = plane.narrow(dim, 0, 1)
     for dim in range(plane.dim()):
         if plane.shape[dim] > 1:
             first = plane.narrow(dim, 0, 1)
-            if plane.stride(dim) == 0 or torch.equal(plane, first.expand_as(plane)):
+            second = plane.narrow(dim, 1, 1)
+            if torch.equal(first, second) and torch.equal(plane, first.expand_as(plane)):
                 plane = first
     return plane
 
