@@ -74,7 +74,7 @@ class _Without(Follower):
         self._gone = gone
 
     def _run(self, func: Any, args: Any, kwargs: Any) -> Any:
-        with _disable_current_modes():
+        with torch._C.DisableTorchFunction(), _disable_current_modes():  # noqa: SLF001
             result = self._over_survivors(func, args, kwargs)
         return func(*args, **kwargs) if result is None else result
 

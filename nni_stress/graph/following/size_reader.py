@@ -87,7 +87,7 @@ class SizeReader(TorchFunctionMode):
         return output
 
     def _outside(self, function: Callable[..., None], *args: Any) -> None:
-        with _disable_current_modes():
+        with torch._C.DisableTorchFunction(), _disable_current_modes():  # noqa: SLF001
             function(*args)
 
     def _split(self, args: Sequence[Any], kwargs: dict[str, Any], parts: Any) -> None:

@@ -112,3 +112,23 @@ def test_a_network_can_be_cut_wherever_its_groups_say(name):
     assert all(torch.equal(value, state[key]) for key, value in network.state_dict().items())
     assert attributes_of(network) == attributes
     assert difference(whole, run(network, inputs)) == 0
+
+
+# They make tensors on the default device themselves.
+MAKES_TENSORS = {
+    *("parameters.Scattered", "operators.Picked", "operators.Gathered"),
+    *("attention.Decoder", "attention.Crossed"),
+}
+
+
+@pytest.mark.parametrize("name", [name for name in CASES if name not in MAKES_TENSORS])
+def test_labels_lie_in_the_memory_of_the_cpu_whatever_the_default_device(name):
+    network, inputs = made(name)
+    expected = ClusterGraph(network, inputs)
+    with torch.device("meta"):
+        try:
+            run(network, inputs)
+        except (RuntimeError, NotImplementedError):
+            pytest.skip("makes tensors of its own on the default device")
+        graph = ClusterGraph(network, inputs)
+    assert (graph.groups, graph.clusters) == (expected.groups, expected.clusters)
