@@ -119,7 +119,7 @@ class ClusterFactors:
         active = np.minimum.reduceat(gathered, self._starts) < 1
         values = _on_device(torch.from_numpy(gathered).to(self._dtype), self._device)
         for site, part, acts in zip(self._sites, values.split(self._sizes), active):
-            yield site, part.split(site.lengths) if acts else None
+            yield site, site.shaped(part) if acts else None
 
     def take_off(self) -> None:
         """Let the network compute with all its clusters again."""
@@ -174,31 +174,34 @@ class _Site:
         self.reading = reading
         self.holder = network.get_submodule(reading.holder)
         self.parts: Parts | None = None
-        self.lengths = [len(row) for row in reading.clusters if row is not None]
-        self._dims = [dim for dim, row in enumerate(reading.clusters) if row is not None]
-        self._rank = len(reading.clusters)
+        self._shapes = list(_shapes(reading))
+        self._lengths = [len(row) for row in reading.clusters if row is not None]
+        tensor = getattr(self.holder, reading.leaf) if reading.leaf else None
+        self._elements = tensor.numel() if isinstance(tensor, Tensor) else 0
 
     @property
     def size(self) -> int:
         """Number of its factors."""
-        return sum(self.lengths)
+        return sum(self._lengths)
+
+    def shaped(self, factors: Tensor) -> Parts:
+        """The factors in shapes that broadcast to the tensor."""
+        parts = factors.split(self._lengths) if len(self._lengths) > 1 else (factors,)
+        return tuple(part.view(shape) for part, shape in zip(parts, self._shapes))
 
     def of_input(self, values: Tensor, parts: Parts) -> Tensor:
         """The caller's first argument, multiplied by the factors."""
         dims = -1 - (self.reading.input_dim or -1)
-        return values * parts[0].to(values.device, values.dtype).view(-1, *[1] * dims)
+        return values * _alike(parts[0].view(-1, *[1] * dims), values)
 
     def of_tensor(self, tensor: Tensor, parts: Parts) -> Tensor:
         """The tensor, multiplied by the factors."""
         groups = self.reading.groups
         if groups > 1:
-            own = parts[0].to(tensor.device, tensor.dtype)
-            own = own.view(groups, 1, -1, *[1] * (tensor.dim() - 2))
+            own = _alike(parts[0], tensor).view(groups, 1, -1, *[1] * (tensor.dim() - 2))
             return (tensor.unflatten(0, (groups, -1)) * own).flatten(0, 1)
-        for dim, factors in zip(self._dims, parts):
-            shape = [1] * self._rank
-            shape[dim] = -1
-            tensor = tensor * factors.to(tensor.device, tensor.dtype).view(shape)
+        for factors in parts:
+            tensor = tensor * _alike(factors, tensor)
         return tensor
 
     @property
@@ -211,7 +214,21 @@ class _Site:
         """Whether it is cheaper to multiply the caller's first argument."""
         if self.reading.input_dim is None or not args or not isinstance(args[0], Tensor):
             return False
-        return args[0].numel() < getattr(self.holder, self.reading.leaf).numel()
+        return args[0].numel() < self._elements
+
+
+def _shapes(reading: Reading) -> Iterator[tuple[int, ...]]:
+    """Shapes by which factors along each dimension that reads broadcast to the tensor."""
+    for dim, row in enumerate(reading.clusters):
+        if row is not None:
+            yield tuple(-1 if other == dim else 1 for other in range(len(reading.clusters)))
+
+
+def _alike(factors: Tensor, tensor: Tensor) -> Tensor:
+    """The factors, on a tensor's device and in its precision."""
+    if factors.dtype == tensor.dtype and factors.device == tensor.device:
+        return factors
+    return factors.to(tensor.device, tensor.dtype)
 
 
 def _forward(sites: list[_Site]) -> Callable[..., Any]:
