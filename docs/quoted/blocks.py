@@ -31,6 +31,7 @@ BLOCKS = {
     "barrier scan": machines.barrier_scan,
     "machines extrapolated": machines.extrapolated,
     "stragglers": machines.stragglers,
+    "shift study": studies.shift,
     "zoo summary": zoo.summary,
     "zoo networks": zoo.networks,
     "zoo structures": zoo.structures,
