@@ -90,6 +90,10 @@ class Inheritance:
                     own = compact(told.expand_as(mask))
                     self._read[module_name, name] = _Read(mask, _version_of(mask), own)
 
+    def release(self) -> None:
+        """Free the memory of masks that were read; those of earlier generations are compact."""
+        self._read = {}
+
     def undo(self) -> None:
         """Go back to what earlier generations had removed before the last update."""
         self._use(self._before)

@@ -8,6 +8,8 @@ from weakref import WeakValueDictionary
 from nni.compression.base.wrapper import ModuleWrapper
 from torch import Tensor, nn
 
+from .targets import replace_mask
+
 
 class OriginalParameters:
     """The parameters that a model had before it was wrapped, as long as something else holds them.
@@ -121,7 +123,7 @@ def share_memory(wrapper: ModuleWrapper) -> None:
 
 
 def release(wrappers: Iterable[ModuleWrapper], model: nn.Module) -> None:
-    """Free the memory of those parameters of wrappers that their model does not use any more.
+    """Free the memory of wrappers: of masks, and of parameters that their model does not use.
 
     Examples
     --------
@@ -134,6 +136,8 @@ def release(wrappers: Iterable[ModuleWrapper], model: nn.Module) -> None:
     """
     used = set(model.parameters())
     for wrapper in wrappers:
+        for space in wrapper.pruning_target_spaces.values():
+            replace_mask(space, None)
         for parameter in wrapper.parameters(recurse=False):
             if parameter not in used:
                 parameter.data = parameter.data.new_empty(0)

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence, Set
 from contextlib import nullcontext
 from typing import Any
+from weakref import WeakValueDictionary
 
 import torch
 from nni.compression.base.compressor import Pruner
@@ -145,7 +146,7 @@ class StressPruner(Pruner):
     _uncalled: UncalledWrappers | None = None
     _first_run: PatchedForward | None = None
     _interrupted: Mapping[str, Any] | None = None
-    _given: Masks = {}  # noqa: RUF012, replaced by each call of compress
+    _given: Mapping[tuple[str, str], Tensor] = {}
 
     def __init__(
         self,
@@ -361,11 +362,8 @@ class StressPruner(Pruner):
             self._inheritance.undo()
             self._show(self._sampler.masks(self._scores))
             self._inheritance.update()
-            for module, targets in self.get_masks().items():
-                for target, mask in targets.items():
-                    given = self._given.get(module, {}).get(target)
-                    if given is not None:
-                        given.copy_(mask)
+            for (module, target), given in self._given.items():
+                given.copy_(self._target_spaces[module][target].mask)
         elif self._phase.total_steps and self._phase.step == 0:
             self._begin(self._phase.total_steps)
 
@@ -506,7 +504,12 @@ class StressPruner(Pruner):
 
     def _remembered(self, masks: Masks) -> Masks:
         """Masks that are given away; they change once the structure is learned."""
-        self._given = masks if self._graph is None else {}
+        self._given = WeakValueDictionary()  # nothing to change if nobody keeps them
+        if self._graph is None:
+            for module, targets in masks.items():
+                for target, mask in targets.items():
+                    if mask is not None:
+                        self._given[module, target] = mask
         return masks
 
     def stress_state(self) -> dict[str, Any]:
@@ -588,6 +591,7 @@ class StressPruner(Pruner):
             self._learn(example_input)
         self._check_removable()
         masks = self._inheritance.current()
+        self._inheritance.release()
         wrapped = parameters_of(self.bound_model)
         self.unwrap_model()
         release(self._module_wrappers.values(), self.bound_model)  # the model has copies now

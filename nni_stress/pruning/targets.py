@@ -106,7 +106,7 @@ def align_transposed(spaces: TargetSpaces) -> None:
                 set_settings(space, {**settings_of(space), "align": {**align, "dims": [1]}})
 
 
-def replace_mask(space: PruningTargetSpace, mask: Tensor) -> None:
+def replace_mask(space: PruningTargetSpace, mask: Tensor | None) -> None:
     """Let a wrapper use this very tensor as its mask; the setter of NNI copies into the old one.
 
     Examples
