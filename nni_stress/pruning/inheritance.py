@@ -37,6 +37,7 @@ class Inheritance:
 
     Examples
     --------
+    >>> import torch
     >>> from torch import nn
     >>> config = {"pruning": {"sparse_ratio": 0.5}}
     >>> wrapper = ModuleWrapper(nn.Linear(2, 4), "layer", config)
