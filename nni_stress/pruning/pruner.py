@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Mapping, Sequence, Set
-from contextlib import nullcontext
+from collections.abc import Mapping, Set
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -16,18 +14,10 @@ from nni.compression.utils.evaluator import Evaluator
 from torch import Tensor, nn
 
 from ..graph import synthesis
-from ..graph.cluster_factors import ClusterFactors
 from ..graph.cluster_graph import ClusterGraph
 from ..graph.direct_readings import read_directly
-from ..graph.following.attention import masked_attentions
 from ..graph.output_layers import output_layers
-from ..graph.patched_forward import PatchedForward
-from ..graph.slicing import removed_by
 from ..hparams import PrunerArguments
-from ..nni_compat.uncalled import UncalledWrappers
-from ..utils.batches import few_examples
-from ..utils.messages import one_line
-from ..utils.module_modes import forget_caches
 from . import validation
 from .allocator import Allocator
 from .budget import Budget, SharingRules
@@ -43,6 +33,7 @@ from .config_list import (
 from .inheritance import Inheritance
 from .kept_layers import asked_outputs, check_removable, keep_outputs, warn_of_outputs
 from .layer_settings import LayerSettings
+from .masked_model import MaskedModel
 from .parameters import OriginalParameters, TiedParameters, parameters_of, release, share_memory
 from .sampler import Offspring, Sampler
 from .screening import Screen
@@ -59,10 +50,6 @@ from .targets import (
     trained_tensors,
     unwrapped_copy,
 )
-
-_log = logging.getLogger(__name__)
-
-_EXAMPLES = 2  # of a batch, by which the structure is learned where none is given
 
 
 class StressPruner(Pruner):
@@ -141,10 +128,6 @@ class StressPruner(Pruner):
     """
 
     _requested_steps: int | None = None  # what the call of compress that is running asked for
-    _attentions: Sequence[Callable[[], None]] = ()
-    _masked: ClusterFactors | None = None
-    _uncalled: UncalledWrappers | None = None
-    _first_run: PatchedForward | None = None
     _interrupted: Mapping[str, Any] | None = None
     _given: Mapping[tuple[str, str], Tensor] = {}
 
@@ -181,11 +164,11 @@ class StressPruner(Pruner):
         )
         self._settings = LayerSettings(self.arguments, stress_overrides or {}, steps_per_epoch)
         self._budget = None
-        self._graph = None if example_input is None else ClusterGraph(model, example_input)
+        graph = None if example_input is None else ClusterGraph(model, example_input)
         if budget is not None:
-            self._budget = Budget(model, self._graph, budget, rules)
+            self._budget = Budget(model, graph, budget, rules)
             config_list = [{**config, "sparse_ratio": 0.0} for config in config_list]
-        outputs = set() if budget is not None else _output_layers(model, self._graph)
+        outputs = set() if budget is not None else _output_layers(model, graph)
         self._original = OriginalParameters(model)
         self._tied = TiedParameters(model)
         self.training_steps = training_steps
@@ -203,25 +186,36 @@ class StressPruner(Pruner):
                 check_targets(self._target_spaces, config_list, self._ratios)
             check_blocks(self._target_spaces, self.arguments)
             self._settings.check_modules(self._target_spaces)
-            self._assemble(seed, candidates, screen)
+            self._assemble(graph, seed, candidates, screen)
         except ValueError:
             self.unwrap_model()
             self._original.restore()
             raise
 
-    def _assemble(self, seed: int, candidates: int, screen: Screen | None) -> None:
+    def _assemble(
+        self, graph: ClusterGraph | None, seed: int, candidates: int, screen: Screen | None
+    ) -> None:
         """Make the parts that work on NNI's targets."""
         spaces = self._target_spaces
         wrappers = self._module_wrappers
         self._generator = torch.Generator().manual_seed(seed)
         self._inheritance = Inheritance(wrappers)
         self._scores: Masks | None = None
-        self._draw: ClusterDraw | None = None
-        if self._graph is not None:
-            self._draw = self._draw_on(self._graph)
+        self._masked = MaskedModel(
+            self.bound_model,
+            wrappers,
+            spaces,
+            self._ratios,
+            self._inheritance,
+            self.update_masks,
+            self._learned,
+        )
+        if graph is not None:
+            self._masked.know(graph)
+        draw = self._masked.draw
         allocator = None
-        if self._budget is not None and self._draw is not None:
-            allocator = Allocator(self._budget, spaces, self._draw)
+        if self._budget is not None and draw is not None:
+            allocator = Allocator(self._budget, spaces, draw)
         self._allocator = allocator
         self._screening = None
         if allocator is not None and screen is not None and candidates > 1:
@@ -237,7 +231,7 @@ class StressPruner(Pruner):
             spaces,
             self._inheritance,
             self._generator,
-            self._draw,
+            draw,
             allocator,
             lambda: parameters_of(self.bound_model),
         )
@@ -246,10 +240,11 @@ class StressPruner(Pruner):
 
     def _check_removable(self) -> None:
         """Check that something can be removed, where the structure is known and clusters are."""
-        if self._draw is None or not self._sampler.draws_clusters() or self._draw.others_active:
+        draw = self._masked.draw
+        if draw is None or not self._sampler.draws_clusters() or draw.others_active:
             return
-        frozen = [group.frozen for group in self._draw.groups]
-        check_removable(self.bound_model, self._draw.graph, self._target_spaces, frozen)
+        frozen = [group.frozen for group in draw.groups]
+        check_removable(self.bound_model, draw.graph, self._target_spaces, frozen)
 
     def _new_phase(self, steps: int) -> StressPhase:
         return StressPhase(
@@ -263,7 +258,7 @@ class StressPruner(Pruner):
 
     def _stressed(self) -> list[Stressed]:
         """What feels stress: clusters, where the structure is known, and NNI's targets."""
-        draw = self._draw
+        draw = self._masked.draw
         if draw is None or not self._sampler.clusters_are_whole():
             return [self._stressed_targets(self._target_spaces)]
         wrappers = [
@@ -316,48 +311,28 @@ class StressPruner(Pruner):
 
     def _show(self, masks: Masks) -> torch.nn.Module:
         """Put masks on the model, less what earlier generations removed."""
-        masks = self._inheritance.keep_removed(masks)
-        self.update_masks(masks)
-        self._inheritance.know(masks)
-        if self._masked is not None and self._draw is not None:
-            self._masked.mask(self._removed(self._draw, self._inheritance.current()))
-        else:
-            self._learn_when_run()
-        return self.bound_model
+        shown = self._masked.show(masks, self._sampler.draws_clusters())
+        self._learn_when_run()
+        return shown
 
     def _learn_when_run(self) -> None:
-        """Without an example input, learn the structure where the model first runs."""
-        if self._first_run is None and self._sampler.clusters_are_whole():
-            self._first_run = PatchedForward(self.bound_model, self._on_first_run)
-
-    def _removed(self, draw: ClusterDraw, masks: synthesis.slicing.Masks) -> Set[int]:
-        """The clusters that masks remove, those of earlier generations among them."""
-        if self._inheritance.removed or not self._sampler.draws_clusters():
-            return removed_by(draw.graph, self.bound_model, masks, draw.removed)
-        return draw.removed
+        if self._sampler.clusters_are_whole():
+            self._masked.learn_when_run()
 
     def _removed_by(self, draw: ClusterDraw, offspring: Offspring) -> Set[int]:
         """The clusters that an offspring lacks which is drawn, but not shown yet."""
         before = draw.removed
-        removed = self._removed(draw, self._sampler.masks(offspring.scores))
+        masks = self._sampler.masks(offspring.scores)
+        removed = self._masked.removed(masks, self._sampler.draws_clusters())
         draw.removed = before
         return removed
 
-    def _on_first_run(self, plain: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        if kwargs and args:
-            return plain(*args, **kwargs)  # not a batch that it could be run on again
-        try:
-            self._learn(few_examples(kwargs or args, _EXAMPLES))
-        except ValueError as error:
-            _log.warning("layers lose clusters each by itself: %s", one_line(error))
-        with nullcontext() if self._uncalled is None else self._uncalled.shown():
-            return self.bound_model.forward(*args, **kwargs)
-
-    def _learn(self, example_input: Any) -> None:
-        """Learn the structure, and let layers that must agree lose the same clusters."""
-        self._forget_first_run()
-        forget_caches(self.bound_model)
-        self._use(ClusterGraph(unwrapped_copy(self.bound_model), example_input))
+    def _learned(self) -> None:
+        """Let layers that must agree lose the same clusters, now that they are known."""
+        draw = self._masked.draw
+        assert draw is not None
+        warn_of_outputs(asked_outputs(self._target_spaces, draw.graph.output_layers))
+        self._sampler.learn(draw, self._scores)
         if self._synthesized and self._scores is not None:
             self._inheritance.undo()
             self._show(self._sampler.masks(self._scores))
@@ -366,25 +341,6 @@ class StressPruner(Pruner):
                 given.copy_(self._target_spaces[module][target].mask)
         elif self._phase.total_steps and self._phase.step == 0:
             self._begin(self._phase.total_steps)
-
-    def _forget_first_run(self) -> None:
-        if self._first_run is not None:
-            self._first_run.undo()
-            self._first_run = None
-
-    def _use(self, graph: ClusterGraph) -> None:
-        self._graph = graph
-        warn_of_outputs(asked_outputs(self._target_spaces, graph.output_layers))
-        self._draw = self._draw_on(graph)
-        self._sampler.learn(self._draw, self._scores)
-
-    def _draw_on(self, graph: ClusterGraph) -> ClusterDraw:
-        """Draw and mask the clusters of a graph from now on."""
-        model, spaces = self.bound_model, self._target_spaces
-        called = graph.structure.input_shapes
-        self._uncalled = UncalledWrappers(model, self._module_wrappers, called)
-        self._masked = ClusterFactors(model, graph.structure)
-        return ClusterDraw(graph, model, spaces, self._ratios)
 
     def _synthesize(self) -> None:
         self._phase.take_off()
@@ -400,20 +356,15 @@ class StressPruner(Pruner):
         self._tied.tie()
         for wrapper in self._module_wrappers.values():
             share_memory(wrapper)
-        self._attentions = masked_attentions(self.bound_model)
+        if "_masked" in vars(self):  # wrapped again
+            self._masked.wrap_attentions()
 
     def unwrap_model(self) -> None:
         """Unwrap the model as NNI does, and mask nothing any more."""
         if "_phase" in vars(self):  # not where arguments are refused
             self._phase.take_off()
-        self._forget_first_run()
-        if self._masked is not None:
+        if "_masked" in vars(self):
             self._masked.take_off()
-        if self._uncalled is not None:
-            self._uncalled.take_off()
-        for restore in self._attentions:
-            restore()
-        self._attentions = []
         super().unwrap_model()
         self._tied.tie()
 
@@ -439,8 +390,7 @@ class StressPruner(Pruner):
         steps = validation.phase_length(self._requested_steps, None, planned, None)
         self._synthesized = False
         self._begin(steps)
-        if self._graph is None:
-            self._learn_when_run()
+        self._learn_when_run()
 
         def after_step() -> None:
             self._phase.after_step()
@@ -458,7 +408,7 @@ class StressPruner(Pruner):
         self._phase.take_off()
         self._phase = self._new_phase(steps)
         self._phase.start()
-        if self._interrupted is not None and self._graph is not None:
+        if self._interrupted is not None and self._masked.draw is not None:
             self._phase.restore(self._interrupted)
             self._interrupted = None
 
@@ -505,7 +455,7 @@ class StressPruner(Pruner):
     def _remembered(self, masks: Masks) -> Masks:
         """Masks that are given away; they change once the structure is learned."""
         self._given = WeakValueDictionary()  # nothing to change if nobody keeps them
-        if self._graph is None:
+        if self._masked.draw is None:
             for module, targets in masks.items():
                 for target, mask in targets.items():
                     if mask is not None:
@@ -524,7 +474,7 @@ class StressPruner(Pruner):
         return {
             "network": {name: tensor.detach() for name, tensor in self._trained().items()},
             "phase": self._phase.state(),
-            "learned": self._graph is not None,
+            "learned": self._masked.draw is not None,
             "allocator": None if self._allocator is None else self._allocator.state(),
             "generator": self._generator.get_state(),
         }
@@ -550,7 +500,7 @@ class StressPruner(Pruner):
                 tensor.copy_(state["network"][name])
         if self._allocator is not None:
             self._allocator.restore(state["allocator"])
-        if self._graph is None and state["learned"]:
+        if self._masked.draw is None and state["learned"]:
             self._interrupted = state["phase"]  # until the structure is learned again
         else:
             self._phase.restore(state["phase"])
@@ -587,8 +537,8 @@ class StressPruner(Pruner):
         nni_stress.exceptions.SynthesisError
             If the offspring does not compute what the masked model does. The model is left whole.
         """
-        if self._graph is None:
-            self._learn(example_input)
+        if self._masked.draw is None:
+            self._masked.learn(example_input)
         self._check_removable()
         masks = self._inheritance.current()
         self._inheritance.release()
@@ -598,9 +548,10 @@ class StressPruner(Pruner):
         if optimizer is not None:
             for before in (self._original.alive(), wrapped):
                 synthesis.repoint(optimizer, before, parameters_of(self.bound_model))
-        removed = set() if self._draw is None else self._draw.removed
+        draw = self._masked.draw
+        assert draw is not None
         return synthesis.synthesize(
-            self.bound_model, example_input, masks, optimizer, self._graph, removed
+            self.bound_model, example_input, masks, optimizer, draw.graph, draw.removed
         )
 
 
