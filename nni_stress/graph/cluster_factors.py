@@ -35,7 +35,8 @@ class ClusterFactors:
         Its structure.
     directly
         Clusters whose factors apply to all parameters that have them, as some other module than a
-        layer may read them. So do those of clusters that no layer reads. All, if it is None.
+        layer may read them. So do those of clusters that no layer reads. All, if it is None; their
+        factors are 0 or 1, as others would apply several times.
 
     Examples
     --------
