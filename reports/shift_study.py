@@ -14,7 +14,8 @@ from __future__ import annotations
 import argparse
 import copy
 import statistics
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 import torch
 from nni_stress.trials.data import Split, accuracy, load_images
@@ -98,22 +99,26 @@ def _without_weights(founder: nn.Module, masks: dict[str, dict[str, Any]]) -> nn
     return network
 
 
-def table(record: dict[str, Any]) -> str:
-    """Mean accuracies in per cent, and how often folding is ahead."""
-    runs = list(record["seeds"].values())
-    whole = 100 * statistics.mean(run["whole"] for run in runs)
-    lines = [f"whole network: {whole:.1f}"]
+class Row(NamedTuple):
+    """What became of a ratio: mean accuracies, and the seeds for which dropping is ahead."""
+
+    ratio: float
+    dead: float
+    folded: float
+    ahead: int
+
+
+def rows(record: dict[str, Any]) -> Iterator[Row]:
+    """A row for each ratio of a record."""
     for ratio in RATIOS:
-        pairs = [run[str(ratio)] for run in runs]
-        dead, folded = (
-            100 * statistics.mean(pair[way] for pair in pairs) for way in ("dead", "folded")
-        )
-        ahead = sum(pair["folded"] > pair["dead"] for pair in pairs)
-        lines.append(
-            f"ratio {ratio:g}: dead {dead:.1f}, folded {folded:.1f}; "
-            f"folded ahead for {ahead} of {len(pairs)} seeds"
-        )
-    return "\n".join(lines)
+        pairs = [run[str(ratio)] for run in record["seeds"].values()]
+        dead, folded = (statistics.mean(p[way] for p in pairs) for way in ("dead", "folded"))
+        yield Row(ratio, dead, folded, sum(p["dead"] > p["folded"] for p in pairs))
+
+
+def whole(record: dict[str, Any]) -> float:
+    """Mean accuracy of the whole networks of a record."""
+    return statistics.mean(run["whole"] for run in record["seeds"].values())
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -125,7 +130,13 @@ def main(arguments: list[str] | None = None) -> None:
         seeds = {str(seed): study(seed) for seed in SEEDS}
         settings = {**environment(), "commit": commit(), "threads": "1"}
         write_json(RESULT, {"environment": settings, "seeds": seeds})
-    print(table(read_json(RESULT)))
+    record = read_json(RESULT)
+    print(f"whole network: {100 * whole(record):.1f}")
+    for row in rows(record):
+        print(
+            f"ratio {row.ratio:g}: dead {100 * row.dead:.1f}, folded {100 * row.folded:.1f}; "
+            f"dead ahead for {row.ahead} of {len(record['seeds'])} seeds"
+        )
 
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import statistics
 
-from nni_stress.utils.atomic_files import read_json
 from reports import shift_study
 from reports import stress_study as study
 from reports.significance import LEVEL
@@ -174,22 +173,19 @@ def many_seeds_in_words() -> list[str]:
 
 def shift() -> str:
     """Test accuracy where what a removed cluster sends on is dropped, and where it is folded."""
-    runs = list(read_json(shift_study.RESULT)["seeds"].values())
-
-    def row(ratio: float) -> list[str]:
-        pairs = [run[str(ratio)] for run in runs]
-        dead, folded = (statistics.mean(p[way] for p in pairs) for way in ("dead", "folded"))
-        ahead = sum(pair["dead"] > pair["folded"] for pair in pairs)
-        return [
-            f"{ratio:g}",
-            f"{100 * dead:.1f} %",
-            f"{100 * folded:.1f} %",
-            f"{ahead} of {len(pairs)}",
-        ]
-
-    whole = statistics.mean(run["whole"] for run in runs)
+    found = record("shift_study")
+    seeds = len(found["seeds"])
     rows = table(
         ["share removed", "dead", "folded", "seeds in which dead is ahead"],
-        (row(ratio) for ratio in shift_study.RATIOS),
+        (
+            [
+                f"{row.ratio:g}",
+                f"{100 * row.dead:.1f} %",
+                f"{100 * row.folded:.1f} %",
+                f"{row.ahead} of {seeds}",
+            ]
+            for row in shift_study.rows(found)
+        ),
     )
-    return f"{rows}\n\nMeans of test accuracy; the whole network has {100 * whole:.1f} %."
+    whole = 100 * shift_study.whole(found)
+    return f"{rows}\n\nMeans of test accuracy; the whole network has {whole:.1f} %."

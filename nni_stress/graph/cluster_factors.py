@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
+from ..utils.devices import on_device
 from .following.structure import Structure, removed_flags
 from .normalizers import Normalizer
 from .patched_forward import PatchedForward
@@ -118,7 +119,7 @@ class ClusterFactors:
             return
         gathered = factors[self._index].astype(np.float32)
         active = np.minimum.reduceat(gathered, self._starts) < 1
-        values = _on_device(torch.from_numpy(gathered).to(self._dtype), self._device)
+        values = on_device(torch.from_numpy(gathered).to(self._dtype), self._device)
         for site, part, acts in zip(self._sites, values.split(self._sizes), active):
             yield site, site.shaped(part) if acts else None
 
@@ -143,7 +144,7 @@ class ClusterFactors:
         for site in self._sites:
             callers.setdefault(site.reading.caller, []).append(site)
         for path, normalizing in self._structure.normalizing.items():
-            normalizer = Normalizer(self._network, path, normalizing, self._structure)
+            normalizer = Normalizer(self._network, path, normalizing, self._structure, self._device)
             self._normalizers.append(normalizer)
             self._patched.append(normalizer.patched)
         for path, sites in callers.items():
@@ -262,10 +263,3 @@ def _forward(sites: list[_Site]) -> Callable[..., Any]:
                     table[leaf] = before
 
     return forward
-
-
-def _on_device(values: Tensor, device: torch.device) -> Tensor:
-    """Values on a device; a GPU goes on with its work meanwhile."""
-    if device.type != "cuda":
-        return values.to(device)
-    return values.pin_memory().to(device, non_blocking=True)

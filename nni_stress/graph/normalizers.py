@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from ..utils.devices import on_device
 from .following.cutting import slicing_of
 from .following.demands import attributes_of, solve
 from .following.follower import Normalizing
@@ -38,6 +39,8 @@ class Normalizer:
         Where its input and its output have clusters.
     structure
         The structure of the network.
+    device
+        Where the network computes.
 
     Attributes
     ----------
@@ -46,13 +49,19 @@ class Normalizer:
     """
 
     def __init__(
-        self, network: nn.Module, path: str, normalizing: Normalizing, structure: Structure
+        self,
+        network: nn.Module,
+        path: str,
+        normalizing: Normalizing,
+        structure: Structure,
+        device: torch.device,
     ):
         self._network = network
         self._path = path
         self._module = network.get_submodule(path)
         self._normalizing = normalizing
         self._structure = structure
+        self._device = device
         self._leaves = {
             name.rpartition(".")[2]: tensor
             for tensor in structure.tensors
@@ -86,6 +95,7 @@ class Normalizer:
         (axis,) = self._normalizing.input
         alive = torch.from_numpy((~gone[axis.clusters]).astype(np.float32))
         size, count = len(alive), int(alive.sum())
+        alive = on_device(alive, self._device)
         scale = math.sqrt(count / size)
 
         def forward(values: Tensor) -> Tensor:
@@ -98,8 +108,8 @@ class Normalizer:
         return forward
 
     def _of_any(self, gone: Removed) -> Forward | None:
-        inputs = survivors_among(self._normalizing.input, gone)
-        outputs = survivors_among(self._normalizing.output, gone)
+        inputs = survivors_among(self._normalizing.input, gone, self._device)
+        outputs = survivors_among(self._normalizing.output, gone, self._device)
         if inputs is None and outputs is None:
             return None
         module = self._module

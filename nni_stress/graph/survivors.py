@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ..utils.devices import on_device
 from .following.attributes import set_sizes
 from .following.follower import Axis
 from .following.structure import Removed
@@ -30,12 +31,13 @@ class Survivors:
         return values.new_zeros(shape).index_copy(self.dim, indices, values)
 
 
-def survivors_among(axes: list[Axis], gone: Removed) -> Survivors | None:
+def survivors_among(axes: list[Axis], gone: Removed, device: torch.device) -> Survivors | None:
     """The survivors along the first dimension that loses something; None if none does."""
     for axis in axes:
         dead = gone[axis.clusters]
         if dead.any():
-            return Survivors(axis.dim, torch.from_numpy(np.flatnonzero(~dead)), len(dead))
+            indices = on_device(torch.from_numpy(np.flatnonzero(~dead)), device)
+            return Survivors(axis.dim, indices, len(dead))
     return None
 
 

@@ -208,16 +208,8 @@ class ClusterDraw:
                 found[index] = torch.ones(group.size) if strength is None else strength
         return found
 
-    def choose(self, scores: Masks, keep: Sequence[int]) -> set[int]:
-        """The clusters that are removed where each group keeps those of the highest scores.
-
-        Parameters
-        ----------
-        scores
-            Score of each output of the layers.
-        keep
-            How many clusters each group keeps.
-        """
+    def _choose(self, scores: Masks, keep: Sequence[int]) -> set[int]:
+        """The clusters that are removed where each group keeps those of the highest scores."""
         gone: set[int] = set()
         for index, (group, clusters) in enumerate(zip(self.groups, self.graph.clusters)):
             score = self.per_cluster(index, scores)
@@ -235,8 +227,10 @@ class ClusterDraw:
 
         Parameters
         ----------
-        scores, keep
-            As those of :meth:`choose`.
+        scores
+            Score of each output of the layers.
+        keep
+            How many clusters each group keeps.
         masks
             Masks of all targets, changed in place.
 
@@ -245,7 +239,7 @@ class ClusterDraw:
         dict
             The masks. What they remove is in `removed`.
         """
-        self.removed = self.choose(scores, keep)
+        self.removed = self._choose(scores, keep)
         for layer, clusters in self.graph.outputs.items():
             if layer in self._spaces:
                 self._mask(layer, clusters, masks)

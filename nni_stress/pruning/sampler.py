@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping
 from contextlib import nullcontext
 from typing import Any, NamedTuple
 
@@ -249,17 +249,13 @@ class Sampler:
             {module name: {target name: mask of 0 and 1}}. No layer loses its last cluster.
         """
         if self._draw is not None and self.draws_clusters():
-            others = self._masks_by_nni(scores, self._draw.others)
-            masks = self._draw.masks(scores, self._kept(self._draw), others)
+            keep = self._draw.keep_by_ratio() if self._allocator is None else self._allocator.kept
+            masks = self._draw.masks(scores, keep, self._masks_by_nni(scores, self._draw.others))
         else:
             masks = self._masks_by_nni(scores, self._spaces)
         if self._arguments.synapse_sparsity:
             self._remove_synapses(masks)
         return masks
-
-    def _kept(self, draw: ClusterDraw) -> Sequence[int]:
-        """How many clusters each group keeps."""
-        return draw.keep_by_ratio() if self._allocator is None else self._allocator.kept
 
     def _masks_by_nni(self, scores: Masks, spaces: TargetSpaces) -> Masks:
         """Masks of some targets, by the rules of NNI's pruners."""

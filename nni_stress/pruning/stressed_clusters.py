@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from nni.compression.base.wrapper import ModuleWrapper
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ..graph.cluster_factors import ClusterFactors
@@ -53,7 +54,9 @@ class StressedClusters:
         self._draw = draw
         self._sampler = sampler
         self._removed_by = removed_by
-        self._clusters = [np.array(clusters) for clusters in draw.graph.clusters]
+        self._clusters: dict[Hashable, NDArray[np.int64]] = {
+            index: np.array(clusters) for index, clusters in enumerate(draw.graph.clusters)
+        }
         self._values = np.ones(len(draw.graph.structure.roots))
         self._gone = list(draw.removed)
         self._values[self._gone] = 0
@@ -92,7 +95,6 @@ class StressedClusters:
     def put_on(self, factors: Mapping[Hashable, Tensor | None]) -> None:
         """Apply factors of the clusters of some groups; None for no stress."""
         for index, factor in factors.items():
-            assert isinstance(index, int)
             self._values[self._clusters[index]] = 1 if factor is None else factor.numpy()
         self._values[self._gone] = 0
         self._factors.put_on(self._values)
@@ -101,7 +103,6 @@ class StressedClusters:
         """Multiply the weights that read clusters by factors."""
         values = np.ones_like(self._values)
         for index, factor in factors.items():
-            assert isinstance(index, int)
             values[self._clusters[index]] = factor.numpy()
         self._factors.scale(values)
 

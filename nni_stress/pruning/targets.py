@@ -123,19 +123,6 @@ def replace_mask(space: PruningTargetSpace, mask: Tensor | None) -> None:
     space._set_wrapper_attr(space._mask_name, mask)  # noqa: SLF001, NNI has no public way
 
 
-def runs_extra_functions(wrapper: ModuleWrapper) -> bool:
-    """Whether a wrapper calls functions on its inputs and outputs beyond NNI's own one.
-
-    Examples
-    --------
-    >>> config = {"pruning": {"sparse_ratio": 0.5}}
-    >>> wrapper = ModuleWrapper(nn.Linear(2, 4), "layer", config)
-    >>> runs_extra_functions(wrapper)
-    False
-    """
-    return len(wrapper._track_funcs) != 1  # noqa: SLF001, NNI has no public accessor
-
-
 def unwrapped_copy(network: nn.Module) -> nn.Module:
     """Copy a network without what compressors put around its modules. The weights are shared.
 

@@ -12,7 +12,7 @@ from nni_stress.graph.direct_readings import read_directly
 from nni_stress.graph.following.reference import difference, run_without
 from nni_stress.utils.batches import answer, tensors_in
 from tests.unit.graph.following.networks import CASES
-from tests.unit.graph.following.test_contract import made, run
+from tests.unit.graph.following.test_contract import made, plain, run
 from tests.unit.pruning.test_pruner import same_masks
 
 TYPES = {
@@ -47,8 +47,7 @@ def under_stress(network, inputs, steps, at_each_step, lr=0.0, runs=None, **more
                 at_each_step(pruner)
 
     def loss(batch, model):
-        output = answer(model, batch)
-        output = vars(output) if hasattr(output, "__dataclass_fields__") else output
+        output = plain(answer(model, batch))
         return sum(t.float().pow(2).mean() for t in tensors_in(output))
 
     traced = nni.trace(torch.optim.SGD)(network.parameters(), lr=lr)
@@ -69,8 +68,7 @@ def test_a_silent_cluster_is_as_if_removed(name):
     def compare(pruner):
         gone = {number for number, factor in enumerate(factors(pruner).tolist()) if not factor}
         silent.append(gone)
-        wanted = run_without(twin, graph.structure, gone, graph.inputs)
-        wanted = vars(wanted) if hasattr(wanted, "__dataclass_fields__") else wanted
+        wanted = plain(run_without(twin, graph.structure, gone, graph.inputs))
         assert difference(wanted, run(network, inputs)) < 1e-5
 
     pruner = under_stress(
