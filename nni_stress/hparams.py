@@ -17,6 +17,7 @@ STRESSORS = ("attenuate", "silence", "nested_silence", "weaken")
 STRENGTHS = ("magnitude", "l2", "taylor")
 SAMPLINGS = ("exact", "bernoulli")
 ENCODINGS = ("cluster", "synapse")
+ATTENTION = ("heads", "width")
 UNITS = ("share", "steps", "epochs")
 
 _Self = TypeVar("_Self", bound="PrunerArguments")
@@ -160,6 +161,11 @@ class PrunerArguments:
         0.0,
         Bounds(0.0, 1.0, open_high=True),
         "share of the surviving clusters' synapses that is removed as well",
+    )
+    attention: str = _choice(
+        "heads",
+        ATTENTION,
+        "what attentions lose: whole heads, or width, the same in all their heads",
     )
     stressor: str = _choice("nested_silence", STRESSORS, "how stress acts on a synapse")
     stress_peak: float = _number(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 
+from ..hparams import ATTENTION
+
 HELP = "show what of a task's network can be removed, layer by layer, and what stays and why"
 
 
@@ -12,6 +14,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "task",
         help="FILE.py:FUNCTION or MODULE:FUNCTION that makes the task, as trial.py:make_task",
+    )
+    parser.add_argument(
+        "--attention",
+        choices=ATTENTION,
+        default="heads",
+        help="what attentions lose: whole heads (the default), or width in all their heads",
     )
 
 
@@ -29,7 +37,7 @@ def run(options: argparse.Namespace) -> list[str]:
 
     task = load_task(options.task)
     try:
-        found = inspect(task.network(), task.example_input, [task.clusters])
+        found = inspect(task.network(), task.example_input, [task.clusters], options.attention)
     except Exception as error:  # the user's own code may raise anything
         raise ValueError(one_line(error)) from error
     return str(found).splitlines()

@@ -36,6 +36,9 @@ class ClusterGraph:
         Any network that runs. Its mode and its weights are left alone.
     example_input
         One batch of inputs: a tensor, a tuple of several, or a mapping of keyword arguments.
+    attention
+        What attentions lose: whole ``"heads"``, or ``"width"``, the same in all their heads, where
+        that is possible.
 
     Attributes
     ----------
@@ -77,11 +80,13 @@ class ClusterGraph:
     (44, 23)
     """
 
-    def __init__(self, network: nn.Module, example_input: Any):
+    def __init__(self, network: nn.Module, example_input: Any, attention: str = "heads"):
         self.inputs = (
             example_input if isinstance(example_input, Mapping) else arguments_of(example_input)
         )
-        self.structure = verified(network, _follow(network, self.inputs), self.inputs, _alike)
+        self.structure = _followed(network, self.inputs)
+        if attention == "width":
+            self.structure = _with_narrow_heads(network, self.inputs, self.structure)
         dims = layers_of(network, self.structure)
         self.groups, self.clusters = find_groups(self.structure, dims)
         group_of = group_indices(self.clusters)
@@ -243,8 +248,21 @@ def _alike(structure: Structure) -> list[tuple[list[int], int]]:
 _UNREAD = Reason("nothing reads it")
 
 
-def _follow(network: nn.Module, inputs: Any) -> Structure:
+def _followed(network: nn.Module, inputs: Any, heads: Mapping[int, int] | None = None) -> Structure:
     try:
-        return follow(network, inputs)
+        structure = follow(network, inputs, heads)
     except Exception as error:
         raise ValueError(f"the network cannot be followed: {one_line(error)}") from error
+    return verified(network, structure, inputs, _alike)
+
+
+def _with_narrow_heads(network: nn.Module, inputs: Any, structure: Structure) -> Structure:
+    """The structure if attentions lose width; those that cannot still lose whole heads."""
+    views = structure.heads
+    while views:
+        narrow = _followed(network, inputs, {view.number: view.axis for view in views})
+        stuck = {view.attention for view in views if not narrow.roots[view.labels].any()}
+        if not stuck:
+            return narrow
+        views = [view for view in views if view.attention not in stuck]
+    return structure

@@ -158,6 +158,7 @@ def fill(
     own = tensors_of(network)
     smaller = [name for name, tensor in tensors.items() if own[name].shape != tensor.shape]
     before = shapes_by_module(network, smaller)
+    sizes = _sizes(network, shapes)
     known: dict[int, list[tuple[torch.Tensor, torch.Tensor]]] = {}  # {id of the old: (given, new)}
     for name, tensor in tensors.items():
         same = known.setdefault(id(own[name]), [])
@@ -167,9 +168,9 @@ def fill(
             same.append((tensor, new))
         path, _, leaf = name.rpartition(".")
         setattr(network.get_submodule(path), leaf, new)
+    set_attributes(network, sizes)
     for path, former in before.items():
-        set_sizes(network.get_submodule(path), former)
-    set_attributes(network, _sizes(network, shapes))
+        set_sizes(network.get_submodule(path), former, whole_groups=False)
 
 
 def _sizes(network: nn.Module, shapes: Shapes) -> dict[Attribute, int]:

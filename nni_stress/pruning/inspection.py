@@ -10,6 +10,7 @@ from nni.compression.base.config import select_modules_by_config, trans_legacy_c
 from torch import nn
 
 from ..graph.cluster_graph import ClusterGraph
+from ..hparams import check_value
 from .cluster_draw import may_lose
 from .config_list import checked_config
 from .targets import unwrapped_copy
@@ -93,7 +94,10 @@ class Inspection:
 
 
 def inspect(
-    network: nn.Module, example_input: Any, config_list: Sequence[Mapping[str, Any]] | None = None
+    network: nn.Module,
+    example_input: Any,
+    config_list: Sequence[Mapping[str, Any]] | None = None,
+    attention: str = "heads",
 ) -> Inspection:
     """Find out which clusters (output channels, neurons, heads, ...) of a network can be removed.
 
@@ -106,6 +110,8 @@ def inspect(
     config_list
         NNI's pruning config, without or with sparsities: which layers may lose clusters. By
         default, all.
+    attention
+        What attentions lose: whole ``"heads"``, or ``"width"`` in all their heads.
 
     Returns
     -------
@@ -130,7 +136,8 @@ def inspect(
     48 MACs, of which at least 6 (12.5%) stay
     """
     network = unwrapped_copy(network)
-    graph = ClusterGraph(network, example_input)
+    check_value("attention", attention)
+    graph = ClusterGraph(network, example_input, attention)
     named = set(graph.outputs) if config_list is None else _selected(network, config_list)
     free = may_lose(graph, network, named)
     sizes = [group.clusters for group in graph.groups]

@@ -45,6 +45,8 @@ class MaskedModel:
         {name: sparse ratio} of modules that the config list names and NNI does not wrap.
     inheritance
         What earlier generations removed.
+    attention
+        What attentions lose: whole ``"heads"``, or ``"width"`` in all their heads.
     copy_masks
         Copies masks into the wrappers, as NNI's ``update_masks``.
     learned
@@ -63,6 +65,7 @@ class MaskedModel:
         spaces: TargetSpaces,
         ratios: Mapping[str, float],
         inheritance: Inheritance,
+        attention: str,
         copy_masks: Callable[[Masks], None],
         learned: Callable[[], None],
     ):
@@ -72,6 +75,7 @@ class MaskedModel:
         self._spaces = spaces
         self._ratios = ratios
         self._inheritance = inheritance
+        self._attention = attention
         self._copy_masks = copy_masks
         self._learned = learned
         self._factors: ClusterFactors | None = None
@@ -101,7 +105,8 @@ class MaskedModel:
         """
         self._forget_first_run()
         forget_caches(self._model)
-        self.know(ClusterGraph(unwrapped_copy(self._model), example_input))
+        model = unwrapped_copy(self._model)
+        self.know(ClusterGraph(model, example_input, self._attention))
         self._learned()
 
     def learn_when_run(self) -> None:

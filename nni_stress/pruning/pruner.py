@@ -164,7 +164,9 @@ class StressPruner(Pruner):
         )
         self._settings = LayerSettings(self.arguments, stress_overrides or {}, steps_per_epoch)
         self._budget = None
-        graph = None if example_input is None else ClusterGraph(model, example_input)
+        graph = None
+        if example_input is not None:
+            graph = ClusterGraph(model, example_input, self.arguments.attention)
         if budget is not None:
             self._budget = Budget(model, graph, budget, rules)
             config_list = [{**config, "sparse_ratio": 0.0} for config in config_list]
@@ -207,6 +209,7 @@ class StressPruner(Pruner):
             spaces,
             self._ratios,
             self._inheritance,
+            self.arguments.attention,
             self.update_masks,
             self._learned,
         )

@@ -78,9 +78,6 @@ def _set_embedding(module: nn.Embedding, before: Shapes) -> None:
 
 
 def _set_group_norm(module: nn.GroupNorm, before: Shapes) -> None:
-    old = next(iter(before.values()))[0]
-    if module.num_groups > 1:
-        module.num_groups = module.num_groups * len(module.weight) // old
     module.num_channels = len(module.weight)
 
 

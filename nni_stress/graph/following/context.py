@@ -14,6 +14,7 @@ from torch.utils._pytree import tree_map
 from .labels import Labels, storage_of
 from .planes import Plane, Planes, compact
 from .relations import Relations
+from .scales import Contraction
 from .summaries import Summaries
 
 
@@ -69,6 +70,12 @@ class Context:
         values say, as the detections that are left of many.
     summaries
         Statistics whose results nothing is computed from.
+    weights
+        Storages of the network's parameters and buffers.
+    batched
+        Labels that varied over a batch of matrices when these were multiplied.
+    contractions
+        Products of activations that sum over labels.
     """
 
     relations: Relations
@@ -79,6 +86,9 @@ class Context:
     splitting: bool = False
     choices: list[str] = field(default_factory=list)
     summaries: Summaries = field(default_factory=Summaries)
+    weights: set[int] = field(default_factory=set)
+    batched: list[NDArray[np.int64]] = field(default_factory=list)
+    contractions: list[Contraction] = field(default_factory=list)
 
     def choose(self) -> None:
         """An operator ran whose result has as many elements as the values say."""

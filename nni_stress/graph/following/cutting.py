@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Set
+from collections.abc import Callable, Iterable, Mapping, Set
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -13,6 +13,7 @@ from torch import nn
 from ...utils.module_modes import forget_caches
 from .attributes import set_sizes
 from .demands import solve
+from .scales import Fold
 from .structure import LabelledTensor, Removed, Structure, removed_flags
 from .tracking import get_attribute, set_attributes
 
@@ -61,17 +62,20 @@ def cut(
     ]
     before = shapes_by_module(network, [name for labelled, _ in cuts for name in labelled.names])
     effective = _effective_weights(network, cuts)
+    by_name = structure.by_name()
     for labelled, slice_as in cuts:
         _replace(network, labelled, slice_as, replaced)
+    for fold in structure.folds:
+        _fold(network, by_name, fold, gone)
     for owner, leaf, weight in effective:
         _keep_effective(owner, leaf, weight)
     grouped = [
         name for labelled, _ in cuts if labelled.grouped is not None for name in labelled.names
     ]
     equally = shapes_by_module(network, grouped).keys()
+    set_attributes(network, sizes)
     for path, shapes in before.items():
         set_sizes(network.get_submodule(path), shapes, whole_groups=path not in equally)
-    set_attributes(network, sizes)
     forget_caches(network)
 
 
@@ -154,6 +158,23 @@ def _replace(
         owner, leaf = _owner(network, name)
         kind: dict[str, Any] = owner._parameters if leaf in owner._parameters else owner._buffers  # noqa: SLF001
         kind[leaf] = new
+
+
+@torch.no_grad()
+def _fold(
+    network: nn.Module, by_name: Mapping[str, LabelledTensor], fold: Fold, gone: Removed
+) -> None:
+    """Make up for a scale that depends on how many clusters there are."""
+    left = int((~gone[fold.clusters]).sum())
+    if left in (0, len(fold.clusters)):
+        return
+    ratio = (left / len(fold.clusters)) ** fold.power
+    for name, dim, chosen in fold.rows:
+        parameter = _tensor(network, name)
+        kept = chosen[~gone[by_name[name].dims[dim]]]
+        factors = torch.where(torch.from_numpy(kept), ratio, 1.0).to(parameter)
+        shape = [-1 if index == dim else 1 for index in range(parameter.dim())]
+        parameter.mul_(factors.view(shape))
 
 
 def _owner(network: nn.Module, name: str) -> tuple[nn.Module, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -19,9 +19,11 @@ from .context import Context
 from .counts import Demand
 from .demands import attributes_of
 from .follower import Calls, Follower, plain_operators
-from .labels import Labels
+from .heads import HeadView, head_views
+from .labels import Labels, storage_of
 from .relations import Reason, Relations
 from .reshapes import Reshapes
+from .scales import Contraction, Fold, fold_of, take_scales
 from .size_reader import SizeReader
 from .sizes import observe
 from .storages import own_storages
@@ -35,8 +37,10 @@ from .structure import (
 )
 from .tracking import tracked_attributes
 
+Named = list[tuple[list[str], torch.Tensor, list[torch.Tensor]]]
 
-def follow(network: nn.Module, inputs: Any) -> Structure:
+
+def follow(network: nn.Module, inputs: Any, narrowed: Mapping[int, int] | None = None) -> Structure:
     """Run a network once, and find out which indices of its tensors go together.
 
     Parameters
@@ -45,6 +49,9 @@ def follow(network: nn.Module, inputs: Any) -> Structure:
         The network. Its mode and its weights are left alone.
     inputs
         One batch of inputs: a tensor, a tuple of several, or a mapping of keyword arguments.
+    narrowed
+        {number of a view: axis of its heads}, of attentions that lose width in place of heads. By
+        default, all lose whole heads.
 
     Returns
     -------
@@ -65,7 +72,7 @@ def follow(network: nn.Module, inputs: Any) -> Structure:
     """
     relations = Relations()
     context = Context(relations, Labels(relations))
-    reshapes = Reshapes(context)
+    reshapes = Reshapes(context, narrowed)
     calls = Calls(context)
     with own_storages(network):
         with torch.device("cpu"):
@@ -83,8 +90,36 @@ def follow(network: nn.Module, inputs: Any) -> Structure:
         for tensor in output_tensors(output):
             relations.fix(context.labels.of(tensor), Reason(OUTPUT))
             relations.add_statistics(context.summaries.of([tensor]))
+        reshapes.demands, scaled = take_scales(reshapes.demands, context.contractions)
         roots = _settled(reshapes, relations, calls)
-        return _structure(context, named, reshapes.all_demands(roots), calls, roots)
+        return _structure(
+            context,
+            named,
+            reshapes.all_demands(roots),
+            calls,
+            roots,
+            _folds(named, [*reshapes.scaled, *scaled], calls, relations, roots),
+            head_views(reshapes.views, context.batched, relations, roots),
+            reshapes.narrowed,
+        )
+
+
+def _folds(
+    named: Named,
+    scaled: Iterable[Contraction],
+    calls: Calls,
+    relations: Relations,
+    roots: Roots,
+) -> list[Fold]:
+    """Rows that make up for scales that depend on the width of queries."""
+    different = {id(item): item for item in scaled if roots[item.first].any()}.values()
+    parameters = {
+        names[0]: [own.numpy() for own in labels]
+        for names, tensor, labels in named
+        if isinstance(tensor, nn.Parameter)
+    }
+    called = list(calls.input_shapes)
+    return [fold_of(item, parameters, called, relations, roots) for item in different]
 
 
 def _settled(reshapes: Reshapes, relations: Relations, calls: Calls) -> Roots:
@@ -124,9 +159,6 @@ def plainly(network: nn.Module) -> Iterator[None]:
         forget_caches(network)
 
 
-Named = list[tuple[list[str], torch.Tensor, list[torch.Tensor]]]
-
-
 def label_tensors(network: nn.Module, context: Context, first: Sequence[str] = ()) -> Named:
     """Give every index of every dimension of every parameter and buffer a label.
 
@@ -159,6 +191,7 @@ def label_tensors(network: nn.Module, context: Context, first: Sequence[str] = (
             for dim, size in enumerate(tensor.shape)
         ]
         named[id(tensor)] = ([name], tensor, labels)
+        context.weights.add(storage_of(tensor))
         shape = [
             [-1 if i == dim else 1 for i in range(tensor.dim())] for dim in range(tensor.dim())
         ]
@@ -170,7 +203,14 @@ def label_tensors(network: nn.Module, context: Context, first: Sequence[str] = (
 
 
 def _structure(
-    context: Context, named: Named, demands: list[Demand], calls: Calls, roots: Roots
+    context: Context,
+    named: Named,
+    demands: list[Demand],
+    calls: Calls,
+    roots: Roots,
+    folds: list[Fold],
+    heads: list[HeadView],
+    narrowed: Mapping[int, int],
 ) -> Structure:
     tensors = []
     for names, tensor, labels in named:
@@ -204,6 +244,9 @@ def _structure(
         frozen,
         calls.input_shapes,
         roots,
+        folds,
+        heads,
+        narrowed,
         bool(context.choices),
     )
 

@@ -22,8 +22,10 @@ from .follower import Follower
 from .labels import Labels
 from .planes import Plane, varying
 from .relations import Relations
+from .reshapes import Reshapes
 from .rules.reductions import RULES as REDUCTIONS
 from .rules.reductions import reduced_dims
+from .size_reader import SizeReader
 from .storages import own_storages
 from .structure import Removed, Structure, removed_flags
 
@@ -62,7 +64,8 @@ def run_without(network: nn.Module, structure: Structure, removed: Set[int], inp
     with own_storages(network):
         with torch.device("cpu"):
             label_tensors(network, context, [tensor.names[0] for tensor in structure.tensors])
-        with plainly(network), _Without(context, gone):
+        reader = SizeReader(Reshapes(context, structure.narrowed))
+        with plainly(network), reader, _Without(context, gone):
             return answer(network, inputs)
 
 

@@ -94,6 +94,7 @@ class Relations:
         self.modules: list[str] = []
         self.statistics: dict[str, list[NDArray[np.int64]]] = {}
         self._edges: list[NDArray[np.int64]] = []
+        self._in_number: set[int] = set()
         self._reasons: dict[int, Reason] = {}
 
     def new(self, number: int) -> Plane:
@@ -102,8 +103,16 @@ class Relations:
         self.count += number
         return labels
 
-    def tie(self, first: Plane, second: Plane) -> None:
-        """Say that the labels of two planes of one shape can only be removed together."""
+    def tie(self, first: Plane, second: Plane, in_number: bool = False) -> None:
+        """Say that the labels of two planes of one shape can only be removed together.
+
+        Parameters
+        ----------
+        first, second
+            The planes.
+        in_number
+            Whether they are tied only because as many of the one as of the other must be left.
+        """
         for dim in range(first.dim()):
             if not varies(first, dim) and not varies(second, dim):
                 first = first.narrow(dim, 0, 1)
@@ -112,6 +121,8 @@ class Relations:
         pairs = pairs[pairs[:, 0] != pairs[:, 1]]
         if not len(pairs):
             return
+        if in_number:
+            self._in_number.add(len(self._edges))
         self._edges.append(pairs)
         fixed = pairs[(pairs == 0).any(1)].max(1)
         if len(fixed):
@@ -124,12 +135,12 @@ class Relations:
             self._explain(labels, why)
             self._edges.append(np.stack([labels, np.zeros_like(labels)], 1))
 
-    def collapse(self, plane: Plane, dims: Iterable[int]) -> Plane:
+    def collapse(self, plane: Plane, dims: Iterable[int], in_number: bool = False) -> Plane:
         """Tie the labels along dimensions, and return a plane that is constant there."""
         for dim in dims:
             if varies(plane, dim):
                 first = plane.narrow(dim, 0, 1).expand_as(plane)
-                self.tie(plane, first)
+                self.tie(plane, first, in_number)
                 plane = first
         return plane
 
@@ -180,14 +191,34 @@ class Relations:
         for module, rows in statistics:
             self.statistics.setdefault(module, []).append(rows)
 
+    def parts(self) -> NDArray[np.int64]:
+        """For each label, the least label that it is tied to, whether it must stay or not."""
+        return self._parts(self._edges)
+
+    def met(self, known: int) -> NDArray[np.int64]:
+        """For each label, the least label that it had met by the first so many ties.
+
+        Labels that are tied only in number do not meet.
+        """
+        met = [index for index in range(known) if index not in self._in_number]
+        return self._parts([self._edges[index] for index in met])
+
+    def _parts(self, edges: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
+        joined = np.concatenate([np.zeros((0, 2), np.int64), *edges])
+        return _roots(joined[(joined > 0).all(1)], self.count)
+
+    @property
+    def known(self) -> int:
+        """How many ties are known."""
+        return len(self._edges)
+
     def components(self) -> NDArray[np.int64]:
         """For each label, the least label that it is tied to; 0 if it must stay."""
         return _roots(np.concatenate([np.zeros((0, 2), np.int64), *self._edges]), self.count)
 
     def reasons(self) -> dict[int, Reason]:
         """For each label that must stay, why."""
-        edges = np.concatenate([np.zeros((0, 2), np.int64), *self._edges])
-        parts = _roots(edges[(edges > 0).all(1)], self.count)
+        parts = self.parts()
         of_part: dict[int, Reason] = {}
         for label, reason in self._reasons.items():
             of_part.setdefault(int(parts[label]), reason)

@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 
 from .context import Context
 from .counts import Count, Demand, counts_in
+from .heads import View
 from .planes import Plane, compact, varies, varying
+from .scales import Contraction
 from .settling import Borrowed, Grid, all_demands, settle_borrowed, settle_demands, settle_grid
 from .sizes import Attribute, Computed, Expression, TensorDim, leaves
 
@@ -27,15 +29,27 @@ class Reshapes:
     ----------
     context
         What is known of the labels.
+    narrowed
+        {number of a view: axis of its heads}, of attentions that lose width in place of heads.
 
     Attributes
     ----------
+    narrowed : mapping
+        As given.
     demands : list of Demand
         Equations that must hold. Complete once :meth:`settle` is done.
+    views : list of View
+        Views that have spread labels over several dimensions.
+    scaled : list of Contraction
+        Products that torch scales by their widths.
     """
 
-    def __init__(self, context: Context):
+    def __init__(self, context: Context, narrowed: Mapping[int, int] | None = None):
         self._context = context
+        self.narrowed = narrowed or {}
+        self._made = 0
+        self.views: list[View] = []
+        self.scaled: list[Contraction] = []
         self._grids: list[Grid] = []
         self._borrowed: list[Borrowed] = []
         self.demands: list[Demand] = []
@@ -89,6 +103,13 @@ class Reshapes:
             reason = self._context.relations.here("number computed from sizes")
             self.demands.append(Demand(counted, float(value), reason))
 
+    @contextmanager
+    def scaling(self) -> Iterator[None]:
+        """While torch multiplies by a scale that it computes from the width of queries."""
+        before = len(self._context.contractions)
+        yield
+        self.scaled += self._context.contractions[before:]
+
     def equal(self, first: Expression, second: Expression) -> None:
         """The program has compared two sizes, which are equal."""
         for size, other in ((first, second), (second, first)):
@@ -121,9 +142,15 @@ class Reshapes:
         sizes
             For each dimension that was given, how its size was computed.
         """
+        number, self._made = self._made, self._made + 1
         planes = list(self._context.labels.of(output))
         for index, plane in enumerate(planes):
             dims = varying(plane)
+            if len(dims) > 1:
+                self.views.append(View(number, _by_dims(plane, dims)))
+            if len(dims) > 1 and number in self.narrowed:
+                heads = dims.pop(self.narrowed[number])
+                plane = planes[index] = self._context.relations.collapse(plane, [heads])
             rigid = [dim for dim in dims if dim in sizes and not _adapts(sizes[dim])]
             for dim in dims:
                 if dim in sizes and dim not in rigid:
@@ -135,20 +162,14 @@ class Reshapes:
             elif len(dims) > 1:
                 self._grids.append(self._grid(plane, dims, {dim: sizes[dim] for dim in rigid}))
         if any(new is not old for new, old in zip(planes, self._context.labels.of(output))):
-            self._relabel(output, planes)
-
-    def _relabel(self, output: torch.Tensor, planes: list[Plane]) -> None:
-        elements = output.untyped_storage().nbytes() // output.element_size()
-        if output.numel() == elements:
-            self._context.labels.assign(output, planes)
+            self._context.labels.write(output, planes)
 
     def _demand(self, plane: Plane, dim: int, size: Expression) -> Demand:
         reason = self._context.relations.here(f"size {plane.shape[dim]} given by the program")
         return Demand(self._counted(size), Count(_rows(plane, dim)), reason)
 
     def _grid(self, plane: Plane, dims: list[int], rigid: Mapping[int, Expression]) -> Grid:
-        small = compact(plane)
-        labels = small.reshape([small.shape[dim] for dim in dims]).numpy().astype(np.int64)
+        labels = _by_dims(plane, dims)
         demands = [self._demand(plane, dim, rigid[dim]) if dim in rigid else None for dim in dims]
         reason = self._context.relations.here(f"view as {[int(size) for size in plane.shape]}")
         return Grid(labels, tuple(demands), reason)
@@ -208,6 +229,12 @@ class Reshapes:
 
 def _adapts(size: Expression) -> bool:
     return any(isinstance(leaf, TensorDim) for leaf in leaves(size))
+
+
+def _by_dims(plane: Plane, dims: Sequence[int]) -> NDArray[np.int64]:
+    """Labels of a plane, by the dimensions along which it varies."""
+    small = compact(plane)
+    return small.reshape([small.shape[dim] for dim in dims]).numpy().astype(np.int64)
 
 
 def _rows(plane: Plane, dim: int) -> NDArray[np.int64]:

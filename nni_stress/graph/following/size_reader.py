@@ -69,6 +69,9 @@ class SizeReader(TorchFunctionMode):
                 output = func(*args, **kwargs)
             self._outside(self._index, args[0], args[1])
             return output
+        if func is functional.scaled_dot_product_attention and kwargs.get("scale") is None:
+            with self._reshapes.scaling():
+                return func(*args, **kwargs)
         output = func(*args, **kwargs)
         if func in _READS:
             return _with_sources(output, args, kwargs)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 from .context import Product
 from .counts import Count, Demand
 from .follower import Axis, Normalizing
+from .heads import HeadView
 from .relations import Reason
+from .scales import Fold
 from .sizes import Computed
 
 Roots = NDArray[np.int64]
@@ -71,6 +73,12 @@ class Structure:
         For each module that ran, in the order of the calls, the shape of its first input.
     roots
         The cluster of each label, as a run of the same network gives labels out again.
+    folds
+        Rows that make up for scales of attention, which depend on its width.
+    heads
+        Views of queries, keys and values as heads.
+    narrowed
+        {number of a view: axis of its heads}, of attentions that lose width in place of heads.
     chooses
         Whether the number of elements of a result depends on values, as that of detections does.
     """
@@ -83,6 +91,9 @@ class Structure:
     frozen: dict[tuple[str, int], Reason]
     input_shapes: dict[str, torch.Size | None]
     roots: Roots
+    folds: list[Fold]
+    heads: list[HeadView]
+    narrowed: Mapping[int, int]
     chooses: bool
 
     def by_name(self) -> dict[str, LabelledTensor]:
@@ -173,4 +184,5 @@ def freeze(structure: Structure, clusters: Iterable[int], reason: Reason) -> Str
         },
         frozen=frozen,
         roots=left(structure.roots),
+        folds=[fold._replace(clusters=left(fold.clusters)) for fold in structure.folds],
     )

@@ -12,7 +12,7 @@ from nni_stress.graph.direct_readings import read_directly
 from nni_stress.graph.following.reference import difference, run_without
 from nni_stress.utils.batches import answer, tensors_in
 from tests.unit.graph.following.networks import CASES
-from tests.unit.graph.following.test_contract import made, plain, run
+from tests.unit.graph.following.test_contract import WAYS, made, plain, run
 from tests.unit.pruning.test_pruner import same_masks
 
 TYPES = {
@@ -58,11 +58,13 @@ def under_stress(network, inputs, steps, at_each_step, lr=0.0, runs=None, **more
     return pruner
 
 
-@pytest.mark.parametrize("name", [name for name in CASES if CASES[name].groups])
-def test_a_silent_cluster_is_as_if_removed(name):
+@pytest.mark.parametrize(
+    ("name", "attention"), [(name, attention) for name, attention in WAYS if CASES[name].groups]
+)
+def test_a_silent_cluster_is_as_if_removed(name, attention):
     network, inputs = made(name)
     twin, _ = made(name)
-    graph = ClusterGraph(twin, inputs)
+    graph = ClusterGraph(twin, inputs, attention)
     silent = []
 
     def compare(pruner):
@@ -79,6 +81,7 @@ def test_a_silent_cluster_is_as_if_removed(name):
         config_list=[{"op_types": types_of(network)}],
         budget={"parameters": 0.6},
         example_input=inputs,
+        attention=attention,
     )
     pruner.compress()
     assert any(silent)

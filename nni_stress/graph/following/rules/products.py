@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from ..context import Call, Context, Rule
-from ..planes import Planes
+from ..labels import storage_of
+from ..planes import Plane, Planes, compact, varying
+from ..scales import Contraction
 from .elementwise import Operand, combine, operand
 
 
@@ -23,6 +29,7 @@ def multiply(context: Context, call: Call) -> None:
     operands = [
         operand(context, tensor, shape) for tensor in (first[..., None], second.unsqueeze(-3))
     ]
+    _watch(context, (first, second), operands, contracted)
     planes = combine(context, operands)
     context.count_product(planes, shape)
     planes = context.relations.summed(planes, [contracted])
@@ -30,6 +37,40 @@ def multiply(context: Context, call: Call) -> None:
         planes = context.relations.summed(planes, [0])
     planes = [plane.reshape(output.shape) for plane in planes]
     context.labels.assign(output, with_bias(context, planes, bias, output))
+
+
+def _watch(
+    context: Context,
+    tensors: Sequence[torch.Tensor],
+    operands: Sequence[Operand],
+    contracted: int,
+) -> None:
+    """Remember products of activations: those of attentions are among them."""
+    if any(storage_of(tensor) in context.weights for tensor in tensors):
+        return
+    batch = contracted - 1  # the dimensions in front of the rows
+    for plane in operands[0].planes:
+        if any(dim < batch for dim in varying(plane)):
+            context.batched.append(_labels(plane))
+    first, second = (
+        [_labels(plane) for plane in item.planes if varying(plane) == [contracted]]
+        for item in operands
+    )
+    if first:
+        modules = context.relations.modules
+        context.contractions.append(
+            Contraction(
+                modules[-1] if modules else "",
+                first[0],
+                second[0] if second else np.zeros(0, np.int64),
+                context.relations.known,
+                storage_of(tensors[0]) == storage_of(tensors[1]),
+            )
+        )
+
+
+def _labels(plane: Plane) -> NDArray[np.int64]:
+    return compact(plane).reshape(-1).numpy().astype(np.int64)
 
 
 def multiply_three(context: Context, call: Call) -> None:

@@ -16,7 +16,7 @@ def split(context: Context, call: Call) -> None:
     if changing:
         if call.name in _ONE_INDEX:
             for plane in changing:
-                context.relations.collapse(plane, [dim])
+                context.relations.collapse(plane, [dim], in_number=True)
         else:
             _tie_parts(context, call, values, dim)
     for copied in call.new_outputs:
@@ -39,7 +39,8 @@ def _tie_parts(context: Context, call: Call, values: torch.Tensor, dim: int) -> 
         return
     for plane in changing:
         parts = plane.unflatten(dim, (size // part, part))
-        context.relations.tie(parts, parts.narrow(dim, 0, 1).expand_as(parts))
+        first = parts.narrow(dim, 0, 1).expand_as(parts)
+        context.relations.tie(parts, first, in_number=True)
 
 
 def gate(context: Context, call: Call) -> None:

@@ -24,12 +24,15 @@ class Case:
         first tensor that has its clusters, in parentheses.
     frozen
         For layers that are to stay, or some outputs of which are, a part of the reason.
+    narrow
+        The groups that are to be found if attentions lose width in place of heads.
     """
 
     make: Callable[[], nn.Module]
     inputs: Callable[[], Any]
     groups: Sequence[str]
     frozen: Mapping[str, str] = field(default_factory=dict)
+    narrow: Sequence[str] = ()
 
 
 class Cases(dict[str, Case]):
@@ -41,11 +44,12 @@ class Cases(dict[str, Case]):
         *groups: str,
         frozen: Mapping[str, str] | None = None,
         name: str | None = None,
+        narrow: Sequence[str] = (),
     ) -> Callable[[Any], Any]:
         """A decorator that enters a class or function that makes a network."""
 
         def enter(make: Any) -> Any:
-            self[name or make.__name__] = Case(make, inputs, groups, frozen or {})
+            self[name or make.__name__] = Case(make, inputs, groups, frozen or {}, narrow)
             return make
 
         return enter

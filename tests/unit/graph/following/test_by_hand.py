@@ -12,9 +12,11 @@ from .networks import CASES
 from .networks.attention import Around, Separate
 
 
-def cut_to(network: nn.Module, inputs: Any, kept: dict[str, list[int]]) -> nn.Module:
+def cut_to(
+    network: nn.Module, inputs: Any, kept: dict[str, list[int]], attention: str = "heads"
+) -> nn.Module:
     """Cut a network in place; for groups of layers or tensors, what is kept of their clusters."""
-    graph = ClusterGraph(network, inputs)
+    graph = ClusterGraph(network, inputs, attention)
     gone: set[int] = set()
     for name, indices in kept.items():
         own = next(
@@ -120,6 +122,33 @@ def test_attention_with_two_of_four_heads():
     inputs = torch.randn(2, 5, 12)
     small = cut_to(network, inputs, {"inner.q": [0, 2]})
     assert small.inner.heads == 2
+    assert same(small, by_hand, inputs)
+
+
+def test_attention_with_two_of_three_features_in_each_head():
+    torch.manual_seed(0)
+    network = Around(Separate()).eval()
+    inner = network.inner
+    rows = {
+        "q": [0, 2, 3, 5, 6, 8, 9, 11],
+        "k": [0, 2, 3, 5, 6, 8, 9, 11],
+        "v": [1, 2, 4, 5, 7, 8, 10, 11],
+    }
+    factor = {"q": (2 / 3) ** 0.5, "k": 1.0, "v": 1.0}  # as torch divides by less
+    by_hand = Around(Separate())
+    by_hand.load_state_dict(network.state_dict())
+    for name, own in rows.items():
+        layer = getattr(inner, name)
+        other = nn.Linear(12, 8)
+        state = {"weight": layer.weight[own], "bias": layer.bias[own]}
+        other.load_state_dict({key: value * factor[name] for key, value in state.items()})
+        setattr(by_hand.inner, name, other)
+    by_hand.inner.out = nn.Linear(8, 12)
+    out = {"weight": inner.out.weight[:, rows["v"]], "bias": inner.out.bias}
+    by_hand.inner.out.load_state_dict(out)
+    inputs = torch.randn(2, 5, 12)
+    small = cut_to(network, inputs, {"inner.q": [0, 2], "inner.v": [1, 2]}, "width")
+    assert small.inner.heads == 4
     assert same(small, by_hand, inputs)
 
 

@@ -79,19 +79,24 @@ def some(graph: ClusterGraph) -> tuple[set[int], list[int]]:
     return gone, [sum(c not in gone for c in own) for own in graph.clusters]
 
 
-@pytest.mark.parametrize("name", CASES)
-def test_a_network_can_be_cut_wherever_its_groups_say(name):
+# Every network as it is by default, and those with attentions once more.
+WAYS = [(name, "heads") for name in CASES] + [(n, "width") for n, c in CASES.items() if c.narrow]
+
+
+@pytest.mark.parametrize(("name", "attention"), WAYS)
+def test_a_network_can_be_cut_wherever_its_groups_say(name, attention):
     network, inputs = made(name)
     modes = [module.training for module in network.modules()]
     state = {key: value.clone() for key, value in network.state_dict().items()}
     attributes = attributes_of(network)
     whole = run(network, inputs)
 
-    graph = ClusterGraph(network, inputs)
-    assert sorted(described(graph)) == sorted(CASES[name].groups)
+    graph = ClusterGraph(network, inputs, attention)
+    groups = {"heads": CASES[name].groups, "width": CASES[name].narrow}
+    assert sorted(described(graph)) == sorted(groups[attention])
     for layer, outputs in graph.outputs.items():
         assert (0 in outputs) == bool(graph.frozen.get(layer, ("",)).text if 0 in outputs else "")
-    for layer, part in CASES[name].frozen.items():
+    for layer, part in CASES[name].frozen.items() if attention == "heads" else ():
         assert part in str(graph.frozen[layer])
 
     gone, keep = some(graph)

@@ -13,7 +13,7 @@ from nni_stress.graph.following.reference import difference
 from nni_stress.graph.synthesis import synthesize
 
 from .networks import CASES
-from .test_contract import made, run, some
+from .test_contract import WAYS, made, run, some
 
 # One of each kind of module that repeats sizes; the rest is exported by `make test-all`.
 EXPORTED_ALWAYS = (
@@ -25,10 +25,10 @@ EXPORTED_ALWAYS = (
 )
 
 
-def small(name: str) -> tuple[nn.Module, Any]:
+def small(name: str, attention: str = "heads") -> tuple[nn.Module, Any]:
     """A network without a random half of every group, and a batch of inputs."""
     network, inputs = made(name)
-    graph = ClusterGraph(network, inputs)
+    graph = ClusterGraph(network, inputs, attention)
     return synthesize(network, inputs, {}, graph=graph, also_removed=some(graph)[0]), inputs
 
 
@@ -40,9 +40,9 @@ def can_be_pickled(network: nn.Module) -> bool:
     return True
 
 
-@pytest.mark.parametrize("name", CASES)
-def test_a_small_network_can_be_copied_and_saved(name, tmp_path):
-    network, inputs = small(name)
+@pytest.mark.parametrize(("name", "attention"), WAYS)
+def test_a_small_network_can_be_copied_and_saved(name, attention, tmp_path):
+    network, inputs = small(name, attention)
     expected = run(network, inputs)
     assert difference(expected, run(copy.deepcopy(network), inputs)) == 0
     if can_be_pickled(made(name)[0]):

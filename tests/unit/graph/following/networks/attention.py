@@ -37,12 +37,22 @@ class Multihead(nn.Module):
         return self.attention(values, values, values)[0]
 
 
-@CASES.add(SEQUENCES, "inner.attention.out_proj stem: 12", "(inner.attention.in_proj_weight): 4")
+@CASES.add(
+    SEQUENCES,
+    "inner.attention.out_proj stem: 12",
+    "(inner.attention.in_proj_weight): 4",
+    narrow=["inner.attention.out_proj stem: 12", "(inner.attention.in_proj_weight): 3"],
+)
 def multihead():
     return Around(Multihead(batch_first=True))
 
 
-@CASES.add(SEQUENCES, "inner.attention.out_proj stem: 12", "(inner.attention.in_proj_weight): 4")
+@CASES.add(
+    SEQUENCES,
+    "inner.attention.out_proj stem: 12",
+    "(inner.attention.in_proj_weight): 4",
+    narrow=["inner.attention.out_proj stem: 12", "(inner.attention.in_proj_weight): 3"],
+)
 def multihead_without_bias():
     return Around(Multihead(bias=False, batch_first=True))
 
@@ -53,6 +63,7 @@ def multihead_without_bias():
     "keys: 6",
     "queries: 12",
     "attention.out_proj: 12",
+    narrow=["(attention.q_proj_weight): 3", "keys: 6", "queries: 12", "attention.out_proj: 12"],
 )
 class Crossed(nn.Module):
     """Keys and values of other widths than the queries', with masks."""
@@ -75,9 +86,14 @@ class Crossed(nn.Module):
         return self.head(output)
 
 
-@CASES.add(SEQUENCES, "stem: 12", "attention.out_proj: 12")
+@CASES.add(
+    SEQUENCES,
+    "stem: 12",
+    "attention.out_proj: 12",
+    narrow=["stem: 12", "attention.out_proj: 12", "(attention.in_proj_weight): 3"],
+)
 class WeightsReturned(nn.Module):
-    """The mean of all heads' weights is an output, so that all heads must stay."""
+    """The mean of all heads' weights is an output, so that all heads must stay, but not wide."""
 
     def __init__(self):
         super().__init__()
@@ -102,6 +118,11 @@ for _name, _options in {"encoder": {}, "encoder_norm_first": {"norm_first": True
         "inner.linear2 inner.self_attn.out_proj stem: 12",
         "(inner.self_attn.in_proj_weight): 4",
         name=_name,
+        narrow=[
+            "inner.linear1: 16",
+            "inner.linear2 inner.self_attn.out_proj stem: 12",
+            "(inner.self_attn.in_proj_weight): 3",
+        ],
     )(lambda options=_options: Around(_encoder(activation="gelu", **options)))
 
 
@@ -133,6 +154,11 @@ class Encoders(nn.Module):
     "(layer.self_attn.in_proj_weight): 4",
     "layer.linear1: 16",
     frozen={"stem": "multihead_attn"},
+    narrow=[
+        "(layer.multihead_attn.in_proj_weight): 3",
+        "(layer.self_attn.in_proj_weight): 3",
+        "layer.linear1: 16",
+    ],
 )
 class Decoder(nn.Module):
     """One weight reads the stream and the memory, which is an input of the network."""
@@ -167,6 +193,10 @@ class Separate(nn.Module):
 
 
 for _name, _options in {"scaled_dot_product": {}, "causal": {"is_causal": True}}.items():
-    CASES.add(SEQUENCES, "inner.out stem: 12", "inner.k inner.q inner.v: 4", name=_name)(
-        lambda options=_options: Around(Separate(**options))
-    )
+    CASES.add(
+        SEQUENCES,
+        "inner.out stem: 12",
+        "inner.k inner.q inner.v: 4",
+        name=_name,
+        narrow=["inner.out stem: 12", "inner.k inner.q: 3", "inner.v: 3"],
+    )(lambda options=_options: Around(Separate(**options)))

@@ -10,7 +10,13 @@ from .attention import Around
 CASES = Cases()
 
 
-@CASES.add(SEQUENCES, "inner.out stem: 12", "inner.qkv: 4", name="fused_reshaped")
+@CASES.add(
+    SEQUENCES,
+    "inner.out stem: 12",
+    "inner.qkv: 4",
+    name="fused_reshaped",
+    narrow=["inner.out stem: 12", "inner.qkv: 3"],
+)
 def _fused_reshaped():
     return Around(Reshaped())
 
@@ -37,7 +43,12 @@ class Reshaped(nn.Module):
         )
 
 
-@CASES.add(SEQUENCES, "inner.out inner.qkv stem: 4", name="fused_width_from_stream")
+@CASES.add(
+    SEQUENCES,
+    "inner.out inner.qkv stem: 4",
+    name="fused_width_from_stream",
+    narrow=["inner.out inner.qkv stem: 4"],
+)
 def _fused_from_stream():
     return Around(FromStream())
 
@@ -60,7 +71,13 @@ class FromStream(nn.Module):
         return self.out(found.transpose(1, 2).reshape(batch, length, width))
 
 
-@CASES.add(SEQUENCES, "inner.out stem: 12", "inner.qkv: 4", name="fused_chunked")
+@CASES.add(
+    SEQUENCES,
+    "inner.out stem: 12",
+    "inner.qkv: 4",
+    name="fused_chunked",
+    narrow=["inner.out stem: 12", "inner.qkv: 3"],
+)
 def _fused_chunked():
     return Around(Chunked())
 
@@ -99,7 +116,13 @@ class Attention(nn.Module):
         self.out = nn.Linear(heads * width, 12)
 
 
-@CASES.add(SEQUENCES, "inner.out stem: 12", "inner.k inner.q inner.v: 4", name="by_head_dim")
+@CASES.add(
+    SEQUENCES,
+    "inner.out stem: 12",
+    "inner.k inner.q inner.v: 4",
+    name="by_head_dim",
+    narrow=["inner.out stem: 12", "inner.k inner.q inner.v: 3"],
+)
 def _by_head_dim():
     return Around(ByHeadDim())
 
@@ -114,7 +137,13 @@ class ByHeadDim(Attention):
         return self.out((weights @ v).transpose(1, 2).reshape(*values.shape[:-1], -1))
 
 
-@CASES.add(SEQUENCES, "inner.out stem: 12", "inner.k inner.q inner.v: 4", name="einsum")
+@CASES.add(
+    SEQUENCES,
+    "inner.out stem: 12",
+    "inner.k inner.q inner.v: 4",
+    name="einsum",
+    narrow=["inner.out stem: 12", "inner.k inner.q: 3", "inner.v: 3"],
+)
 def _einsum():
     return Around(Einsum())
 
@@ -128,7 +157,13 @@ class Einsum(Attention):
         return self.out(torch.einsum("bhqk,bkhd->bqhd", weights, v).flatten(2))
 
 
-@CASES.add(SEQUENCES, "inner.out stem: 12", "inner.k inner.q inner.v: 2", name="grouped_queries")
+@CASES.add(
+    SEQUENCES,
+    "inner.out stem: 12",
+    "inner.k inner.q inner.v: 2",
+    name="grouped_queries",
+    narrow=["inner.out stem: 12", "inner.k inner.q inner.v: 3"],
+)
 def _grouped_queries():
     return Around(GroupedQueries(key_heads=2))
 
@@ -150,7 +185,13 @@ class GroupedQueries(Attention):
         return self.out(found.transpose(1, 2).reshape(batch, length, -1))
 
 
-@CASES.add(SEQUENCES, "inner.out stem: 12", "inner.k inner.q inner.v: 2", name="expanded_keys")
+@CASES.add(
+    SEQUENCES,
+    "inner.out stem: 12",
+    "inner.k inner.q inner.v: 2",
+    name="expanded_keys",
+    narrow=["inner.out stem: 12", "inner.k inner.q inner.v: 3"],
+)
 def _expanded_keys():
     return Around(ExpandedKeys(key_heads=2))
 
@@ -172,8 +213,15 @@ class ExpandedKeys(Attention):
         return self.out((weights @ v).transpose(1, 2).reshape(*values.shape[:-1], -1))
 
 
-@CASES.add(SEQUENCES, "inner.k inner.q inner.v: 4", "inner.out stem: 12", name="rotary")
+@CASES.add(
+    SEQUENCES,
+    "inner.k inner.q inner.v: 4",
+    "inner.out stem: 12",
+    name="rotary",
+    narrow=["inner.k inner.q inner.v: 4", "inner.out stem: 12"],
+)
 def _rotary():
+    """The angles follow from the width, so that whole heads go all the same."""
     return Around(Rotary(width=4))
 
 
@@ -205,3 +253,148 @@ class SingleHead(Attention):
     def forward(self, values):
         weights = torch.bmm(self.q(values), self.k(values).transpose(1, 2)).softmax(-1)
         return self.out(torch.bmm(weights, self.v(values)))
+
+
+@CASES.add(
+    SEQUENCES,
+    "inner.k inner.q inner.v: 4",
+    "inner.out stem: 12",
+    name="rotary_buffer",
+    narrow=["inner.k inner.q inner.v: 2", "inner.out stem: 12"],
+)
+def _rotary_buffer():
+    return Around(RotaryBuffer())
+
+
+class RotaryBuffer(Attention):
+    """As language models': each frequency turns two of a head's features."""
+
+    def __init__(self):
+        super().__init__(width=4)
+        self.register_buffer("frequencies", torch.tensor([1.0, 0.1]))
+
+    def rotated(self, values):
+        angles = torch.arange(values.shape[-2])[:, None] * self.frequencies
+        angles = torch.cat([angles, angles], -1)
+        first, second = values.chunk(2, -1)
+        return values * angles.cos() + torch.cat([-second, first], -1) * angles.sin()
+
+    def forward(self, values):
+        shape = (*values.shape[:-1], -1, self.head_dim)
+        q, k, v = (layer(values).view(shape).transpose(1, 2) for layer in (self.q, self.k, self.v))
+        found = functional.scaled_dot_product_attention(self.rotated(q), self.rotated(k), v)
+        return self.out(found.transpose(1, 2).flatten(2))
+
+
+@CASES.add(
+    SEQUENCES,
+    "inner.out stem: 12",
+    "inner.qkv: 4",
+    name="fused_and_scaled",
+    narrow=["inner.out stem: 12", "inner.qkv: 3"],
+)
+def _fused_and_scaled():
+    return Around(FusedAndScaled())
+
+
+class FusedAndScaled(Reshaped):
+    """One layer for all three, and torch scales by the width, which it takes from the queries."""
+
+    def forward(self, values):
+        batch, length, _ = values.shape
+        qkv = self.qkv(values).reshape(batch, length, 3, self.num_heads, self.head_dim)
+        q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)
+        found = functional.scaled_dot_product_attention(q, k, v)
+        return self.out(found.transpose(1, 2).reshape(batch, length, -1))
+
+
+@CASES.add(
+    SEQUENCES,
+    "inner.out stem: 12",
+    "inner.k inner.q inner.v: 4",
+    name="normed_queries",
+    narrow=["inner.out stem: 12", "inner.k inner.q inner.v: 3"],
+)
+def _normed_queries():
+    return Around(NormedQueries())
+
+
+class NormedQueries(Attention):
+    """Queries and keys are normalized, head by head."""
+
+    def __init__(self):
+        super().__init__()
+        self.q_norm = nn.LayerNorm(3)
+        self.k_norm = nn.RMSNorm(3)
+
+    def forward(self, values):
+        shape = (*values.shape[:-1], -1, self.head_dim)
+        q = self.q_norm(self.q(values).view(shape)).transpose(1, 2)
+        k = self.k_norm(self.k(values).view(shape)).transpose(1, 2)
+        v = self.v(values).view(shape).transpose(1, 2)
+        found = functional.scaled_dot_product_attention(q, k, v)
+        return self.out(found.transpose(1, 2).flatten(2))
+
+
+@CASES.add(
+    SEQUENCES,
+    "inner.out stem: 12",
+    name="literal_heads",
+    narrow=["inner.out stem: 12", "inner.k inner.q: 3", "inner.v: 3"],
+)
+def _literal_heads():
+    return Around(LiteralHeads())
+
+
+class LiteralHeads(Attention):
+    """The number of heads is a number in the program; queries and keys are scaled, each."""
+
+    def forward(self, values):
+        batch, length, _ = values.shape
+        q, k, v = (
+            layer(values).view(batch, length, 4, -1).transpose(1, 2)
+            for layer in (self.q, self.k, self.v)
+        )
+        scale = q.shape[-1] ** -0.25
+        weights = ((q * scale) @ (k * scale).transpose(2, 3)).softmax(-1)
+        return self.out((weights @ v).transpose(1, 2).flatten(2))
+
+
+@CASES.add(
+    SEQUENCES,
+    "inner.k inner.q: 12",
+    "inner.out stem: 12",
+    "inner.v: 12",
+    name="scaled_single_head",
+)
+def _scaled_single_head():
+    return Around(ScaledSingleHead())
+
+
+class ScaledSingleHead(Attention):
+    """One head, with a scale that follows from the width of the keys."""
+
+    def forward(self, values):
+        keys = self.k(values)
+        scores = torch.bmm(self.q(values), keys.transpose(1, 2)) / keys.size(-1) ** 0.5
+        return self.out(torch.bmm(scores.softmax(-1), self.v(values)))
+
+
+@CASES.add(SEQUENCES, "inner: 8", "stem: 12", name="likeness")
+def _likeness():
+    return Likeness()
+
+
+class Likeness(nn.Module):
+    """One layer makes both operands of a product that is scaled by its width."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem = nn.Linear(12, 12)
+        self.inner = nn.Linear(12, 8)
+        self.head = nn.Linear(5, 3)
+
+    def forward(self, values):
+        features = self.inner(torch.relu(self.stem(values)))
+        likeness = features @ features.transpose(1, 2) / features.shape[-1] ** 0.5
+        return self.head(likeness)
