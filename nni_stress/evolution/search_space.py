@@ -93,6 +93,23 @@ def check_search_space(space: Any) -> None:
     _check_level(space, unit, set())
 
 
+def names_in(space: Mapping[str, Any]) -> set[str]:
+    """All parameters that a valid search space names, in nested choices, too.
+
+    Examples
+    --------
+    >>> weaken = {"_name": "weaken", "stress_peak": {"_type": "uniform", "_value": [0, 1]}}
+    >>> sorted(names_in({"stressor": {"_type": "choice", "_value": [weaken]}}))
+    ['stress_peak', 'stressor']
+    """
+    found = set(space)
+    for entry in space.values():
+        for value in entry["_value"]:
+            if isinstance(value, Mapping):
+                found |= names_in(_inner(value))
+    return found
+
+
 def _check_level(space: Mapping[str, Any], unit: str, outer: set[str]) -> None:
     """Check one level of a space, which must not name a parameter of the `outer` levels again."""
     for name in space:

@@ -21,7 +21,7 @@ from .barrier import Barrier, guarded
 from .generations import Generations
 from .planner import Planner
 from .search import Search
-from .search_space import check_search_space
+from .search_space import check_search_space, names_in
 from .tuner_arguments import TunerArguments, check_arguments
 
 # Environment variable by which `nnictl resume` takes over the lineage of the experiment it names.
@@ -151,6 +151,11 @@ class StressTuner(Tuner):  # type: ignore[misc]  # NNI's classes have no types
     def _check_space(self, space: Any) -> None:
         refuse_code(space)
         check_search_space(space)
+        if self._arguments.parents > 1 and "attention" in names_in(space):
+            raise ValueError(
+                "parents=2 unites clusters, and attentions must lose whole heads for that, but the "
+                "search space names attention"
+            )
         self._search.probe(space)
 
     # NNI's interface

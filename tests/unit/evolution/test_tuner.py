@@ -356,6 +356,13 @@ def test_with_early_ending_the_smallest_train_first(tmp_path, parents):
         assert len(sizes) == 4 and sizes == sorted(sizes)
 
 
+def test_two_parents_lose_whole_heads(tmp_path, capfd):
+    tuner = make(tmp_path, parents=2, survivors=3)
+    tuner.update_search_space({"temperature": {"_type": "choice", "_value": [0.1]}})
+    tuner.update_search_space({"attention": {"_type": "choice", "_value": ["heads", "width"]}})
+    assert "attentions must lose whole heads" in capfd.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [

@@ -60,6 +60,42 @@ def test_a_ratio_of_an_attention_removes_heads(config):
     assert torch.allclose(small(TOKENS), masked, atol=1e-5)
 
 
+@pytest.mark.parametrize("known", [True, False])
+def test_a_ratio_of_an_attention_removes_width_in_all_its_heads(known):
+    network = Attentive()
+    config = [{"op_types": ["MultiheadAttention"], "sparse_ratio": 0.5}]
+    example = TOKENS if known else None
+    pruner = StressPruner(network, config, example_input=example, attention="width")
+    pruner.compress()
+    masked = network(TOKENS)
+    small = pruner.synthesize(TOKENS)
+    assert (small.attention.num_heads, small.attention.head_dim) == (4, 2)
+    assert torch.allclose(small(TOKENS), masked, atol=1e-5)
+
+
+def test_generations_may_remove_heads_and_width_in_turns(tmp_path):
+    network = Attentive()
+    config = [{"op_types": ["MultiheadAttention"], "sparse_ratio": 0.5}]
+    for attention in ("heads", "width"):
+        pruner = StressPruner(network, config, attention=attention)
+        pruner.compress()
+        masked = network(TOKENS)
+        network = pruner.synthesize(TOKENS)
+        assert torch.allclose(network(TOKENS), masked, atol=1e-5)
+    assert (network.attention.num_heads, network.attention.head_dim) == (2, 2)
+    nni_stress.save(network, tmp_path / "small.safetensors")
+    again = nni_stress.load(tmp_path / "small.safetensors", Attentive)
+    assert torch.equal(again(TOKENS), network(TOKENS))
+
+
+def test_inspect_shows_the_width_of_heads():
+    network = Attentive()
+    network.attention = nn.MultiheadAttention(16, 2, batch_first=True)
+    for attention, number in (("heads", 2), ("width", 8)):
+        layers = nni_stress.inspect(network, TOKENS, attention=attention).layers
+        assert next(one for one in layers if one.name == "attention").prunable == number
+
+
 def test_a_budget_may_name_them_alone_or_beside_others():
     for types in (["LSTM"], ["LSTM", "Linear"]):
         pruner = StressPruner(
