@@ -12,6 +12,7 @@ from ..graph.cluster_graph import ClusterGraph
 from ..graph.following.structure import LabelledTensor
 from ..graph.grouping import must_be_named, output_dim
 from ..graph.slicing import balanced
+from ..utils.devices import on_device
 from .functional import survival
 from .targets import Masks, TargetSpaces, is_active, settings_of
 
@@ -86,6 +87,11 @@ class ClusterDraw:
         self._spaces = spaces
         named = {*filter(self._is_named, graph.outputs), *self._ratios}
         self._may_lose = may_lose(graph, network, named)
+        self._observed = {
+            layer: torch.tensor(clusters)
+            for layer, clusters in graph.outputs.items()
+            if self._is_named(layer)
+        }
         self._dims = {layer: output_dim(network.get_submodule(layer)) for layer in graph.outputs}
         self.removed: set[int] = set()
         self._aligned = {
@@ -207,6 +213,26 @@ class ClusterDraw:
                 strength = self.per_cluster(index, fetched)
                 found[index] = torch.ones(group.size) if strength is None else strength
         return found
+
+    def per_output(self, values: Tensor) -> Masks:
+        """Values of all clusters as values of the outputs of the layers that are named.
+
+        Parameters
+        ----------
+        values
+            Value of each cluster by its number, on the CPU.
+
+        Returns
+        -------
+        dict
+            {module name: {"weight": value of each output}}, on the device of a weight.
+        """
+        if not self._observed:
+            return {}
+        device = self._spaces[next(iter(self._observed))]["weight"].target.device
+        gathered = values[torch.cat(list(self._observed.values()))].float()
+        parts = on_device(gathered, device).split([len(row) for row in self._observed.values()])
+        return {layer: {"weight": part} for layer, part in zip(self._observed, parts)}
 
     def _choose(self, scores: Masks, keep: Sequence[int]) -> set[int]:
         """The clusters that are removed where each group keeps those of the highest scores."""

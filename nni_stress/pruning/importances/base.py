@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar
 
 from nni.compression.pruning.tools import norm_metrics
@@ -28,8 +28,17 @@ class Observer:
     def __init__(self) -> None:
         self.strengths: Masks = {}
 
-    def observe(self, targets: Iterable[Target]) -> None:
-        """Look at the gradients of the targets, before each optimizer step."""
+    def observe(self, targets: Iterable[Target], felt: Callable[[], Masks] = dict) -> None:
+        """Look at the gradients of the targets, before each optimizer step.
+
+        Parameters
+        ----------
+        targets
+            The targets.
+        felt
+            Returns {module name: {target name: factor of each cluster}} of the stress under which
+            the gradients were computed, as far as masks do not show it.
+        """
 
     def state(self) -> dict[str, Any]:
         """What was gathered so far, as tensors and plain data; a subclass adds what else it has."""

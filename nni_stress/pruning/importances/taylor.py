@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import torch
@@ -61,14 +61,20 @@ class TaylorObserver(Observer):
         self._window = max(1, MEMORY * total_steps)
         self._counts: Masks = {}
 
-    def observe(self, targets: Iterable[Target]) -> None:
+    def observe(self, targets: Iterable[Target], felt: Callable[[], Masks] = dict) -> None:
         """Take the gradients of the active targets into the running averages."""
+        factors = felt()
         for module, target, space in targets:
             if not is_active(space) or space.target.grad is None:
                 continue
             # a cluster counts as one: the summed effect of its synapses
             effect = per_cluster(space, space.target.grad * space.target.detach(), _summed)
-            active = per_cluster(space, space.mask, largest) > 0
+            factor = per_cluster(space, space.mask, largest)
+            if target in factors.get(module, {}):
+                factor = factor * factors[module][target].to(factor).view_as(factor)
+            active = factor > 0
+            # a factor reduces the gradient likewise, which says nothing about importance
+            effect = effect / factor.where(active, 1.0)
             means = self.strengths.setdefault(module, {})
             counts = self._counts.setdefault(module, {})
             if target not in means:
