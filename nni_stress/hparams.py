@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, TypeVar
 from .utils.ramps import SHAPES
 
 # Stressors and importances: the registries of nni_stress.pruning load the modules of these names.
-STRESSORS = ("attenuate", "silence", "nested_silence", "weaken")
+STRESSORS = ("attenuate", "silence", "nested_silence", "survival", "weaken")
 STRENGTHS = ("magnitude", "l2", "taylor")
 SAMPLINGS = ("exact", "bernoulli")
 ENCODINGS = ("cluster", "synapse")
@@ -128,7 +128,8 @@ _TIME = Bounds(0.0, 1e9, time=True)
 class PrunerArguments:
     """Hyperparameters of stress and genetics: the settings of a StressPruner.
 
-    The defaults of stress are the best that ``reports/results/stress_study`` found.
+    The defaults of stress are the best that ``reports/results/stress_study`` found, but those of
+    `stress_range` and `stress_renewals`, which it did not vary.
 
     Raises
     ------
@@ -170,6 +171,17 @@ class PrunerArguments:
     stressor: str = _choice("nested_silence", STRESSORS, "how stress acts on a synapse")
     stress_peak: float = _number(
         1.0, Bounds(0.0, 1.0), "highest stress level; 0 is training without stress"
+    )
+    stress_range: float = _number(
+        0.5,
+        Bounds(0.0, 1.0),
+        "range of nested silence: 0 keeps exactly the number of clusters that will survive, 1 from "
+        "0.4 of it to all",
+    )
+    stress_renewals: int = _number(
+        3,
+        Bounds(0, 1e6, whole=True),
+        "how often the coming offspring is drawn anew while stress prepares the network for it",
     )
     stress_shape: str = _choice("linear", tuple(SHAPES), "shape of the rise of stress")
     stress_unit: str = _choice(

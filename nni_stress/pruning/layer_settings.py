@@ -10,6 +10,8 @@ from typing import Any
 from ..hparams import PrunerArguments
 from .functional.stress import Schedule
 
+_OF_THE_NETWORK = {"stress_renewals"}  # there is one coming offspring
+
 
 class LayerSettings:
     """Settings of stress for each layer.
@@ -55,6 +57,11 @@ class LayerSettings:
         for settings in (arguments, *(settings for _, settings in self._overrides)):
             if settings.stress_unit == "epochs" and steps_per_epoch is None:
                 raise ValueError("stress_unit='epochs' needs steps_per_epoch, but got none")
+
+    @property
+    def renewals(self) -> int:
+        """How often the coming offspring is drawn anew, which is one for all layers."""
+        return int(self._arguments.stress_renewals)
 
     def check_modules(self, modules: Collection[str]) -> None:
         """Check that every pattern of the overrides matches a module.
@@ -110,9 +117,9 @@ def _overridden(
             f"stress_overrides of {pattern!r} must be {{setting: value}}, but got {settings!r}"
         )
     for name in settings:
-        if not name.startswith("stress"):
+        if not name.startswith("stress") or name in _OF_THE_NETWORK:
             raise ValueError(
-                f"stress_overrides of {pattern!r}: only stress settings may differ between layers, "
-                f"but got {name!r}"
+                f"stress_overrides of {pattern!r}: only stress settings of layers may differ "
+                f"between them, but got {name!r}"
             )
     return PrunerArguments.from_mapping({**asdict(arguments), **settings})

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from ..hparams import PrunerArguments
 from .functional import stress
 from .functional.survival import survival_probability
 from .layer_settings import LayerSettings
@@ -155,7 +156,15 @@ class StressPhase:
     def before_step(self) -> None:
         """Look at the gradients of the coming optimizer step."""
         if self.step < self.total_steps:
-            self._observer.observe(ordered(self._spaces))
+            self._observer.observe(ordered(self._spaces), self._felt)
+
+    def _felt(self) -> Masks:
+        """Factors of clusters at present that NNI's masks do not show."""
+        return {
+            module: targets
+            for stressed in self._stressed
+            for module, targets in stressed.felt().items()
+        }
 
     def after_step(self) -> None:
         """Count an optimizer step, and put the network under the stress of the next."""
@@ -188,19 +197,20 @@ class StressPhase:
             if level == 0:
                 factors[key] = None
                 continue
-            drawn = stressor.factor(self._situation(unit, settings.temperature, level))
+            drawn = stressor.factor(self._situation(unit, settings, level))
             if stressor.decays:
                 decays[key] = drawn
             else:
                 factors[key] = drawn
         return factors, decays
 
-    def _situation(self, unit: Unit, temperature: float, level: float) -> Situation:
+    def _situation(self, unit: Unit, settings: PrunerArguments, level: float) -> Situation:
         return Situation(
             level,
+            settings.stress_range,
             self.total_steps,
             self._generator,
-            survival=lambda: survival_probability(self._strength_of(unit), temperature),
+            survival=lambda: survival_probability(self._strength_of(unit), settings.temperature),
             coming=lambda: self._coming_of(unit),
         )
 
@@ -214,21 +224,30 @@ class StressPhase:
         return known.of[key]
 
     def _coming_of(self, unit: Unit) -> Coming:
-        """A unit in the coming offspring, which is drawn when nested silence sets in.
+        """A unit in the coming offspring.
 
-        The network adapts to this offspring, so it is the one that is synthesized. Redrawing at the
-        end would discard what the network adapted to, as strengths observed under silence favour
-        clusters that were often silent.
+        That offspring is drawn when a stressor first asks for it, and anew `stress_renewals` times
+        at equal distances over the rest of the phase. The last one drawn is synthesized, as the
+        network has adapted to it.
         """
         if self._coming is None:
-            strengths = self._sampler.finite_strengths(self.observed)
-            offspring = self._sampler.draw(strengths, self.observed)
-            ranks = [stressed.ranks(offspring) for stressed in self._stressed]
-            self._coming = _ComingOffspring(offspring, self.step, ranks)
+            self._coming = self._drawn(_Drawing(self.step, 0, self._generator.get_state()))
+        else:
+            due = self._coming.drawing.due(self.step, self.total_steps, self._settings.renewals)
+            if due > self._coming.drawing.renewals:
+                drawing = self._coming.drawing._replace(renewals=due)
+                now = self._generator.get_state()
+                self._generator.set_state(drawing.random_state)
+                self._coming = self._drawn(drawing)
+                self._generator.set_state(now)
         index, key = unit
-        rank, count = self._coming.ranks[index][key]
-        width = stress.nested_width(self.step, self._coming.onset, self.total_steps)
-        return Coming(rank, count, width)
+        return self._coming.ranks[index][key]
+
+    def _drawn(self, drawing: _Drawing) -> _ComingOffspring:
+        strengths = self._sampler.finite_strengths(self.observed)
+        offspring = self._sampler.draw(strengths, self.observed)
+        ranks = [stressed.ranks(offspring) for stressed in self._stressed]
+        return _ComingOffspring(offspring, ranks, drawing)
 
 
 class _Strengths(NamedTuple):
@@ -238,22 +257,37 @@ class _Strengths(NamedTuple):
     of: Mapping[Hashable, Tensor]
 
 
-@dataclass(frozen=True)
-class _ComingOffspring:
-    """An offspring drawn during the stress phase, at the step `onset`.
+class _Drawing(NamedTuple):
+    """When and how the coming offspring was drawn.
 
-    `ranks` has the rank of each cluster and the number of survivors, for each unit under stress.
+    `random_state` is that of the generator at the onset. Each drawing starts from it: what survives
+    then changes as far as strengths do, not by chance, to which no network can adapt.
     """
 
-    offspring: Offspring
     onset: int
+    renewals: int
+    random_state: Tensor
+
+    def due(self, step: int, total_steps: int, renewals: int) -> int:
+        """How many of all renewals are due by a step."""
+        return (step - self.onset) * (renewals + 1) // max(1, total_steps - self.onset)
+
+
+@dataclass(frozen=True)
+class _ComingOffspring:
+    """An offspring drawn during the stress phase, and what it means for each unit under stress."""
+
+    offspring: Offspring
     ranks: list[Ranks]
+    drawing: _Drawing
 
     def state(self) -> dict[str, Any]:
         scores = {module: dict(targets) for module, targets in self.offspring.scores.items()}
         keep = None if self.offspring.keep is None else [int(n) for n in self.offspring.keep]
-        return {"keep": keep, "scores": scores, "onset": self.onset, "ranks": self.ranks}
+        ranks = [{key: tuple(own) for key, own in units.items()} for units in self.ranks]
+        return {"keep": keep, "scores": scores, "ranks": ranks, "drawing": tuple(self.drawing)}
 
     @classmethod
     def restored(cls, state: Mapping[str, Any]) -> _ComingOffspring:
-        return cls(Offspring(state["keep"], state["scores"]), state["onset"], state["ranks"])
+        ranks = [{key: Coming(*own) for key, own in units.items()} for units in state["ranks"]]
+        return cls(Offspring(state["keep"], state["scores"]), ranks, _Drawing(*state["drawing"]))

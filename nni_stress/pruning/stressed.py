@@ -9,10 +9,11 @@ import torch
 from torch import Tensor
 
 from .sampler import Offspring
+from .stressors.base import Coming
 from .targets import Masks
 
-Ranks: TypeAlias = dict[Hashable, tuple[Tensor, int]]
-"""{unit: (rank of each cluster, number of survivors)}"""
+Ranks: TypeAlias = dict[Hashable, Coming]
+"""{unit: its clusters as the coming offspring will have them}"""
 
 
 class Stressed(Protocol):
@@ -35,7 +36,7 @@ class Stressed(Protocol):
         """Strength of each cluster of a unit."""
 
     def ranks(self, offspring: Offspring) -> Ranks:
-        """Rank of each cluster in the coming offspring, and the number of survivors."""
+        """Ranks and numbers of clusters by the coming offspring."""
 
     def put_on(self, factors: Mapping[Hashable, Tensor | None]) -> None:
         """Apply factors of the clusters of some units; None for no stress.
@@ -45,6 +46,9 @@ class Stressed(Protocol):
         factors
             Factors in [0, 1].
         """
+
+    def felt(self) -> Masks:
+        """Factors of clusters at present, of those targets whose masks do not show them."""
 
     def decay(self, factors: Mapping[Hashable, Tensor]) -> None:
         """Multiply weights by factors, for good."""

@@ -16,6 +16,7 @@ from ..nni_compat.bypass import Bypass
 from .cluster_draw import ClusterDraw
 from .sampler import Offspring, Sampler
 from .stressed import Ranks, in_several_processes
+from .stressors.base import Coming
 from .targets import Masks
 
 
@@ -58,8 +59,8 @@ class StressedClusters:
             index: np.array(clusters) for index, clusters in enumerate(draw.graph.clusters)
         }
         self._values = np.ones(len(draw.graph.structure.roots))
-        self._gone = list(draw.removed)
-        self._values[self._gone] = 0
+        self._gone = set(draw.removed)
+        self._values[list(self._gone)] = 0
         self._factors = ClusterFactors(network, draw.graph.structure, directly)
         self._bypass = Bypass(())
         self.modules: dict[Hashable, tuple[str, ...]] = {
@@ -78,7 +79,7 @@ class StressedClusters:
         return self._sampler.cluster_strengths(self._draw, observed)
 
     def ranks(self, offspring: Offspring) -> Ranks:
-        """Rank of each cluster in the coming offspring, and the number of survivors."""
+        """Ranks and numbers of clusters by the coming offspring."""
         removed = self._removed_by(offspring)
         found: Ranks = {}
         for index in self.modules:
@@ -86,18 +87,24 @@ class StressedClusters:
             score = self._draw.per_cluster(index, offspring.scores)
             if score is None:
                 continue
-            lost = torch.tensor(
-                [cluster in removed for cluster in self._draw.graph.clusters[index]]
-            )
-            found[index] = _rank(score, lost, self._draw.groups[index].blocks), int((~lost).sum())
+            clusters = self._draw.graph.clusters[index]
+            lost = torch.tensor([cluster in removed for cluster in clusters])
+            gone = torch.tensor([cluster in self._gone for cluster in clusters]) | score.isneginf()
+            rank = _rank(score, lost, gone, self._draw.groups[index].blocks)
+            survivors = max(1, int((~lost).sum()))
+            found[index] = Coming(rank, survivors, max(survivors, int((~gone).sum())))
         return found
 
     def put_on(self, factors: Mapping[Hashable, Tensor | None]) -> None:
         """Apply factors of the clusters of some groups; None for no stress."""
         for index, factor in factors.items():
             self._values[self._clusters[index]] = 1 if factor is None else factor.numpy()
-        self._values[self._gone] = 0
+        self._values[list(self._gone)] = 0
         self._factors.put_on(self._values)
+
+    def felt(self) -> Masks:
+        """Factors of the outputs of layers, as nothing is masked."""
+        return self._draw.per_output(torch.from_numpy(self._values))
 
     def decay(self, factors: Mapping[Hashable, Tensor]) -> None:
         """Multiply the weights that read clusters by factors."""
@@ -121,10 +128,14 @@ class StressedClusters:
         self._factors.put_on(self._values)
 
 
-def _rank(score: Tensor, lost: Tensor, blocks: int) -> Tensor:
-    """Rank of each cluster, 0 for the last one to be removed; blocks take turns."""
-    in_blocks = torch.where(lost, -torch.inf, score).view(blocks, -1)
-    order = in_blocks.argsort(dim=1, descending=True, stable=True)
+def _rank(score: Tensor, lost: Tensor, gone: Tensor, blocks: int) -> Tensor:
+    """Rank of each cluster, 0 for the last one to be removed; blocks take turns.
+
+    Those that the offspring loses come after all that it keeps, and those that are gone come last.
+    """
+    order = score.view(blocks, -1).argsort(dim=1, descending=True, stable=True)
+    fate = (lost.long() + gone.long()).view(blocks, -1).gather(1, order)
+    order = order.gather(1, fate.argsort(dim=1, stable=True))
     rank = torch.empty_like(order)
     rank.scatter_(1, order, torch.arange(order.shape[1]).expand_as(order).contiguous())
     return (rank * blocks + torch.arange(blocks)[:, None]).flatten()

@@ -13,6 +13,7 @@ from .cluster_values import largest, per_cluster, per_synapse, spread_to_aligned
 from .inheritance import Inheritance
 from .sampler import Offspring, Sampler
 from .stressed import Ranks, in_several_processes
+from .stressors.base import Coming
 from .targets import (
     Masks,
     Target,
@@ -101,7 +102,7 @@ class StressedTargets:
         return {key: found[first[0]][first[1]] for key, (first, *_) in self._members.items()}
 
     def ranks(self, offspring: Offspring) -> Ranks:
-        """Rank of each cluster in the coming offspring, and the number of survivors."""
+        """Ranks and numbers of clusters by the coming offspring."""
         masks = self._sampler.masks(offspring.scores)
         found: Ranks = {}
         for key, ((module, target, space), *_) in self._members.items():
@@ -114,12 +115,18 @@ class StressedTargets:
             order = score.flatten().argsort(descending=True)
             rank = torch.empty_like(order)
             rank.scatter_(0, order, torch.arange(len(order), device=order.device))
-            found[key] = rank.view_as(score), max(1, int(mask.sum()))
+            present = int((score > -torch.inf).sum())
+            survivors = max(1, int(mask.sum()))
+            found[key] = Coming(rank.view_as(score), survivors, max(survivors, present))
         return found
 
     def put_on(self, factors: Mapping[Hashable, Tensor | None]) -> None:
         """Lend masks with factors, less what earlier generations removed."""
         self._lend(self._spread(factors))
+
+    def felt(self) -> Masks:
+        """Nothing: the masks that are lent show all factors."""
+        return {}
 
     def decay(self, factors: Mapping[Hashable, Tensor]) -> None:
         """Multiply the weights of clusters by factors."""

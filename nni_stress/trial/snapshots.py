@@ -28,7 +28,7 @@ from .timing import Stopwatch
 
 _log = logging.getLogger(__name__)
 
-FORMAT = 1  # of the content, to be counted up when it changes
+FORMAT = 2  # of the content, to be counted up when it changes
 EVERY = 30.0  # least seconds between two snapshots of a trial
 SHARE = 0.01  # largest share of the time that snapshots may take
 # What a spec says about the training; the rest says when it may end, and which process runs it.

@@ -181,7 +181,7 @@ def test_each_hyperparameter_has_a_row_of_documentation():
     assert (
         rows["floor"].bounds == "[1, 1000000], whole" and rows["learning_rate"].default == "0.002"
     )
-    assert rows["stressor"].bounds == "attenuate, silence, nested_silence, weaken"
+    assert rows["stressor"].bounds == "attenuate, silence, nested_silence, survival, weaken"
     assert rows["stress_ramp"].bounds == "not negative"
     assert next(
         row for row in argument_rows(PrunerArguments) if row.name == "strength"

@@ -19,11 +19,9 @@ from torch import Tensor
 
 from ...utils.ramps import SHAPES
 
-# The number of clusters that nested silence keeps lies, when it sets in, between these multiples of
-# the number that will survive synthesis. By the end of the phase, the range has shrunk to a
-# fraction NESTED_END.
-NESTED_RANGE = (0.6, 1.7)
-NESTED_END = 0.2
+# At a width of 1, the range of nested silence begins at this share of the number that will survive.
+NESTED_LEAST = 0.4
+_LEAST_SURVIVAL = 1e-30
 
 
 class Schedule(NamedTuple):
@@ -135,37 +133,41 @@ def silence(survival: Tensor, level: float, generator: torch.Generator) -> Tenso
     return (drawn >= level * (1 - survival)).to(survival.dtype)
 
 
-def nested_width(step: int, onset: int, total_steps: int) -> float:
-    """Width of the range of nested silence at a step.
+def nested_range(coming: int, present: int, width: float) -> tuple[int, int]:
+    """Least and largest number of clusters that nested silence keeps.
 
     Parameters
     ----------
-    step
-        Number of optimizer steps taken.
-    onset
-        Step at which nested silence set in.
-    total_steps
-        Length of the stress phase in optimizer steps.
+    coming
+        Number of clusters that will survive synthesis, at least 1.
+    present
+        Number of clusters that are there now.
+    width
+        Width of the range, in [0, 1], on a logarithmic scale. 0: `coming` alone. 1: from
+        `NESTED_LEAST` of `coming` to `present`.
 
     Returns
     -------
-    float
-        1 at the onset, falling linearly to `NESTED_END` at the end of the phase.
+    (int, int)
+        coming * 0.4 ** width and coming * (present / coming) ** width, rounded; at least 1.
 
     Examples
     --------
-    >>> [round(nested_width(step, 20, 100), 2) for step in (20, 60, 100)]
-    [1.0, 0.6, 0.2]
+    >>> [nested_range(10, 90, width) for width in (0.0, 0.5, 1.0)]
+    [(10, 10), (6, 30), (4, 90)]
     """
-    return 1 - (1 - NESTED_END) * (step - onset) / max(1, total_steps - onset)
+    low = coming * NESTED_LEAST**width
+    high = coming * (present / coming) ** width
+    return max(1, int(low + 0.5)), max(1, int(high + 0.5))
 
 
 def nested_silence(
-    rank: Tensor, coming: int, level: float, generator: torch.Generator, width: float = 1.0
+    rank: Tensor, coming: int, present: int, level: float, width: float, generator: torch.Generator
 ) -> Tensor:
     """With probability `level`, silence all but a random number of the strongest clusters.
 
-    The number is drawn uniformly from a range around the number that will survive synthesis.
+    The number is log-uniform over the whole numbers of :func:`nested_range`: k is drawn in
+    proportion to log(k + 1) - log(k), so that a range of 10 to 20 is as likely as one of 20 to 40.
     Keeping the first of an ordered list is the idea of nested dropout (Rippel et al., arXiv
     1402.0915) and of slimmable networks (Yu and Huang, arXiv 1903.05134).
 
@@ -173,14 +175,12 @@ def nested_silence(
     ----------
     rank
         Rank of each cluster by strength, 0 for the strongest, of any shape.
-    coming
-        Number of clusters that will survive synthesis.
+    coming, present, width
+        As for :func:`nested_range`.
     level
         Stress level.
     generator
         Generator on the CPU.
-    width
-        Width of the range around `coming`: 1 gives `NESTED_RANGE`, 0 gives `coming` alone.
 
     Returns
     -------
@@ -189,17 +189,90 @@ def nested_silence(
 
     Examples
     --------
-    >>> nested_silence(torch.tensor([2, 0, 1]), 2, 1.0, torch.Generator().manual_seed(0), width=0.0)
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> nested_silence(torch.tensor([2, 0, 1]), 2, 3, 1.0, width=0.0, generator=generator)
     tensor([0., 1., 1.])
     """
     if torch.rand((), generator=generator) >= level:
         return torch.ones(rank.shape, device=rank.device)
-    low, high = (
-        max(1, min(rank.numel(), int((1 + width * (share - 1)) * coming + 0.5)))
-        for share in NESTED_RANGE
-    )
-    kept = int(torch.randint(low, high + 1, (), generator=generator))
+    low, high = nested_range(coming, present, width)
+    place = float(torch.rand((), generator=generator, dtype=torch.float64))
+    kept = min(high, int(low * ((high + 1) / low) ** place))
     return (rank < kept).float()
+
+
+def presence(survival: Tensor, there: Tensor, coming: int, level: float) -> Tensor:
+    """Probability that a cluster is present at a step: 1 - level (1 - F P).
+
+    At the full level, every step draws a network as evolutionary synthesis draws an offspring: each
+    cluster by itself, with its survival probability times an environmental factor (the idea of
+    Shafiee et al., arXiv 1606.04393). That stress is such a factor is this project's own reading of
+    StressedNets. So is F: the environmental factor (`coming` / number of clusters) over the mean of
+    P, so that `coming` clusters are expected. Where F P would exceed 1, it is 1, and F is larger
+    for the others in return. The strongest cluster is always present.
+
+    Parameters
+    ----------
+    survival
+        Survival probability P of each cluster, of any shape.
+    there
+        Whether each cluster is there; those that earlier generations removed are never present.
+    coming
+        Number of clusters that will survive synthesis, at least 1.
+    level
+        Stress level; at 0, every cluster is present.
+
+    Returns
+    -------
+    Tensor
+        Probabilities in [0, 1], of the shape of `survival`, float64.
+
+    Examples
+    --------
+    >>> survival = torch.tensor([1.0, 0.5, 0.25, 0.25])
+    >>> presence(survival, survival > 0, coming=2, level=1.0)
+    tensor([1.0000, 0.5000, 0.2500, 0.2500], dtype=torch.float64)
+    """
+    # in the limit of P -> 0, so that as many are expected where more must come than have P > 0
+    chance = survival.double().clamp(min=_LEAST_SURVIVAL).where(there, 0.0).flatten()
+    ordered, order = chance.sort(descending=True, stable=True)
+    rest = ordered.flip(0).cumsum(0).flip(0)  # the sum over each cluster and all weaker ones
+    place = torch.arange(len(ordered), device=order.device)
+    left = (coming - place).clamp(min=0)  # for the others, where all stronger ones are certain
+    fits = (left * ordered <= rest) & (place > 0)  # the strongest is certain in any case
+    certain = fits.long().argmax()
+    factor = left[certain] / rest[certain].clamp(min=_LEAST_SURVIVAL)
+    full = torch.where(place < certain, 1.0, (factor * ordered).clamp(max=1))
+    expected = torch.empty_like(full).scatter_(0, order, full).view(survival.shape)
+    return (1 - level * (1 - expected)) * there
+
+
+def survival_draw(
+    survival: Tensor, there: Tensor, coming: int, level: float, generator: torch.Generator
+) -> Tensor:
+    """Draw for each cluster independently whether it is present, see :func:`presence`.
+
+    Parameters
+    ----------
+    survival, there, coming, level
+        As for :func:`presence`.
+    generator
+        Generator on the CPU.
+
+    Returns
+    -------
+    Tensor
+        1 for clusters that are present, else 0; of the shape and type of `survival`.
+
+    Examples
+    --------
+    >>> survival = torch.tensor([1.0, 0.5, 0.0])
+    >>> survival_draw(survival, survival >= 0, 1, 1.0, torch.Generator().manual_seed(0))
+    tensor([1., 0., 0.])
+    """
+    drawn = torch.rand(survival.shape, generator=generator, dtype=torch.float64)
+    probability = presence(survival, there, coming, level)
+    return (drawn.to(survival.device) < probability).to(survival.dtype)
 
 
 def weakening(survival: Tensor, level: float, total_steps: int) -> Tensor:

@@ -16,7 +16,7 @@ class Attenuate(Stressor):
     >>> import torch
     >>> from nni_stress.pruning.stressors.base import Situation
     >>> survival = torch.tensor([1.0, 0.5])
-    >>> situation = Situation(0.5, 10, torch.Generator(), lambda: survival, lambda: None)
+    >>> situation = Situation(0.5, 1.0, 10, torch.Generator(), lambda: survival, lambda: None)
     >>> Attenuate().factor(situation)
     tensor([1.0000, 0.7500])
     """

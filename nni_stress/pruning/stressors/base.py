@@ -17,22 +17,22 @@ class Coming(NamedTuple):
     Parameters
     ----------
     rank
-        Rank of each cluster (output channel or neuron), 0 for the last one to be removed.
+        Rank of each cluster (output channel or neuron), 0 for the last one to be removed. Clusters
+        that earlier generations removed come last.
     survivors
-        Number of clusters that will survive.
-    width
-        Width of the range of nested silence at this step, see
-        :func:`nni_stress.pruning.functional.stress.nested_width`.
+        Number of clusters that will survive, at least 1.
+    present
+        Number of clusters that are there now.
 
     Examples
     --------
-    >>> Coming(rank=torch.tensor([1, 0, 2]), survivors=2, width=1.0).survivors
+    >>> Coming(rank=torch.tensor([1, 0, 2]), survivors=2, present=3).survivors
     2
     """
 
     rank: Tensor
     survivors: int
-    width: float
+    present: int
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,8 @@ class Situation:
     ----------
     level
         Stress level, in (0, 1].
+    width
+        Width of the range of nested silence, in [0, 1].
     total_steps
         Length of the stress phase in optimizer steps.
     generator
@@ -57,13 +59,14 @@ class Situation:
     Examples
     --------
     >>> survival = torch.tensor([1.0, 0.5])
-    >>> coming = Coming(rank=torch.tensor([0, 1]), survivors=1, width=1.0)
-    >>> situation = Situation(0.5, 10, torch.Generator(), lambda: survival, lambda: coming)
+    >>> coming = Coming(rank=torch.tensor([0, 1]), survivors=1, present=2)
+    >>> situation = Situation(0.5, 1.0, 10, torch.Generator(), lambda: survival, lambda: coming)
     >>> situation.coming().survivors
     1
     """
 
     level: float
+    width: float
     total_steps: int
     generator: torch.Generator
     survival: Callable[[], Tensor]

@@ -9,14 +9,16 @@ from .base import Situation, Stressor
 
 
 class NestedSilence(Stressor):
-    """Silences all but a random number of the strongest clusters, around the number to survive.
+    """Silences all but a random number of the strongest clusters.
+
+    The number lies between a part of what will survive and all, as far as the width allows.
 
     Examples
     --------
     >>> import torch
     >>> from nni_stress.pruning.stressors.base import Coming, Situation
-    >>> coming = Coming(rank=torch.tensor([1, 0, 2]), survivors=2, width=0.0)
-    >>> situation = Situation(1.0, 10, torch.Generator(), lambda: None, lambda: coming)
+    >>> coming = Coming(rank=torch.tensor([1, 0, 2]), survivors=2, present=3)
+    >>> situation = Situation(1.0, 0.0, 10, torch.Generator(), lambda: None, lambda: coming)
     >>> NestedSilence().factor(situation)
     tensor([1., 1., 0.])
     """
@@ -27,5 +29,10 @@ class NestedSilence(Stressor):
         """See :func:`nni_stress.pruning.functional.stress.nested_silence`."""
         coming = situation.coming()
         return stress.nested_silence(
-            coming.rank, coming.survivors, situation.level, situation.generator, coming.width
+            coming.rank,
+            coming.survivors,
+            coming.present,
+            situation.level,
+            situation.width,
+            situation.generator,
         )

@@ -16,7 +16,7 @@ class Silence(Stressor):
     >>> import torch
     >>> from nni_stress.pruning.stressors.base import Situation
     >>> survival = torch.tensor([1.0, 0.0])
-    >>> situation = Situation(1.0, 10, torch.Generator(), lambda: survival, lambda: None)
+    >>> situation = Situation(1.0, 1.0, 10, torch.Generator(), lambda: survival, lambda: None)
     >>> Silence().factor(situation)
     tensor([1., 0.])
     """

@@ -18,7 +18,7 @@ class Weaken(Stressor):
     >>> import torch
     >>> from nni_stress.pruning.stressors.base import Situation
     >>> survival = torch.tensor([1.0, 0.5])
-    >>> situation = Situation(1.0, 1, torch.Generator(), lambda: survival, lambda: None)
+    >>> situation = Situation(1.0, 1.0, 1, torch.Generator(), lambda: survival, lambda: None)
     >>> Weaken().factor(situation)
     tensor([1.0000, 0.1000])
     """

@@ -201,6 +201,13 @@ WRONG = [
         ValueError,
         "only stress settings .* but got 'temperature'",
     ),
+    (
+        {"stress_overrides": {"fc1": {"stress_renewals": 1}}},
+        ValueError,
+        "only stress settings .* but got 'stress_renewals'",
+    ),
+    ({"stress_range": 1.5}, ValueError, r"stress_range must lie in \[0, 1\], but got 1.5"),
+    ({"stress_renewals": 0.5}, ValueError, "stress_renewals must be a whole number, but got 0.5"),
     # budget
     (
         budget(budget={"watts": 0.5}),
