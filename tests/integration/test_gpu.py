@@ -115,6 +115,7 @@ def test_a_seed_means_the_same_on_every_device(arguments):
         {"stressor": "nested_silence"},
         {"stressor": "silence"},
         {"stressor": "attenuate"},
+        {"stressor": "survival"},
         {"stressor": "weaken"},
         {"stressor": "attenuate", "stress_ramp": 0.0},
         {"stressor": "nested_silence", "strength": "taylor"},
@@ -122,7 +123,10 @@ def test_a_seed_means_the_same_on_every_device(arguments):
     ],
 )
 def test_stress_never_waits_for_the_device(settings):
-    """Except after the first step here, where strengths are computed and the offspring is drawn."""
+    """Except after the first step here, where strengths are computed and the offspring is drawn.
+
+    It would wait at each renewal, too.
+    """
     model = network().cuda()
     batch = moved((torch.rand(4, 1, 28, 28), torch.randint(10, (4,))))
 
@@ -150,6 +154,7 @@ def test_stress_never_waits_for_the_device(settings):
         10,
         stress_peak=1.0,
         stress_onset=0.0,
+        stress_renewals=0,
         temperature=0.3,
         **settings,
     ).compress()

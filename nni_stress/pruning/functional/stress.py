@@ -241,7 +241,8 @@ def presence(survival: Tensor, there: Tensor, coming: int, level: float) -> Tens
     left = (coming - place).clamp(min=0)  # for the others, where all stronger ones are certain
     fits = (left * ordered <= rest) & (place > 0)  # the strongest is certain in any case
     certain = fits.long().argmax()
-    factor = left[certain] / rest[certain].clamp(min=_LEAST_SURVIVAL)
+    # an index in brackets would wait for a GPU
+    factor = left.take(certain) / rest.take(certain).clamp(min=_LEAST_SURVIVAL)
     full = torch.where(place < certain, 1.0, (factor * ordered).clamp(max=1))
     expected = torch.empty_like(full).scatter_(0, order, full).view(survival.shape)
     return (1 - level * (1 - expected)) * there
@@ -272,7 +273,7 @@ def survival_draw(
     """
     drawn = torch.rand(survival.shape, generator=generator, dtype=torch.float64)
     probability = presence(survival, there, coming, level)
-    return (drawn.to(survival.device) < probability).to(survival.dtype)
+    return (drawn.to(survival.device, non_blocking=True) < probability).to(survival.dtype)
 
 
 def weakening(survival: Tensor, level: float, total_steps: int) -> Tensor:

@@ -46,7 +46,7 @@ class Situation:
     level
         Stress level, in (0, 1].
     width
-        Width of the range of nested silence, in [0, 1].
+        Width of the range of nested silence, in [0, 1]: the setting `stress_range`.
     total_steps
         Length of the stress phase in optimizer steps.
     generator
