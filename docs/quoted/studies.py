@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 
 from reports import shift_study
-from reports import stress_study as study
+from reports import first_stress_study as study
 from reports.significance import LEVEL
 from reports.tables import bounds
 from reports.tables import percent as hundredths

@@ -1,7 +1,7 @@
 """Which stress helps? The Caffe LeNet-5 on Fashion-MNIST; equal steps, founder and seeds for all.
 
-    python -m reports.stress_study            # all cells not yet recorded
-    python -m reports.stress_study --table    # what is recorded so far
+    python -m reports.first_stress_study            # all cells not yet recorded
+    python -m reports.first_stress_study --table    # what is recorded so far
 
 Once the founder's file exists, any number of processes may share the work.
 
@@ -286,7 +286,7 @@ def _interval(cell: dict[int, dict[str, Any]], key: str) -> str:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run ``python -m reports.stress_study``."""
+    """Run ``python -m reports.first_stress_study``."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -1,0 +1,1 @@
+"""What stress is worth: one generation, with many stressors, and recovery of many lengths."""

@@ -1,0 +1,102 @@
+"""Run the study: ``python -m reports.stress_study``.
+
+    python -m reports.stress_study            # all cells not yet recorded
+    python -m reports.stress_study --pilot    # those by which learning rates are chosen
+    python -m reports.stress_study --table    # what is recorded so far
+
+Any number of processes may share the work, one a core. A cell that was interrupted is run again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+
+from nni_stress.utils.atomic_files import read_json, write_json
+
+from .. import checkout
+from . import analysis
+from .plan import RATES, SUBJECTS, Cell, cells, pilot
+from .running import founder_of, run_cell
+
+RESULTS = checkout.RESULTS / "stress"
+FOUNDERS = Path("runs/founders/stress")
+_SHORT, _LONG = ("10", "30", "100"), ("300", "1 epoch", "4 epochs")
+
+
+def run(chosen: list[Cell], results: Path, founders: Path, rates: tuple[float, ...]) -> None:
+    """Run every cell that has no record and on which no other process is at work."""
+    for cell in chosen:
+        file = results / f"{cell.name}.json"
+        subject = SUBJECTS[cell.subject]
+        with _claimed(founders / f"{cell.name}.lock") as free:
+            if not free or file.exists():
+                continue
+            with _claimed(founders / f"{cell.subject}-{cell.founder}.lock", wait=True):
+                founder = founder_of(subject, cell.founder, founders)
+            record = run_cell(cell, subject, founder, rates)
+            write_json(file, record)
+            print(f"{cell.name}: {record['seconds']}", flush=True)
+
+
+@contextmanager
+def _claimed(file: Path, wait: bool = False) -> Iterator[bool]:
+    """Hold a lock, which ends with the process; gives whether it was free."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with open(file, "w") as held:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+
+
+def tables(results: Path) -> str:
+    """All tables of what is recorded, in Markdown."""
+    records = [read_json(file) for file in sorted(results.glob("*.json"))]
+    return "\n\n".join(
+        f"{name}, {times:g}x fewer {resource}\n\n{analysis.table(records, name, resource)}"
+        for name, subject in SUBJECTS.items()
+        for resource, times in subject.budgets.items()
+    )
+
+
+def rates_of(results: Path) -> str:
+    """The learning rates that the pilot chooses."""
+    records = [read_json(file) for file in sorted(results.glob("*.json"))]
+    found = []
+    for name in SUBJECTS:
+        own = [one for one in records if one["subject"] == name]
+        short, long = (analysis.best_rate(own, points) for points in (_SHORT, _LONG))
+        found.append(f"{name}: {short:g} up to 100 steps, {long:g} beyond")
+    return "\n".join(found)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m reports.stress_study",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--pilot", action="store_true", help="the pilot instead of the study")
+    parser.add_argument("--table", action="store_true", help="print what is recorded, run nothing")
+    parser.add_argument("--results", type=Path, default=RESULTS)
+    parser.add_argument("--founders", type=Path, default=FOUNDERS, help="folder of the founders")
+    options = parser.parse_args(arguments)
+    torch.set_num_threads(1)
+    results = options.results / "pilot" if options.pilot else options.results
+    if not options.table:
+        chosen = pilot() if options.pilot else cells()
+        run(chosen, results, options.founders, RATES if options.pilot else ())
+    print(rates_of(results) if options.pilot else tables(results))
+
+
+if __name__ == "__main__":
+    main()

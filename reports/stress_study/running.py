@@ -1,0 +1,197 @@
+"""Runs cells of the study."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import itertools
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from nni_stress.trials.founders import train_founder
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.optim.swa_utils import update_bn
+
+from nni_stress import StressPruner, Task
+from nni_stress.graph import cost, serialization
+from nni_stress.hparams import Arguments
+from nni_stress.resources import RESOURCES
+from nni_stress.trial.contract import batches_per_epoch
+from nni_stress.trial.offspring import stress_and_synthesize
+from nni_stress.trial.stress_training import stress_evaluator
+from nni_stress.trial.training import Training, train
+from nni_stress.utils.seeding import seed_of
+
+from .. import checkout
+from ..environment import environment
+from .plan import ARMS, COMMON, EPOCHS, FEW, NORMS, STEPS, Cell, Subject
+
+_STRESS_EPOCHS = 1.0
+# Epochs in which importance is measured where the synthesis comes first, at a rate that hardly
+# changes the weights.
+_LOOK = 0.05
+_STANDING = 1e-6
+_NORM_BATCHES = 10
+
+
+def founder_of(subject: Subject, number: int, folder: Path) -> Path:
+    """The file of a founder, which is trained where it does not exist.
+
+    Parameters
+    ----------
+    subject
+        The network.
+    number
+        Seed of its training.
+    folder
+        Folder of all founders.
+    """
+    file = folder / f"{subject.name}-{number}.safetensors"
+    if not file.exists():
+        train_founder(subject.task(), file, seed=number, quiet=True)
+    return file
+
+
+def run_cell(
+    cell: Cell, subject: Subject, founder: Path, rates: tuple[float, ...] = ()
+) -> dict[str, Any]:
+    """Run a cell and return its record.
+
+    Parameters
+    ----------
+    cell
+        The cell.
+    subject
+        Its network.
+    founder
+        File of its founder.
+    rates
+        Learning rates of recovery to try, in place of those of the network.
+    """
+    task = subject.task()
+    network = serialization.load(founder, task.network)
+    accuracy = {split: task.fidelity(network, split) for split in ("validation", "test")}
+    started = time.perf_counter()
+    small = small_network(network, task, cell, subject)
+    synthesized = time.perf_counter()
+    subjects = [dataclasses.replace(subject, short_rate=r, long_rate=r) for r in rates] or [subject]
+    curves = {f"{one.long_rate:g}": _curve(small, task, cell, one) for one in subjects}
+    ended = time.perf_counter()
+    whole = serialization.load(founder, task.network)
+    return {
+        **cell._asdict(),
+        "founder_fidelity": accuracy,
+        "times_fewer": {
+            name: 1 / RESOURCES[name].measure(small, whole, task.example_input)
+            for name in ("parameters", "macs")
+        },
+        "architecture": cost.architecture(small),
+        "rates": [subject.stress_rate, subject.short_rate, subject.long_rate],
+        **({"curves": curves} if rates else {"curve": next(iter(curves.values()))}),
+        "seconds": {
+            "synthesis": round(synthesized - started, 1),
+            "recovery": round(ended - synthesized, 1),
+        },
+        "threads": torch.get_num_threads(),
+        "commit": checkout.commit(),
+        "environment": environment(),
+    }
+
+
+def small_network(network: nn.Module, task: Task, cell: Cell, subject: Subject) -> nn.Module:
+    """The small network of a cell before its recovery.
+
+    Parameters
+    ----------
+    network
+        The founder, which is trained in place.
+    task, cell, subject
+        What is run.
+    """
+    settings = ARMS[cell.arm]
+    seed = seed_of(cell.founder, cell.seed, "stress")  # the same batches for all arms
+    share = 1 / subject.budgets[cell.resource]
+    if settings is None:
+        small = _synthesized_first(network, task, {cell.resource: share}, seed)
+        train(small, task, _STRESS_EPOCHS, subject.stress_rate, seed)
+        return small
+    arguments = Arguments(
+        **{**COMMON, **settings},
+        learning_rate=subject.stress_rate,
+        stress_epochs=_STRESS_EPOCHS,
+        environmental_factor=share,
+    )
+    return stress_and_synthesize(network, task, arguments, seed, cell.resource)
+
+
+def _synthesized_first(
+    network: nn.Module, task: Task, budget: Mapping[str, float], seed: int
+) -> nn.Module:
+    evaluator, steps = stress_evaluator(network, task, _LOOK, _STANDING, seed)
+    pruner = StressPruner(
+        network,
+        [task.clusters],
+        evaluator,
+        steps,
+        budget=dict(budget),
+        example_input=task.example_input,
+        seed=seed,
+        stress_peak=0.0,
+        **COMMON,
+    )
+    pruner.compress()
+    return pruner.synthesize(task.example_input)
+
+
+def _curve(
+    small: nn.Module, task: Task, cell: Cell, subject: Subject
+) -> dict[str, dict[str, float]]:
+    """Fidelity after recoveries of all lengths, each from the synthesized network."""
+    per_epoch = batches_per_epoch(task)
+    curve = {"0": _fidelity(small, task)}
+    if any(isinstance(module, _BatchNorm) for module in small.modules()):
+        curve[NORMS] = _fidelity(_with_new_norms(small, task, cell), task)
+    lengths = {str(steps): steps for steps in STEPS if steps}
+    lengths |= {f"{n} epoch{'s' * (n > 1)}": n * per_epoch for n in EPOCHS}
+    for name, steps in lengths.items():
+        curve[name] = _recovered(small, task, cell, subject, steps)
+    curve[FEW] = _recovered(small, _with_few_labels(task), cell, subject, 300)
+    return curve
+
+
+def _recovered(
+    small: nn.Module, task: Task, cell: Cell, subject: Subject, steps: int
+) -> dict[str, float]:
+    network = copy.deepcopy(small)
+    epochs = steps / batches_per_epoch(task)
+    seed = seed_of(cell.founder, cell.seed, "recovery")
+    for _ in Training(network, task, epochs, subject.rate(steps), seed):
+        pass
+    return _fidelity(network, task)
+
+
+def _with_few_labels(task: Task) -> Task:
+    """The task with one hundredth of its batches, always the same, in a random order."""
+    batches = task.loader(torch.Generator().manual_seed(0))
+    kept = list(itertools.islice(batches, max(1, round(len(batches) / 100))))
+
+    def loader(generator: torch.Generator) -> list[tuple[Any, Any]]:
+        return [kept[index] for index in torch.randperm(len(kept), generator=generator).tolist()]
+
+    return dataclasses.replace(task, loader=loader)
+
+
+def _with_new_norms(small: nn.Module, task: Task, cell: Cell) -> nn.Module:
+    network = copy.deepcopy(small)
+    generator = torch.Generator().manual_seed(seed_of(cell.founder, cell.seed, "norms"))
+    batches = itertools.islice(task.loader(generator), _NORM_BATCHES)
+    update_bn((inputs for inputs, _ in batches), network)
+    return network
+
+
+def _fidelity(network: nn.Module, task: Task) -> dict[str, float]:
+    return {split: task.fidelity(network, split) for split in ("validation", "test")}

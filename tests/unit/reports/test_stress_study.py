@@ -1,0 +1,112 @@
+"""The stress study: cells are pairs, and its choices follow from validation data alone."""
+
+import dataclasses
+
+import pytest
+import torch
+from nni_stress.trials.founders import train_founder
+
+from nni_stress.trials import lenet5, resnet20
+from reports.stress_study import analysis, running
+from reports.stress_study.plan import ARMS, SUBJECTS, Cell, cells, pilot
+
+TASKS = {
+    "lenet5": lambda: lenet5.make_task("digits", founder_epochs=1),
+    "resnet20": lambda: resnet20.make_task("digits", batch_size=64, founder_epochs=1, images=256),
+}
+
+
+@pytest.fixture(scope="module")
+def founders(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("founders")
+    for name, task in TASKS.items():
+        train_founder(task(), folder / f"{name}.safetensors", quiet=True)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def short(monkeypatch):
+    monkeypatch.setattr(running, "STEPS", (0, 5))
+    monkeypatch.setattr(running, "EPOCHS", (1,))
+
+
+def record_of(founders, subject, resource, arm, **more):
+    own = dataclasses.replace(SUBJECTS[subject], task=TASKS[subject])
+    cell = Cell(subject, resource, arm, 1, 1)
+    return running.run_cell(cell, own, founders / f"{subject}.safetensors", **more)
+
+
+@pytest.mark.parametrize(
+    ("subject", "resource", "arm"),
+    [
+        ("lenet5", "parameters", "wide"),
+        ("lenet5", "macs", "synthesis first"),
+        ("resnet20", "macs", "none"),
+    ],
+)
+def test_a_cell_keeps_to_its_budget_and_repeats(founders, subject, resource, arm):
+    record = record_of(founders, subject, resource, arm)
+    again = record_of(founders, subject, resource, arm)
+    assert record["curve"] == again["curve"] and record["architecture"] == again["architecture"]
+    wanted = SUBJECTS[subject].budgets[resource]
+    assert wanted <= record["times_fewer"][resource] < 1.1 * wanted
+    norms = ["norms"] if subject == "resnet20" else []
+    assert list(record["curve"]) == ["0", *norms, "5", "1 epoch", "300 on 1 %"]
+
+
+def test_all_arms_see_the_same_batches(founders, monkeypatch):
+    seen = []
+    load = running.serialization.load
+
+    def watched(file, make):
+        network = load(file, make)
+        network.register_forward_pre_hook(
+            lambda module, args: seen[-1].append(args[0].sum().item()) if module.training else None
+        )
+        return network
+
+    monkeypatch.setattr(running.serialization, "load", watched)
+    monkeypatch.setattr(running, "_curve", lambda *args: {})
+    for arm in ("none", "narrow", "wide"):
+        seen.append([])
+        record_of(founders, "lenet5", "macs", arm)
+    assert len(seen[0]) > 10 and seen[0] == seen[1] == seen[2]
+
+
+def test_the_pilot_tries_all_rates(founders):
+    record = record_of(founders, "lenet5", "macs", "none", rates=(1e-3, 1e-1))
+    assert list(record["curves"]) == ["0.001", "0.1"]
+    first, second = record["curves"].values()
+    assert first["0"] == second["0"] and first["5"] != second["5"]
+
+
+def planted(gains, split="validation"):
+    """Records of one network and budget, in which arms gain so much over no stress, in points."""
+    generator = torch.Generator().manual_seed(0)
+    records = []
+    for founder in (1, 2, 3):
+        for seed in (1, 2, 3, 4):
+            base = 0.5 + 0.2 * float(torch.rand((), generator=generator))
+            for arm, gain in {"none": 0.0, **gains}.items():
+                noise = 0.01 * float(torch.randn((), generator=generator))
+                other = {"validation": 0.1, "test": 0.1}
+                curve = {"10": {**other, split: base + gain / 100 + noise * bool(gain)}}
+                cell = Cell("lenet5", "macs", arm, founder, seed)
+                records.append({**cell._asdict(), "curve": curve})
+    return records
+
+
+def test_the_choice_follows_validation_and_the_table_quotes_test():
+    records = planted({"narrow": 1.0, "wide": 4.0, "silence": -2.0})
+    assert analysis.best_arm(records, list(ARMS)[1:-1], ["10"]) == "wide"
+    only_test = planted({"narrow": 1.0, "wide": 4.0}, split="test")
+    assert analysis.best_arm(only_test, ["narrow", "wide"], ["10"]) == "narrow"  # all are equal
+    found = analysis.difference(only_test, "wide", "10", "test")
+    assert abs(found.mean - 4) < found.margin < 1.5 and found.p < 0.001 and found.pairs == 12
+    text = analysis.table(only_test, "lenet5", "macs")
+    assert f"({found.mean:+.1f} ± {found.margin:.1f})" in text and text.count("\n") == 4
+
+
+def test_the_plan_has_twelve_pairs_of_every_arm():
+    assert len(cells()) == len(set(cells())) == 2 * 2 * len(ARMS) * 12
+    assert not set(pilot()) & set(cells())
