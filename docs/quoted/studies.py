@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import statistics
 
-from reports import shift_study
 from reports import first_stress_study as study
+from reports import shift_study
 from reports.significance import LEVEL
 from reports.tables import bounds
 from reports.tables import percent as hundredths

@@ -55,6 +55,7 @@ def resnet20(width: int = 16) -> nn.Module:
 
     Examples
     --------
+    >>> import torch
     >>> network = resnet20()
     >>> network(torch.zeros(3, 1, 28, 28)).shape
     torch.Size([3, 10])
