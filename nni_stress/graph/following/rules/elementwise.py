@@ -42,7 +42,7 @@ def operand(context: Context, tensor: torch.Tensor, shape: Sequence[int]) -> Ope
 
 
 def combine(context: Context, operands: Iterable[Operand]) -> Planes:
-    """Tie what meets. A constant with a size of its own keeps what it meets."""
+    """Tie what meets. A constant with a size of its own keeps what it meets, which ends there."""
     operands = list(operands)
     planes = [plane for item in operands for plane in item.planes]
     for item in operands:
@@ -55,6 +55,7 @@ def combine(context: Context, operands: Iterable[Operand]) -> Planes:
             context.relations.fix(
                 meeting, f"combined with a constant by {context.relations.operator}"
             )
+            planes = [plane for plane in planes if not varies(plane, dim)]
     return context.relations.merge(planes)
 
 
