@@ -85,19 +85,23 @@ def _alike(places: Sequence[Place], rows: NDArray[np.int64]) -> list[tuple[list[
     """Sets of clusters that appear equally often in the same places, with these places."""
     rows = rows[np.argsort(rows[:, 0], kind="stable")]
     starts = np.flatnonzero(np.diff(rows[:, 0], prepend=-1))
-    ends = np.append(starts[1:], len(rows))
-    sets: dict[bytes, list[int]] = {}
-    where: dict[bytes, NDArray[np.int64]] = {}
-    for index in np.lexsort((rows[starts, 3], rows[starts, 1])):
-        own = rows[starts[index] : ends[index]]
-        if len(own) > 1:
-            signature = own[:, 1:3].tobytes()
-            sets.setdefault(signature, []).append(int(own[0, 0]))
-            where.setdefault(signature, own[:, 1])
-    return [
-        (clusters, [places[place] for place in where[signature]])
-        for signature, clusters in sets.items()
-    ]
+    lengths = np.diff(starts, append=len(rows))
+    starts, lengths = starts[lengths > 1], lengths[lengths > 1]
+    order = np.lexsort((rows[starts, 3], rows[starts, 1]))
+    starts, lengths = starts[order], lengths[order]
+    runs: dict[bytes, list[NDArray[np.int64]]] = {}  # of alike ones behind each other
+    for length in np.unique(lengths):
+        own = np.flatnonzero(lengths == length)
+        seen = rows[starts[own, None] + np.arange(length), 1:3].reshape(len(own), -1)
+        changes = np.flatnonzero((seen[1:] != seen[:-1]).any(1)) + 1
+        for run in np.split(np.arange(len(own)), changes):
+            runs.setdefault(seen[run[0]].tobytes(), []).append(own[run])
+    found = []
+    for own in sorted(map(np.concatenate, runs.values()), key=lambda own: own[0]):
+        first = starts[own[0]]
+        where = rows[first : first + lengths[own[0]], 1]
+        found.append((rows[starts[own], 0].tolist(), [places[place] for place in where]))
+    return found
 
 
 def _places(structure: Structure) -> Iterable[tuple[Place, NDArray[np.int64]]]:
