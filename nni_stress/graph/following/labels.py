@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch.multiprocessing.reductions import StorageWeakRef
@@ -74,13 +76,15 @@ class Labels:
         if labelled.item_size != tensor.element_size():
             self._relations.fix(labelled.planes, "elements read as another type")
             return []
-        moved = _dimensions_moved(labelled, tensor)
-        if moved is None:
+        walk = _walk(labelled, tensor)
+        if walk is None:
             elements = tensor.untyped_storage().nbytes() // labelled.item_size
             moved = [
                 flat.as_strided(tensor.size(), tensor.stride(), tensor.storage_offset())
                 for flat in labelled.flat(elements)
             ]
+        else:
+            moved = [_walked(plane, walk, tensor.shape) for plane in labelled.planes]
         return self._canonical(moved)
 
     def neutral(self, tensor: torch.Tensor) -> bool:
@@ -146,43 +150,84 @@ def storage_of(tensor: torch.Tensor) -> int:
     return int(tensor.untyped_storage()._cdata)  # noqa: SLF001, data_ptr is 0 on the meta device
 
 
-def _dimensions_moved(labelled: _Labelled, tensor: torch.Tensor) -> Planes | None:
-    """Planes of a view that permutes, drops or adds dimensions; None for other views."""
-    if tensor.storage_offset() != labelled.offset:
-        return None
-    order = _matching_dimensions(labelled, tensor.size(), tensor.stride())
-    if order is None:
-        return None
-    dropped = [dim for dim in range(len(labelled.size)) if dim not in order]
-    left = [dim for dim in range(len(labelled.size)) if dim not in dropped]
-    return [_permuted(plane, order, dropped, left, tensor.shape) for plane in labelled.planes]
+class _Steps(NamedTuple):
+    """So many steps of one length through a dimension."""
+
+    dim: int
+    length: int
+    number: int
 
 
-def _matching_dimensions(
-    labelled: _Labelled, sizes: Sequence[int], strides: Sequence[int]
-) -> list[int | None] | None:
-    """For each dimension of a view the one it was, None for a new one; None if any is unknown."""
-    free = [dim for dim, size in enumerate(labelled.size) if size > 1]
-    order: list[int | None] = []
-    for size, stride in zip(sizes, strides):
-        if size == 1 or stride == 0:
-            order.append(None)
+class _Walk(NamedTuple):
+    """How a view goes through the dimensions of a tensor.
+
+    Parameters
+    ----------
+    starts
+        For each dimension of the tensor, the index of the view's first element.
+    steps
+        For each dimension of the view, its steps, those of the outer dimensions first.
+    """
+
+    starts: list[int]
+    steps: list[list[_Steps]]
+
+
+def _walk(labelled: _Labelled, view: torch.Tensor) -> _Walk | None:
+    """How a view splits, joins, permutes, cuts or drops dimensions; None if it does none of it."""
+    sizes, strides = labelled.size, labelled.stride
+    dims = sorted((dim for dim, size in enumerate(sizes) if size > 1), key=lambda dim: strides[dim])
+    nested = all(strides[o] >= strides[i] * sizes[i] for i, o in itertools.pairwise(dims))
+    rest = int(view.storage_offset() - labelled.offset)
+    if not nested or rest < 0 or any(strides[dim] == 0 for dim in dims):
+        return None
+    starts = [0] * len(sizes)
+    for dim in reversed(dims):
+        starts[dim], rest = divmod(rest, strides[dim])
+    steps = [_steps(labelled, dims, *along) for along in zip(view.size(), view.stride())]
+    last = list(starts)
+    for each in (each for own in steps for each in own or ()):
+        last[each.dim] += (each.number - 1) * each.length
+    if rest or None in steps or any(index >= size for index, size in zip(last, sizes)):
+        return None
+    return _Walk(starts, [own for own in steps if own is not None])
+
+
+def _steps(
+    labelled: _Labelled, dims: Sequence[int], number: int, stride: int
+) -> list[_Steps] | None:
+    """How a dimension of a view goes through those of a tensor, which are given innermost first."""
+    found: list[_Steps] = []
+    for index, dim in enumerate(dims):
+        size, own = labelled.size[dim], labelled.stride[dim]
+        if number == 1 or stride == 0:
+            break
+        if stride >= own * size:
             continue
-        same = [d for d in free if labelled.size[d] == size and labelled.stride[d] == stride]
-        if not same:
+        length, rest = divmod(stride, own)
+        if rest or length == 0:
             return None
-        free.remove(same[0])
-        order.append(same[0])
-    return order
+        if (number - 1) * length < size:
+            return [_Steps(dim, length, number), *found]
+        here = size // length
+        if size % length or number % here or labelled.stride[dims[index + 1]] != own * size:
+            return None
+        found.insert(0, _Steps(dim, length, here))
+        number, stride = number // here, own * size
+    return None if number > 1 and stride else found
 
 
-def _permuted(
-    plane: Plane, order: list[int | None], dropped: list[int], left: list[int], shape: torch.Size
-) -> Plane:
-    for dim in sorted(dropped, reverse=True):
-        plane = plane.select(dim, 0)
-    plane = plane.permute([left.index(dim) for dim in order if dim is not None])
-    for index, known in enumerate(order):
-        if known is None:
-            plane = plane.unsqueeze(index)
-    return plane.expand(shape)
+def _walked(plane: Plane, walk: _Walk, shape: torch.Size) -> Plane:
+    """What a view sees of a plane, with stride 0 where the plane is constant."""
+    sizes, strides, joined = [], [], []
+    for steps, size in zip(walk.steps, shape):
+        own = [(each.number, plane.stride(each.dim) * each.length) for each in steps]
+        if any(stride for _, stride in own):
+            sizes += [number for number, _ in own]
+            strides += [stride for _, stride in own]
+            joined.append(size)
+        else:
+            joined.append(1)
+    start = sum(index * stride for index, stride in zip(walk.starts, plane.stride()))
+    seen = plane.as_strided(sizes, strides, plane.storage_offset() + start)
+    return seen.reshape(joined).expand(shape)
