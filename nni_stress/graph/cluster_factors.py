@@ -180,6 +180,10 @@ class _Site:
         self._lengths = [len(row) for row in reading.clusters if row is not None]
         tensor = getattr(self.holder, reading.leaf) if reading.leaf else None
         self._elements = tensor.numel() if isinstance(tensor, Tensor) else 0
+        shown = [dim for dim, row in enumerate(reading.clusters) if row is not None]
+        made = reading.output_dim
+        self._made = shown.index(made) if made in shown else None
+        self._read = next((i for i, dim in enumerate(shown) if dim != made), None)
 
     @property
     def size(self) -> int:
@@ -192,9 +196,18 @@ class _Site:
         return tuple(part.view(shape) for part, shape in zip(parts, self._shapes))
 
     def of_input(self, values: Tensor, parts: Parts) -> Tensor:
-        """The caller's first argument, multiplied by the factors."""
+        """The caller's first argument, multiplied by the factors on what is read."""
+        return self._of_activation(values, parts, self._read)
+
+    def of_output(self, values: Tensor, parts: Parts) -> Tensor:
+        """The caller's result, multiplied by the factors on its own clusters."""
+        return self._of_activation(values, parts, self._made)
+
+    def _of_activation(self, values: Tensor, parts: Parts, index: int | None) -> Tensor:
+        if index is None:
+            return values
         dims = -1 - (self.reading.input_dim or -1)
-        return values * _alike(parts[0].view(-1, *[1] * dims), values)
+        return values * _alike(parts[index].view(-1, *[1] * dims), values)
 
     def of_tensor(self, tensor: Tensor, parts: Parts) -> Tensor:
         """The tensor, multiplied by the factors."""
@@ -212,8 +225,8 @@ class _Site:
         owner = getattr(self.holder, "_nni_wrapper", self.holder)
         return owner._parameters.get(self.reading.leaf)  # noqa: SLF001
 
-    def by_input(self, args: tuple[Any, ...]) -> bool:
-        """Whether it is cheaper to multiply the caller's first argument."""
+    def by_activations(self, args: tuple[Any, ...]) -> bool:
+        """Whether it is cheaper to multiply the caller's first argument, and its result."""
         if self.reading.input_dim is None or not args or not isinstance(args[0], Tensor):
             return False
         return args[0].numel() < self._elements
@@ -241,20 +254,23 @@ def _forward(sites: list[_Site]) -> Callable[..., Any]:
             made = plain(*args, **kwargs)
             return made if sites[0].parts is None else sites[0].of_tensor(made, sites[0].parts)
         shown: list[tuple[dict[str, Any], str, Any]] = []
+        makes: list[_Site] = []
         for site in sites:
             if site.parts is None:
                 continue
-            if site.by_input(args):
+            if site.by_activations(args):
                 args = (site.of_input(args[0], site.parts), *args[1:])
+                makes.append(site)
                 continue
             leaf, table = site.reading.leaf, vars(site.holder)
             tensor = getattr(site.holder, leaf)
             shown.append((table, leaf, table.get(leaf)))
             table[leaf] = site.of_tensor(tensor, site.parts)
-        if not shown:
-            return plain(*args, **kwargs)
         try:
-            return plain(*args, **kwargs)
+            made = plain(*args, **kwargs)
+            for site in makes:
+                made = made if site.parts is None else site.of_output(made, site.parts)
+            return made
         finally:
             for table, leaf, before in reversed(shown):
                 if before is None:

@@ -42,6 +42,9 @@ class Reading(NamedTuple):
     input_dim
         The dimension of the caller's first argument, counted from the last, that has the same
         clusters; None where it is not known.
+    output_dim
+        The dimension of the tensor whose clusters the caller's result has, where that has no
+        others along `input_dim`; None for other tensors.
     groups
         Number of groups, each of which reads clusters of its own along the second dimension.
     """
@@ -52,6 +55,7 @@ class Reading(NamedTuple):
     clusters: tuple[Roots | None, ...]
     input_dim: int | None = None
     groups: int = 1
+    output_dim: int | None = None
 
 
 def readings_of(network: nn.Module, structure: Structure, directly: Removed) -> list[Reading]:
@@ -112,10 +116,11 @@ def _readings(
         groups = len(tensor.grouped)
         yield Reading(caller, owner, leaf, (None, tensor.grouped.reshape(-1)), input_dim, groups)
     clusters = _clusters_of(module, tensor, directly)
-    shown = tuple(dim for dim, labels in enumerate(clusters) if labels is not None)
-    if shown != _reading_dims(module, len(clusters)):
-        input_dim = None
-    yield Reading(caller, owner, leaf, clusters, input_dim)
+    shown = {dim for dim, labels in enumerate(clusters) if labels is not None}
+    output_dim = _output_dim(module) if input_dim is not None else None
+    if not shown - {output_dim} <= {*_reading_dims(module, len(clusters))}:
+        input_dim = output_dim = None
+    yield Reading(caller, owner, leaf, clusters, input_dim, output_dim=output_dim)
 
 
 def _clusters_of(
@@ -152,6 +157,12 @@ def _input_dim(module: nn.Module) -> int | None:
     if isinstance(module, nn.Linear) or type(module).__name__ == "Conv1D":
         return -1
     return None
+
+
+def _output_dim(module: nn.Module) -> int | None:
+    """The dimension of a layer's weight that its result has; None where more is done with it."""
+    plain = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
+    return 0 if any(type(module).forward is kind.forward for kind in plain) else None
 
 
 def _caller(network: nn.Module, path: str, called: Container[str]) -> str:
