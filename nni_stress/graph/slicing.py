@@ -50,14 +50,16 @@ def removed_by(
     >>> removed_by(graph, network, {"0": {"weight": mask}})
     {2}
     """
-    gone: set[int] = set()
-    kept: set[int] = {0}
+    gone = removed_flags(graph.structure, ())
+    kept = removed_flags(graph.structure, ())
     for layer, clusters in graph.outputs.items():
         dead = dead_outputs(network.get_submodule(layer), masks.get(layer, {}), len(clusters))
-        for cluster, is_dead in zip(clusters, dead):
-            (gone if is_dead else kept).add(cluster)
+        for flags, own in ((gone, dead), (kept, [not each for each in dead])):
+            flags[np.array(clusters, int)[own]] = True
+    gone &= ~kept
+    gone[list(also)] = True
     removable = {cluster for numbers in graph.clusters for cluster in numbers}
-    return balanced(graph, ((gone - kept) | also) & removable)
+    return balanced(graph, removable.intersection(np.flatnonzero(gone).tolist()))
 
 
 def keep_outputs(graph: ClusterGraph, network: nn.Module, masks: Masks) -> tuple[Masks, list[str]]:
