@@ -116,6 +116,8 @@ def _effective_weights(
 
 def _keep_effective(owner: nn.Module, leaf: str, weight: torch.Tensor) -> None:
     """Let a parametrized tensor be what it was, though its norm has changed by the cut."""
+    if weight.is_meta:
+        return
     if not torch.allclose(getattr(owner, leaf), weight, rtol=1e-6, atol=1e-8):
         with torch.no_grad(), contextlib.suppress(NotImplementedError):
             setattr(owner, leaf, weight)  # by the parametrization's right inverse
@@ -134,7 +136,7 @@ def slicing_of(labelled: LabelledTensor, gone: Removed) -> Slice | None:
     def slice_as(tensor: torch.Tensor) -> torch.Tensor:
         for dim, index in enumerate(indices):
             if index is not None:
-                tensor = tensor.index_select(dim, index.to(tensor.device))
+                tensor = _selected(tensor, dim, index)
         if columns is not None:
             blocks = zip(tensor.chunk(len(columns)), columns)
             tensor = torch.cat(
@@ -143,6 +145,18 @@ def slicing_of(labelled: LabelledTensor, gone: Removed) -> Slice | None:
         return tensor
 
     return slice_as
+
+
+def _selected(tensor: torch.Tensor, dim: int, index: torch.Tensor) -> torch.Tensor:
+    """Some indices of a tensor along a dimension."""
+    if dim == 0 or tensor.element_size() != 2 or tensor.device.type != "cpu":
+        return tensor.index_select(dim, index.to(tensor.device))
+    tensor = tensor.contiguous()  # PyTorch is slow to select columns of elements of two bytes
+    shape = [len(index) if other == dim else size for other, size in enumerate(tensor.shape)]
+    selected = tensor.new_empty(shape)
+    source, target = (each.view(torch.int16).numpy() for each in (tensor, selected))
+    np.take(source, index.numpy(), dim, target, "clip")
+    return selected
 
 
 def _replace(
