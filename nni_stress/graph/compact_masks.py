@@ -9,16 +9,20 @@ from torch import Tensor
 def compact(mask: Tensor) -> Tensor:
     """Copy a mask, without memory for single synapses if each cluster is masked as a whole.
 
+    A mask on the meta device, where it has no values, counts as one that removes nothing.
+
     Examples
     --------
     >>> compact(torch.tensor([[1.0, 1.0], [0.0, 0.0]])).stride()
     (1, 0)
     """
+    if mask.is_meta:
+        return mask.new_ones((), device="cpu").expand(mask.shape)
     own = collapsed(mask)
     if own.dim() < 2 or own.numel() < mask.numel():
         return own.clone().expand_as(mask)
     clusters = own[(slice(None),) + (slice(1),) * (own.dim() - 1)]
-    if own.is_meta or torch.equal(clusters.expand_as(own), own):
+    if torch.equal(clusters.expand_as(own), own):
         return clusters.clone().expand_as(mask)
     return own.clone()
 
@@ -43,4 +47,4 @@ def removes_nothing(mask: Tensor) -> bool:
     >>> removes_nothing(torch.ones(()).expand(3, 4))
     True
     """
-    return mask.is_meta or bool(collapsed(mask).all())
+    return bool(collapsed(mask).all())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping, Sequence, Set
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -13,6 +14,7 @@ from ..graph.following.structure import LabelledTensor
 from ..graph.grouping import must_be_named, output_dim
 from ..graph.slicing import balanced
 from ..utils.devices import on_device
+from .cluster_values import known_values
 from .functional import survival
 from .targets import Masks, TargetSpaces, is_active, settings_of
 
@@ -124,12 +126,10 @@ class ClusterDraw:
         )
 
     def _group(self, index: int, blocks: int, clusters: Sequence[int]) -> DrawnGroup:
-        position = {cluster: place for place, cluster in enumerate(clusters)}
+        position = np.full(len(self.graph.structure.roots), -1)
+        position[clusters] = np.arange(len(clusters))
         layers = self.graph.groups[index].layers
-        places = {
-            layer: torch.tensor([position.get(c, -1) for c in self.graph.outputs[layer]])
-            for layer in layers
-        }
+        places = {layer: torch.from_numpy(position[self.graph.outputs[layer]]) for layer in layers}
         return DrawnGroup(len(clusters), blocks, not self._may_lose[index], places)
 
     def _is_named(self, layer: str) -> bool:
@@ -243,7 +243,9 @@ class ClusterDraw:
                 continue
             size = group.size // group.blocks
             lost = size - keep[index] // group.blocks
-            weakest = score.view(group.blocks, size).topk(lost, largest=False).indices
+            ranked = score.view(group.blocks, size)
+            ranked = ranked.argsort(dim=1, descending=True, stable=True)
+            weakest = ranked[:, size - lost :]  # of equal ones the last
             starts = torch.arange(group.blocks)[:, None] * size
             gone.update(clusters[place] for place in (weakest + starts).flatten().tolist())
         return balanced(self.graph, gone)
@@ -291,7 +293,8 @@ class ClusterDraw:
             else:
                 continue
             like = space.target if old is None else old
-            mask = own.to(device=like.device, dtype=like.dtype).expand(tuple(space.shape))
+            device = "cpu" if like.is_meta else like.device  # there, masks would have no values
+            mask = own.to(device=device, dtype=like.dtype).expand(tuple(space.shape))
             masks.setdefault(layer, {})[target] = mask
 
     def keep_by_ratio(self) -> list[int]:
@@ -368,7 +371,7 @@ def _summed(rows: Rows, parameters: Mapping[str, Tensor], size: int) -> Tensor:
     total = torch.zeros(size)
     for tensor, dim, places in rows:
         weight = parameters[tensor.names[0]].detach()
-        sums = weight.movedim(dim, 0).flatten(1).abs().sum(1).float().cpu()
+        sums = known_values(weight.movedim(dim, 0).flatten(1).abs().sum(1)).float().cpu()
         add_at(total, torch.tensor(places), sums)
     return total
 

@@ -50,6 +50,18 @@ def largest(values: Tensor) -> Tensor:
     return values.amax(-1)
 
 
+def known_values(values: Tensor) -> Tensor:
+    """Values; ones on the CPU for those on the meta device, which has none: all are alike.
+
+    Examples
+    --------
+    >>> import torch
+    >>> known_values(torch.empty(2, device="meta"))
+    tensor([1., 1.])
+    """
+    return values.new_ones(values.shape, device="cpu") if values.is_meta else values
+
+
 def unstressed(space: PruningTargetSpace) -> Tensor:
     """A factor of 1 for every synapse of a target, which takes no memory for them.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from nni.compression.base.wrapper import ModuleWrapper
@@ -29,6 +29,8 @@ class Inheritance:
     ----------
     wrappers
         {module name: NNI's wrapper} of all wrapped modules.
+    new
+        Names of those that NNI has just made: their masks remove nothing, and are not read.
 
     Attributes
     ----------
@@ -47,12 +49,13 @@ class Inheritance:
     {'layer': {'bias': tensor([1., 0., 1., 1.])}}
     """
 
-    def __init__(self, wrappers: Mapping[str, ModuleWrapper]):
+    def __init__(self, wrappers: Mapping[str, ModuleWrapper], new: Iterable[str] = ()):
         self._wrappers = wrappers
         self._read: dict[Target, _Read] = {}
         self._masks: dict[str, dict[str, Tensor | None]] = {}
         self._before = self._masks
         self.removed: set[tuple[str, str]] = set()
+        self.know({name: _ones_for(wrappers[name]) for name in new})
         self.update()
 
     def update(self) -> None:
@@ -138,6 +141,15 @@ class Inheritance:
                     inherited = self.mask(module_name, target_name)
                     targets[target_name] = targets[target_name] * inherited
         return masks
+
+
+def _ones_for(wrapper: ModuleWrapper) -> dict[str, Tensor]:
+    spaces = wrapper.pruning_target_spaces.items()
+    return {
+        name: space.mask.new_ones((), device="cpu" if space.mask.is_meta else None)
+        for name, space in spaces
+        if space.mask is not None
+    }
 
 
 def _version_of(tensor: Tensor) -> int:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 from weakref import WeakValueDictionary
 
 from nni.compression.base.wrapper import ModuleWrapper
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from .targets import replace_mask
 
@@ -103,23 +105,31 @@ def parameters_of(model: nn.Module) -> dict[str, nn.Parameter]:
     }
 
 
-def share_memory(wrapper: ModuleWrapper) -> None:
-    """Replace the copies that a wrapper left in its module by ones that take no memory yet.
-
-    Each shares the memory of the wrapper's parameter until either is written to.
+class LazyClones(TorchFunctionMode):
+    """Lets clones take no memory in a ``with`` block, until they or what they are of is written to.
 
     Examples
     --------
-    >>> config = {"pruning": {"sparse_ratio": 0.5}}
-    >>> wrapper = ModuleWrapper(nn.Linear(2, 4), "layer", config)
-    >>> wrapper.wrap()
-    >>> share_memory(wrapper)
-    >>> wrapper.module.weight.shape
-    torch.Size([4, 2])
+    >>> import torch
+    >>> weight = torch.ones(2)
+    >>> with LazyClones():
+    ...     copied = weight.clone()
+    >>> weight += 1
+    >>> copied
+    tensor([1., 1.])
     """
-    for name, space in wrapper.pruning_target_spaces.items():
-        if isinstance(space.target, nn.Parameter):
-            setattr(wrapper.module, name, _copied_on_write(space.target.detach()))
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Any = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        if func is Tensor.clone and not kwargs and len(args) == 1 and _can_wait(args[0]):
+            return args[0]._lazy_clone()  # noqa: SLF001, PyTorch has no public one
+        return func(*args, **(kwargs or {}))
+
+
+def _can_wait(tensor: Tensor) -> bool:
+    whole = tensor.is_contiguous() or 0 not in tensor.stride()  # it is as whole as its clone
+    return whole and hasattr(tensor, "_lazy_clone") and tensor.device.type in ("cpu", "cuda")
 
 
 def release(wrappers: Iterable[ModuleWrapper], model: nn.Module) -> None:
@@ -141,10 +151,3 @@ def release(wrappers: Iterable[ModuleWrapper], model: nn.Module) -> None:
         for parameter in wrapper.parameters(recurse=False):
             if parameter not in used:
                 parameter.data = parameter.data.new_empty(0)
-
-
-def _copied_on_write(tensor: Tensor) -> Tensor:
-    if hasattr(tensor, "_lazy_clone") and tensor.device.type in ("cpu", "cuda"):
-        copied: Tensor = tensor._lazy_clone()  # noqa: SLF001, PyTorch has no public one
-        return copied
-    return tensor.clone()

@@ -34,7 +34,7 @@ from .inheritance import Inheritance
 from .kept_layers import asked_outputs, check_removable, keep_outputs, warn_of_outputs
 from .layer_settings import LayerSettings
 from .masked_model import MaskedModel
-from .parameters import OriginalParameters, TiedParameters, parameters_of, release, share_memory
+from .parameters import LazyClones, OriginalParameters, TiedParameters, parameters_of, release
 from .sampler import Offspring, Sampler
 from .screening import Screen
 from .stress_phase import StressPhase
@@ -58,7 +58,8 @@ class StressPruner(Pruner):
     Takes NNI's config list, wrappers and evaluators, as every pruner of NNI does. Without an
     evaluator the offspring is drawn at once, without stress; with ``temperature=0`` that is exactly
     NNI's ``L1NormPruner``. The idea of training under stress is that of StressedNets (Shafiee et
-    al., arXiv 1801.05387).
+    al., arXiv 1801.05387). On the meta device, where weights have no values, it plans: all clusters
+    of a layer are equally strong, and of the small network only shapes are checked.
 
     Parameters
     ----------
@@ -179,7 +180,7 @@ class StressPruner(Pruner):
         self.total_times = 1
         self._steps_per_epoch = steps_per_epoch
         self._synthesized = False
-        with clear_nni_errors():
+        with clear_nni_errors(), LazyClones():
             super().__init__(model, config_list, evaluator, existed_wrappers)
         align_transposed(self._target_spaces)
         try:
@@ -188,6 +189,8 @@ class StressPruner(Pruner):
                 check_targets(self._target_spaces, config_list, self._ratios)
             check_blocks(self._target_spaces, self.arguments)
             self._settings.check_modules(self._target_spaces)
+            new = self._module_wrappers.keys() - (existed_wrappers or {}).keys()
+            self._inheritance = Inheritance(self._module_wrappers, new)
             self._assemble(graph, seed, candidates, screen)
         except ValueError:
             self.unwrap_model()
@@ -201,7 +204,6 @@ class StressPruner(Pruner):
         spaces = self._target_spaces
         wrappers = self._module_wrappers
         self._generator = torch.Generator().manual_seed(seed)
-        self._inheritance = Inheritance(wrappers)
         self._scores: Masks | None = None
         self._masked = MaskedModel(
             self.bound_model,
@@ -340,8 +342,9 @@ class StressPruner(Pruner):
             self._inheritance.undo()
             self._show(self._sampler.masks(self._scores))
             self._inheritance.update()
+            masks = self.get_masks()
             for (module, target), given in self._given.items():
-                given.copy_(self._target_spaces[module][target].mask)
+                given.data = masks[module][target]
         elif self._phase.total_steps and self._phase.step == 0:
             self._begin(self._phase.total_steps)
 
@@ -355,10 +358,9 @@ class StressPruner(Pruner):
 
     def wrap_model(self) -> None:
         """Wrap the model as NNI does; the copies left in its modules take no memory."""
-        super().wrap_model()
+        with LazyClones():
+            super().wrap_model()
         self._tied.tie()
-        for wrapper in self._module_wrappers.values():
-            share_memory(wrapper)
         if "_masked" in vars(self):  # wrapped again
             self._masked.wrap_attentions()
 
@@ -368,7 +370,8 @@ class StressPruner(Pruner):
             self._phase.take_off()
         if "_masked" in vars(self):
             self._masked.take_off()
-        super().unwrap_model()
+        with LazyClones():
+            super().unwrap_model()
         self._tied.tie()
 
     def _single_compress(self, max_steps: int | None, max_epochs: int | None) -> None:
@@ -454,6 +457,19 @@ class StressPruner(Pruner):
             return model, self._remembered(masks)
         finally:
             self._requested_steps = None
+
+    def get_masks(self) -> Masks:
+        """The masks in the wrappers, as NNI's pruners return them.
+
+        On the meta device, where these have no values, those that were drawn, on the CPU.
+        """
+        with LazyClones():
+            masks: Masks = super().get_masks()
+        for module, targets in self._inheritance.current().items():
+            for target, known in targets.items():
+                if known is not None and masks[module][target].is_meta:
+                    masks[module][target] = known
+        return masks
 
     def _remembered(self, masks: Masks) -> Masks:
         """Masks that are given away; they change once the structure is learned."""

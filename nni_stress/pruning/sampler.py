@@ -15,6 +15,7 @@ from torch import Tensor
 from ..hparams import PrunerArguments
 from .allocator import Allocator
 from .cluster_draw import ClusterDraw
+from .cluster_values import known_values
 from .functional import survival
 from .importances import IMPORTANCES
 from .importances.base import Observer
@@ -142,7 +143,11 @@ class Sampler:
             Strengths gathered while training, see
             :class:`nni_stress.pruning.importances.base.Observer`.
         """
-        return self._importance.strengths(self._spaces, observed)
+        found = self._importance.strengths(self._spaces, observed)
+        return {
+            module: {target: known_values(values) for target, values in strengths.items()}
+            for module, strengths in found.items()
+        }
 
     def cluster_strengths(self, draw: ClusterDraw, observed: Masks) -> Mapping[Hashable, Tensor]:
         """Strength of each cluster of the groups that may lose some, by the group's index."""

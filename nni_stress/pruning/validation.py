@@ -114,6 +114,11 @@ def check_kinds(model: Any, evaluator: Any, existed_wrappers: Any, seed: Any) ->
             f"existed_wrappers must be {{module name: wrapper}} or None, but got "
             f"{existed_wrappers!r}"
         )
+    for name, wrapper in (existed_wrappers or {}).items():
+        if any(buffer.is_meta for buffer in wrapper.buffers()):
+            raise TypeError(
+                f"wrappers must have masks with values, but those of {name} are on the meta device"
+            )
     if isinstance(seed, bool) or not isinstance(seed, int):
         raise TypeError(f"seed must be a whole number, but got {seed!r}")
 
