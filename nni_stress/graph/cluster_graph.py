@@ -13,7 +13,7 @@ from torch import nn
 
 from ..utils.batches import arguments_of, examples_in
 from ..utils.messages import one_line
-from .clusters import find_alike, in_blocks
+from .clusters import Alike, in_blocks
 from .counting import Count, Counting, ModuleCosts
 from .following.cutting import cut
 from .following.follow import follow
@@ -84,11 +84,11 @@ class ClusterGraph:
         self.inputs = (
             example_input if isinstance(example_input, Mapping) else arguments_of(example_input)
         )
-        self.structure = _followed(network, self.inputs)
+        self.structure, sets = _followed(network, self.inputs)
         if attention == "width":
-            self.structure = _with_narrow_heads(network, self.inputs, self.structure)
+            self.structure, sets = _with_narrow_heads(network, self.inputs, self.structure, sets)
         dims = layers_of(network, self.structure)
-        self.groups, self.clusters = find_groups(self.structure, dims)
+        self.groups, self.clusters = find_groups(self.structure, sets, dims)
         group_of = group_indices(self.clusters)
         sizes = [group.clusters for group in self.groups]
         self._counting = Counting(group_of, sizes, len(self.structure.roots))
@@ -241,28 +241,28 @@ class ClusterGraph:
         return network
 
 
-def _alike(structure: Structure) -> list[tuple[list[int], int]]:
-    return [(alike.clusters, alike.blocks) for alike in find_alike(structure)]
-
-
 _UNREAD = Reason("nothing reads it")
 
 
-def _followed(network: nn.Module, inputs: Any, heads: Mapping[int, int] | None = None) -> Structure:
+def _followed(
+    network: nn.Module, inputs: Any, narrowed: Mapping[int, int] | None = None
+) -> tuple[Structure, list[Alike]]:
     try:
-        structure = follow(network, inputs, heads)
+        structure = follow(network, inputs, narrowed)
     except Exception as error:
         raise ValueError(f"the network cannot be followed: {one_line(error)}") from error
-    return verified(network, structure, inputs, _alike)
+    return verified(network, structure, inputs)
 
 
-def _with_narrow_heads(network: nn.Module, inputs: Any, structure: Structure) -> Structure:
+def _with_narrow_heads(
+    network: nn.Module, inputs: Any, structure: Structure, sets: list[Alike]
+) -> tuple[Structure, list[Alike]]:
     """The structure if attentions lose width; those that cannot still lose whole heads."""
     views = structure.heads
     while views:
-        narrow = _followed(network, inputs, {view.number: view.axis for view in views})
+        narrow, own = _followed(network, inputs, {view.number: view.axis for view in views})
         stuck = {view.attention for view in views if not narrow.roots[view.labels].any()}
         if not stuck:
-            return narrow
+            return narrow, own
         views = [view for view in views if view.attention not in stuck]
-    return structure
+    return structure, sets

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from torch import nn
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
-from .clusters import find_alike
+from .clusters import Alike
 from .following.structure import Structure
 
 _EMBEDDINGS = (nn.Embedding, nn.EmbeddingBag)
@@ -87,7 +87,7 @@ def must_be_named(layer: nn.Module) -> bool:
 
 
 def find_groups(
-    structure: Structure, dims: Mapping[str, int]
+    structure: Structure, sets: Iterable[Alike], dims: Mapping[str, int]
 ) -> tuple[list[Group], list[list[int]]]:
     """Find out which clusters can be removed, and which layers they are outputs of.
 
@@ -95,6 +95,8 @@ def find_groups(
     ----------
     structure
         The structure of a network.
+    sets
+        Its sets of alike clusters.
     dims
         For each layer, in the order in which the network calls them, the dimension of its weight
         that its outputs go by.
@@ -112,7 +114,7 @@ def find_groups(
     places = {layer: (index_of[weight_of(layer)], dim) for layer, dim in dims.items()}
     order = {layer: position for position, layer in enumerate(dims)}
     found = []
-    for alike in find_alike(structure):
+    for alike in sets:
         layers = [layer for layer, place in places.items() if place in alike.places]
         position = max((order[layer] for layer in layers), default=len(order))
         group = Group(len(alike.clusters), tuple(sorted(layers)), alike.blocks)

@@ -15,7 +15,7 @@ from ..utils.messages import one_line
 from ..utils.module_copies import copy_of
 from ..utils.module_modes import evaluating
 from .cluster_factors import ClusterFactors
-from .clusters import in_blocks
+from .clusters import Alike, find_alike, in_blocks
 from .following.cutting import cut
 from .following.reference import difference
 from .following.relations import Reason
@@ -152,12 +152,11 @@ def differs(network: nn.Module, expected: Answer, found: Answer) -> str | None:
 
 
 def verified(
-    network: nn.Module,
-    structure: Structure,
-    inputs: Any,
-    groups_of: Callable[[Structure], Sequence[tuple[Sequence[int], int]]],
-) -> Structure:
-    """A structure in which every set of clusters can be cut rightly; others are frozen.
+    network: nn.Module, structure: Structure, inputs: Any
+) -> tuple[Structure, list[Alike]]:
+    """A structure in which every set of alike clusters can be cut rightly, and these sets.
+
+    Those that cannot are frozen.
 
     Half of all sets is cut from a copy of the network, and the output compared. Where it is wrong,
     the sets to blame are found by halving.
@@ -170,20 +169,19 @@ def verified(
         Its structure.
     inputs
         One batch of inputs.
-    groups_of
-        Gives the groups of a structure, as (clusters, number of blocks).
     """
     while True:
-        sets = [half for half in halves(groups_of(structure)) if half]
+        alike = find_alike(structure)
+        sets = [half for half in halves([(own.clusters, own.blocks) for own in alike]) if half]
         problem_of = functools.partial(_problem, network, structure, inputs)
         problem = problem_of(sets) if sets else None
         if problem is None:
-            return structure
+            return structure, alike
         for half in guilty_of(sets, problem_of):
             found = problem_of([half]) or problem
             reason = Reason(f"without some of them the network is wrong: {found}")
-            alike = next(numbers for numbers, _ in groups_of(structure) if half[0] in numbers)
-            structure = freeze(structure, alike, reason)
+            own = next(own for own in alike if half[0] in own.clusters)
+            structure = freeze(structure, own.clusters, reason)
 
 
 def guilty_of(
