@@ -151,7 +151,7 @@ class Call:
     def applied_to(self, plane: Plane) -> torch.Tensor:
         """The first result of the operator for a plane, which lies in the CPU's memory."""
         args, kwargs = tree_map(_on_cpu, (self.args[1:], self.kwargs))
-        result = self.func(plane.contiguous(), *args, **kwargs)
+        result = self.func(plane, *args, **kwargs)
         first: torch.Tensor = result if isinstance(result, torch.Tensor) else result[0]
         return first
 

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
-from torch.utils._pytree import tree_leaves
 
 from .context import Call, Context, put
 from .planes import compact, varying
@@ -113,11 +112,14 @@ class Follower(TorchDispatchMode):
 
 
 def _tensors(values: Any) -> list[torch.Tensor]:
-    return [
-        leaf
-        for leaf in tree_leaves(values)
-        if isinstance(leaf, torch.Tensor) and leaf.layout == torch.strided
-    ]
+    """The tensors among the arguments or the results of an operator."""
+    if isinstance(values, torch.Tensor):
+        return [values] if values.layout == torch.strided else []
+    if isinstance(values, dict):
+        values = values.values()
+    elif not isinstance(values, (tuple, list)):
+        return []
+    return [tensor for value in values for tensor in _tensors(value)]
 
 
 def _is_view(call: Call) -> bool:

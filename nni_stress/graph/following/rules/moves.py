@@ -70,7 +70,7 @@ def pad(context: Context, call: Call) -> None:
 def _applied(call: Call, plane: Plane) -> Plane:
     if call.name == "_unsafe_view":
         return plane.reshape(call.outputs[0].shape)
-    return call.applied_to(plane)
+    return call.applied_to(plane.contiguous())
 
 
 NAMES = """
