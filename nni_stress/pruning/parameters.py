@@ -128,8 +128,10 @@ class LazyClones(TorchFunctionMode):
 
 
 def _can_wait(tensor: Tensor) -> bool:
-    whole = tensor.is_contiguous() or 0 not in tensor.stride()  # it is as whole as its clone
-    return whole and hasattr(tensor, "_lazy_clone") and tensor.device.type in ("cpu", "cuda")
+    fills_storage = tensor.untyped_storage().nbytes() == tensor.numel() * tensor.element_size()
+    return (
+        fills_storage and hasattr(tensor, "_lazy_clone") and tensor.device.type in ("cpu", "cuda")
+    )
 
 
 def release(wrappers: Iterable[ModuleWrapper], model: nn.Module) -> None:
