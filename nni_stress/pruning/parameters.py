@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 from weakref import WeakValueDictionary
@@ -123,7 +124,8 @@ class LazyClones(TorchFunctionMode):
         self, func: Any, types: Any, args: Any = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
         if func is Tensor.clone and not kwargs and len(args) == 1 and _can_wait(args[0]):
-            return args[0]._lazy_clone()  # noqa: SLF001, PyTorch has no public one
+            with contextlib.suppress(RuntimeError):  # memory of NumPy, of files, ...
+                return args[0]._lazy_clone()  # noqa: SLF001, PyTorch has no public one
         return func(*args, **(kwargs or {}))
 
 

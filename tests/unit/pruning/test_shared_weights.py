@@ -83,3 +83,38 @@ def test_what_is_one_stays_one(case, mode):
     trained = {id(p) for group in optimizer.param_groups for p in group["params"]}
     assert trained == {id(p) for p in small.parameters()}
     assert sum(p.numel() for p in small.parameters()) < sum(p.numel() for p in make().parameters())
+
+
+def of_numpy(tensor, folder):
+    return torch.from_numpy(tensor.numpy())
+
+
+def of_a_file(tensor, folder):
+    file = folder / str(len(list(folder.iterdir())))
+    torch.save(tensor, file)
+    return torch.load(file, mmap=True)
+
+
+def of_several_processes(tensor, folder):
+    return tensor.share_memory_()
+
+
+@pytest.mark.parametrize("memory", [torch.clone, of_numpy, of_a_file, of_several_processes])
+def test_weights_in_foreign_memory_are_pruned_and_left_alone(memory, tmp_path):
+    network = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
+    for parameter in network.parameters():
+        own = parameter.data.clone()
+        parameter.data = own.clone() if memory is torch.clone else memory(own, tmp_path)
+    weights = [parameter.detach() for parameter in network[0].parameters()]  # NNI wraps copies
+    before = [weight.clone() for weight in weights]
+    inputs = torch.rand(3, 4)
+    config = [{"op_names": ["0"], "sparse_ratio": 0.5}]
+    pruner = StressPruner(network, config, example_input=inputs)
+    model, masks = pruner.compress()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    model(inputs).sum().backward()
+    optimizer.step()
+    masks["0"]["weight"].zero_()
+    small = pruner.synthesize(inputs)
+    assert small[0].weight.shape == (4, 4)
+    assert all(map(torch.equal, weights, before))
