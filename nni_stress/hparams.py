@@ -179,7 +179,7 @@ class PrunerArguments:
         "0.4 of it to all",
     )
     stress_renewals: int = _number(
-        3,
+        0,
         Bounds(0, 1e6, whole=True),
         "how often the coming offspring is drawn anew while stress prepares the network for it",
     )

@@ -8,7 +8,7 @@ from torch.nn import functional
 from nni_stress import Task
 
 from .data import Batches, Split, accuracy, load_images
-from .models import resnet20
+from .models.resnet import resnet20
 
 _SCREENING_IMAGES = 640  # validation images on which candidates are judged
 

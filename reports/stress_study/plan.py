@@ -16,6 +16,7 @@ ARMS: Mapping[str, Mapping[str, Any] | None] = {
     "narrow": {"stressor": "nested_silence", "stress_range": 0.25},
     "middle": {"stressor": "nested_silence", "stress_range": 0.5},
     "wide": {"stressor": "nested_silence", "stress_range": 1.0},
+    "renewed": {"stressor": "nested_silence", "stress_range": 0.5, "stress_renewals": 3},
     "attenuate": {"stressor": "attenuate"},
     "weaken": {"stressor": "weaken"},
     "silence": {"stressor": "silence"},
@@ -122,7 +123,7 @@ def cells() -> list[Cell]:
     Examples
     --------
     >>> len(cells())
-    432
+    480
     """
     pairs = itertools.product(SEEDS, FOUNDERS, SUBJECTS)
     return [

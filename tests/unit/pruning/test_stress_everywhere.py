@@ -280,6 +280,7 @@ def test_a_renewal_changes_nothing_as_long_as_strengths_stay():
         41,
         lambda pruner: seen.append(coming(pruner)),
         temperature=0.5,
+        stress_renewals=3,
         **NESTED,
     )
     pruner.compress()
