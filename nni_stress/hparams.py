@@ -240,7 +240,8 @@ class Arguments(PrunerArguments):
     candidates: int = _number(
         1,
         Bounds(1, 10_000, whole=True),
-        "number of candidate offspring judged untrained, of which the best is synthesized",
+        "number of architectures bred within the budget and judged untrained, of which the best is "
+        "synthesized; 1: the budget is divided by importance alone",
     )
     stress_epochs: float = _number(
         2.0, Bounds(0.0, 1000.0), "length of the ancestor's training under stress, in epochs"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any, overload
 
 import numpy as np
@@ -13,6 +13,7 @@ from torch import nn
 
 from ..utils.batches import arguments_of, examples_in
 from ..utils.messages import one_line
+from ..utils.module_copies import copy_of
 from .clusters import Alike, in_blocks
 from .counting import Count, Counting, ModuleCosts
 from .following.cutting import cut
@@ -198,8 +199,10 @@ class ClusterGraph:
         """Shape of the input of every layer, in the order of the calls; None where not called."""
         return {layer: self.structure.input_shapes.get(layer) for layer in self.outputs}
 
-    def channels(self, keep: Sequence[int]) -> dict[str, tuple[int, int]]:
+    def channels(self, keep: Sequence[Any]) -> dict[str, tuple[Any, Any]]:
         """Numbers of inputs and outputs of every layer when group i keeps ``keep[i]`` clusters.
+
+        Arrays in `keep` give arrays of numbers.
 
         Examples
         --------
@@ -208,7 +211,7 @@ class ClusterGraph:
         {'0': (4, 3), '2': (3, 2)}
         """
         return {
-            layer: (round(inputs.survivors(keep)), round(outputs.survivors(keep)))
+            layer: (_whole(inputs.survivors(keep)), _whole(outputs.survivors(keep)))
             for layer, (inputs, outputs) in self._layers.items()
         }
 
@@ -239,6 +242,30 @@ class ClusterGraph:
         network = copy.deepcopy(network)
         cut(network, self.structure, self.removed(keep))
         return network
+
+    def without(self, network: nn.Module, removed: Set[int]) -> nn.Module:
+        """A copy of the network that lacks some clusters, to be evaluated.
+
+        It shares tensors that lose nothing with the network.
+
+        Examples
+        --------
+        >>> network = nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 2))
+        >>> small = ClusterGraph(network, torch.rand(1, 4)).without(network, {1, 2})
+        >>> small[0].out_features, small[2].bias is network[2].bias
+        (4, True)
+        """
+        in_place = self.structure.folds or any(
+            ".parametrizations." in t.names[0] for t in self.structure.tensors
+        )
+        shared = () if in_place else (*network.parameters(), *network.buffers())
+        network = copy_of(network, shared)
+        cut(network, self.structure, removed)
+        return network
+
+
+def _whole(count: Any) -> Any:
+    return round(count) if np.ndim(count) == 0 else np.rint(count).astype(int)
 
 
 _UNREAD = Reason("nothing reads it")

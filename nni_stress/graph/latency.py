@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from scipy.interpolate import RegularGridInterpolator
 from torch import nn
 
@@ -71,7 +72,7 @@ def _time(network: nn.Module, inputs: Sequence[Any]) -> float:
 
 def layer_latencies(
     graph: ClusterGraph, network: nn.Module
-) -> Callable[[Sequence[Any]], dict[str, float]]:
+) -> Callable[[Sequence[Any]], dict[str, Any]]:
     """Latency of each layer for any number of clusters kept.
 
     Each layer is measured by itself at up to five numbers of inputs and of outputs, and
@@ -89,7 +90,7 @@ def layer_latencies(
     -------
     callable
         Seconds of each layer, given the number of clusters (output channels or neurons) that each
-        group keeps.
+        group keeps, or an array of numbers for each group.
 
     Examples
     --------
@@ -108,14 +109,24 @@ def layer_latencies(
     }
 
     @lru_cache(None)
-    def seconds(name: str, channels: tuple[int, int]) -> float:
-        return float(tables[name](channels))
+    def seconds(name: str, inputs: int, outputs: int) -> float:
+        return float(tables[name]((inputs, outputs)))
 
-    return lambda keep: {
-        name: seconds(name, channels)
-        for name, channels in graph.channels(keep).items()
-        if name in tables
-    }
+    def by_layer(keep: Sequence[Any]) -> dict[str, Any]:
+        evaluate = seconds if all(np.ndim(count) == 0 for count in keep) else _evaluate
+        return {
+            name: evaluate(name, *channels)
+            for name, channels in graph.channels(keep).items()
+            if name in tables
+        }
+
+    def _evaluate(name: str, inputs: Any, outputs: Any) -> NDArray[np.float64]:
+        found: NDArray[np.float64] = tables[name](
+            np.stack(np.broadcast_arrays(inputs, outputs), -1)
+        )
+        return found
+
+    return by_layer
 
 
 def _table(

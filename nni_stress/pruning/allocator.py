@@ -5,16 +5,17 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Container, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from ..graph.cluster_graph import ClusterGraph
-from . import screening
 from .budget import Budget, MeasuredShare
 from .cluster_draw import ClusterDraw, add_at
 from .functional.allocation import TOLERANCE, Share, share
+from .functional.breeding import Space, steps_of
 from .targets import Masks, TargetSpaces, set_settings, settings_of
 
 _log = logging.getLogger(__name__)
@@ -195,40 +196,48 @@ class Allocator:
             obstacle += f"; the least the layers can keep takes {least:.3f}"
         return best._replace(obstacle=obstacle)
 
-    def candidates(
-        self, keep: Sequence[int], number: int, generator: torch.Generator
-    ) -> list[list[int]]:
-        """Draw architectures around one, within the budget.
+    def space(self) -> Space:
+        """The architectures within the budget."""
+        rules = self._budget.rules
+        blocks = [group.blocks for group in self._draw.groups]
+        sizes = self._budget.sizes
+        return Space(
+            sizes,
+            self._floors,
+            [steps_of(size, block, rules.multiple) for size, block in zip(sizes, blocks)],
+            blocks,
+            self._budget.cost,
+            float(self._limit),
+        )
+
+    def refitted(self, keep: Sequence[int]) -> list[int]:
+        """An architecture of the space, corrected until it uses what it may, as measured.
 
         Parameters
         ----------
         keep
-            How many clusters each group keeps in the architecture to draw around.
-        number
-            Number of architectures wanted.
-        generator
-            Generator of the draws, on the CPU.
+            How many clusters each group keeps.
 
         Returns
         -------
         list
-            Architectures, the given one first, see
-            :func:`nni_stress.pruning.screening.candidates`.
+            The same numbers where no resource is measured.
         """
-        multiple = self._budget.rules.multiple
-        return screening.candidates(
-            keep,
-            self._budget.sizes,
-            self._floors,
-            [
-                max(group.blocks, multiple if group.size >= multiple else 1)
-                for group in self._draw.groups
-            ],
-            self._budget.cost,
-            self._limit,
-            number,
-            generator,
-        )
+        measured = self._budget.measured
+        if measured is None:
+            return list(keep)
+        target = max(measured.share, (1 + TOLERANCE) * measured.used(self._floors))
+        space = self.space()
+        known: dict[tuple[int, ...], float] = {}
+        while tuple(keep) not in known and len(known) < CORRECTIONS:
+            used = measured.used(keep)
+            known[tuple(keep)] = used
+            if (1 - TOLERANCE) * target <= used <= target:
+                break
+            space = replace(space, budget=space.budget * (1 - TOLERANCE / 2) * target / used)
+            keep = space.fit([keep])[0].tolist()
+        nearest, _ = min(known.items(), key=lambda item: abs(item[1] - target))
+        return list(nearest)
 
     def state(self) -> dict[str, Any]:
         """How the budget is divided at present, as plain data."""

@@ -1,99 +1,110 @@
-"""The choice of the best of many candidate offspring by screening."""
+"""The search for the best architecture among candidates that are judged untrained."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 
 import torch
 from torch import nn
 
 from .allocator import Allocator
-from .screening import Screen, fittest
+from .cluster_draw import ClusterDraw
+from .functional.breeding import best_first, breed
+from .screening import Judged, Screen
 from .targets import Masks
 
+# While candidates are bred, they are judged on one example of so many, but on at least so many.
+SHARE = 10
+LEAST = 32
+FINALISTS = 20  # one candidate of so many is judged on all examples
 
-class CandidateScreening:
-    """Draws candidates around an architecture, and judges each by its masks alone.
+
+class CandidateSearch:
+    """Breeds architectures within the budget, each judged as a small network that is not trained.
 
     Parameters
     ----------
-    masks
-        Makes masks of scores.
     allocator
-        Draws architectures, and makes NNI's rules keep to one of them.
+        Knows the budget, and makes NNI's rules keep to an architecture.
     number
         Number of candidates.
     screen
         Judges a network.
     generator
-        Generator of the architectures, on the CPU.
+        Generator of the breeding, on the CPU.
 
     Examples
     --------
     >>> from nni.compression.base.compressor import register_scalers
     >>> from nni_stress.pruning.budget import Budget
-    >>> from nni_stress.pruning.cluster_draw import ClusterDraw
     >>> from nni.compression.base.wrapper import ModuleWrapper
-    >>> from torch import nn
     >>> from nni_stress.graph.cluster_graph import ClusterGraph
-    >>> network = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
+    >>> network = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 6), nn.Linear(6, 2))
     >>> graph = ClusterGraph(network, torch.rand(1, 4))
     >>> budget = Budget(network, graph, {"parameters": 0.5})
-    >>> wrapper = ModuleWrapper(network[0], "0", {"pruning": {"sparse_ratio": 0.0}})
-    >>> spaces = {"0": wrapper.pruning_target_spaces}
+    >>> config = {"pruning": {"sparse_ratio": 0.0}}
+    >>> wrappers = {n: ModuleWrapper(network.get_submodule(n), n, config) for n in ("0", "2")}
+    >>> spaces = {name: wrapper.pruning_target_spaces for name, wrapper in wrappers.items()}
     >>> register_scalers(spaces, lambda space: "out_channel")
     >>> draw = ClusterDraw(budget.graph, network, spaces)
     >>> allocator = Allocator(budget, spaces, draw)
-    >>> screen = Screen(torch.zeros(4, 4), torch.zeros(4, 2), nn.functional.mse_loss)
-    >>> generator = torch.Generator()
-    >>> masks = lambda scores: draw.masks(scores, allocator.kept, {})
-    >>> screening = CandidateScreening(masks, allocator, 5, screen, generator)
-    >>> scores = {"0": {"weight": torch.rand(8, 1)}}
-    >>> best = screening.best([3], lambda: scores, lambda masks: network)
-    >>> best is scores
-    True
+    >>> screen = Screen(torch.rand(9, 4), torch.rand(9, 2), nn.functional.mse_loss)
+    >>> search = CandidateSearch(allocator, 5, screen, torch.Generator())
+    >>> scores = {"0": {"weight": torch.rand(8, 1)}, "2": {"weight": torch.rand(6, 1)}}
+    >>> small = lambda lost: graph.without(network, lost)
+    >>> search.choose([4, 3], scores, draw, small).number
+    5
     """
 
     def __init__(
-        self,
-        masks: Callable[[Masks], Masks],
-        allocator: Allocator,
-        number: int,
-        screen: Screen,
-        generator: torch.Generator,
+        self, allocator: Allocator, number: int, screen: Screen, generator: torch.Generator
     ):
-        self._masks = masks
         self._allocator = allocator
         self._number = number
         self._screen = screen
         self._generator = generator
 
-    def best(
-        self, keep: Sequence[int], draw: Callable[[], Masks], show: Callable[[Masks], nn.Module]
-    ) -> Masks:
-        """Choose the best candidate. NNI's rules keep to its architecture from then on.
+    def choose(
+        self,
+        shares: Sequence[int],
+        scores: Masks,
+        draw: ClusterDraw,
+        small: Callable[[Set[int]], nn.Module],
+    ) -> Judged:
+        """Choose the best architecture. NNI's rules keep to it from then on.
 
         Parameters
         ----------
-        keep
-            How many clusters each group keeps in the architecture to draw around.
+        shares
+            How many clusters each group keeps by importance per cost.
+        scores
+            Scores by which the clusters of each group are ranked, whatever its number.
         draw
-            Draws the scores by which NNI's rules rank clusters; called once for each candidate.
-        show
-            Puts masks on the network, and returns it.
-
-        Returns
-        -------
-        dict
-            The scores of the best candidate.
+            Knows which clusters are lost then.
+        small
+            Makes a small network without some clusters.
         """
-        options = self._allocator.candidates(keep, self._number, self._generator)
-        scores = [draw() for _ in options]
 
-        def loss(option: int, examples: int) -> float:
-            self._allocator.set_kept(options[option])
-            return self._screen(show(self._masks(scores[option])), examples)
+        def loss(keep: Sequence[int], examples: int) -> float:
+            return self._screen(small(draw.lost(scores, keep)), examples)
 
-        best = fittest(len(options), loss, self._screen.examples)
-        self._allocator.set_kept(options[best])
-        return scores[best]
+        all_examples = self._screen.examples
+        few = min(all_examples, max(LEAST, all_examples // SHARE))
+        losses = breed(
+            shares,
+            self._allocator.space(),
+            lambda keep: loss(keep, few),
+            self._number,
+            self._generator,
+        )
+        first = next(iter(losses))  # the shares
+        names = dict.fromkeys([first, *best_first(losses)[: max(1, len(losses) // FINALISTS)]])
+        finalists = {keep: loss(keep, all_examples) for keep in names}
+        best = best_first(finalists)[0]
+        if best != first:  # which was fitted to what is measured before
+            best = tuple(self._allocator.refitted(best))
+        if best not in finalists:
+            finalists[best] = loss(best, all_examples)
+            best = best_first({keep: finalists[keep] for keep in (first, best)})[0]
+        self._allocator.set_kept(best)
+        return Judged(finalists[best], len(losses))

@@ -234,8 +234,16 @@ class ClusterDraw:
         parts = on_device(gathered, device).split([len(row) for row in self._observed.values()])
         return {layer: {"weight": part} for layer, part in zip(self._observed, parts)}
 
-    def _choose(self, scores: Masks, keep: Sequence[int]) -> set[int]:
-        """The clusters that are removed where each group keeps those of the highest scores."""
+    def lost(self, scores: Masks, keep: Sequence[int]) -> set[int]:
+        """The clusters that are removed where each group keeps those of the highest scores.
+
+        Parameters
+        ----------
+        scores
+            Score of each output of the layers.
+        keep
+            How many clusters each group keeps.
+        """
         gone: set[int] = set()
         for index, (group, clusters) in enumerate(zip(self.groups, self.graph.clusters)):
             score = self.per_cluster(index, scores)
@@ -267,7 +275,7 @@ class ClusterDraw:
         dict
             The masks. What they remove is in `removed`.
         """
-        self.removed = self._choose(scores, keep)
+        self.removed = self.lost(scores, keep)
         for layer, clusters in self.graph.outputs.items():
             if layer in self._spaces:
                 self._mask(layer, clusters, masks)

@@ -167,6 +167,25 @@ class MaskedModel:
             return removed_by(self.draw.graph, self._model, masks, self.draw.removed)
         return self.draw.removed
 
+    def small_copies(self) -> Callable[[Set[int]], nn.Module]:
+        """Return a function that copies the model as it is now, without some clusters.
+
+        What earlier generations removed is missing or zero in the copies.
+        """
+        assert self.draw is not None
+        graph = self.draw.graph
+        network = unwrapped_copy(self._model)
+        inherited: dict[str, dict[str, Tensor | None]] = {}
+        for name, target in self._inheritance.removed:
+            mask = self._inheritance.mask(name, target)
+            inherited.setdefault(name, {})[target] = mask
+            module = network.get_submodule(name)
+            tensor = getattr(module, target).detach()
+            setattr(module, target, nn.Parameter(tensor * mask.to(tensor)))
+        if not inherited:
+            return lambda lost: graph.without(network, lost)
+        return lambda lost: graph.without(network, removed_by(graph, network, inherited, lost))
+
     def take_off(self) -> None:
         """Let the model compute as NNI's wrappers leave it."""
         self._forget_first_run()

@@ -21,7 +21,7 @@ from ..hparams import PrunerArguments
 from . import validation
 from .allocator import Allocator
 from .budget import Budget, SharingRules
-from .candidates import CandidateScreening
+from .candidates import CandidateSearch
 from .cluster_draw import ClusterDraw
 from .config_list import (
     check_blocks,
@@ -36,7 +36,7 @@ from .layer_settings import LayerSettings
 from .masked_model import MaskedModel
 from .parameters import LazyClones, OriginalParameters, TiedParameters, parameters_of, release
 from .sampler import Offspring, Sampler
-from .screening import Screen
+from .screening import Judged, Screen
 from .stress_phase import StressPhase
 from .stressed import Stressed
 from .stressed_clusters import StressedClusters
@@ -101,14 +101,20 @@ class StressPruner(Pruner):
         With a budget: how far the clusters of a layer make up for each other; at 20 every layer
         keeps nearly the same share.
     candidates
-        With a budget: how many offspring are drawn around its division. The best of them, judged
-        untrained, is synthesized.
+        With a budget: how many architectures within it are bred, beginning with its division by
+        importance. The best of them, judged untrained, is synthesized.
     screen
         With several candidates: the examples and the loss by which they are judged.
     existed_wrappers
         Wrappers of another compressor, which NNI's ``from_compressor`` passes on.
     **arguments
         Settings of stress and genetics, see :class:`nni_stress.PrunerArguments`.
+
+    Attributes
+    ----------
+    judged : Judged or None
+        With several candidates, once the offspring is drawn: its untrained loss on the examples of
+        the screen, and how many architectures were judged.
 
     Raises
     ------
@@ -222,15 +228,10 @@ class StressPruner(Pruner):
         if self._budget is not None and draw is not None:
             allocator = Allocator(self._budget, spaces, draw)
         self._allocator = allocator
-        self._screening = None
+        self.judged: Judged | None = None
+        self._search = None
         if allocator is not None and screen is not None and candidates > 1:
-            self._screening = CandidateScreening(
-                lambda scores: self._sampler.masks(scores),
-                allocator,
-                candidates,
-                screen,
-                self._generator,
-            )
+            self._search = CandidateSearch(allocator, candidates, screen, self._generator)
         self._sampler = Sampler(
             self.arguments,
             spaces,
@@ -303,13 +304,11 @@ class StressPruner(Pruner):
         return self._sampler.finite_strengths(self._phase.observed)
 
     def _generate_sparsity(self, metrics: Masks) -> Masks:
-        coming = self._phase.coming
-        keep, scores = coming or self._sampler.draw(metrics, self._phase.observed)
-        if self._screening is not None and keep is not None:
-            drawn = None if coming is None else scores  # what the network adapted to stays
-            scores = self._screening.best(
-                keep, lambda: drawn or self._sampler.scores(metrics), self._show
-            )
+        keep, scores = self._phase.coming or self._sampler.draw(metrics, self._phase.observed)
+        draw = self._masked.draw
+        if self._search is not None and keep is not None and draw is not None:
+            small = self._masked.small_copies()
+            self.judged = self._search.choose(keep, scores, draw, small)
         self._phase.forget_coming()
         self._scores = scores
         return self._sampler.masks(scores)
