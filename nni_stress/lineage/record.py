@@ -10,7 +10,7 @@ from .uid import check_uid, generation_of
 
 _MAPPINGS = ("arguments", "architecture", "seconds")
 _NUMBERS = ("validation", "test", "synapses", "macs", "efficiency")
-_OPTIONAL_NUMBERS = ("untrained", "latency", "forecast", "clusters")
+_OPTIONAL_NUMBERS = ("untrained", "latency", "forecast", "clusters", "untrained_loss", "judged")
 _CURVE = 10_000  # a recovery has 5 checks
 _POSITIVE = (
     "synapses",
@@ -59,6 +59,11 @@ class Record(NamedTuple):
         Validation fidelity that was likely, had the recovery not ended early.
     clusters
         Number of clusters (output channels, neurons, units, heads); None in older records.
+    untrained_loss
+        Loss on the screening examples right after synthesis, for which it was chosen among several
+        candidates; None where it was the only one, and in older records.
+    judged
+        Number of candidates that were judged.
 
     Examples
     --------
@@ -85,6 +90,8 @@ class Record(NamedTuple):
     curve: list[float] = []  # noqa: RUF012, a default of a named tuple; nothing appends to it
     forecast: float | None = None
     clusters: int | None = None
+    untrained_loss: float | None = None
+    judged: int | None = None
 
 
 def parse_record(data: Any, uid: str) -> Record:

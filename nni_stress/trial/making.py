@@ -14,6 +14,7 @@ from ..graph import serialization
 from ..hparams import Arguments
 from ..lineage.store import Lineage
 from ..lineage.trial_spec import TrialSpec
+from ..pruning.screening import Judged
 from ..utils.seeding import seed_of
 from .compression import compress
 from .errors import fatal
@@ -39,6 +40,8 @@ class Synthesized:
         Origin of each of its clusters; None if origins are not recorded.
     size
         What the network costs.
+    judged
+        Its untrained loss, and how many candidates were judged; None where it was the only one.
 
     Examples
     --------
@@ -52,6 +55,7 @@ class Synthesized:
     network: nn.Module
     origins: Origins | None
     size: Size
+    judged: Judged | None = None
 
     def state(self) -> dict[str, Any]:
         """All but the tensors of the network, as plain data."""
@@ -59,6 +63,7 @@ class Synthesized:
             "shapes": serialization.layer_shapes(self.network),
             "origins": self.origins,
             "size": asdict(self.size),
+            "judged": self.judged,
         }
         return {"offspring": json.dumps(described)}  # numbers may be of numpy's types
 
@@ -75,7 +80,13 @@ class Synthesized:
         """
         described = json.loads(state["offspring"])
         serialization.fill(network, state["network"], described["shapes"], "the snapshot")
-        return cls(network, described["origins"], Size(**described["size"]))
+        judged = described.get("judged")  # snapshots of earlier releases lack it
+        return cls(
+            network,
+            described["origins"],
+            Size(**described["size"]),
+            None if judged is None else Judged(*judged),
+        )
 
 
 class Making:
@@ -140,9 +151,9 @@ class Making:
         with self._watch("synthesis"):
             inherited = inherit(parents, self._task, self._spec, self._arguments, self._lineage)
             forecast = None if saved is not None else self._forecast_if_superseded(inherited)
-            network, origins = self._synthesize(inherited, forecast is None)
+            network, origins, judged = self._synthesize(inherited, forecast is None)
         size = measure_size(network, self._task, self._lineage, self._spec.latency)
-        offspring = Synthesized(network, origins, size)
+        offspring = Synthesized(network, origins, size, judged)
         if forecast is not None:
             return offspring, skip_recovery(network, self._task, forecast)
         return offspring, self._recover(offspring, None)
@@ -156,7 +167,7 @@ class Making:
 
     def _synthesize(
         self, inherited: Inheritance, with_training: bool
-    ) -> tuple[nn.Module, Origins | None]:
+    ) -> tuple[nn.Module, Origins | None, Judged | None]:
         arguments = self._arguments if with_training else _untrained(self._arguments)
         saved = self._saved
         pruner = compress(
@@ -169,10 +180,11 @@ class Making:
             StressSnapshots(self._snapshots, None if saved is None else saved.state),
         )
         if inherited.origins is None:
-            return pruner.synthesize(self._task.example_input), None
+            return pruner.synthesize(self._task.example_input), None, pruner.judged
         from ..graph import crossover
 
-        return crossover.synthesize(pruner, self._task.example_input, inherited.origins)
+        made = crossover.synthesize(pruner, self._task.example_input, inherited.origins)
+        return *made, pruner.judged
 
     def _recover(self, offspring: Synthesized, saved: Mapping[str, Any] | None) -> Validation:
         """Train the offspring after synthesis, from the beginning or from a saved state."""

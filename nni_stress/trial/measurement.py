@@ -13,6 +13,7 @@ from ..graph import cost, serialization
 from ..lineage.record import Record
 from ..lineage.store import FOUNDER, Lineage
 from ..lineage.trial_spec import TrialSpec
+from ..pruning.screening import Judged
 from ..resources import RESOURCES
 from .task import Task
 
@@ -153,9 +154,27 @@ def resource_share(network: nn.Module, whole: nn.Module, task: Task, resource: s
 
 
 def make_record(
-    spec: TrialSpec, size: Size, validation: Validation, test: float, seconds: dict[str, float]
+    spec: TrialSpec,
+    size: Size,
+    validation: Validation,
+    test: float,
+    seconds: dict[str, float],
+    judged: Judged | None = None,
 ) -> Record:
     """The record of an offspring, from all that was measured.
+
+    Parameters
+    ----------
+    spec
+        What the trial was told.
+    size, validation
+        What was measured.
+    test
+        Fidelity on the test data.
+    seconds
+        Seconds that the trial took, by phase.
+    judged
+        How the offspring was chosen among candidates; None where it was the only one.
 
     Raises
     ------
@@ -190,4 +209,6 @@ def make_record(
         curve=list(validation.curve),
         forecast=validation.forecast,
         clusters=size.clusters,
+        untrained_loss=None if judged is None or not math.isfinite(judged.loss) else judged.loss,
+        judged=None if judged is None else judged.number,
     )

@@ -234,6 +234,7 @@ def _add(
         if made.origins is not None:
             write_json(path.with_name("origins.json"), made.origins)
 
-    record = lineage.add(make_record(spec, made.size, validation, test, watch.seconds()), save)
+    record = make_record(spec, made.size, validation, test, watch.seconds(), made.judged)
+    record = lineage.add(record, save)
     snapshots.remove()
     return record

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ..evolution import selection
+from ..utils.rank_correlation import rank_correlation
 from .colors import color
 from .family_tree import draw_family_tree, family_tree
 from .markup import Element, document, tag
@@ -17,6 +18,7 @@ from .text import headline, rules_line, times, warning_line
 _CSS = Path(__file__).with_name("page.css")
 # Keeps a browser from fetching or running anything.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
+_LEAST_PAIRS = 5  # offspring of which a rank correlation is shown
 _EDGES = {
     "best": "ancestry of the best survivor",
     "survivor": "ancestor of a survivor",
@@ -146,6 +148,37 @@ def constraints(overview: Overview) -> list[tuple[str, float, float]]:
     ]
 
 
+def untrained_loss_line(overview: Overview) -> str | None:
+    """What the untrained loss of offspring tells of their final fidelity, in one line.
+
+    Returns
+    -------
+    str or None
+        Their rank correlation over the offspring that were chosen among candidates and recovered to
+        the end; None if there are fewer than five.
+
+    Examples
+    --------
+    >>> from nni_stress.evolution.rules import Rules
+    >>> untrained_loss_line(Overview(Path("lineage"), Rules(generations=3, tolerance=0.01)))
+    """
+    pairs = [
+        (record.untrained_loss, record.validation)
+        for _, record in overview.recorded
+        if record.untrained_loss is not None and record.forecast is None
+    ]
+    if len(pairs) < _LEAST_PAIRS:
+        return None
+    losses, fidelities = zip(*pairs)
+    found = rank_correlation(losses, fidelities)
+    if found is None:
+        return None
+    return (
+        f"Rank correlation of untrained loss and final validation fidelity: {found:.2f} over "
+        f"{len(pairs)} offspring (at -1 the loss puts them in the order of their fidelity)."
+    )
+
+
 def _summary(overview: Overview) -> Element:
     figures = [
         tag("div", tag("dt", name), tag("dd", value, tag("small", remark)))
@@ -200,6 +233,7 @@ def _table(overview: Overview) -> list[Element]:
     constant = ", ".join(
         f"{name.replace('_', ' ')} {value}" for name, value in table.constant.items()
     )
+    told = untrained_loss_line(overview)
     return [
         tag("h2", "Hyperparameters of each generation"),
         tag("p", f"The same for all: {constant}." if constant else None),
@@ -209,6 +243,7 @@ def _table(overview: Overview) -> list[Element]:
             "untrained: validation fidelity right after synthesis.",
             class_="soft",
         ),
+        *([] if told is None else [tag("p", told, class_="soft")]),
         tag("div", draw_table(table), class_="wide"),
     ]
 

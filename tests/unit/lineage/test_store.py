@@ -35,6 +35,14 @@ def test_a_record_comes_back_as_it_was_added(lineage):
     )
 
 
+def test_a_record_of_an_earlier_release_is_read(lineage):
+    lineage.add(RECORD, lambda path: path.write_bytes(b"network"))
+    later = {"latency", "digest", "curve", "forecast", "clusters", "untrained_loss", "judged"}
+    old = {name: value for name, value in RECORD._asdict().items() if name not in later}
+    write_json(lineage.folder / "offspring" / "g001-02" / "record.json", old)
+    assert lineage.record("g001-02") == RECORD
+
+
 def test_the_first_to_finish_wins(lineage):
     first = lineage.add(RECORD, lambda path: path.write_bytes(b"first"))
     assert (
@@ -104,6 +112,8 @@ def test_a_name_that_would_leave_the_folder_is_refused(lineage, uid):
         ({"untrained": "<b>"}, "untrained must be a finite number"),
         ({"macs": 10**400}, "whole numbers must have at most 100 digits"),
         ({"test": float("1e200")}, "test must be a finite number"),
+        ({"untrained_loss": [0.5]}, "untrained_loss must be a finite number"),
+        ({"judged": "200"}, "judged must be a finite number"),
     ],
 )
 def test_a_record_with_an_impossible_value_is_refused(lineage, change, words):

@@ -58,6 +58,16 @@ def test_the_environmental_factor_is_a_share_of_the_resource(task, lineage, reso
     assert lineage.record(uid) == made and 0 <= made.untrained <= 1
 
 
+def test_the_record_says_how_an_offspring_was_chosen(task, lineage):
+    arguments = {**QUICK, "environmental_factor": 0.1, "candidates": 12}
+    made = make_offspring(task, trial_spec("g001-45", arguments=arguments), lineage)
+    assert 1 < made.judged <= 12 and 0 < made.untrained_loss < 10
+    assert lineage.record("g001-45") == made
+    arguments["candidates"] = 1
+    alone = make_offspring(task, trial_spec("g001-46", arguments=arguments), lineage)
+    assert alone.judged is None and alone.untrained_loss is None
+
+
 def test_constrained_resources_are_scarce_with_one_parent_and_with_two(task, lineage):
     quick = {**QUICK, "environmental_factor": 0.5, "temperature": 1.0}
     parents = [

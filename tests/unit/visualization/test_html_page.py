@@ -5,12 +5,13 @@ import random
 import re
 import shutil
 import subprocess
+from itertools import pairwise
 
 import pytest
 
 from nni_stress.utils.atomic_files import write_json
 from nni_stress.visualization.family_tree import Edge, family_tree, tooltip
-from nni_stress.visualization.html_page import constraints, page, summary
+from nni_stress.visualization.html_page import constraints, page, summary, untrained_loss_line
 from nni_stress.visualization.scatter import log_ticks, scatter_plot, ticks
 from nni_stress.visualization.snapshot import overview
 from nni_stress.visualization.table import offspring_table
@@ -202,6 +203,36 @@ def test_ticks_are_round_and_few():
             and all(low <= tick <= high for tick in found)
             and len(set(found.values())) == len(found)
         )
+
+
+def rewrite(lineage, changes):
+    """Change the records of offspring on disk."""
+    for uid, change in changes.items():
+        write_json(
+            lineage.folder / "offspring" / uid / "record.json",
+            lineage.record(uid)._replace(**change)._asdict(),
+        )
+
+
+def test_one_line_says_what_the_untrained_loss_tells_of_the_fidelity(tmp_path):
+    lineage = evolve(tmp_path, chance=random.Random(4))
+    records = sorted(lineage.records()[1:], key=lambda record: record.validation)
+    names = [r.uid for r, after in pairwise(records) if r.validation < after.validation][:6]
+    assert untrained_loss_line(overview(tmp_path)) is None  # of records that do not say
+    losses = {uid: {"untrained_loss": 2.0 - place} for place, uid in enumerate(names)}
+    rewrite(lineage, dict(list(losses.items())[:4]))
+    assert untrained_loss_line(overview(tmp_path)) is None
+    assert "Rank correlation" not in page(overview(tmp_path))
+    rewrite(lineage, losses)
+    line = untrained_loss_line(overview(tmp_path))
+    assert "fidelity: -1.00 over 6 offspring" in line
+    assert [text for _, text in Reader(page(overview(tmp_path))).texts].count(line) == 1
+    rewrite(
+        lineage, {names[0]: {"untrained_loss": 9.0, "forecast": 0.5}, names[1]: {"forecast": 0.5}}
+    )
+    assert untrained_loss_line(overview(tmp_path)) is None  # ended early: not their final fidelity
+    rewrite(lineage, {uid: {"untrained_loss": 1.0, "forecast": None} for uid in names})
+    assert untrained_loss_line(overview(tmp_path)) is None  # all the same
 
 
 def test_the_table_has_a_row_per_offspring_and_columns_for_what_varies(tmp_path):
