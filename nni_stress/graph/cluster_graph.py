@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from typing import Any, overload
 
 import numpy as np
@@ -13,7 +13,7 @@ from torch import nn
 
 from ..utils.batches import arguments_of, examples_in
 from ..utils.messages import one_line
-from ..utils.module_copies import copy_of
+from ..utils.module_copies import copier
 from .clusters import Alike, in_blocks
 from .counting import Count, Counting, ModuleCosts
 from .following.cutting import cut
@@ -21,6 +21,7 @@ from .following.follow import follow
 from .following.relations import Reason
 from .following.structure import OUTPUT, LabelledTensor, Removed, Structure, removed_flags
 from .grouping import find_groups, group_indices, weight_of
+from .memory_layout import memory_format_of
 from .places import Trace, inputs_of, layers_of, trace_of
 from .verification import verified
 
@@ -243,25 +244,32 @@ class ClusterGraph:
         cut(network, self.structure, self.removed(keep))
         return network
 
-    def without(self, network: nn.Module, removed: Set[int]) -> nn.Module:
-        """A copy of the network that lacks some clusters, to be evaluated.
+    def small_copies(self, network: nn.Module) -> Callable[[Set[int]], nn.Module]:
+        """Return a function that copies the network without some clusters, to be evaluated.
 
-        It shares tensors that lose nothing with the network.
+        The network must not change meanwhile. Copies share tensors that lose nothing with it.
 
         Examples
         --------
         >>> network = nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 2))
-        >>> small = ClusterGraph(network, torch.rand(1, 4)).without(network, {1, 2})
+        >>> small = ClusterGraph(network, torch.rand(1, 4)).small_copies(network)({1, 2})
         >>> small[0].out_features, small[2].bias is network[2].bias
         (4, True)
         """
-        in_place = self.structure.folds or any(
-            ".parametrizations." in t.names[0] for t in self.structure.tensors
+        structure = self.structure
+        in_place = structure.folds or any(
+            ".parametrizations." in tensor.names[0] for tensor in structure.tensors
         )
         shared = () if in_place else (*network.parameters(), *network.buffers())
-        network = copy_of(network, shared)
-        cut(network, self.structure, removed)
-        return network
+        copied = copier(network, shared)
+        memory_format = memory_format_of(network)
+
+        def small(removed: Set[int]) -> nn.Module:
+            made = copied()
+            cut(made, structure, removed)
+            return made.to(memory_format=memory_format)
+
+        return small
 
 
 def _whole(count: Any) -> Any:

@@ -14,9 +14,11 @@ from .screening import Judged, Screen
 from .targets import Masks
 
 # While candidates are bred, they are judged on one example of so many, but on at least so many.
-SHARE = 10
+SHARE = 16
 LEAST = 32
-FINALISTS = 20  # one candidate of so many is judged on all examples
+# One candidate of so many is judged on all examples, but at least so many.
+FINALISTS = 40
+LEAST_FINALISTS = 3
 
 
 class CandidateSearch:
@@ -51,8 +53,7 @@ class CandidateSearch:
     >>> screen = Screen(torch.rand(9, 4), torch.rand(9, 2), nn.functional.mse_loss)
     >>> search = CandidateSearch(allocator, 5, screen, torch.Generator())
     >>> scores = {"0": {"weight": torch.rand(8, 1)}, "2": {"weight": torch.rand(6, 1)}}
-    >>> small = lambda lost: graph.without(network, lost)
-    >>> search.choose([4, 3], scores, draw, small).number
+    >>> search.choose([4, 3], scores, draw, graph.small_copies(network)).number
     5
     """
 
@@ -98,7 +99,8 @@ class CandidateSearch:
             self._generator,
         )
         first = next(iter(losses))  # the shares
-        names = dict.fromkeys([first, *best_first(losses)[: max(1, len(losses) // FINALISTS)]])
+        count = max(LEAST_FINALISTS, len(losses) // FINALISTS)
+        names = dict.fromkeys([first, *best_first(losses)[:count]])
         finalists = {keep: loss(keep, all_examples) for keep in names}
         best = best_first(finalists)[0]
         if best != first:  # which was fitted to what is measured before

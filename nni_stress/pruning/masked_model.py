@@ -182,9 +182,10 @@ class MaskedModel:
             module = network.get_submodule(name)
             tensor = getattr(module, target).detach()
             setattr(module, target, nn.Parameter(tensor * mask.to(tensor)))
+        small = graph.small_copies(network)
         if not inherited:
-            return lambda lost: graph.without(network, lost)
-        return lambda lost: graph.without(network, removed_by(graph, network, inherited, lost))
+            return small
+        return lambda lost: small(removed_by(graph, network, inherited, lost))
 
     def take_off(self) -> None:
         """Let the model compute as NNI's wrappers leave it."""

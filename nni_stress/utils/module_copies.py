@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable
-from typing import TypeVar
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
@@ -31,6 +31,25 @@ def copy_of(network: Network, shared: Iterable[torch.Tensor] = ()) -> Network:
     >>> copied.last is network.last, copied.weight is network.weight
     (True, False)
     """
+    return copier(network, shared)()
+
+
+def copier(network: Network, shared: Iterable[torch.Tensor] = ()) -> Callable[[], Network]:
+    """A function that makes copies of a network that does not change meanwhile.
+
+    Parameters
+    ----------
+    network, shared
+        As of :func:`copy_of`.
+
+    Examples
+    --------
+    >>> network = nn.Linear(2, 1)
+    >>> copied = copier(network, network.parameters())
+    >>> copied() is copied(), copied().weight is network.weight
+    (False, True)
+    """
     held = tree_leaves([list(vars(module).values()) for module in network.modules()])
     kept = [each for each in held if isinstance(each, torch.Tensor) and not each.is_leaf]
-    return copy.deepcopy(network, {id(each): each for each in [*kept, *shared]})
+    known: dict[int, Any] = {id(each): each for each in [*kept, *shared]}
+    return lambda: copy.deepcopy(network, dict(known))

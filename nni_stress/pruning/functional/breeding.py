@@ -24,9 +24,9 @@ LEAST = 8  # architectures of a round
 PARENTS = 8  # one of so many that were judged becomes a parent
 SPREAD = 0.5  # standard deviation of the logarithm of a mutated number
 MUTATED = 0.4  # share of the groups that mutate
-DRAWS = 20  # how often a round draws for new architectures
+DRAWS = 6  # how often a round draws for new architectures
 
-_BISECTIONS = 40
+_BISECTIONS = 28
 
 
 @dataclass(frozen=True)
@@ -212,10 +212,11 @@ def breed(
             missing = most - len(losses)
             if missing <= 0:
                 break
+            drawn = max(missing, LEAST)
             if most <= size:
-                wanted = _random(space, missing, generator)
+                wanted = _random(space, drawn, generator)
             else:
-                wanted = _children(parents, missing, generator)
+                wanted = _children(parents, drawn, generator)
             for keep in _fitted(space, wanted):
                 meet(keep, most)
     return losses
