@@ -112,7 +112,7 @@ class StressPruner(Pruner):
 
     Attributes
     ----------
-    judged : Judged or None
+    judged : nni_stress.pruning.screening.Judged or None
         With several candidates, once the offspring is drawn: its untrained loss on the examples of
         the screen, and how many architectures were judged.
 
