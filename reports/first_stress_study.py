@@ -28,17 +28,17 @@ from nni_stress.trials.lenet5 import make_task
 from scipy import stats
 from torch import nn
 
-from nni_stress import StressPruner, Task
+from nni_stress import Task
 from nni_stress.graph import cost, serialization
 from nni_stress.graph.cluster_graph import ClusterGraph
 from nni_stress.hparams import Arguments
 from nni_stress.trial.offspring import stress_and_synthesize
-from nni_stress.trial.stress_training import stress_evaluator
 from nni_stress.trial.training import train
 from nni_stress.utils.atomic_files import read_json, write_json
 from nni_stress.utils.seeding import seed_of
 
 from . import checkout
+from .stress_study.running import LOOK, synthesized_first
 
 RESULTS = checkout.RESULTS / "stress_study"
 FOUNDER = Path("runs/founders/lenet5-fashion-mnist.safetensors")
@@ -47,7 +47,6 @@ SEEDS = (1, 2, 3, 4, 5)
 # Epochs of stress in each generation, and of recovery after the last.
 EVEN = ((1.0, 1.0, 1.0), 1.0)
 BRIEF = ((0.1, 0.1, 0.3), 3.5)
-IMPORTANCE_EPOCHS = 0.05  # in which importance is measured where the synthesis comes first
 SETTINGS: dict[str, Any] = {
     "strength": "taylor",
     "temperature": 0.0,
@@ -130,7 +129,7 @@ def _small_network(
         is_uniform = variant.endswith("uniform ratio")
         stress_seed = seed_of(seed, 1, "stress")
         network = synthesize_first(network, task, full / efficiency, is_uniform, stress_seed)
-        return network, recovery + (sum(stress_epochs) - IMPORTANCE_EPOCHS)
+        return network, recovery + (sum(stress_epochs) - LOOK)
     for generation, epochs in enumerate(stress_epochs, 1):
         budget = full * efficiency ** (-generation / len(stress_epochs))
         arguments = Arguments(
@@ -162,30 +161,17 @@ def synthesize_first(
     seed
         Of the importance.
     """
-    # A tiny learning rate: importance is measured, and the weights hardly change.
-    evaluator, steps = stress_evaluator(network, task, IMPORTANCE_EPOCHS, 1e-6, seed)
-    settings = {
-        "training_steps": steps,
-        "seed": seed,
-        "strength": "taylor",
-        "temperature": 0.0,
-        "stress_peak": 0.0,
-    }
     if uniform:
         config = _uniform_config(ClusterGraph(network, task.example_input), budget)
-        pruner = StressPruner(network, config, evaluator, **settings)
-    else:
-        pruner = StressPruner(
-            network,
-            [task.clusters],
-            evaluator,
-            budget={"parameters": budget / cost.synapses(network)},
-            example_input=task.example_input,
-            **settings,
-        )
-    pruner.compress()
-    network.eval()
-    return pruner.synthesize(task.example_input)
+        return synthesized_first(network, task, config, seed)
+    return synthesized_first(
+        network,
+        task,
+        [task.clusters],
+        seed,
+        budget={"parameters": budget / cost.synapses(network)},
+        example_input=task.example_input,
+    )
 
 
 def _uniform_config(graph: ClusterGraph, budget: float) -> list[dict[str, Any]]:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import torch
-from torch.nn import functional
 
 from nni_stress import Task
 
-from .data import Batches, Split, accuracy, load_images
+from .data import Split, load_images
+from .grey_images import classification
 from .models.resnet import resnet20
-
-_SCREENING_IMAGES = 640  # validation images on which candidates are judged
 
 
 def make_task(
@@ -47,14 +45,11 @@ def make_task(
     """
     splits = load_images(data, data_dir)
     train = Split(splits.train.images[:images], splits.train.labels[:images])
-    validation = splits.validation
-    return Task(
-        network=lambda: resnet20().to(memory_format=torch.channels_last),
-        example_input=validation.images[:8],
-        loader=lambda generator: Batches(train, batch_size, generator, shift=1),
-        loss=functional.cross_entropy,
-        fidelity=lambda network, split: accuracy(network, getattr(splits, split)),
-        founder_epochs=founder_epochs,
+    return classification(
+        lambda: resnet20().to(memory_format=torch.channels_last),
+        splits._replace(train=train),
+        batch_size,
+        founder_epochs,
         founder_learning_rate=4e-3,
-        screening=(validation.images[:_SCREENING_IMAGES], validation.labels[:_SCREENING_IMAGES]),
+        shift=1,
     )

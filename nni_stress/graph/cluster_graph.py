@@ -86,9 +86,7 @@ class ClusterGraph:
         self.inputs = (
             example_input if isinstance(example_input, Mapping) else arguments_of(example_input)
         )
-        self.structure, sets = _followed(network, self.inputs)
-        if attention == "width":
-            self.structure, sets = _with_narrow_heads(network, self.inputs, self.structure, sets)
+        self.structure, sets = _structure(network, self.inputs, attention == "width")
         dims = layers_of(network, self.structure)
         self.groups, self.clusters = find_groups(self.structure, sets, dims)
         group_of = group_indices(self.clusters)
@@ -279,25 +277,27 @@ def _whole(count: Any) -> Any:
 _UNREAD = Reason("nothing reads it")
 
 
-def _followed(
-    network: nn.Module, inputs: Any, narrowed: Mapping[int, int] | None = None
-) -> tuple[Structure, list[Alike]]:
-    try:
-        structure = follow(network, inputs, narrowed)
-    except Exception as error:
-        raise ValueError(f"the network cannot be followed: {one_line(error)}") from error
+def _structure(network: nn.Module, inputs: Any, narrow: bool) -> tuple[Structure, list[Alike]]:
+    """The verified structure, and its alike clusters.
+
+    Where attentions are to be narrow, those that cannot lose width still lose whole heads.
+    """
+    structure = _followed(network, inputs)
+    views = structure.heads if narrow else []
+    while views:
+        narrowed = _followed(network, inputs, {view.number: view.axis for view in views})
+        found, sets = verified(network, narrowed, inputs)
+        stuck = {view.attention for view in views if not found.roots[view.labels].any()}
+        if not stuck:
+            return found, sets
+        views = [view for view in views if view.attention not in stuck]
     return verified(network, structure, inputs)
 
 
-def _with_narrow_heads(
-    network: nn.Module, inputs: Any, structure: Structure, sets: list[Alike]
-) -> tuple[Structure, list[Alike]]:
-    """The structure if attentions lose width; those that cannot still lose whole heads."""
-    views = structure.heads
-    while views:
-        narrow, own = _followed(network, inputs, {view.number: view.axis for view in views})
-        stuck = {view.attention for view in views if not narrow.roots[view.labels].any()}
-        if not stuck:
-            return narrow, own
-        views = [view for view in views if view.attention not in stuck]
-    return structure, sets
+def _followed(
+    network: nn.Module, inputs: Any, narrowed: Mapping[int, int] | None = None
+) -> Structure:
+    try:
+        return follow(network, inputs, narrowed)
+    except Exception as error:
+        raise ValueError(f"the network cannot be followed: {one_line(error)}") from error

@@ -6,7 +6,6 @@ import copy
 import dataclasses
 import itertools
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +32,7 @@ from .plan import ARMS, COMMON, EPOCHS, FEW, NORMS, STEPS, Cell, Subject
 _STRESS_EPOCHS = 1.0
 # Epochs in which importance is measured where the synthesis comes first, at a rate that hardly
 # changes the weights.
-_LOOK = 0.05
+LOOK = 0.05
 _STANDING = 1e-6
 _NORM_BATCHES = 10
 
@@ -116,7 +115,10 @@ def small_network(network: nn.Module, task: Task, cell: Cell, subject: Subject) 
     seed = seed_of(cell.founder, cell.seed, "stress")  # the same batches for all arms
     share = 1 / subject.budgets[cell.resource]
     if settings is None:
-        small = _synthesized_first(network, task, {cell.resource: share}, seed)
+        budget = {cell.resource: share}
+        small = synthesized_first(
+            network, task, [task.clusters], seed, budget=budget, example_input=task.example_input
+        )
         train(small, task, _STRESS_EPOCHS, subject.stress_rate, seed)
         return small
     arguments = Arguments(
@@ -128,20 +130,34 @@ def small_network(network: nn.Module, task: Task, cell: Cell, subject: Subject) 
     return stress_and_synthesize(network, task, arguments, seed, cell.resource)
 
 
-def _synthesized_first(
-    network: nn.Module, task: Task, budget: Mapping[str, float], seed: int
+def synthesized_first(
+    network: nn.Module, task: Task, config_list: list[dict[str, Any]], seed: int, **settings: Any
 ) -> nn.Module:
-    evaluator, steps = stress_evaluator(network, task, _LOOK, _STANDING, seed)
+    """An offspring without stress, by importance that is measured on a network that stands still.
+
+    Parameters
+    ----------
+    network
+        The ancestor.
+    task
+        Its task.
+    config_list
+        NNI's pruning config.
+    seed
+        Of the importance.
+    **settings
+        Further arguments of StressPruner.
+    """
+    evaluator, steps = stress_evaluator(network, task, LOOK, _STANDING, seed)
     pruner = StressPruner(
         network,
-        [task.clusters],
+        config_list,
         evaluator,
         steps,
-        budget=dict(budget),
-        example_input=task.example_input,
         seed=seed,
         stress_peak=0.0,
         **COMMON,
+        **settings,
     )
     pruner.compress()
     return pruner.synthesize(task.example_input)

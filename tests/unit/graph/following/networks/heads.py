@@ -226,9 +226,12 @@ def _rotary():
 
 
 class Rotary(Attention):
+    def frequencies_of(self, width):
+        return 1 / 10 ** torch.arange(width // 2)
+
     def rotated(self, values):
         length, width = values.shape[-2:]
-        angles = torch.arange(length)[:, None] / 10 ** torch.arange(width // 2)
+        angles = torch.arange(length)[:, None] * self.frequencies_of(width)
         angles = torch.cat([angles, angles], -1)
         first, second = values.chunk(2, -1)
         return values * angles.cos() + torch.cat([-second, first], -1) * angles.sin()
@@ -266,24 +269,15 @@ def _rotary_buffer():
     return Around(RotaryBuffer())
 
 
-class RotaryBuffer(Attention):
+class RotaryBuffer(Rotary):
     """As language models': each frequency turns two of a head's features."""
 
     def __init__(self):
         super().__init__(width=4)
         self.register_buffer("frequencies", torch.tensor([1.0, 0.1]))
 
-    def rotated(self, values):
-        angles = torch.arange(values.shape[-2])[:, None] * self.frequencies
-        angles = torch.cat([angles, angles], -1)
-        first, second = values.chunk(2, -1)
-        return values * angles.cos() + torch.cat([-second, first], -1) * angles.sin()
-
-    def forward(self, values):
-        shape = (*values.shape[:-1], -1, self.head_dim)
-        q, k, v = (layer(values).view(shape).transpose(1, 2) for layer in (self.q, self.k, self.v))
-        found = functional.scaled_dot_product_attention(self.rotated(q), self.rotated(k), v)
-        return self.out(found.transpose(1, 2).flatten(2))
+    def frequencies_of(self, width):
+        return self.frequencies
 
 
 @CASES.add(
