@@ -20,6 +20,7 @@ from .compression import compress
 from .errors import fatal
 from .inheritance import Inheritance, Origins, inherit, load_parents
 from .measurement import Size, Validation, measure_size
+from .norms import estimate_norms
 from .recovery import EarlyEnding, recover, skip_recovery
 from .snapshots import Snapshot, Snapshots, restoring
 from .stress_training import StressSnapshots
@@ -179,12 +180,17 @@ class Making:
             lambda: self._watch("stress"),
             StressSnapshots(self._snapshots, None if saved is None else saved.state),
         )
+        origins = None
         if inherited.origins is None:
-            return pruner.synthesize(self._task.example_input), None, pruner.judged
-        from ..graph import crossover
+            network = pruner.synthesize(self._task.example_input)
+        else:
+            from ..graph import crossover
 
-        made = crossover.synthesize(pruner, self._task.example_input, inherited.origins)
-        return *made, pruner.judged
+            network, origins = crossover.synthesize(
+                pruner, self._task.example_input, inherited.origins
+            )
+        estimate_norms(network, self._task, seed_of(self._seed, "norms"))
+        return network, origins, pruner.judged
 
     def _recover(self, offspring: Synthesized, saved: Mapping[str, Any] | None) -> Validation:
         """Train the offspring after synthesis, from the beginning or from a saved state."""

@@ -22,6 +22,7 @@ from .contract import network_of
 from .errors import fatal
 from .making import Making, Synthesized
 from .measurement import Validation, make_record, measure_size
+from .norms import estimate_norms
 from .snapshots import Snapshot, SnapshotError, Snapshots, restoring, snapshots_of
 from .task import Task
 from .timing import Stopwatch
@@ -50,7 +51,7 @@ def stress_and_synthesize(
     Returns
     -------
     torch.nn.Module
-        The offspring, not yet recovered.
+        The offspring, not yet recovered, with statistics of batch norms of its own.
 
     Examples
     --------
@@ -67,7 +68,9 @@ def stress_and_synthesize(
     """
     budget = {resource: arguments.environmental_factor}
     pruner = compress(ancestor, task, arguments, seed, budget)
-    return pruner.synthesize(task.example_input)
+    network = pruner.synthesize(task.example_input)
+    estimate_norms(network, task, seed)
+    return network
 
 
 def make_founder(task: Task, spec: TrialSpec, lineage: Lineage, file: str | Path | None) -> Record:

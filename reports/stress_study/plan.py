@@ -31,7 +31,7 @@ PILOT_SEEDS = (101, 102)  # of the first founder; they enter no table
 
 STEPS = (0, 10, 30, 100, 300)
 EPOCHS = (1, 4)
-NORMS = "norms"  # no step, but the statistics of batch norms are estimated anew
+STALE = "stale norms"  # no step, and the statistics of batch norms are the ancestor's
 FEW = "300 on 1 %"  # of the training images
 
 RATES = (2e-3, 4e-3, 8e-3, 16e-3)  # of recovery, among which the pilot chooses

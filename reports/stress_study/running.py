@@ -13,28 +13,29 @@ import torch
 from nni_stress.trials.founders import train_founder
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
-from torch.optim.swa_utils import update_bn
 
 from nni_stress import StressPruner, Task
 from nni_stress.graph import cost, serialization
 from nni_stress.hparams import Arguments
 from nni_stress.resources import RESOURCES
+from nni_stress.trial.compression import compress
 from nni_stress.trial.contract import batches_per_epoch
-from nni_stress.trial.offspring import stress_and_synthesize
+from nni_stress.trial.norms import estimate_norms
 from nni_stress.trial.stress_training import stress_evaluator
 from nni_stress.trial.training import Training, train
 from nni_stress.utils.seeding import seed_of
 
 from .. import checkout
 from ..environment import environment
-from .plan import ARMS, COMMON, EPOCHS, FEW, NORMS, STEPS, Cell, Subject
+from .plan import ARMS, COMMON, EPOCHS, FEW, STALE, STEPS, Cell, Subject
 
 _STRESS_EPOCHS = 1.0
 # Epochs in which importance is measured where the synthesis comes first, at a rate that hardly
 # changes the weights.
 LOOK = 0.05
 _STANDING = 1e-6
-_NORM_BATCHES = 10
+
+Curve = dict[str, dict[str, float]]  # {length of recovery: {split: fidelity}}
 
 
 def founder_of(subject: Subject, number: int, folder: Path) -> Path:
@@ -75,10 +76,10 @@ def run_cell(
     network = serialization.load(founder, task.network)
     accuracy = {split: task.fidelity(network, split) for split in ("validation", "test")}
     started = time.perf_counter()
-    small = small_network(network, task, cell, subject)
+    small, stale = small_network(network, task, cell, subject)
     synthesized = time.perf_counter()
     subjects = [dataclasses.replace(subject, short_rate=r, long_rate=r) for r in rates] or [subject]
-    curves = {f"{one.long_rate:g}": _curve(small, task, cell, one) for one in subjects}
+    curves = {f"{one.long_rate:g}": stale | _curve(small, task, cell, one) for one in subjects}
     ended = time.perf_counter()
     whole = serialization.load(founder, task.network)
     return {
@@ -101,7 +102,9 @@ def run_cell(
     }
 
 
-def small_network(network: nn.Module, task: Task, cell: Cell, subject: Subject) -> nn.Module:
+def small_network(
+    network: nn.Module, task: Task, cell: Cell, subject: Subject
+) -> tuple[nn.Module, Curve]:
     """The small network of a cell before its recovery.
 
     Parameters
@@ -110,6 +113,12 @@ def small_network(network: nn.Module, task: Task, cell: Cell, subject: Subject) 
         The founder, which is trained in place.
     task, cell, subject
         What is run.
+
+    Returns
+    -------
+    (network, curve)
+        The network, and its fidelity with its ancestor's statistics of batch norms, where it has
+        any.
     """
     settings = ARMS[cell.arm]
     seed = seed_of(cell.founder, cell.seed, "stress")  # the same batches for all arms
@@ -120,14 +129,21 @@ def small_network(network: nn.Module, task: Task, cell: Cell, subject: Subject) 
             network, task, [task.clusters], seed, budget=budget, example_input=task.example_input
         )
         train(small, task, _STRESS_EPOCHS, subject.stress_rate, seed)
-        return small
+        return small, {}
     arguments = Arguments(
         **{**COMMON, **settings},
         learning_rate=subject.stress_rate,
         stress_epochs=_STRESS_EPOCHS,
         environmental_factor=share,
     )
-    return stress_and_synthesize(network, task, arguments, seed, cell.resource)
+    small = compress(network, task, arguments, seed, {cell.resource: share}).synthesize(
+        task.example_input
+    )
+    stale = {}
+    if any(isinstance(module, _BatchNorm) for module in small.modules()):
+        stale[STALE] = _fidelity(small, task)
+        estimate_norms(small, task, seed)
+    return small, stale
 
 
 def synthesized_first(
@@ -160,17 +176,15 @@ def synthesized_first(
         **settings,
     )
     pruner.compress()
-    return pruner.synthesize(task.example_input)
+    small = pruner.synthesize(task.example_input)
+    estimate_norms(small, task, seed)
+    return small
 
 
-def _curve(
-    small: nn.Module, task: Task, cell: Cell, subject: Subject
-) -> dict[str, dict[str, float]]:
+def _curve(small: nn.Module, task: Task, cell: Cell, subject: Subject) -> Curve:
     """Fidelity after recoveries of all lengths, each from the synthesized network."""
     per_epoch = batches_per_epoch(task)
     curve = {"0": _fidelity(small, task)}
-    if any(isinstance(module, _BatchNorm) for module in small.modules()):
-        curve[NORMS] = _fidelity(_with_new_norms(small, task, cell), task)
     lengths = {str(steps): steps for steps in STEPS if steps}
     lengths |= {f"{n} epoch{'s' * (n > 1)}": n * per_epoch for n in EPOCHS}
     for name, steps in lengths.items():
@@ -199,14 +213,6 @@ def _with_few_labels(task: Task) -> Task:
         return [kept[index] for index in torch.randperm(len(kept), generator=generator).tolist()]
 
     return dataclasses.replace(task, loader=loader)
-
-
-def _with_new_norms(small: nn.Module, task: Task, cell: Cell) -> nn.Module:
-    network = copy.deepcopy(small)
-    generator = torch.Generator().manual_seed(seed_of(cell.founder, cell.seed, "norms"))
-    batches = itertools.islice(task.loader(generator), _NORM_BATCHES)
-    update_bn((inputs for inputs, _ in batches), network)
-    return network
 
 
 def _fidelity(network: nn.Module, task: Task) -> dict[str, float]:
