@@ -34,6 +34,8 @@ def achieved(spec: TrialSpec, ancestor: Record | None) -> tuple[float, int]:
     """
     if ancestor is None:
         return 0.95, 100_000
+    if spec.maturation:
+        return ancestor.validation + 0.02, ancestor.synapses
     factor = spec.arguments["environmental_factor"]
     seed = seed_of(spec.seed, spec.uid, repr(sorted(spec.arguments.items())))
     noise = 0.01 * random.Random(seed).random()
@@ -59,6 +61,7 @@ def cheap_record(spec: TrialSpec, lineage: Lineage) -> Record:
         architecture={"layer": [synapses]},
         seconds={},
         other=spec.other,
+        matured=spec.maturation,
     )
 
 

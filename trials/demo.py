@@ -44,8 +44,11 @@ class Progress:
         self._show_offspring()
 
     def _show_generation(self, state: dict[str, Any]) -> None:
+        planned = self._lineage.planned_generation(self._generation)
         if self._generation == 0:
             print("generation 0: the founder", flush=True)
+        elif planned is not None and planned.matures:
+            print("maturation of the best", flush=True)
         else:
             print(
                 f"generation {self._generation} of at most {state['generations']}: "

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from ..hparams import Bounds, spec_of
 from ..resources import RESOURCES
 
 
@@ -68,6 +69,36 @@ class Number:
     def describe(self) -> str:
         """The bounds as documentation shows them."""
         return f"at least {self.least}"
+
+
+@dataclass(frozen=True)
+class As:
+    """A number within the bounds of a hyperparameter, or, if it is `optional`, None.
+
+    Examples
+    --------
+    >>> As("recovery_epochs").describe()
+    '[0, 1000]'
+    """
+
+    hyperparameter: str
+    optional: bool = False
+
+    @property
+    def _bounds(self) -> Bounds:
+        bounds: Bounds = spec_of(self.hyperparameter).metadata["bounds"]
+        return bounds
+
+    def check(self, name: str, value: Any) -> None:
+        """Raise a ValueError, which names the argument, if it does not take this value."""
+        if value is None and self.optional:
+            return
+        if type(value) not in (int, float) or not self._bounds.contains(value):
+            raise ValueError(f"{name} must be a number in {self._bounds}, but got {value!r}")
+
+    def describe(self) -> str:
+        """The bounds as documentation shows them."""
+        return str(self._bounds)
 
 
 @dataclass(frozen=True)

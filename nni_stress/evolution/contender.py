@@ -26,6 +26,10 @@ class Contender(NetworkRecord, Protocol):
     def validation(self) -> float:
         """Validation fidelity (accuracy or mAP)."""
 
+    @property
+    def matured(self) -> bool:
+        """Whether it is its ancestor after a maturation."""
+
 
 @dataclass(frozen=True)
 class Candidate:
@@ -44,3 +48,4 @@ class Candidate:
     synapses: float
     macs: float
     latency: float | None = None
+    matured: bool = False

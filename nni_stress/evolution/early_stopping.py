@@ -108,7 +108,7 @@ def expected_validation(ancestor: str, others: Sequence[Record]) -> float:
 
 
 def _fully_recovered(others: Sequence[Record]) -> list[Record]:
-    return [other for other in others if len(other.curve) == CHECKS + 1]
+    return [other for other in others if len(other.curve) == CHECKS + 1 and not other.matured]
 
 
 def cannot_survive(offspring: Candidate, others: Sequence[Record], rules: Rules) -> bool:

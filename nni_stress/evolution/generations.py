@@ -134,7 +134,7 @@ class Generations:
         else:
             plan = self._history.plan()
             if plan.end is not None:
-                return plan.end
+                return self._mature(plan.end)
             if self.search_space is None:
                 raise RuntimeError(
                     "a generation cannot be planned before the search space is known"
@@ -142,6 +142,26 @@ class Generations:
             planned = self._planner.generation(self._history, plan, self.search_space)
         self._write(number, planned)
         return planned
+
+    def _mature(self, reason: str) -> PlannedGeneration | str:
+        """Plan the maturation and write the plan, or say why the evolution ends."""
+        if self._history.matured:
+            return f"{reason}, and the best matured"
+        planned = self._planner.maturation(self._counted_records())
+        if planned is None:
+            return reason
+        self._write(self._history.number, planned)
+        return planned
+
+    def _counted_records(self) -> list[list[Record]]:
+        """Records of each generation that ended, of the offspring that count."""
+        found = []
+        for number in range(self._history.number):
+            planned = self._lineage.planned_generation(number)
+            kept = () if planned is None else planned.kept
+            records = map(self._lineage.sound, kept)
+            found.append([record for record in records if record is not None])
+        return found
 
     def _write(self, number: int, planned: PlannedGeneration) -> None:
         self._lineage.write_generation(number, planned.to_json())
@@ -190,7 +210,7 @@ class Generations:
 
     def _in_order(self, specs: Sequence[TrialSpec]) -> list[TrialSpec]:
         """The order in which a generation's offspring are sent."""
-        if not self._planner.arguments.early_ending or self._history.number == 0:
+        if self._history.number == 0 or not any(spec.early_ending for spec in specs):
             return list(specs)
         return early_stopping.smallest_first(specs, self._history.known(), self._planner.rules)
 

@@ -37,6 +37,7 @@ class History:
     def __init__(self, rules: Rules):
         self._rules = rules
         self._generations: list[list[Record]] = []
+        self._matured = False  # whether the last generation is a maturation
         # Suggestions as JSON text, which takes the least memory, with their fitness.
         self._observations: deque[tuple[str, float]] = deque(maxlen=MOST_OBSERVATIONS)
 
@@ -48,6 +49,7 @@ class History:
     def clear(self) -> None:
         """Forget everything, to be read from disk again."""
         self._generations = []
+        self._matured = False
         self._observations.clear()
 
     def known(self) -> dict[str, Record]:
@@ -62,8 +64,14 @@ class History:
         ]
 
     def plan(self) -> Plan:
-        """What follows."""
-        return selection.plan(self._generations, self._rules)
+        """What follows the generations, a maturation apart."""
+        evolved = self._generations[:-1] if self._matured else self._generations
+        return selection.plan(evolved, self._rules)
+
+    @property
+    def matured(self) -> bool:
+        """Whether the evolution has matured, which is its last step."""
+        return self._matured
 
     def add(self, planned: PlannedGeneration, records: Mapping[str, Record | None]) -> None:
         """Add a generation that has ended.
@@ -78,10 +86,11 @@ class History:
         known = self.known()
         for spec, suggestion in zip(planned.offspring, planned.suggestions):
             record = records.get(spec.uid)
-            if record is None or record.ancestor is None:
+            if record is None or record.ancestor is None or suggestion is None:
                 continue
             fitness = selection.fitness(record, known[record.ancestor], known[FOUNDER], self._rules)
             self._observations.append((json.dumps(suggestion), fitness))
         kept = [record for record in records.values() if record is not None]
         survivors = selection.survivors([*self._generations, kept], self._rules)
         self._generations.append(survivors[-1])
+        self._matured = planned.matures

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..hparams import Arguments
 from ..lineage.planned_generation import PlannedGeneration
+from ..lineage.record import Record
 from ..lineage.trial_spec import TrialSpec
 from ..lineage.uid import FOUNDER, uid_of
 from ..utils.seeding import seed_of
 from . import environment
 from .history import History
+from .maturation import to_mature
 from .rules import Plan, Rules
 from .search import Search
 from .search_space import flat
@@ -72,6 +74,40 @@ class Planner:
             for slot, suggestion in enumerate(suggestions)
         )
         return PlannedGeneration(space, tuple(suggestions), offspring)
+
+    def maturation(self, generations: Sequence[Sequence[Record]]) -> PlannedGeneration | None:
+        """Plan the maturation, the last step of an evolution; None if there is none.
+
+        Parameters
+        ----------
+        generations
+            Records of each generation that count, the founder's first.
+        """
+        if not self.arguments.maturation_epochs:
+            return None
+        number = len(generations)
+        chosen = to_mature(generations, self.rules, self.arguments.matured)
+        specs = tuple(
+            replace(
+                self._spec(uid_of(number, slot), number, [record.uid], self._long(record), {}),
+                early_ending=False,
+                maturation=True,
+            )
+            for slot, record in enumerate(chosen)
+        )
+        return PlannedGeneration(None, (None,) * len(specs), specs) if specs else None
+
+    def _long(self, record: Record) -> dict[str, Any]:
+        """Hyperparameters of the maturation of a network."""
+        rate = self.arguments.maturation_learning_rate
+        if rate is None:
+            rate = Arguments.from_mapping(record.arguments).learning_rate
+        return {
+            "environmental_factor": 1.0,
+            "stress_epochs": 0.0,
+            "recovery_epochs": self.arguments.maturation_epochs,
+            "learning_rate": rate,
+        }
 
     def _offspring(
         self,

@@ -208,6 +208,24 @@ def select(
     return []
 
 
+def select_matured(matured: Sequence[_C], founder: Contender, rules: Rules) -> list[_C]:
+    """The survivors of a maturation: the faithful ones, the best first.
+
+    None has to improve on its ancestor, whose architecture it has.
+
+    Examples
+    --------
+    >>> from nni_stress.evolution.contender import Candidate
+    >>> founder = Candidate("g000-00", 0, None, 0.9, 1000, 5000)
+    >>> small = Candidate("g002-00", 2, "g001-00", 0.89, 250, 2500, matured=True)
+    >>> [one.uid for one in select_matured([small], founder, Rules(4, tolerance=0.01))]
+    ['g002-00']
+    """
+    good = [one for one in matured if faithful(one, founder, rules.tolerance)]
+    good.sort(key=lambda one: (*rank(one, founder, rules), one.validation), reverse=True)
+    return good[: rules.survivors]
+
+
 def by_generation(records: Sequence[_C]) -> list[list[_C]]:
     """Group records by generation, the founder's first.
 
@@ -237,7 +255,8 @@ def survivors(generations: Sequence[Sequence[_C]], rules: Rules) -> list[list[_C
     Returns
     -------
     list
-        For each generation its survivors, the best first; an empty list if it failed.
+        For each generation its survivors, the best first; an empty list if it failed. A last
+        generation may be a maturation.
 
     Examples
     --------
@@ -253,7 +272,10 @@ def survivors(generations: Sequence[Sequence[_C]], rules: Rules) -> list[list[_C
     found = [[founder]]
     ancestors = [founder]
     for generation in generations[1:]:
-        found.append(select(generation, ancestors, founder, rules))
+        if generation and all(one.matured for one in generation):
+            found.append(select_matured(generation, founder, rules))
+        else:
+            found.append(select(generation, ancestors, founder, rules))
         ancestors = found[-1] or ancestors
     return found
 

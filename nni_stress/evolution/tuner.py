@@ -69,6 +69,16 @@ class StressTuner(Tuner):  # type: ignore[misc]  # NNI's classes have no types
         gained as much as it lacks. The smallest offspring of a generation train first. The network
         and what it achieved are recorded all the same. With one trial at a time, the same seed
         gives the same lineage; with several, their order decides which of them end early.
+    maturation_epochs
+        Length of the long training with which the evolution ends, in epochs, so that most of its
+        steps are spent at the final size; 0: there is none. It ends early once the validation
+        fidelity no longer rises, and its best epoch is kept.
+    maturation_learning_rate
+        Highest learning rate of that training. None: that of the network's own trial.
+    matured
+        Maximum number of networks that mature: the best survivor, and those of the frontier that
+        are smaller or as small, the highest fidelity first. Each is a trial with a record of its
+        own.
     seed
         Seed of the whole evolution; the same seed gives the same survivors.
     search
@@ -106,6 +116,9 @@ class StressTuner(Tuner):  # type: ignore[misc]  # NNI's classes have no types
         quorum: float = TunerArguments.quorum,
         time_limit: float | None = TunerArguments.time_limit,
         early_ending: bool = TunerArguments.early_ending,
+        maturation_epochs: float = TunerArguments.maturation_epochs,
+        maturation_learning_rate: float | None = TunerArguments.maturation_learning_rate,
+        matured: int = TunerArguments.matured,
         seed: int = TunerArguments.seed,
         search: str = TunerArguments.search,
         search_args: Mapping[str, Any] | None = TunerArguments.search_args,
@@ -126,6 +139,9 @@ class StressTuner(Tuner):  # type: ignore[misc]  # NNI's classes have no types
             "quorum": quorum,
             "time_limit": time_limit,
             "early_ending": early_ending,
+            "maturation_epochs": maturation_epochs,
+            "maturation_learning_rate": maturation_learning_rate,
+            "matured": matured,
             "seed": seed,
             "search": search,
             "search_args": search_args,

@@ -12,6 +12,7 @@ from typing import Any
 from ..hparams import ArgumentRow
 from ..resources import RESOURCES
 from .argument_kinds import (
+    As,
     Constraints,
     Flag,
     Kind,
@@ -101,6 +102,22 @@ class TunerArguments:
     )
     early_ending: bool = _argument(
         False, Flag(), "skip, or end early, the training of an offspring that cannot survive"
+    )
+    maturation_epochs: float = _argument(
+        0.0,
+        As("recovery_epochs"),
+        "length of the long training with which an evolution ends, in epochs; 0: there is none",
+    )
+    maturation_learning_rate: float | None = _argument(
+        None,
+        As("learning_rate", optional=True),
+        "highest learning rate of that training; by default the one of the network's own trial",
+    )
+    matured: int = _argument(
+        1,
+        WholeNumber(1),
+        "maximum number of networks that mature: the best survivor, and those of the frontier "
+        "beyond it",
     )
     seed: int = _argument(0, WholeNumber(0), "seed of the whole evolution")
     search: str = _argument(

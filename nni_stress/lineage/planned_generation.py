@@ -41,6 +41,11 @@ class PlannedGeneration:
     closed: tuple[str, ...] | None = None
     kept: tuple[str, ...] = ()
 
+    @property
+    def matures(self) -> bool:
+        """Whether it is a maturation, whose offspring are trained on as they are."""
+        return all(spec.maturation for spec in self.offspring)
+
     def close(self, counted: Sequence[str], kept: Sequence[str]) -> PlannedGeneration:
         """The same generation, closed with the offspring that counted and those of them kept."""
         return replace(self, closed=tuple(counted), kept=tuple(kept))

@@ -11,7 +11,7 @@ from .uid import check_uid, generation_of
 _MAPPINGS = ("arguments", "architecture", "seconds")
 _NUMBERS = ("validation", "test", "synapses", "macs", "efficiency")
 _OPTIONAL_NUMBERS = ("untrained", "latency", "forecast", "clusters", "untrained_loss", "judged")
-_CURVE = 10_000  # a recovery has 5 checks
+_CURVE = 10_000  # a recovery has 5 checks, a maturation one an epoch
 _POSITIVE = (
     "synapses",
     "macs",
@@ -64,6 +64,9 @@ class Record(NamedTuple):
         candidates; None where it was the only one, and in older records.
     judged
         Number of candidates that were judged.
+    matured
+        Whether it is its ancestor after a maturation: the same architecture, trained on. Its curve
+        has the validation fidelity before, and after each epoch.
 
     Examples
     --------
@@ -92,6 +95,7 @@ class Record(NamedTuple):
     clusters: int | None = None
     untrained_loss: float | None = None
     judged: int | None = None
+    matured: bool = False
 
 
 def parse_record(data: Any, uid: str) -> Record:
@@ -132,6 +136,8 @@ def parse_record(data: Any, uid: str) -> Record:
         )
     if record.digest is not None and not isinstance(record.digest, str):
         raise ValueError(f"digest must be a text, but got {short(record.digest)}")
+    if not isinstance(record.matured, bool):
+        raise ValueError(f"matured must be true or false, but got {short(record.matured)}")
     for name in (*_NUMBERS, *_OPTIONAL_NUMBERS):
         value = getattr(record, name)
         if value is not None or name in _NUMBERS:

@@ -62,6 +62,8 @@ class TrialSpec:
         Whether the training may end early.
     constrained
         {resource: share of the ancestors'} that the offspring may use for the sake of constraints.
+    maturation
+        Whether the ancestor itself is trained on, for `recovery_epochs`, and nothing is removed.
     delivery
         How the spec reached the trial; None as long as it was not sent.
 
@@ -85,6 +87,7 @@ class TrialSpec:
     origins: bool = False
     early_ending: bool = False
     constrained: Mapping[str, float] = field(default_factory=dict)
+    maturation: bool = False
     delivery: Delivery | None = None
 
     @property
@@ -120,6 +123,8 @@ class TrialSpec:
             "origins": self.origins,
             "early_ending": self.early_ending,
         }
+        if self.maturation:
+            message["maturation"] = True
         if self.ancestor is not None:
             message["constrained"] = dict(self.constrained)
         if self.delivery is not None:
@@ -168,6 +173,7 @@ class TrialSpec:
             origins=message.get("origins", False),
             early_ending=message.get("early_ending", False),
             constrained=message.get("constrained") or {},
+            maturation=message.get("maturation", False),
             delivery=_parse_delivery(message) if "lineage" in message else None,
         )
         _check(spec)
@@ -206,6 +212,6 @@ def _check(spec: TrialSpec) -> None:
             raise ValueError(f"{name} must be a mapping, but got {getattr(spec, name)!r}")
     if not isinstance(spec.resource, str):
         raise ValueError(f"resource must be a name, but got {spec.resource!r}")
-    for name in ("latency", "origins", "early_ending"):
+    for name in ("latency", "origins", "early_ending", "maturation"):
         if not isinstance(getattr(spec, name), bool):
             raise ValueError(f"{name} must be true or false, but got {getattr(spec, name)!r}")

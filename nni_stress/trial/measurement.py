@@ -33,7 +33,7 @@ class Size:
     latency
         Latency as a share of the founder's; None if it does not matter.
     clusters
-        Number of clusters (output channels, neurons, units, heads).
+        Number of clusters (output channels, neurons, units, heads); None of an older record.
 
     Examples
     --------
@@ -47,7 +47,7 @@ class Size:
     efficiency: float
     architecture: dict[str, Any]
     latency: float | None
-    clusters: int
+    clusters: int | None
 
     def candidate(self, spec: TrialSpec, share: float = 1.0) -> Candidate:
         """An offspring of this size, or of a share of it, whose fidelity is not known yet."""
@@ -211,4 +211,5 @@ def make_record(
         clusters=size.clusters,
         untrained_loss=None if judged is None or not math.isfinite(judged.loss) else judged.loss,
         judged=None if judged is None else judged.number,
+        matured=spec.maturation,
     )

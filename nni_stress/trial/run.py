@@ -47,6 +47,8 @@ def run_trial(make_task: Callable[[], Task], founder: str | Path | None = None) 
                 raise TypeError(f"make_task must return an nni_stress.Task, but returned {task!r}")
         if spec.uid == FOUNDER:
             record = offspring.make_founder(task, spec, lineage, founder)
+        elif spec.maturation:
+            record = offspring.make_matured(task, spec, lineage)
         else:
             record = offspring.make_offspring(task, spec, lineage)
     except Exception as error:

@@ -78,7 +78,7 @@ class Snapshot(NamedTuple):
     Attributes
     ----------
     phase
-        "founder", "stress" or "recovery".
+        "founder", "stress", "recovery" or "maturation".
     state
         State of the phase.
     seconds
@@ -155,7 +155,7 @@ class Snapshots:
         Parameters
         ----------
         phase
-            "founder", "stress" or "recovery".
+            "founder", "stress", "recovery" or "maturation".
         state
             Returns the state of the phase.
         """

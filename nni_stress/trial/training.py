@@ -84,6 +84,11 @@ class Training:
         self._schedule = _schedule(self._optimizer, self.steps, round(warm_up * self.steps))
 
     @property
+    def epochs(self) -> int:
+        """Number of epochs in all; a shorter last one counts."""
+        return math.ceil(self.steps / self._per_epoch)
+
+    @property
     def epoch(self) -> int:
         """Number of epochs begun so far; a shorter last one counts."""
         return math.ceil(self.step / self._per_epoch)

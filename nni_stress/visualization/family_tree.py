@@ -152,10 +152,9 @@ def _edges(nodes: Mapping[str, Node], best: Container[str]) -> list[Edge]:
 
 
 def _title(generation: Generation) -> tuple[str, str]:
-    name = f"generation {generation.number}" if generation.number else "founder"
     if not generation.closed:
-        return name, "in progress"
-    return name, "" if generation.survivors else "no survivor"
+        return generation.name, "in progress"
+    return generation.name, "" if generation.survivors else "no survivor"
 
 
 def draw_family_tree(tree: FamilyTree) -> Element:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ..evolution import selection
+from ..lineage.record import Record
 from ..utils.rank_correlation import rank_correlation
 from .colors import color
 from .family_tree import draw_family_tree, family_tree
@@ -107,7 +108,7 @@ def summary(overview: Overview) -> list[tuple[str, str, str]]:
         fewer = f"{times(founder.clusters / best.clusters)} fewer than the founder"
         clusters = [("clusters", f"{best.clusters:,}", fewer)]
     return [
-        ("best survivor", best.uid, f"generation {best.generation}"),
+        ("best survivor", best.uid, _origin(best)),
         ("efficiency", times(best.efficiency), unit(overview)),
         ("synapses", f"{best.synapses:,}", f"founder {founder.synapses:,}"),
         ("MACs", f"{best.macs:,}", f"founder {founder.macs:,}"),
@@ -119,6 +120,12 @@ def summary(overview: Overview) -> list[tuple[str, str, str]]:
         ),
         counts,
     ]
+
+
+def _origin(record: Record) -> str:
+    if record.matured:
+        return f"maturation of {record.ancestor}"
+    return f"generation {record.generation}"
 
 
 def constraints(overview: Overview) -> list[tuple[str, float, float]]:
@@ -210,7 +217,8 @@ def _scatter(overview: Overview) -> list[Element]:
     plot = scatter_plot(overview)
     if not plot.points:
         return []
-    legend = [_generation_key(number, max(plot.points)) for number in plot.points]
+    names = {generation.number: generation.name for generation in overview.generations}
+    legend = [_generation_key(number, max(plot.points), names[number]) for number in plot.points]
     legend += [
         _key(
             tag("path", d="M0 8H26", class_="frontier"),
@@ -298,11 +306,11 @@ def _key(shape: Element, words: str, width: int = 16) -> Element:
     return tag("li", tag("svg", shape, width=width, height=16, aria_hidden="true"), words)
 
 
-def _generation_key(number: int, last: int) -> Element:
+def _generation_key(number: int, last: int, name: str) -> Element:
     fill = color(number, last)
     if number == 0:
-        return _key(tag("path", d="M8 1l7 7l-7 7l-7 -7z", fill=fill), "founder")
-    return _key(tag("circle", cx=8, cy=8, r=5, fill=fill), f"generation {number}")
+        return _key(tag("path", d="M8 1l7 7l-7 7l-7 -7z", fill=fill), name)
+    return _key(tag("circle", cx=8, cy=8, r=5, fill=fill), name)
 
 
 def _node(kind: str) -> Element:

@@ -73,6 +73,8 @@ class Generation(NamedTuple):
         Whether selection has taken place, or takes no more offspring.
     survivors
         Records of its survivors, the best first. Empty until the generation has closed.
+    matures
+        Whether it is the maturation with which the evolution ends.
 
     Examples
     --------
@@ -86,6 +88,14 @@ class Generation(NamedTuple):
     offspring: list[Offspring]
     closed: bool
     survivors: list[Record]
+    matures: bool = False
+
+    @property
+    def name(self) -> str:
+        """Its name: "founder", "generation 1", "maturation"."""
+        if self.matures:
+            return "maturation"
+        return f"generation {self.number}" if self.number else "founder"
 
 
 class Loss(NamedTuple):
@@ -295,7 +305,8 @@ def _generation(
         offspring.append(
             Offspring(uid, number, *parents, described["arguments"], *status, record, counts)
         )
-    return Generation(number, offspring, closed, [])
+    matures = any(spec.get("maturation", False) for spec in planned.values())
+    return Generation(number, offspring, closed, [], matures)
 
 
 def _with_survivors(

@@ -49,7 +49,7 @@ class OffspringTable(NamedTuple):
     varying
         Names of the hyperparameters that differ between offspring, each with a column.
     rows
-        Rows by generation.
+        Rows by the name of their generation.
     constant
         Hyperparameters that are the same for all offspring, each with its value.
 
@@ -60,7 +60,7 @@ class OffspringTable(NamedTuple):
     """
 
     varying: list[str]
-    rows: dict[int, list[Row]]
+    rows: dict[str, list[Row]]
     constant: dict[str, str]
 
 
@@ -88,7 +88,7 @@ def offspring_table(overview: Overview) -> OffspringTable:
     best = {record.uid for record in overview.line}
     survivors = overview.survivors
     rows = {
-        generation.number: [
+        generation.name: [
             Row(
                 child,
                 _mark(child.uid, best, survivors),
@@ -135,7 +135,8 @@ def draw_table(table: OffspringTable) -> Element:
     Examples
     --------
     >>> lost = Offspring("g001-00", 1, "g000-00", None, {"temperature": 0.5}, "lost", "no memory")
-    >>> table = OffspringTable(["temperature"], {1: [Row(lost, "", [], ["0.500"])]}, {})
+    >>> rows = {"generation 1": [Row(lost, "", [], ["0.500"])]}
+    >>> table = OffspringTable(["temperature"], rows, {})
     >>> [cell.text for cell in draw_table(table).findall("tbody/tr/td")]
     [None, 'lost: no memory', '0.500']
     """
@@ -149,16 +150,12 @@ def draw_table(table: OffspringTable) -> Element:
     groups = [
         tag(
             "tbody",
-            tag("tr", tag("th", _group_title(number), colspan=len(names))),
+            tag("tr", tag("th", name, colspan=len(names))),
             *(_row(row, kinds) for row in generation),
         )
-        for number, generation in table.rows.items()
+        for name, generation in table.rows.items()
     ]
     return tag("table", tag("thead", tag("tr", *heads)), *groups)
-
-
-def _group_title(number: int) -> str:
-    return f"generation {number}" if number else "founder"
 
 
 def _row(row: Row, kinds: list[str | None]) -> Element:

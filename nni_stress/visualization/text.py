@@ -109,10 +109,12 @@ def generations_table(records: Sequence[Record], survivors: Sequence[Record]) ->
     ]
     for generation in sorted({record.generation for record in records}):
         size = sum(record.generation == generation for record in records)
-        start = f"{generation:>10}  {size:>9}"
+        matures = any(record.matured for record in records if record.generation == generation)
+        gentler = "" if matures else "; next generation gentler"
+        start = f"{'maturation' if matures else generation:>10}  {size:>9}"
         fittest = [record for record in survivors if record.generation == generation]
         if not fittest:
-            lines.append(f"{start}  no survivor: fidelity too low; next generation gentler")
+            lines.append(f"{start}  no survivor: fidelity too low{gentler}")
         for record in fittest:
             lines.append(
                 f"{start:<21}  {record.uid}  {record.synapses:>9,}  {record.macs:>10,}"
@@ -142,6 +144,8 @@ def headline(overview: Overview) -> str:
     if number is None:
         return "starting" if overview.running else "not running: not started"
     progress = f"generation {number} of at most {rules.generations}"
+    if any(each.matures for each in overview.generations if each.number == number):
+        progress = "maturation"
     if not overview.running:
         return f"not running: {progress}, not finished"
     states = [child.state for child in overview.offspring if child.generation == number]
@@ -220,7 +224,7 @@ def status_text(overview: Overview) -> str:
     not running: generation 0 of at most 3, not finished
     8 offspring per generation; ...
     <BLANKLINE>
-    generation 0, not yet closed:
+    founder, not yet closed:
       g000-00  waiting
     """
     open_generations = [each for each in overview.generations if not each.closed]
@@ -266,7 +270,7 @@ def _ancestry(line: Sequence[Record]) -> str:
 
 
 def _open_generation(generation: Generation) -> str:
-    title = f"generation {generation.number}, not yet closed:"
+    title = f"{generation.name}, not yet closed:"
     return "\n".join([title, *map(_offspring_line, generation.offspring)])
 
 

@@ -8,8 +8,10 @@ import pytest
 
 from nni_stress import StressTuner
 from nni_stress.evolution import selection
+from nni_stress.evolution.ancestry import best_survivor
+from nni_stress.evolution.maturation import to_mature
 from nni_stress.evolution.rules import Rules
-from nni_stress.lineage.store import Lineage
+from nni_stress.lineage.store import FOUNDER, Lineage
 from nni_stress.trial.claim import ParameterSource, accept, parse
 from reports.simulation import SimulatedManager
 
@@ -24,6 +26,9 @@ def make(lineage, **changes):
         "folder": str(lineage),
     }
     return StressTuner(**{**settings, **changes})
+
+
+MATURING = {"maturation_epochs": 20.0, "matured": 3, "generations": 3, "tolerance": 0.005}
 
 
 def without_seconds(tuner):
@@ -356,6 +361,68 @@ def test_with_early_ending_the_smallest_train_first(tmp_path, parents):
         assert len(sizes) == 4 and sizes == sorted(sizes)
 
 
+@pytest.mark.parametrize(
+    "changes", [{}, {"early_ending": True}, {"target_efficiency": 4.0}, {"tolerance": 1e-4}]
+)
+def test_an_evolution_ends_with_the_maturation_of_its_best(tmp_path, changes):
+    manager = SimulatedManager(make(tmp_path, **{**MATURING, **changes}))
+    manager.run()
+    lineage = Lineage(tmp_path)
+    rules = manager.tuner.rules
+    records = {record.uid: record for record in lineage.records()}
+    matured = [record for record in records.values() if record.matured]
+    evolved = [record for record in records.values() if not record.matured]
+    generations = selection.by_generation(evolved)
+    last = max(record.generation for record in evolved)
+    assert manager.error is None and manager.ended and 1 <= len(matured) <= 3
+    assert lineage.read_state()["finished"].endswith(", and the best matured")
+    best = selection.line(generations, rules)[-1]
+    sources = [records[record.ancestor] for record in matured]
+    assert sources == to_mature(generations, rules, 3)
+    assert best.uid == FOUNDER or sources[0] == best
+    for record, source in zip(matured, sources):
+        assert record.generation == last + 1 and record.other is None
+        assert record.synapses == source.synapses <= best.synapses
+        spec = lineage.planned_generation(record.generation).offspring[0]
+        assert spec.hyperparameters().recovery_epochs == 20.0
+    chosen = best_survivor(lineage)
+    founder = records[FOUNDER]
+    faithful = [one for one in matured if selection.faithful(one, founder, rules.tolerance)]
+    assert chosen == max(
+        faithful,
+        key=lambda one: (selection.rank(one, founder, rules), one.validation),
+        default=best,
+    )
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_an_interrupted_maturation_gives_the_same_records(tmp_path, monkeypatch, seed):
+    whole = SimulatedManager(make(tmp_path / "whole", seed=seed, **MATURING))
+    whole.run()
+    first = SimulatedManager(make(tmp_path / "parts", seed=seed, **MATURING), concurrency=1)
+    first.run(until=lambda: len(first.trained) == 14)
+    assert not first.ended
+    monkeypatch.setenv("NNI_MODE", "resume")
+    lineage = Lineage(tmp_path / "parts")
+    if seed % 2:  # what is to mature was damaged in the meantime
+        uid = next(one.ancestor for one in lineage.records() if one.matured)
+        lineage.network_path(uid).write_bytes(b"damaged")
+    second = SimulatedManager(make(tmp_path / "parts", seed=seed, **MATURING))
+    second.run()
+    assert second.ended and without_seconds(second.tuner) == without_seconds(whole.tuner)
+    assert len(first.trained) + len(second.trained) == len(whole.trained) + seed % 2
+    third = SimulatedManager(make(tmp_path / "parts", seed=seed, **MATURING))
+    third.run()
+    assert third.ended and not third.trained
+
+
+def test_a_maturation_takes_a_learning_rate_of_its_own(tmp_path):
+    tuner = make(tmp_path, **MATURING, maturation_learning_rate=0.01)
+    SimulatedManager(tuner).run()
+    rates = {one.arguments["learning_rate"] for one in tuner.lineage.records() if one.matured}
+    assert rates == {0.01}
+
+
 def test_two_parents_lose_whole_heads(tmp_path, capfd):
     tuner = make(tmp_path, parents=2, survivors=3)
     tuner.update_search_space({"temperature": {"_type": "choice", "_value": [0.1]}})
@@ -382,6 +449,15 @@ def test_two_parents_lose_whole_heads(tmp_path, capfd):
             "constraints are on parameters, macs, latency, but got 'flops'",
         ),
         ({"constraints": 0.5}, "constraints must be {resource: share"),
+        ({"matured": 0}, "matured must be a whole number of at least 1, but got 0"),
+        (
+            {"maturation_epochs": -1},
+            r"maturation_epochs must be a number in \[0, 1000\], but got -1",
+        ),
+        (
+            {"maturation_learning_rate": 0},
+            r"maturation_learning_rate must be a number in \(0, 10\], but got 0",
+        ),
         ({"quorum": 0}, r"quorum must be a share in \(0, 1\], but got 0"),
         ({"time_limit": 0}, "time_limit must be a number of at least 1, but got 0"),
         ({"search": "Hyperband"}, "Hyperband"),
