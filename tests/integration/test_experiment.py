@@ -11,6 +11,7 @@ import psutil
 import pytest
 import yaml
 
+from nni_stress.evolution.ancestry import best_survivor
 from nni_stress.experiment import launch
 from nni_stress.experiment.config_file import read as read_config
 from nni_stress.lineage.store import Lineage
@@ -109,8 +110,15 @@ def test_an_evolution_continues_after_failures_and_repeats_with_its_seed(tmp_pat
     assert lineage_of(runs[0]) == lineage_of(runs[-1])
 
 
-def test_the_manager_listens_on_127_0_0_1_only_and_shows_valid_results(tmp_path, port):
+def test_the_manager_listens_on_127_0_0_1_only_and_shows_valid_results_to_the_maturation(
+    tmp_path, port
+):
     config = read_config(write_config(tmp_path, generations=1, population=2))
+    config["tuner"]["classArgs"] |= {
+        "folder": str(tmp_path / "lineage"),
+        "maturation_epochs": 2,
+        "seed": 1,
+    }
     experiment = launch.start(config, tmp_path / "run", port)
     try:
         experiment.follow(lambda: None)
@@ -123,10 +131,13 @@ def test_the_manager_listens_on_127_0_0_1_only_and_shows_valid_results(tmp_path,
     finally:
         experiment.stop()
     assert {address.ip for address in listening} == {"127.0.0.1"}
-    assert [job["status"] for job in jobs] == ["SUCCEEDED"] * 3
+    assert [job["status"] for job in jobs] == ["SUCCEEDED"] * 4
     finals = [json.loads(json.loads(job["finalMetricData"][0]["data"])) for job in jobs]
-    assert {final["uid"] for final in finals} == {"g000-00", "g001-00", "g001-01"}
+    assert {final["uid"] for final in finals} == {"g000-00", "g001-00", "g001-01", "g002-00"}
     assert all(0 <= final["default"] <= 1 for final in finals)
+    matured = best_survivor(Lineage(tmp_path / "lineage"))
+    assert matured.uid == "g002-00" and matured.matured
+    assert matured.validation == max(matured.curve)
     assert no_process_is_left(tmp_path)
 
 
