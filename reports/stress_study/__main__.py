@@ -21,7 +21,7 @@ from nni_stress.utils.atomic_files import read_json, write_json
 
 from .. import checkout
 from . import analysis
-from .plan import RATES, SUBJECTS, Cell, cells, pilot
+from .plan import PILOT, RATES, SUBJECTS, Cell, cells, pilot
 from .running import founder_of, run_cell
 
 RESULTS = checkout.RESULTS / "stress"
@@ -71,7 +71,7 @@ def rates_of(results: Path) -> str:
     """The learning rates that the pilot chooses."""
     records = [read_json(file) for file in sorted(results.glob("*.json"))]
     found = []
-    for name in SUBJECTS:
+    for name in PILOT:
         own = [one for one in records if one["subject"] == name]
         short, long = (analysis.best_rate(own, points) for points in (_SHORT, _LONG))
         found.append(f"{name}: {short:g} up to 100 steps, {long:g} beyond")

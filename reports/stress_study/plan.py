@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from nni_stress import Task
-from nni_stress.trials import lenet5, resnet20
+from nni_stress.trials import lenet5, resnet20, yolov2
 
 # Settings of each arm; None: the synthesis comes first, and the small network trains in its place.
 ARMS: Mapping[str, Mapping[str, Any] | None] = {
@@ -25,12 +25,8 @@ ARMS: Mapping[str, Mapping[str, Any] | None] = {
 }
 COMMON = {"strength": "taylor", "temperature": 0.0}
 
-FOUNDERS = (1, 2, 3)
-SEEDS = (1, 2, 3, 4)  # of each founder
 PILOT_SEEDS = (101, 102)  # of the first founder; they enter no table
 
-STEPS = (0, 10, 30, 100, 300)
-EPOCHS = (1, 4)
 STALE = "stale norms"  # no step, and the statistics of batch norms are the ancestor's
 FEW = "300 on 1 %"  # of the training images
 
@@ -53,6 +49,12 @@ class Subject:
         Learning rate of the epoch in front of the synthesis.
     short_rate, long_rate
         Learning rates of recovery of up to 100 steps, and of more.
+    steps, epochs
+        Lengths of recovery.
+    few
+        Whether it recovers on one hundredth of its training images as well.
+    arms, founders, seeds
+        Its cells, for each budget.
     """
 
     name: str
@@ -61,6 +63,12 @@ class Subject:
     stress_rate: float
     short_rate: float
     long_rate: float
+    steps: tuple[int, ...] = (10, 30, 100, 300)
+    epochs: tuple[float, ...] = (1, 4)
+    few: bool = True
+    arms: tuple[str, ...] = tuple(ARMS)
+    founders: tuple[int, ...] = (1, 2, 3)
+    seeds: tuple[int, ...] = (1, 2, 3, 4)
 
     def rate(self, steps: int) -> float:
         """Learning rate of a recovery of so many steps.
@@ -81,19 +89,36 @@ SUBJECTS = {
             lambda: lenet5.make_task("fashion-mnist", None, 128, 12),
             {"parameters": 100.0, "macs": 25.0},
             stress_rate=2e-3,
-            short_rate=4e-3,
-            long_rate=4e-3,
+            short_rate=16e-3,
+            long_rate=8e-3,
         ),
         Subject(
             "resnet20",
             resnet20.make_task,
             {"parameters": 20.0, "macs": 10.0},
             stress_rate=2e-3,
-            short_rate=4e-3,
-            long_rate=4e-3,
+            short_rate=8e-3,
+            long_rate=16e-3,
+        ),
+        Subject(
+            "yolov2",
+            lambda: yolov2.make_task(
+                size=96, width=0.25, scenes=8000, founder_epochs=20, bfloat16=True
+            ),
+            {"parameters": 8.0, "macs": 4.0},
+            stress_rate=8e-4,
+            short_rate=8e-4,
+            long_rate=8e-4,
+            steps=(),
+            epochs=(0.1, 1),
+            few=False,
+            arms=("none", "narrow", "middle", "wide", "renewed"),
+            founders=(1,),
+            seeds=(1, 2, 3),
         ),
     )
 }
+PILOT = ("lenet5", "resnet20")
 
 
 class Cell(NamedTuple):
@@ -123,22 +148,22 @@ def cells() -> list[Cell]:
     Examples
     --------
     >>> len(cells())
-    480
+    510
     """
-    pairs = itertools.product(SEEDS, FOUNDERS, SUBJECTS)
     return [
-        Cell(subject, resource, arm, founder, seed)
-        for seed, founder, subject in pairs
-        for resource in SUBJECTS[subject].budgets
-        for arm in ARMS
+        Cell(name, resource, arm, founder, seed)
+        for name, subject in SUBJECTS.items()
+        for seed, founder in itertools.product(subject.seeds, subject.founders)
+        for resource in subject.budgets
+        for arm in subject.arms
     ]
 
 
 def pilot() -> list[Cell]:
     """The cells by which learning rates are chosen."""
     return [
-        Cell(subject, resource, arm, FOUNDERS[0], seed)
-        for subject in SUBJECTS
+        Cell(subject, resource, arm, SUBJECTS[subject].founders[0], seed)
+        for subject in PILOT
         for seed in PILOT_SEEDS
         for resource in SUBJECTS[subject].budgets
         for arm in ("none", "wide")

@@ -27,7 +27,7 @@ from nni_stress.utils.seeding import seed_of
 
 from .. import checkout
 from ..environment import environment
-from .plan import ARMS, COMMON, EPOCHS, FEW, STALE, STEPS, Cell, Subject
+from .plan import ARMS, COMMON, FEW, STALE, Cell, Subject
 
 _STRESS_EPOCHS = 1.0
 # Epochs in which importance is measured where the synthesis comes first, at a rate that hardly
@@ -185,11 +185,12 @@ def _curve(small: nn.Module, task: Task, cell: Cell, subject: Subject) -> Curve:
     """Fidelity after recoveries of all lengths, each from the synthesized network."""
     per_epoch = batches_per_epoch(task)
     curve = {"0": _fidelity(small, task)}
-    lengths = {str(steps): steps for steps in STEPS if steps}
-    lengths |= {f"{n} epoch{'s' * (n > 1)}": n * per_epoch for n in EPOCHS}
+    lengths = {str(steps): steps for steps in subject.steps}
+    lengths |= {f"{n} epoch{'s' * (n > 1)}": round(n * per_epoch) for n in subject.epochs}
     for name, steps in lengths.items():
         curve[name] = _recovered(small, task, cell, subject, steps)
-    curve[FEW] = _recovered(small, _with_few_labels(task), cell, subject, 300)
+    if subject.few:
+        curve[FEW] = _recovered(small, _with_few_labels(task), cell, subject, 300)
     return curve
 
 
