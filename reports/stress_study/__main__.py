@@ -3,6 +3,7 @@
     python -m reports.stress_study            # all cells not yet recorded
     python -m reports.stress_study --pilot    # those by which learning rates are chosen
     python -m reports.stress_study --table    # what is recorded so far
+    python -m reports.stress_study --figure FILE.png
 
 Any number of processes may share the work, one a core. A cell that was interrupted is run again.
 """
@@ -14,6 +15,7 @@ import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -21,6 +23,7 @@ from nni_stress.utils.atomic_files import read_json, write_json
 
 from .. import checkout
 from . import analysis
+from .figure import draw
 from .plan import PILOT, RATES, SUBJECTS, Cell, cells, pilot
 from .running import founder_of, run_cell
 
@@ -57,9 +60,14 @@ def _claimed(file: Path, wait: bool = False) -> Iterator[bool]:
             yield True
 
 
+def records_in(results: Path) -> list[dict[str, Any]]:
+    """All records of a folder."""
+    return [read_json(file) for file in sorted(results.glob("*.json"))]
+
+
 def tables(results: Path) -> str:
     """All tables of what is recorded, in Markdown."""
-    records = [read_json(file) for file in sorted(results.glob("*.json"))]
+    records = records_in(results)
     return "\n\n".join(
         f"{name}, {times:g}x fewer {resource}\n\n{analysis.table(records, name, resource)}"
         for name, subject in SUBJECTS.items()
@@ -69,7 +77,7 @@ def tables(results: Path) -> str:
 
 def rates_of(results: Path) -> str:
     """The learning rates that the pilot chooses."""
-    records = [read_json(file) for file in sorted(results.glob("*.json"))]
+    records = records_in(results)
     found = []
     for name in PILOT:
         own = [one for one in records if one["subject"] == name]
@@ -87,11 +95,15 @@ def main(arguments: list[str] | None = None) -> None:
     )
     parser.add_argument("--pilot", action="store_true", help="the pilot instead of the study")
     parser.add_argument("--table", action="store_true", help="print what is recorded, run nothing")
+    parser.add_argument("--figure", type=Path, help="draw what is recorded, run nothing")
     parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument("--founders", type=Path, default=FOUNDERS, help="folder of the founders")
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
     results = options.results / "pilot" if options.pilot else options.results
+    if options.figure is not None:
+        draw(records_in(results), options.figure)
+        return
     if not options.table:
         chosen = pilot() if options.pilot else cells()
         run(chosen, results, options.founders, RATES if options.pilot else ())

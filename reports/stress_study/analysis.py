@@ -8,9 +8,11 @@ from typing import Any, NamedTuple
 
 from scipy import stats
 
-from .plan import ARMS, RATES
+from ..significance import corrected
+from .plan import ARMS, PILOT, RATES
 
 REFERENCE = "none"
+JUDGED = ("0", "100", "4 epochs")  # lengths of recovery at which the claim is judged
 _CONFIDENCE = 0.95
 
 Record = Mapping[str, Any]
@@ -119,12 +121,41 @@ def _shown(records: Sequence[Record], arm: str, point: str) -> str:
     return text if found is None else f"{text} ({found.mean:+.1f} ± {found.margin:.1f})"
 
 
+def judged(records: Sequence[Record], point: str) -> dict[tuple[str, str, str], Difference]:
+    """Differences to no stress in test fidelity at one length, p values corrected by Holm.
+
+    Parameters
+    ----------
+    records
+        Of all networks; those with a table of three seeds only are left out.
+    point
+        Length of recovery.
+
+    Returns
+    -------
+    dict
+        {(network, resource, arm): difference}.
+    """
+    found = {}
+    for subject in PILOT:
+        for resource in sorted({one["resource"] for one in records if one["subject"] == subject}):
+            own = of_table(records, subject, resource)
+            for arm in ARMS:
+                gain = difference(own, arm, point, "test") if _of(own, arm) else None
+                if gain is not None:
+                    found[subject, resource, arm] = gain
+    p_values = corrected([gain.p for gain in found.values()])
+    return {
+        key: gain._replace(p=p) for (key, gain), p in zip(found.items(), p_values) if p is not None
+    }
+
+
 def best_arm(records: Sequence[Record], arms: Sequence[str], points: Sequence[str]) -> str:
     """The arm of the highest mean validation gain over no stress, as the protocol has it.
 
     Every network, budget and length of recovery counts the same.
     """
-    tables = {(one["subject"], one["resource"]) for one in records}
+    tables = {(one["subject"], one["resource"]) for one in records if one["subject"] in PILOT}
 
     def gain(arm: str) -> float:
         found = [

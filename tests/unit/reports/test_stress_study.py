@@ -7,7 +7,7 @@ import torch
 from nni_stress.trials.founders import train_founder
 
 from nni_stress.trials import lenet5, resnet20, yolov2
-from reports.stress_study import analysis, running
+from reports.stress_study import analysis, figure, running
 from reports.stress_study.plan import ARMS, SUBJECTS, Cell, cells, pilot
 
 TASKS = {
@@ -102,6 +102,32 @@ def test_the_choice_follows_validation_and_the_table_quotes_test():
     assert abs(found.mean - 4) < found.margin < 1.5 and found.p < 0.001 and found.pairs == 12
     text = analysis.table(only_test, "lenet5", "macs")
     assert f"({found.mean:+.1f} ± {found.margin:.1f})" in text and text.count("\n") == 4
+
+
+def test_the_claim_is_judged_over_all_tables_together():
+    """Of 27 comparisons under no difference, about one in twenty would be found without Holm."""
+    records = planted({"wide": 4.0, **dict.fromkeys(list(ARMS)[5:], 0.0)})
+    generator = torch.Generator().manual_seed(1)
+    for one in records:
+        noise = float(torch.randn((), generator=generator)) / 100
+        one["curve"]["10"]["test"] = one["curve"]["10"]["validation"] + noise
+    found = analysis.judged(records, "10")
+    assert set(found) == {("lenet5", "macs", arm) for arm in ("wide", *list(ARMS)[5:])}
+    alone = analysis.difference(records, "wide", "10", "test")
+    assert alone.p < found["lenet5", "macs", "wide"].p < 0.001
+    assert min(gain.p for (*_, arm), gain in found.items() if arm != "wide") > 0.02
+
+
+def test_the_figure_shows_means_and_intervals(tmp_path):
+    records = planted({"wide": 4.0})
+    for one in records:
+        one["curve"] = {"0": {"test": 0.5, "validation": 0.5}, **one["curve"]}
+        one["curve"]["10"]["test"] = one["curve"]["10"]["validation"]
+    points = figure.curve(records, "wide")
+    assert [point.length for point in points] == ["0", "10"] and points[0].margin == 0
+    assert abs(points[1].mean - analysis.mean(records, "wide", "10", "test")) < 1e-9
+    figure.draw(records, tmp_path / "figure.png")
+    assert (tmp_path / "figure.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_the_plan_has_twelve_pairs_of_every_arm():
