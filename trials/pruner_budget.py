@@ -14,6 +14,7 @@ from nni_stress.graph.cluster_graph import ClusterGraph
 
 Masks = dict[str, dict[str, Tensor]]  # by layer and target, such as "weight"
 
+_UNITS = {"parameters": "synapses", "macs": "MACs"}
 _SEARCH_STEPS = 24  # of the bisection; the ratio is then exact to 1e-7
 
 
@@ -29,11 +30,13 @@ class PruningJob(NamedTuple):
     graph
         Which clusters (output channels or neurons) of the network are removed together.
     allowed
-        Number of synapses (weights) to leave at most.
+        Number of synapses (weights), or of multiply-accumulates, to leave at most.
     knobs
         Hyperparameters of the pruner.
     seed
         Seed of the training that the pruner needs.
+    resource
+        What the budget is of: "parameters" or "macs".
     """
 
     network: nn.Module
@@ -42,6 +45,12 @@ class PruningJob(NamedTuple):
     allowed: float
     knobs: Mapping[str, Any]
     seed: int
+    resource: str = "parameters"
+
+    def used(self, masks: Masks) -> float:
+        """How much of the resource a network uses that keeps what the masks keep."""
+        kept = _kept_clusters(self.graph, masks)
+        return self.graph.macs(kept) if self.resource == "macs" else self.graph.parameters(kept)
 
 
 def layer_config(job: PruningJob, ratio: float, scope: str, **more: Any) -> list[dict[str, Any]]:
@@ -127,15 +136,16 @@ class BudgetSearch:
         for _ in range(_SEARCH_STEPS):
             middle = (low + high) / 2
             masks = self._masks_at(middle, metrics)
-            synapses = self._job.graph.parameters(_kept_clusters(self._job.graph, masks))
-            if synapses > self._job.allowed:
+            used = self._job.used(masks)
+            if used > self._job.allowed:
                 low = middle
             else:
                 high, best = middle, masks
         self._set_ratio(asked)
         if best is None:
             raise ValueError(
-                f"no ratio leaves {self._job.allowed:.0f} synapses: {synapses:.0f} stay"
+                f"no ratio leaves {self._job.allowed:.0f} {_UNITS[self._job.resource]}: "
+                f"{used:.0f} stay"
             )
         self.ratio = high
         return best

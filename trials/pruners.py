@@ -79,8 +79,9 @@ def run(
     epochs: float,
     knobs: Mapping[str, Any],
     seed: int,
+    resource: str = "parameters",
 ) -> dict[str, Any]:
-    """Prune a founder to 1 / budget of its synapses (weights), and let it recover.
+    """Prune a founder to 1 / budget of its synapses (weights) or MACs, and let it recover.
 
     Parameters
     ----------
@@ -91,13 +92,15 @@ def run(
     founder
         Network to prune; changed in place.
     budget
-        Factor by which synapses are to become fewer.
+        Factor by which the resource is to become less.
     epochs
         Number of training epochs, before and after the network is made small together.
     knobs
         Hyperparameters of the method, from its search space.
     seed
         Seed of all random numbers.
+    resource
+        "parameters" or, for pruners of whole clusters, "macs".
 
     Returns
     -------
@@ -117,7 +120,8 @@ def run(
     original = copy.deepcopy(founder)
     full, full_macs = cost.synapses(founder), cost.macs(founder, task.example_input)
     graph = ClusterGraph(founder, task.example_input)
-    job = PruningJob(founder, task, graph, full / budget, knobs, seed)
+    whole = full_macs if resource == "macs" else full
+    job = PruningJob(founder, task, graph, whole / budget, knobs, seed, resource)
     started = time.perf_counter()
     epochs_before = epochs * knobs.get("share", 0.0)
     pruner, masks = _METHODS[method](job, method, epochs_before)

@@ -11,9 +11,6 @@ Any number of processes may share the work, one a core. A cell that was interrup
 from __future__ import annotations
 
 import argparse
-import fcntl
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +19,7 @@ import torch
 from nni_stress.utils.atomic_files import read_json, write_json
 
 from .. import checkout
+from ..claims import claimed
 from . import analysis
 from .figure import draw
 from .plan import PILOT, RATES, SUBJECTS, Cell, cells, pilot
@@ -37,27 +35,14 @@ def run(chosen: list[Cell], results: Path, founders: Path, rates: tuple[float, .
     for cell in chosen:
         file = results / f"{cell.name}.json"
         subject = SUBJECTS[cell.subject]
-        with _claimed(founders / f"{cell.name}.lock") as free:
+        with claimed(founders / f"{cell.name}.lock") as free:
             if not free or file.exists():
                 continue
-            with _claimed(founders / f"{cell.subject}-{cell.founder}.lock", wait=True):
+            with claimed(founders / f"{cell.subject}-{cell.founder}.lock", wait=True):
                 founder = founder_of(subject, cell.founder, founders)
             record = run_cell(cell, subject, founder, rates)
             write_json(file, record)
             print(f"{cell.name}: {record['seconds']}", flush=True)
-
-
-@contextmanager
-def _claimed(file: Path, wait: bool = False) -> Iterator[bool]:
-    """Hold a lock, which ends with the process; gives whether it was free."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with open(file, "w") as held:
-        try:
-            fcntl.flock(held, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except BlockingIOError:
-            yield False
-        else:
-            yield True
 
 
 def records_in(results: Path) -> list[dict[str, Any]]:

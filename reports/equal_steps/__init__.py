@@ -1,0 +1,1 @@
+"""Equal steps: how an evolution should divide them, and what it then reaches beside one shot."""

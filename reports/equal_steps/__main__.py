@@ -1,0 +1,67 @@
+"""Run a stage: ``python -m reports.equal_steps division|rates|comparison``.
+
+    python -m reports.equal_steps comparison           # all cells not yet recorded
+    python -m reports.equal_steps comparison --table   # what is recorded so far
+
+Any number of processes may share the work, one a core. A cell that was interrupted is run again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from pathlib import Path
+
+import torch
+
+from nni_stress.utils.atomic_files import read_json, write_json
+
+from .. import checkout
+from ..claims import claimed
+from ..stress_study.__main__ import FOUNDERS
+from ..stress_study.plan import SUBJECTS as FOUNDERS_OF
+from ..stress_study.running import founder_of
+from . import analysis
+from .plan import STAGES, SUBJECTS, Cell
+from .running import run_cell
+
+RESULTS = checkout.RESULTS / "equal_steps"
+
+
+def run(chosen: list[Cell], results: Path, founders: Path) -> None:
+    """Run every cell that has no record and on which no other process is at work."""
+    for cell in chosen:
+        file = results / f"{cell.name}.json"
+        with claimed(founders / f"{cell.name}.lock") as free:
+            if not free or file.exists():
+                continue
+            with claimed(founders / f"{cell.subject}-{cell.founder}.lock", wait=True):
+                founder = founder_of(FOUNDERS_OF[cell.subject], cell.founder, founders)
+            record = run_cell(cell, SUBJECTS[cell.subject], founder)
+            write_json(file, record)
+            print(f"{cell.name}: {record['test']:.4f}, {record['seconds']} s", flush=True)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m reports.equal_steps",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("stage", choices=list(STAGES))
+    parser.add_argument("--table", action="store_true", help="print what is recorded, run nothing")
+    parser.add_argument("--results", type=Path, default=RESULTS)
+    parser.add_argument("--founders", type=Path, default=FOUNDERS, help="folder of the founders")
+    options = parser.parse_args(arguments)
+    torch.set_num_threads(1)
+    logging.getLogger("nni").setLevel(logging.WARNING)  # it prints every intermediate result
+    results = options.results / options.stage
+    if not options.table:
+        run(STAGES[options.stage](), results, options.founders)
+    records = [read_json(file) for file in sorted(results.glob("*.json"))]
+    print(analysis.TABLES[options.stage](records))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,189 @@
+"""Divisions of the steps, methods, and the cells of each stage. See protocol.md."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from nni_stress import Task
+
+from ..stress_study.plan import SUBJECTS as FOUNDERS_OF
+
+
+class Division(NamedTuple):
+    """How an evolution divides its steps; what is left is for the maturation.
+
+    Examples
+    --------
+    >>> Division(generations=2, population=4, stress=0.25, recovery=0.25).search
+    4.0
+    """
+
+    generations: int
+    population: int
+    stress: float
+    recovery: float
+
+    @property
+    def search(self) -> float:
+        """Epochs of all offspring together."""
+        return self.generations * self.population * (self.stress + self.recovery)
+
+
+# Importance needs a few steps; without stress they are taken at the same rate as with it.
+DIVISIONS = {
+    "one shot, no stress": Division(1, 1, 0.05, 0.0),
+    "one shot, brief stress": Division(1, 1, 0.25, 0.0),
+    "one shot, an epoch of stress": Division(1, 1, 1.0, 0.0),
+    "1 x 4, a sixth": Division(1, 4, 0.25, 0.25),
+    "1 x 8, a quarter": Division(1, 8, 0.125, 0.25),
+    "1 x 4, a half": Division(1, 4, 0.5, 1.0),
+    "2 x 4, a quarter": Division(2, 4, 0.125, 0.25),
+    "3 x 4, a half": Division(3, 4, 0.25, 0.25),
+}
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A network, its budgets, and the steps of a cell.
+
+    Parameters
+    ----------
+    name
+        That of the stress study's network, whose founders it has.
+    budgets
+        {name: (resource, how many times less of it)}.
+    epochs
+        Epochs of training in all.
+    rate
+        Highest learning rate of the final training, where no stage has chosen it.
+    """
+
+    name: str
+    budgets: Mapping[str, tuple[str, float]]
+    epochs: float
+    rate: float
+
+    @property
+    def task(self) -> Callable[[], Task]:
+        """Makes its task."""
+        return FOUNDERS_OF[self.name].task
+
+
+SUBJECTS = {
+    "lenet5": Subject(
+        "lenet5",
+        {
+            "44x parameters": ("parameters", 44.0),
+            "100x parameters": ("parameters", 100.0),
+            "10x MACs": ("macs", 10.0),
+            "25x MACs": ("macs", 25.0),
+        },
+        epochs=12.0,
+        rate=8e-3,
+    ),
+    "resnet20": Subject(
+        "resnet20",
+        {"20x parameters": ("parameters", 20.0), "10x MACs": ("macs", 10.0)},
+        epochs=8.0,
+        rate=16e-3,
+    ),
+}
+EARLY_RATE = 2e-3  # of stress and of offspring's recovery
+FOUNDERS = (1, 2, 3)
+
+# Chosen by stage `division`, on validation data.
+DEFAULT = "1 x 4, a sixth"
+RATES = (4e-3, 8e-3, 16e-3)
+METHODS: Mapping[str, tuple[str, Mapping[str, Any]] | None] = {
+    "evolution": (DEFAULT, {}),
+    "without stress": (DEFAULT, {"stress_peak": 0.0}),
+    "without breeding": (DEFAULT, {"candidates": 1}),
+    "one shot": ("one shot, brief stress", {}),
+    "L1NormPruner": None,
+}
+# {(method, budget): rate of the final training}, chosen by stage `rates`, on validation data.
+CHOSEN_RATES: Mapping[tuple[str, str], float] = {}
+
+
+class Cell(NamedTuple):
+    """One run: a method, or a division, at one budget.
+
+    Examples
+    --------
+    >>> Cell("division", "lenet5", "44x parameters", "1 x 4, a sixth", 1, 1, 8e-3).name
+    'division-lenet5-44x-parameters-1-x-4-a-sixth-1-1-0.008'
+    """
+
+    stage: str
+    subject: str
+    budget: str
+    method: str
+    founder: int
+    seed: int
+    rate: float
+
+    @property
+    def name(self) -> str:
+        """Name of its record."""
+        parts = [*self[:-1], f"{self.rate:g}"]
+        return "-".join(map(str, parts)).replace(",", "").replace(" ", "-")
+
+
+def divisions() -> list[Cell]:
+    """Cells of stage `division`."""
+    budgets = [
+        ("lenet5", "44x parameters"),
+        ("lenet5", "25x MACs"),
+        *(("resnet20", budget) for budget in SUBJECTS["resnet20"].budgets),
+    ]
+    return [
+        Cell("division", subject, budget, name, founder, 1, SUBJECTS[subject].rate)
+        for founder in FOUNDERS
+        for subject, budget in budgets
+        for name in DIVISIONS
+    ]
+
+
+def rates() -> list[Cell]:
+    """Cells of stage `rates`."""
+    return [
+        Cell("rates", "lenet5", budget, method, 1, seed, rate)
+        for seed in (101, 102)
+        for budget in SUBJECTS["lenet5"].budgets
+        for method, rate in itertools.product(METHODS, RATES)
+    ]
+
+
+def comparison() -> list[Cell]:
+    """Cells of stage `comparison`.
+
+    Examples
+    --------
+    >>> len(comparison())
+    200
+    """
+    subject = SUBJECTS["lenet5"]
+    return [
+        Cell(
+            "comparison",
+            "lenet5",
+            budget,
+            method,
+            FOUNDERS[seed % len(FOUNDERS)],
+            seed,
+            CHOSEN_RATES.get((method, budget), subject.rate),
+        )
+        for seed in range(1, 11)
+        for budget in subject.budgets
+        for method in METHODS
+    ]
+
+
+STAGES: Mapping[str, Callable[[], list[Cell]]] = {
+    "division": divisions,
+    "rates": rates,
+    "comparison": comparison,
+}
