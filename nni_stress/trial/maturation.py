@@ -18,6 +18,7 @@ from .training import Training
 # Share of the epochs without a gain in validation fidelity after which a maturation ends. The
 # learning rate falls over all of it, and most of the gain comes late.
 PATIENCE = 0.5
+LEAST = 2  # epochs without a gain
 
 
 class Maturation:
@@ -116,6 +117,11 @@ class Maturation:
             self._best = {name: tensor.detach().clone() for name, tensor in tensors.items()}
 
     def _is_over(self) -> bool:
-        """Whether fidelity has not risen for too long."""
-        since = len(self.curve) - 1 - self.curve.index(max(self.curve))
-        return since >= max(1, math.ceil(PATIENCE * self._training.epochs))
+        """Whether fidelity has not risen for too long.
+
+        That before the training does not count: the learning rate begins high again, and much of
+        the training may pass until the network is as good as it was.
+        """
+        trained = self.curve[1:]
+        since = len(trained) - 1 - trained.index(max(trained))
+        return since >= max(LEAST, math.ceil(PATIENCE * self._training.epochs))

@@ -120,12 +120,18 @@ def test_the_best_epoch_is_kept(fidelities, best):
     assert validation.final == fidelities[best] and validation.untrained == fidelities[0]
 
 
-@pytest.mark.parametrize("epochs", [1, 4, 10])
-def test_it_ends_once_fidelity_has_not_risen_for_too_long(epochs):
-    patience = max(1, math.ceil(PATIENCE * epochs))
-    rising = [0.1, 0.2] if epochs > 1 else [0.1]
-    validation, _, _, step = matured(rising + [0.05] * epochs, epochs)
-    assert len(validation.curve) == len(rising) + patience
-    assert step == 6 * (len(validation.curve) - 1)
-    validation, *_, step = matured([index / 100 for index in range(epochs + 1)], epochs)
-    assert step == 6 * epochs and len(validation.curve) == epochs + 1
+@pytest.mark.parametrize("epochs", [4, 5, 10])
+@pytest.mark.parametrize("before", [0.1, 0.9])
+def test_it_ends_once_fidelity_has_not_risen_for_too_long(epochs, before):
+    patience = math.ceil(PATIENCE * epochs)
+    validation, _, _, step = matured([before, 0.2] + [0.05] * epochs, epochs)
+    assert len(validation.curve) == 2 + patience
+    assert step == 6 * (1 + patience)
+
+
+@pytest.mark.parametrize("epochs", [1, 2, 4, 10])
+def test_a_network_that_is_good_already_gets_the_time_to_become_better(epochs):
+    """The learning rate begins high again: at first the network becomes worse."""
+    curve = [0.9, *(0.5 + index / 100 for index in range(epochs - 1)), 0.95]
+    validation, *_, step = matured(curve, epochs)
+    assert step == 6 * epochs and list(validation.curve) == curve and validation.final == 0.95
