@@ -15,6 +15,7 @@ import logging
 import math
 import tempfile
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +24,10 @@ from nni_stress.trials.founders import train_founder
 
 from nni_stress.trial.in_process import evolve
 from nni_stress.trials import lenet5
-from nni_stress.utils.atomic_files import read_json, write_json
 
 from . import checkout
 from .bench.evolutions import summary
-from .claims import claimed
-from .environment import environment
+from .claims import claimed, provenance, records_in, run_cells
 from .significance import difference
 
 RESULTS = checkout.RESULTS / "paired_evolutions"
@@ -131,11 +130,6 @@ def folder_of(setting: str, results: Path = RESULTS) -> Path:
     return results / setting.replace(" ", "-")
 
 
-def records_in(folder: Path) -> dict[int, dict[str, Any]]:
-    """All records of a setting, by seed."""
-    return {int(file.stem): read_json(file) for file in sorted(folder.glob("*.json"))}
-
-
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(
@@ -154,7 +148,7 @@ def main(arguments: list[str] | None = None) -> None:
     folder = folder_of(options.setting, options.results)
     if not options.table:
         _run(options.setting, options.seeds, folder, options.founder)
-    print(compared(records_in(folder)))
+    print(compared({record["seed"]: record for record in records_in(folder)}))
 
 
 def _run(setting: str, seeds: Any, folder: Path, founder: Path) -> None:
@@ -162,14 +156,13 @@ def _run(setting: str, seeds: Any, folder: Path, founder: Path) -> None:
     with claimed(founder.with_suffix(".lock"), wait=True):
         if not founder.exists():
             train_founder(lenet5.make_task("fashion-mnist", None, 128, 12), founder, quiet=True)
-    for seed in seeds:
-        file = folder / f"{seed}.json"
-        with claimed(founder.parent / f"{setting}-{seed}.lock") as free:
-            if free and not file.exists():
-                found = pair(setting, seed, founder)
-                commit = {"commit": checkout.commit(), "threads": torch.get_num_threads()}
-                write_json(file, {**found, **commit, "environment": environment()})
-                print(f"{setting}, seed {seed}: {found}", flush=True)
+
+    def record_of(seed: int) -> dict[str, Any]:
+        return {**pair(setting, seed, founder), "seed": seed, **provenance()}
+
+    makers = {str(seed): partial(record_of, seed) for seed in seeds}
+    locks = founder.parent / folder.name
+    run_cells(makers, folder, locks, lambda record: [record["without"], record["with"]])
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from ..evolution.search import Search
 from ..evolution.search_space import check_search_space
 from ..evolution.tuner_arguments import TunerArguments
 from ..evolution.tuner_process import lock_lineage
-from ..lineage.store import FOUNDER, Lineage
+from ..lineage.store import Lineage
 from ..lineage.trial_spec import TrialSpec
 from ..utils.messages import one_line
 from . import offspring
@@ -87,12 +87,7 @@ def evolve(
 def _make(task: Task, spec: TrialSpec, lineage: Lineage, founder: str | Path | None) -> None:
     """Make one offspring; if its training fails it is lost, as in a process of its own."""
     try:
-        if spec.uid == FOUNDER:
-            offspring.make_founder(task, spec, lineage, founder)
-        elif spec.maturation:
-            offspring.make_matured(task, spec, lineage)
-        else:
-            offspring.make_offspring(task, spec, lineage)
+        offspring.make(task, spec, lineage, founder)
     except InputError:
         raise
     except Exception as error:

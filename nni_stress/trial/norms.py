@@ -13,6 +13,7 @@ from ..utils.batches import answer
 from .contract import batches_per_epoch
 from .epochs import Epochs
 from .task import Task
+from .training import mixed_precision
 
 BATCHES = 20  # at most; an estimate over more changes little
 
@@ -58,19 +59,18 @@ def estimate_norms(network: nn.Module, task: Task, seed: int) -> None:
         epochs = Epochs(task, generator)
         number = min(BATCHES, batches_per_epoch(task))
         batches = (epochs.next_batch() for _ in range(number))
-        update_bn(batches, _Answering(network, task.autocast))
+        update_bn(batches, _Answering(network, task))
     network.train(training)
 
 
 class _Answering(nn.Module):
     """A network that takes its inputs, one or several, as a single argument."""
 
-    def __init__(self, network: nn.Module, autocast: torch.dtype | None):
+    def __init__(self, network: nn.Module, task: Task):
         super().__init__()
         self._network = network
-        self._autocast = autocast
+        self._task = task
 
     def forward(self, inputs: Any) -> Any:
-        device = next(self._network.parameters()).device.type
-        with torch.autocast(device, self._autocast, enabled=self._autocast is not None):
+        with mixed_precision(self._network, self._task):
             return answer(self._network, inputs)

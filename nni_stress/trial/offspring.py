@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import nni
 import torch
@@ -29,6 +31,8 @@ from .snapshots import Snapshot, SnapshotError, Snapshots, restoring, snapshots_
 from .task import Task
 from .timing import Stopwatch
 from .training import Training, founder_training
+
+_T = TypeVar("_T")
 
 
 def stress_and_synthesize(
@@ -123,19 +127,43 @@ def make_founder(task: Task, spec: TrialSpec, lineage: Lineage, file: str | Path
 
 def _trained_founder(task: Task, seed: int, watch: Stopwatch, snapshots: Snapshots) -> nn.Module:
     """The founder, whose training resumes from a snapshot if there is one."""
+
+    def train(saved: Snapshot | None) -> nn.Module:
+        torch.manual_seed(seed)
+        network = network_of(task)
+        if saved is None:
+            check_removable(network, task)
+        with watch("training"):
+            _train_founder(network, task, seed, watch, snapshots, saved)
+        return network
+
+    return _resuming(snapshots, train)
+
+
+def _resuming(snapshots: Snapshots, make: Callable[[Snapshot | None], _T]) -> _T:
+    """Call a function with the snapshot there is; if it does not fit, again without."""
     saved = snapshots.read()
-    while True:
+    if saved is not None:
         try:
-            torch.manual_seed(seed)
-            network = network_of(task)
-            if saved is None:
-                check_removable(network, task)
-            with watch("training"):
-                _train_founder(network, task, seed, watch, snapshots, saved)
-            return network
+            return make(saved)
         except SnapshotError as error:
             snapshots.refuse(error)
-            saved = None
+    return make(None)
+
+
+def make(task: Task, spec: TrialSpec, lineage: Lineage, founder: str | Path | None) -> Record:
+    """Make what a spec names: the founder, an offspring, or a maturation.
+
+    Parameters
+    ----------
+    task, spec, lineage
+        As for `make_founder`, `make_offspring` and `make_matured`.
+    founder
+        The founder's file; None: it is trained.
+    """
+    if spec.uid == FOUNDER:
+        return make_founder(task, spec, lineage, founder)
+    return (make_matured if spec.maturation else make_offspring)(task, spec, lineage)
 
 
 def check_removable(network: nn.Module, task: Task) -> None:
@@ -212,14 +240,10 @@ def make_offspring(task: Task, spec: TrialSpec, lineage: Lineage) -> Record:
     watch = Stopwatch()
     task = watch.evaluating(task)
     snapshots = snapshots_of(spec, task, lineage, watch)
-    saved = snapshots.read()
-    while True:
-        try:
-            made, validation = Making(task, spec, lineage, watch, snapshots, saved).make()
-            return _add(spec, made, validation, task, lineage, watch, snapshots)
-        except SnapshotError as error:
-            snapshots.refuse(error)
-            saved = None
+    made, validation = _resuming(
+        snapshots, lambda saved: Making(task, spec, lineage, watch, snapshots, saved).make()
+    )
+    return _add(spec, made, validation, task, lineage, watch, snapshots)
 
 
 def make_matured(task: Task, spec: TrialSpec, lineage: Lineage) -> Record:
@@ -246,14 +270,10 @@ def make_matured(task: Task, spec: TrialSpec, lineage: Lineage) -> Record:
     watch = Stopwatch()
     task = watch.evaluating(task)
     snapshots = snapshots_of(spec, task, lineage, watch)
-    saved = snapshots.read()
-    while True:
-        try:
-            made, validation = _mature(task, spec, lineage, watch, snapshots, saved)
-            return _add(spec, made, validation, task, lineage, watch, snapshots)
-        except SnapshotError as error:
-            snapshots.refuse(error)
-            saved = None
+    made, validation = _resuming(
+        snapshots, lambda saved: _mature(task, spec, lineage, watch, snapshots, saved)
+    )
+    return _add(spec, made, validation, task, lineage, watch, snapshots)
 
 
 def _mature(

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import nni
 
-from ..lineage.store import FOUNDER
 from ..utils.messages import one_line
 from . import claim, offspring
 from .errors import InputError, fatal
@@ -45,12 +44,7 @@ def run_trial(make_task: Callable[[], Task], founder: str | Path | None = None) 
             task = make_task()
             if not isinstance(task, Task):
                 raise TypeError(f"make_task must return an nni_stress.Task, but returned {task!r}")
-        if spec.uid == FOUNDER:
-            record = offspring.make_founder(task, spec, lineage, founder)
-        elif spec.maturation:
-            record = offspring.make_matured(task, spec, lineage)
-        else:
-            record = offspring.make_offspring(task, spec, lineage)
+        record = offspring.make(task, spec, lineage, founder)
     except Exception as error:
         logging.getLogger(__name__).exception("offspring %s was lost", spec.uid)
         wrong_input = isinstance(error, InputError)

@@ -236,6 +236,22 @@ def _schedule(
     return torch.optim.lr_scheduler.SequentialLR(optimizer, [rise, falling], [rising])
 
 
+def mixed_precision(network: nn.Module, task: Task) -> torch.autocast:
+    """The context in which a task's networks compute while they train.
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace
+    >>> task = SimpleNamespace(autocast=torch.bfloat16)  # in place of a Task
+    >>> network = nn.Linear(2, 2)
+    >>> with mixed_precision(network, task):
+    ...     network(torch.rand(1, 2)).dtype
+    torch.bfloat16
+    """
+    device = next(network.parameters()).device.type
+    return torch.autocast(device, task.autocast, enabled=task.autocast is not None)
+
+
 def optimize(
     network: nn.Module, optimizer: torch.optim.Optimizer, task: Task, batch: tuple[Any, Any]
 ) -> float:
@@ -264,9 +280,7 @@ def optimize(
     """
     inputs, targets = batch
     optimizer.zero_grad()
-    with torch.autocast(
-        next(network.parameters()).device.type, task.autocast, enabled=task.autocast is not None
-    ):
+    with mixed_precision(network, task):
         loss = scalar(task.loss(answer(network, inputs), targets))
     if not torch.isfinite(loss):
         raise FloatingPointError(f"the training loss became {loss.item()}")

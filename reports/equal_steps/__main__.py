@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import argparse
 import logging
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from nni_stress.utils.atomic_files import read_json, write_json
-
 from .. import checkout
-from ..claims import claimed
+from ..claims import records_in, run_cells
 from ..stress_study.__main__ import FOUNDERS
 from ..stress_study.plan import SUBJECTS as FOUNDERS_OF
 from ..stress_study.running import founder_of
@@ -30,16 +30,15 @@ RESULTS = checkout.RESULTS / "equal_steps"
 
 def run(chosen: list[Cell], results: Path, founders: Path) -> None:
     """Run every cell that has no record and on which no other process is at work."""
-    for cell in chosen:
-        file = results / f"{cell.name}.json"
-        with claimed(founders / f"{cell.name}.lock") as free:
-            if not free or file.exists():
-                continue
-            with claimed(founders / f"{cell.subject}-{cell.founder}.lock", wait=True):
-                founder = founder_of(FOUNDERS_OF[cell.subject], cell.founder, founders)
-            record = run_cell(cell, SUBJECTS[cell.subject], founder)
-            write_json(file, record)
-            print(f"{cell.name}: {record['test']:.4f}, {record['seconds']} s", flush=True)
+
+    def record_of(cell: Cell) -> dict[str, Any]:
+        founder = founder_of(FOUNDERS_OF[cell.subject], cell.founder, founders)
+        return run_cell(cell, SUBJECTS[cell.subject], founder)
+
+    makers = {cell.name: partial(record_of, cell) for cell in chosen}
+    run_cells(
+        makers, results, founders, lambda record: f"{record['test']:.4f}, {record['seconds']} s"
+    )
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -59,8 +58,7 @@ def main(arguments: list[str] | None = None) -> None:
     results = options.results / options.stage
     if not options.table:
         run(STAGES[options.stage](), results, options.founders)
-    records = [read_json(file) for file in sorted(results.glob("*.json"))]
-    print(analysis.TABLES[options.stage](records))
+    print(analysis.TABLES[options.stage](records_in(results)))
 
 
 if __name__ == "__main__":

@@ -7,8 +7,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from nni_stress import Task
 from nni_stress.evolution.ancestry import best_survivor
 from nni_stress.graph import cost, serialization
@@ -16,8 +14,7 @@ from nni_stress.lineage.store import FOUNDER, Lineage
 from nni_stress.trial.in_process import evolve
 from nni_stress.trials import pruners
 
-from .. import checkout
-from ..environment import environment
+from ..claims import provenance
 from .plan import DIVISIONS, EARLY_RATE, METHODS, Cell, Division, Subject
 
 
@@ -59,9 +56,7 @@ def run_cell(cell: Cell, subject: Subject, founder: Path) -> dict[str, Any]:
         },
         **found,
         "seconds": round(time.perf_counter() - started, 1),
-        "threads": torch.get_num_threads(),
-        "commit": checkout.commit(),
-        "environment": environment(),
+        **provenance(),
     }
 
 
@@ -143,11 +138,11 @@ def _pruned(
     task: Task, founder: Path, cell: Cell, subject: Subject, resource: str, times: float
 ) -> dict[str, Any]:
     network = serialization.load(founder, task.network)
+    founder_macs = cost.macs(network, task.example_input)
     knobs = {"scope": "uniform", "learning_rate": cell.rate}
     whole = pruners.run(
         cell.method, task, network, times, subject.epochs, knobs, cell.seed, resource
     )
-    founder_macs = cost.macs(serialization.load(founder, task.network), task.example_input)
     return {
         "validation": whole["validation"],
         "test": whole["test"],

@@ -11,15 +11,14 @@ Any number of processes may share the work, one a core. A cell that was interrup
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from nni_stress.utils.atomic_files import read_json, write_json
-
 from .. import checkout
-from ..claims import claimed
+from ..claims import records_in, run_cells
 from . import analysis
 from .figure import draw
 from .plan import PILOT, RATES, SUBJECTS, Cell, cells, pilot
@@ -32,22 +31,13 @@ _SHORT, _LONG = ("10", "30", "100"), ("300", "1 epoch", "4 epochs")
 
 def run(chosen: list[Cell], results: Path, founders: Path, rates: tuple[float, ...]) -> None:
     """Run every cell that has no record and on which no other process is at work."""
-    for cell in chosen:
-        file = results / f"{cell.name}.json"
+
+    def record_of(cell: Cell) -> dict[str, Any]:
         subject = SUBJECTS[cell.subject]
-        with claimed(founders / f"{cell.name}.lock") as free:
-            if not free or file.exists():
-                continue
-            with claimed(founders / f"{cell.subject}-{cell.founder}.lock", wait=True):
-                founder = founder_of(subject, cell.founder, founders)
-            record = run_cell(cell, subject, founder, rates)
-            write_json(file, record)
-            print(f"{cell.name}: {record['seconds']}", flush=True)
+        return run_cell(cell, subject, founder_of(subject, cell.founder, founders), rates)
 
-
-def records_in(results: Path) -> list[dict[str, Any]]:
-    """All records of a folder."""
-    return [read_json(file) for file in sorted(results.glob("*.json"))]
+    makers = {cell.name: partial(record_of, cell) for cell in chosen}
+    run_cells(makers, results, founders, lambda record: record["seconds"])
 
 
 def tables(results: Path) -> str:

@@ -25,8 +25,7 @@ from nni_stress.trial.stress_training import stress_evaluator
 from nni_stress.trial.training import Training, train
 from nni_stress.utils.seeding import seed_of
 
-from .. import checkout
-from ..environment import environment
+from ..claims import claimed, provenance
 from .plan import ARMS, COMMON, FEW, STALE, Cell, Subject
 
 _STRESS_EPOCHS = 1.0
@@ -39,7 +38,7 @@ Curve = dict[str, dict[str, float]]  # {length of recovery: {split: fidelity}}
 
 
 def founder_of(subject: Subject, number: int, folder: Path) -> Path:
-    """The file of a founder, which is trained where it does not exist.
+    """The file of a founder, which one process trains where it does not exist.
 
     Parameters
     ----------
@@ -51,8 +50,9 @@ def founder_of(subject: Subject, number: int, folder: Path) -> Path:
         Folder of all founders.
     """
     file = folder / f"{subject.name}-{number}.safetensors"
-    if not file.exists():
-        train_founder(subject.task(), file, seed=number, quiet=True)
+    with claimed(file.with_suffix(".lock"), wait=True):
+        if not file.exists():
+            train_founder(subject.task(), file, seed=number, quiet=True)
     return file
 
 
@@ -96,9 +96,7 @@ def run_cell(
             "synthesis": round(synthesized - started, 1),
             "recovery": round(ended - synthesized, 1),
         },
-        "threads": torch.get_num_threads(),
-        "commit": checkout.commit(),
-        "environment": environment(),
+        **provenance(),
     }
 
 

@@ -12,7 +12,7 @@ from nni_stress.evolution.ancestry import best_survivor
 from nni_stress.lineage.store import FOUNDER, Lineage
 from nni_stress.trial.errors import InputError
 from nni_stress.trial.in_process import evolve
-from nni_stress.trial.offspring import make_founder, make_matured, make_offspring
+from nni_stress.trial.offspring import make
 from nni_stress.trial.task import Task
 from reports.simulation import SimulatedManager
 from tests.helpers.slow_offspring import layers
@@ -71,10 +71,7 @@ def test_it_runs_to_the_maturation_of_its_best(whole):
 def test_a_manager_that_runs_one_trial_at_a_time_gives_the_same(whole, tmp_path):
     class Manager(SimulatedManager):
         def offspring(self, spec, lineage):
-            make = make_matured if spec.maturation else make_offspring
-            if spec.uid == FOUNDER:
-                return make_founder(make_task(), spec, lineage, None).validation
-            return make(make_task(), spec, lineage).validation
+            return make(make_task(), spec, lineage, None).validation
 
     tuner = StressTuner(folder=str(tmp_path), **ARGUMENTS)
     manager = Manager(tuner, concurrency=1)
