@@ -17,6 +17,7 @@ from ..lineage.trial_spec import TrialSpec
 from ..utils.messages import one_line
 from . import offspring
 from .errors import InputError
+from .placement import placed
 from .task import Task
 
 
@@ -57,6 +58,7 @@ def evolve(
     RuntimeError
         If the founder, or all offspring of a generation, were lost.
     """
+    task = placed(task)
     given = TunerArguments(**arguments)
     check_search_space(space)
     lineage = Lineage(folder)

@@ -11,6 +11,7 @@ import nni
 from ..utils.messages import one_line
 from . import claim, offspring
 from .errors import InputError, fatal
+from .placement import placed
 from .task import Task
 
 
@@ -44,6 +45,7 @@ def run_trial(make_task: Callable[[], Task], founder: str | Path | None = None) 
             task = make_task()
             if not isinstance(task, Task):
                 raise TypeError(f"make_task must return an nni_stress.Task, but returned {task!r}")
+            task = placed(task)
         record = offspring.make(task, spec, lineage, founder)
     except Exception as error:
         logging.getLogger(__name__).exception("offspring %s was lost", spec.uid)

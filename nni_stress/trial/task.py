@@ -70,8 +70,7 @@ class Task:
     Parameters
     ----------
     network
-        Makes the founder's network, untrained, on the device on which it trains. Example input,
-        batches and screening must be on that device, too.
+        Makes the founder's network, untrained.
     example_input
         One batch of inputs, of any size: a tensor, or a tuple of tensors for a network that takes
         several inputs.
@@ -104,6 +103,12 @@ class Task:
     founder_warm_up
         Share of the founder's training over which its learning rate rises from nearly 0, which
         detectors that are trained from scratch need.
+    device
+        Where networks train: "cuda", "cuda:1", "cpu" or another device of PyTorch. Network,
+        batches, screening and example input are moved there; within `fidelity` the network takes
+        inputs from any device, and gives its outputs where the inputs were. None: the GPU that NNI
+        gave the trial, or the first that there is, or else the CPU; a task whose example input is
+        on a GPU already looks after all that itself.
 
     Examples
     --------
@@ -133,6 +138,7 @@ class Task:
     screening: tuple[Any, Any] | None = None
     autocast: torch.dtype | None = None
     founder_warm_up: float = 0.0
+    device: str | torch.device | None = None
 
 
 def load_task(name: str, arguments: Mapping[str, Any] | None = None) -> Task:

@@ -9,7 +9,7 @@ import torch
 from nni.compression.utils.evaluator import TorchEvaluator
 from torch.utils._pytree import tree_map
 
-from nni_stress import FusedAdam, StressPruner, export_onnx
+from nni_stress import FusedAdam, StressPruner, Task, export_onnx
 from nni_stress.graph import cost, serialization
 from nni_stress.graph.cluster_graph import ClusterGraph
 from nni_stress.graph.following.cutting import cut
@@ -18,6 +18,8 @@ from nni_stress.graph.verification import halves
 from nni_stress.hparams import STRESSORS
 from nni_stress.lineage.store import FOUNDER, Lineage
 from nni_stress.trial.offspring import make_founder, make_offspring
+from nni_stress.trial.placement import device_of, placed
+from nni_stress.trial.training import train
 from nni_stress.utils.batches import answer
 from tests.helpers.pipelines import kept, named, plain_evaluator
 from tests.unit.graph.following.networks import CASES
@@ -29,34 +31,9 @@ from trials.lenet5 import make_task
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 
 
-def moved(batch):
-    return tuple(one.cuda() for one in batch)
-
-
-class Moved:
-    """Batches on the GPU."""
-
-    def __init__(self, batches):
-        self._batches = batches
-
-    def __len__(self):
-        return len(self._batches)
-
-    def __iter__(self):
-        return map(moved, self._batches)
-
-
 @pytest.fixture(scope="module")
 def task():
-    task = make_task("digits", None, 32, 4)
-    return replace(
-        task,
-        network=lambda: task.network().cuda(),
-        example_input=task.example_input.cuda(),
-        loader=lambda generator: Moved(task.loader(generator)),
-        screening=moved(task.screening),
-        fidelity=lambda network, split: task.fidelity(copy.deepcopy(network).cpu(), split),
-    )
+    return placed(replace(make_task("digits", None, 32, 4), device="cuda"))
 
 
 @pytest.fixture(scope="module")
@@ -128,7 +105,7 @@ def test_stress_never_waits_for_the_device(settings):
     It would wait at each renewal, too.
     """
     model = network().cuda()
-    batch = moved((torch.rand(4, 1, 28, 28), torch.randint(10, (4,))))
+    batch = (torch.rand(4, 1, 28, 28, device="cuda"), torch.randint(10, (4,), device="cuda"))
 
     def training(
         wrapped, optimizer, training_step, lr_schedulers=None, max_steps=None, max_epochs=None
@@ -209,6 +186,45 @@ def test_generations_with_one_parent_and_with_two(task, lineage, tmp_path):
     made = serialization.load(lineage.network_path(two.uid), task.network)
     export_onnx(made, tmp_path / "small.onnx", task.example_input)
     assert (tmp_path / "small.onnx").stat().st_size > 0
+
+
+@pytest.mark.parametrize("keywords", [False, True])
+def test_a_task_of_the_cpu_is_moved_and_its_fidelity_needs_no_change(keywords):
+    inputs, targets = torch.rand(16, 4), torch.rand(16, 2)
+
+    class Network(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = torch.nn.Linear(4, 2)
+
+        def forward(self, values):
+            return {"answer": self.layer(values)}
+
+    seen = []
+
+    def fidelity(network, split):
+        outputs = network(values=inputs) if keywords else network(inputs)
+        seen.append((network.layer.weight.device.type, outputs["answer"].device.type))
+        return -(outputs["answer"] - targets).abs().mean()
+
+    task = Task(
+        network=Network,
+        example_input=inputs[:2],
+        loader=lambda generator: [({"values": inputs} if keywords else inputs, targets)],
+        loss=lambda outputs, targets: torch.nn.functional.mse_loss(outputs["answer"], targets),
+        fidelity=fidelity,
+        founder_epochs=1,
+        founder_learning_rate=0.1,
+        screening=(inputs, targets),
+    )
+    assert device_of(task).type == "cuda" and device_of(replace(task, device="cpu")).type == "cpu"
+    there = placed(task)
+    assert placed(there) is there and there.screening[0].is_cuda
+    network = there.network()
+    before = there.fidelity(network, "validation")
+    train(network, there, 50, 0.05, seed=0)
+    assert there.fidelity(network, "validation") > before
+    assert set(seen) == {("cuda", "cpu")} and not network._forward_hooks
 
 
 def test_an_environment_of_latency(task, lineage):
