@@ -6,6 +6,8 @@
     <folder>/offspring/g001-00/network.safetensors
     <folder>/failures/g001-00.json         why an offspring was lost
     <folder>/snapshots/g001-00.pt          where the training of an offspring can be resumed
+    <folder>/progress/g001-00.json         how far the making of an offspring has come
+    <folder>/tensorboard/g001-00/...       loss and fidelity of its training, for TensorBoard
     <folder>/attempts/...                  which process took which offspring
     <folder>/aside/...                     damaged files, and reasons of losses that were retried
 
@@ -307,11 +309,19 @@ class Lineage:
         if path.exists():
             self.set_aside(path)
 
-    # Snapshots
+    # Snapshots, and what shows a training while it goes on
 
     def snapshot_path(self, uid: str) -> Path:
         """The file from which the training of an offspring can be resumed."""
         return self.folder / "snapshots" / f"{check_uid(uid)}.pt"
+
+    def progress_path(self, uid: str) -> Path:
+        """The file that tells how far the making of an offspring has come."""
+        return self.folder / "progress" / f"{check_uid(uid)}.json"
+
+    def tensorboard_path(self, uid: str) -> Path:
+        """The folder of an offspring's TensorBoard scalars."""
+        return self.folder / "tensorboard" / check_uid(uid)
 
     def remove_snapshots(self, keep: Collection[str] = ()) -> None:
         """Remove the snapshots of all offspring but some, which are being made."""
@@ -321,7 +331,7 @@ class Lineage:
 
     def remove_leftovers(self) -> None:
         """Remove what killed processes left of files and folders that they were writing."""
-        for name in ("", "generations", "offspring", "failures", "snapshots"):
+        for name in ("", "generations", "offspring", "failures", "snapshots", "progress"):
             remove_leftovers(self.folder / name)
 
     # Attempts

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -27,12 +28,15 @@ from .making import Making, Synthesized
 from .maturation import Maturation
 from .measurement import Size, Validation, make_record, measure_size
 from .norms import estimate_norms
+from .progress import Observer, Progress, epochs_of, following
+from .recorders import recorded
 from .snapshots import Snapshot, SnapshotError, Snapshots, restoring, snapshots_of
 from .task import Task
 from .timing import Stopwatch
 from .training import Training, founder_training
 
 _T = TypeVar("_T")
+_log = logging.getLogger(__name__)
 
 
 def stress_and_synthesize(
@@ -79,7 +83,13 @@ def stress_and_synthesize(
     return network
 
 
-def make_founder(task: Task, spec: TrialSpec, lineage: Lineage, file: str | Path | None) -> Record:
+def make_founder(
+    task: Task,
+    spec: TrialSpec,
+    lineage: Lineage,
+    file: str | Path | None,
+    watch: Stopwatch | None = None,
+) -> Record:
     """Make generation 0: the founder, read from its file or trained.
 
     Parameters
@@ -92,6 +102,8 @@ def make_founder(task: Task, spec: TrialSpec, lineage: Lineage, file: str | Path
         The founder is added to it.
     file
         The founder's file, which is written if it does not exist. None: the founder is trained.
+    watch
+        Measures the trial, which began with this process by default.
 
     Raises
     ------
@@ -100,7 +112,7 @@ def make_founder(task: Task, spec: TrialSpec, lineage: Lineage, file: str | Path
     FloatingPointError
         If the loss or a fidelity is not finite.
     """
-    watch = Stopwatch()
+    watch = watch or Stopwatch()
     seed = seed_of(spec.seed, FOUNDER)
     task = watch.evaluating(task)
     snapshots = snapshots_of(spec, task, lineage, watch)
@@ -151,8 +163,18 @@ def _resuming(snapshots: Snapshots, make: Callable[[Snapshot | None], _T]) -> _T
     return make(None)
 
 
-def make(task: Task, spec: TrialSpec, lineage: Lineage, founder: str | Path | None) -> Record:
+def make(
+    task: Task,
+    spec: TrialSpec,
+    lineage: Lineage,
+    founder: str | Path | None,
+    observers: Sequence[Observer] = (),
+    since: float | None = None,
+) -> Record:
     """Make what a spec names: the founder, an offspring, or a maturation.
+
+    Its progress is in the lineage's folder while it goes on, and its scalars for TensorBoard are
+    where this is installed.
 
     Parameters
     ----------
@@ -160,10 +182,20 @@ def make(task: Task, spec: TrialSpec, lineage: Lineage, founder: str | Path | No
         As for `make_founder`, `make_offspring` and `make_matured`.
     founder
         The founder's file; None: it is trained.
+    observers
+        Each is told of every training step.
+    since
+        When the trial began, in seconds since the epoch of Unix; None: with this process.
     """
-    if spec.uid == FOUNDER:
-        return make_founder(task, spec, lineage, founder)
-    return (make_matured if spec.maturation else make_offspring)(task, spec, lineage)
+    watch = Stopwatch(since)
+    epochs = epochs_of(spec, task.founder_epochs)
+    with recorded(lineage, spec.uid) as recorders:
+        progress = Progress(spec.uid, epochs, [*recorders, *observers])
+        with following(progress):
+            if spec.uid == FOUNDER:
+                return make_founder(task, spec, lineage, founder, watch)
+            make_child = make_matured if spec.maturation else make_offspring
+            return make_child(task, spec, lineage, watch)
 
 
 def check_removable(network: nn.Module, task: Task) -> None:
@@ -213,7 +245,9 @@ def _train_founder(
             snapshots.write("founder", lambda: {"training": training.state()})
 
 
-def make_offspring(task: Task, spec: TrialSpec, lineage: Lineage) -> Record:
+def make_offspring(
+    task: Task, spec: TrialSpec, lineage: Lineage, watch: Stopwatch | None = None
+) -> Record:
     """Make one offspring, from the files of its ancestors to its own record.
 
     If an earlier process was killed while it trained the offspring, its training is resumed from
@@ -227,6 +261,8 @@ def make_offspring(task: Task, spec: TrialSpec, lineage: Lineage) -> Record:
         What the trial is told.
     lineage
         Holds the ancestors; the offspring is added to it.
+    watch
+        Measures the trial, which began with this process by default.
 
     Raises
     ------
@@ -237,7 +273,7 @@ def make_offspring(task: Task, spec: TrialSpec, lineage: Lineage) -> Record:
     ValueError, TypeError
         If a hyperparameter is wrong.
     """
-    watch = Stopwatch()
+    watch = watch or Stopwatch()
     task = watch.evaluating(task)
     snapshots = snapshots_of(spec, task, lineage, watch)
     made, validation = _resuming(
@@ -246,7 +282,9 @@ def make_offspring(task: Task, spec: TrialSpec, lineage: Lineage) -> Record:
     return _add(spec, made, validation, task, lineage, watch, snapshots)
 
 
-def make_matured(task: Task, spec: TrialSpec, lineage: Lineage) -> Record:
+def make_matured(
+    task: Task, spec: TrialSpec, lineage: Lineage, watch: Stopwatch | None = None
+) -> Record:
     """Make a network's maturation: the same architecture, trained on for long.
 
     Its training resumes from the last snapshot, as that of an offspring.
@@ -259,6 +297,8 @@ def make_matured(task: Task, spec: TrialSpec, lineage: Lineage) -> Record:
         What the trial is told; its `recovery_epochs` are the length.
     lineage
         Holds the network; the matured one is added to it.
+    watch
+        Measures the trial, which began with this process by default.
 
     Raises
     ------
@@ -267,7 +307,7 @@ def make_matured(task: Task, spec: TrialSpec, lineage: Lineage) -> Record:
     FloatingPointError
         If the loss or a fidelity is not finite.
     """
-    watch = Stopwatch()
+    watch = watch or Stopwatch()
     task = watch.evaluating(task)
     snapshots = snapshots_of(spec, task, lineage, watch)
     made, validation = _resuming(
@@ -335,4 +375,11 @@ def _add(
     record = make_record(spec, made.size, validation, test, watch.seconds(), made.judged)
     record = lineage.add(record, save)
     snapshots.remove()
+    _log.info(
+        "%s: fidelity %.4f, %s synapses, %.1fx fewer than the founder",
+        record.uid,
+        record.validation,
+        f"{record.synapses:,}",
+        record.efficiency,
+    )
     return record

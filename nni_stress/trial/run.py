@@ -8,6 +8,7 @@ from pathlib import Path
 
 import nni
 
+from ..utils.logs import start_logging
 from ..utils.messages import one_line
 from . import claim, offspring
 from .errors import InputError, fatal
@@ -42,6 +43,7 @@ def run_trial(make_task: Callable[[], Task], founder: str | Path | None = None) 
     spec, lineage = claim.receive()
     try:
         with fatal():
+            start_logging("info")
             task = make_task()
             if not isinstance(task, Task):
                 raise TypeError(f"make_task must return an nni_stress.Task, but returned {task!r}")

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from ..utils.batches import answer
+from . import progress
 from .contract import batches_per_epoch
 from .epochs import Epochs
 from .snapshots import Snapshots, restoring
@@ -191,8 +192,9 @@ def stress_evaluator(
         batches = Epochs(task, generator)
         with timed():
             for step in range(taken + 1, max_steps + 1):
-                optimize(model, optimizer, task, batches.next_batch())
+                loss = optimize(model, optimizer, task, batches.next_batch())
                 schedule.step()
+                progress.stepped(step, max_steps, per_epoch, loss)
                 # At the end the offspring is drawn already.
                 epoch_ended = step % per_epoch == 0 and step < max_steps
                 if epoch_ended and batches.end_epoch() and snapshots is not None:

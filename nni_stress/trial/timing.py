@@ -10,14 +10,20 @@ from dataclasses import replace
 import psutil
 from torch import nn
 
+from . import progress
 from .contract import fidelity_of
 from .task import Task
 
 
 class Stopwatch:
-    """Measures the seconds of this process by phase.
+    """Measures the seconds of a trial by phase.
 
     The seconds of a phase do not include those of phases within it.
+
+    Parameters
+    ----------
+    since
+        When the trial began, in seconds since the epoch of Unix; None: with this process.
 
     Examples
     --------
@@ -28,7 +34,8 @@ class Stopwatch:
     ['synthesis', 'stress', 'overhead']
     """
 
-    def __init__(self) -> None:
+    def __init__(self, since: float | None = None):
+        self._trial_began = psutil.Process().create_time() if since is None else since
         self._seconds: dict[str, float] = {}
         self._before: Mapping[str, float] = {}  # of processes that were killed
         self._open: list[str] = []  # phases under way, each within the one before
@@ -39,11 +46,14 @@ class Stopwatch:
         """Measure the block as a phase."""
         self._take()
         self._open.append(phase)
+        progress.entered(phase)
         try:
             yield
         finally:
             self._take()
             self._open.pop()
+            if self._open:
+                progress.entered(self._open[-1])
 
     def _take(self) -> None:
         """Add the seconds since the last call to the phase under way."""
@@ -62,14 +72,16 @@ class Stopwatch:
 
         def fidelity(network: nn.Module, split: str) -> float:
             with self("evaluation"):
-                return fidelity_of(task, network, split)
+                value = fidelity_of(task, network, split)
+            progress.judged(split, value)
+            return value
 
         return replace(task, fidelity=fidelity)
 
     def seconds(self) -> dict[str, float]:
-        """Seconds of each phase, and as "overhead" all others since this process began."""
+        """Seconds of each phase, and as "overhead" all others since the trial began."""
         self._take()
-        whole = time.time() - psutil.Process().create_time()
+        whole = time.time() - self._trial_began
         phases = {phase: value for phase, value in self._seconds.items() if phase != "overhead"}
         phases["overhead"] = whole - sum(phases.values())
         return {

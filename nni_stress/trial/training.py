@@ -13,6 +13,7 @@ from ..graph.memory_layout import laid_out_as
 from ..graph.network_file import tensors_of
 from ..utils.batches import answer
 from ..utils.messages import one_line
+from . import progress
 from .contract import batches_per_epoch, scalar
 from .epochs import Epochs
 from .random_state import random_state, restore_random_state
@@ -120,6 +121,7 @@ class Training:
             loss = optimize(self._network, self._optimizer, self._task, batches.next_batch())
             self._schedule.step()
             self.step += 1
+            progress.stepped(self.step, self.steps, self._per_epoch, loss)
             self._resumable = self.step == self.steps or (
                 self.between_epochs and batches.end_epoch()
             )

@@ -13,6 +13,7 @@ from ..evolution import selection
 from ..evolution.lineage_rules import rules_in
 from ..evolution.rules import Rules
 from ..exceptions import DamagedFileError
+from ..lineage.moment import read_moment
 from ..lineage.read_only import LineageView
 from ..lineage.store import FOUNDER, Record
 
@@ -36,7 +37,7 @@ class Offspring(NamedTuple):
         "waiting", "taken" (by a trial), "recorded", "lost" (its trial failed) or "left" (its
         generation closed without it).
     note
-        Why it was lost or left, or which trial has taken it.
+        Why it was lost or left; or which trial has taken it, and how far that has come.
     record
         What it achieved, if it is recorded.
     counts
@@ -297,16 +298,27 @@ def _generation(
             status = ("lost", losses[uid])
         elif closed:
             status = ("left", "its generation closed without it")
-        elif (job := lineage.taker(uid, state.get("incarnation", 0))) is not None:
-            status = ("taken", f"by trial {job}")
         else:
-            status = ("waiting", "")
+            status = _under_way(lineage, uid, state.get("incarnation", 0))
         parents = (described["ancestor"], described["other"])
         offspring.append(
             Offspring(uid, number, *parents, described["arguments"], *status, record, counts)
         )
     matures = any(spec.get("maturation", False) for spec in planned.values())
     return Generation(number, offspring, closed, [], matures)
+
+
+def _under_way(lineage: LineageView, uid: str, incarnation: int) -> tuple[str, str]:
+    """Whether an offspring is being made, by which of NNI's trials, and how far that has come."""
+    job = lineage.taker(uid, incarnation)
+    moment = read_moment(lineage, uid)
+    if job is None and moment is None:
+        return "waiting", ""
+    notes = [
+        "" if job is None else f"by trial {job}",
+        "" if moment is None else moment.describe(),
+    ]
+    return "taken", ", ".join(filter(None, notes))
 
 
 def _with_survivors(
