@@ -105,6 +105,8 @@ setup(
         "scikit-learn>=1.2",  # its handwritten digits are the default data set
         "setuptools<80.9",  # nnictl needs pkg_resources: gone in 81, deprecation warnings from 80.9
         "wrapt>=1.15",
+        "joblib>=1.3",  # runs offspring in several processes
+        "cloudpickle>=2.2",  # sends them what a notebook defines
     ],
     extras_require={
         "onnx": ONNX,

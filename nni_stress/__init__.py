@@ -19,6 +19,9 @@ hooks.install()
 _MODULES = {
     "StressPruner": "pruning.pruner",
     "StressTuner": "evolution.tuner",
+    "evolve": "api.evolve",
+    "open_lineage": "api.results",
+    "Evolution": "api.results",
     "Arguments": "hparams",
     "PrunerArguments": "hparams",
     "Screen": "pruning.screening",

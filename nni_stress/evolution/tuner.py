@@ -227,16 +227,22 @@ class StressTuner(Tuner):  # type: ignore[misc]  # NNI's classes have no types
 
 
 def _lineage_folder(folder: str | None) -> Path:
-    """The lineage's folder, which must be new unless its own experiment is resumed."""
+    """The lineage's folder, which must be new unless its own experiment is resumed.
+
+    An experiment may go on with a lineage that no other owns, as `nni_stress.evolve` leaves it.
+    """
     if folder is None:
         return Path(os.environ.get("NNI_CHECKPOINT_DIRECTORY", "."), "lineage")
     if not (Path(folder) / "state.json").exists():
+        return Path(folder)
+    state = Lineage(folder).read_state() or {}
+    if "experiment" in state and state["experiment"] is None:
         return Path(folder)
     if os.environ.get("NNI_MODE") != "resume":
         raise ValueError(
             f"{folder} already holds a lineage; name another folder, or go on by `nnictl resume`"
         )
-    owner = (Lineage(folder).read_state() or {}).get("experiment")
+    owner = state.get("experiment")
     if owner not in (None, experiment_id(), os.environ.get(ADOPT)):
         raise ValueError(
             f"{folder} must hold the lineage of experiment {experiment_id()}, but it is that of "

@@ -13,18 +13,25 @@ from typing import IO
 from ..nni_runtime.manager import die_with_manager
 
 
-def lock_lineage(folder: Path) -> IO[str]:
+def lock_lineage(folder: Path, wait: bool = True) -> IO[str]:
     """Wait until no other tuner works on a lineage, which may take as long as an old one lives.
 
     Parameters
     ----------
     folder
         The lineage's folder, which is made if it does not exist.
+    wait
+        Whether to wait.
 
     Returns
     -------
     file
         Holds the lock as long as it is open.
+
+    Raises
+    ------
+    BlockingIOError
+        If another tuner works on it, and there is no waiting.
 
     Examples
     --------
@@ -36,7 +43,11 @@ def lock_lineage(folder: Path) -> IO[str]:
     folder.mkdir(parents=True, exist_ok=True)
     handle = os.open(folder / "tuner.lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
     file = os.fdopen(handle, "w")
-    fcntl.flock(file, fcntl.LOCK_EX)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except BlockingIOError:
+        file.close()
+        raise BlockingIOError(f"another evolution is at work on {folder}") from None
     return file
 
 

@@ -1,8 +1,11 @@
-"""An evolution in this process, one trial after the other, without NNI's manager."""
+"""An evolution in this process, without NNI's manager."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +21,11 @@ from ..utils.messages import one_line
 from . import offspring
 from .errors import InputError
 from .placement import placed
+from .progress import Observer
 from .task import Task
+
+# Makes the offspring that a lineage neither has nor has lost.
+Maker = Callable[[Sequence[TrialSpec], Lineage], None]
 
 
 def evolve(
@@ -26,6 +33,7 @@ def evolve(
     folder: str | Path,
     space: Mapping[str, Any],
     founder: str | Path | None = None,
+    make: Maker | None = None,
     **arguments: Any,
 ) -> Lineage:
     """Evolve a network as StressTuner does with one trial at a time: same seed, same survivors.
@@ -43,6 +51,8 @@ def evolve(
     founder
         A network file: the founder is read from it, or trained and saved there if it does not
         exist.
+    make
+        Makes the offspring of a generation; by default one after the other, in this process.
     **arguments
         Further arguments of StressTuner.
 
@@ -53,12 +63,14 @@ def evolve(
 
     Raises
     ------
-    ValueError
+    ValueError, TypeError
         If an argument or the search space is wrong.
+    BlockingIOError
+        If another evolution is at work on the folder.
     RuntimeError
         If the founder, or all offspring of a generation, were lost.
     """
-    task = placed(task)
+    make = make or one_by_one(task, founder)
     given = TunerArguments(**arguments)
     check_search_space(space)
     lineage = Lineage(folder)
@@ -66,11 +78,13 @@ def evolve(
     search = Search(given.search, given.search_arguments())
     generations = Generations(lineage, Planner(given, rules, search))
     generations.search_space = space
-    with lock_lineage(lineage.folder):
+    with lock_lineage(lineage.folder, wait=False), _quiet_nni():
+        lineage.remove_leftovers()
         lineage.update_state(
             population_size=given.population_size,
             seed=given.seed,
             search_space=space,
+            experiment=None,
             incarnation=lineage.last_incarnation() + 1,
             **rules._asdict(),
         )
@@ -78,19 +92,84 @@ def evolve(
         while not isinstance(coming, str):
             number = coming[0].generation
             lineage.update_state(generation=number, finished=None, failed=None)
-            for spec in coming:
-                if lineage.sound(spec.uid) is None and lineage.failure(spec.uid) is None:
-                    _make(task, spec, lineage, founder)
+            make([spec for spec in coming if is_missing(lineage, spec.uid)], lineage)
             coming = generations.next([spec.uid for spec in coming])
         lineage.update_state(finished=coming)
     return lineage
 
 
-def _make(task: Task, spec: TrialSpec, lineage: Lineage, founder: str | Path | None) -> None:
-    """Make one offspring; if its training fails it is lost, as in a process of its own."""
+def is_missing(lineage: Lineage, uid: str) -> bool:
+    """Whether a lineage neither has an offspring nor has lost it.
+
+    Examples
+    --------
+    >>> is_missing(Lineage("/nonexistent"), "g001-00")
+    True
+    """
+    return lineage.sound(uid) is None and lineage.failure(uid) is None
+
+
+def one_by_one(task: Task, founder: str | Path | None, observers: Sequence[Observer] = ()) -> Maker:
+    """A maker that makes one offspring after the other in this process.
+
+    Parameters
+    ----------
+    task
+        What is evolved.
+    founder
+        The founder's file, or None.
+    observers
+        Each is told of every training step.
+
+    Raises
+    ------
+    InputError
+        If the task's device is not there.
+    """
+    there = placed(task)
+
+    def make(specs: Sequence[TrialSpec], lineage: Lineage) -> None:
+        for spec in specs:
+            attempt(there, spec, lineage, founder, observers)
+
+    return make
+
+
+def attempt(
+    task: Task,
+    spec: TrialSpec,
+    lineage: Lineage,
+    founder: str | Path | None,
+    observers: Sequence[Observer] = (),
+) -> None:
+    """Make one offspring; if its training fails it is lost, as in a process of its own.
+
+    Parameters
+    ----------
+    task, spec, lineage, founder, observers
+        As of :func:`nni_stress.trial.offspring.make`.
+
+    Raises
+    ------
+    InputError
+        If something is wrong that every offspring needs.
+    """
     try:
-        offspring.make(task, spec, lineage, founder)
+        offspring.make(task, spec, lineage, founder, observers, since=time.time())
     except InputError:
         raise
     except Exception as error:
         lineage.add_failure(spec.uid, one_line(error))
+        lineage.snapshot_path(spec.uid).unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _quiet_nni() -> Iterator[None]:
+    """Keep NNI, which takes this process for a trial without an experiment, from printing."""
+    logger = logging.getLogger("nni")
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
