@@ -118,6 +118,8 @@ setup(
             "tensorboard",
             "transformers>=4.30",
             "accelerate",
+            "nbclient>=0.8",  # with ipykernel: runs the notebooks of the documentation
+            "ipykernel>=6",
             "torchmetrics>=1",  # with pycocotools: the reference of average precision
             "pycocotools>=2.0.8",
             *DOCS,  # a test builds the site

@@ -10,8 +10,6 @@ from typing import Any
 from ..lineage.moment import Moment, read_moment
 from ..lineage.store import Lineage
 
-POLL = 1.0  # seconds between two looks at the progress of other processes
-
 
 def expected(arguments: dict[str, Any]) -> int:
     """Number of trials that an evolution has at most, the founder's and maturations included.
@@ -106,6 +104,7 @@ def _make_bar(trials: int, shown: bool) -> Any:
         desc="evolution",
         unit="trial",
         dynamic_ncols=True,
+        mininterval=0.5,
         bar_format="{desc}: {percentage:3.0f}% {bar} {n:.1f}/{total} trials, "
         "{elapsed} and {remaining} to go{postfix}",
     )

@@ -14,7 +14,12 @@ from docs.quoted.pages import ROOT, pages, read
 from docs.quoted.reference import documented, written
 
 LINKED_PAGES = [*pages(), "CONTRIBUTING.md", "CHANGELOG.md"]
-PYTHON_PAGES = ["README.md", "docs/quickstart.md", "docs/guides/from-l1normpruner.md"]
+PYTHON_PAGES = [
+    "README.md",
+    "docs/quickstart.md",
+    "docs/guides/from-l1normpruner.md",
+    "docs/guides/in-python.md",
+]
 REFERENCE = "docs/reference"
 
 
