@@ -1,3 +1,4 @@
+import os
 import socket
 
 import pytest
@@ -38,6 +39,14 @@ def pytest_xdist_make_scheduler(config, log):
             return "real manager" if file.startswith(REAL_MANAGER) else file
 
     return Scheduler(config, log)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _without_power_cuts():
+    """Files of a test need not outlive a power cut: it does not wait until they are on the disk."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda handle: None)
+        yield
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from nni_stress.graph import cost
 from nni_stress.graph.cluster_graph import ClusterGraph
+from tests.helpers.slow import all_but
 from trials.models import lenet5
 
 
@@ -133,7 +134,7 @@ def config_of(graph, ratio):
     ]
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", all_but({"alexnet", "vgg11_bn"}, NETWORKS))
 def test_predicted_costs_match_the_network_that_modelspeedup_builds(name):
     factory, shape = NETWORKS[name]
     torch.manual_seed(0)

@@ -13,6 +13,7 @@ from torch import nn
 from nni_stress.graph import cost, slicing
 from nni_stress.graph.cluster_graph import ClusterGraph
 from nni_stress.graph.synthesis import synthesize
+from tests.helpers.slow import all_but
 from tests.unit.graph import test_cluster_graph as cases
 from trials.models import yolov2
 
@@ -22,6 +23,7 @@ NETWORKS = {
     "regnet": (lambda: torchvision.models.regnet_y_400mf(num_classes=5), (3, 64, 64)),
     "yolov2": (lambda: yolov2(4, width=0.25), (3, 64, 64)),
 }
+SLOW = {"alexnet", "vgg11_bn", "densenet121", "regnet"}
 
 
 def pruned(factory, shape, together=True, ratio=0.5):
@@ -61,7 +63,7 @@ def test_a_cluster_stays_if_any_of_its_layers_keeps_it():
     assert slicing.removed_by(graph, network, both) == {graph.outputs["stem"][2]}
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", all_but(SLOW, NETWORKS))
 def test_the_sliced_network_equals_modelspeedups(name):
     network, images, _, masks = pruned(*NETWORKS[name])
     wanted = ModelSpeedup(

@@ -9,6 +9,7 @@ from torch import nn
 
 import nni_stress
 from nni_stress import StressPruner
+from nni_stress.__main__ import main
 from nni_stress.graph import cost
 
 
@@ -136,14 +137,10 @@ def fails():
 """
 
 
-def run(*arguments, folder):
-    command = [sys.executable, "-m", "nni_stress", "inspect", *arguments]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-
-
 def test_the_command_prints_the_table_of_a_task(tmp_path):
     (tmp_path / "trial.py").write_text(TASK)
-    done = run("trial.py:make_task", folder=tmp_path)
+    command = [sys.executable, "-m", "nni_stress", "inspect", "trial.py:make_task"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert lines[0].startswith("layer  kind    clusters  prunable  parameters  MACs  goes with")
@@ -151,9 +148,10 @@ def test_the_command_prints_the_table_of_a_task(tmp_path):
     assert "74 parameters, of which at least 11 (14.9%) stay" in lines
 
 
-def test_the_command_fails_with_one_line(tmp_path):
+def test_the_command_fails_with_one_line(tmp_path, capsys):
     (tmp_path / "trial.py").write_text(TASK)
-    done = run("trial.py:fails", folder=tmp_path)
-    assert done.returncode == 1 and not done.stdout
-    assert done.stderr.startswith("error: ") and "cannot be followed" in done.stderr
-    assert len(done.stderr.splitlines()) == 1
+    with pytest.raises(SystemExit) as end:
+        main(["inspect", f"{tmp_path / 'trial.py'}:fails"])
+    line = str(end.value)
+    assert line.startswith("error: ") and "cannot be followed" in line and "\n" not in line
+    assert not capsys.readouterr().out

@@ -8,6 +8,7 @@ from reports import paired_evolutions
 
 def test_a_pair_differs_in_the_setting_alone(tmp_path, monkeypatch):
     monkeypatch.setitem(paired_evolutions.COMMON, "generations", 1)
+    monkeypatch.setitem(paired_evolutions.COMMON, "population_size", 2)
     monkeypatch.setitem(paired_evolutions.COMMON, "tolerance", 0.5)
     monkeypatch.setitem(paired_evolutions.SETTINGS, "nothing", ({}, {}))
     task = lenet5.make_task("digits", founder_epochs=1)
