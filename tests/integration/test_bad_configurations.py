@@ -1,8 +1,12 @@
 """`nnictl create` reports every kind of bad configuration in one line: got, and expected."""
 
+import contextlib
+import json
 import socket
+import subprocess
+import sys
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -10,7 +14,7 @@ import psutil
 import pytest
 import yaml
 
-from tests.helpers.nnictl import nnictl
+from tests.helpers.nnictl import environment, nnictl
 from tests.unit.utils.test_yaml_files import BOMB
 
 SPACE = {"environmental_factor": {"_type": "uniform", "_value": [0.3, 0.6]}}
@@ -284,6 +288,10 @@ CASES = {
 }
 
 
+FIRST = {f"{group}: {next(iter(cases))}" for group, cases in GROUPS.items()}
+ROOT = Path(__file__).parents[2]
+
+
 def write(case, folder):
     config = {**CONFIG, "experimentWorkingDirectory": str(folder / "nni"), **case.fields}
     if "tuner" not in case.fields:
@@ -303,47 +311,79 @@ def write(case, folder):
         )
 
 
-def create(case, folder):
-    write(case, folder)
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        if case.port == "in use":
-            taken.listen()
-        port = case.port if isinstance(case.port, int) else taken.getsockname()[1]
-        if case.port is None:
-            taken.close()
-        return nnictl(
-            "create",
-            "--config",
-            folder / "stress.yml",
-            "--port",
-            port,
-            timeout=15,
-            **case.variables,
-        )
+def port_of(case, sockets):
+    """The port of a case: its own, one that is taken while the sockets are open, or a free one."""
+    if isinstance(case.port, int):
+        return case.port
+    taken = sockets.enter_context(socket.socket())
+    taken.bind(("127.0.0.1", 0))
+    port = taken.getsockname()[1]
+    if case.port == "in use":
+        taken.listen()
+    else:
+        taken.close()
+    return port
 
 
 @pytest.fixture(scope="module")
-def started(request, tmp_path_factory):
-    """Start all selected cases, two at a time, as nnictl takes two seconds to import NNI."""
+def ended(request, tmp_path_factory):
+    """Folder, exit status, output and errors of all selected cases.
+
+    Starting nnictl takes seconds, so that only the first of each group starts one of its own.
+    """
     names = [
         item.callspec.params["name"]
         for item in request.session.items
         if item.module is request.module
     ]
     folders = {name: tmp_path_factory.mktemp("case") for name in names}
-    with ThreadPoolExecutor(2) as pool:
-        yield {
-            name: (folders[name], pool.submit(create, CASES[name], folders[name])) for name in names
-        }
+    found, commands = {}, {}
+    with contextlib.ExitStack() as sockets:
+        for name, folder in folders.items():
+            case = CASES[name]
+            write(case, folder)
+            arguments = [*("create", "--config", str(folder / "stress.yml"))]
+            arguments += ["--port", str(port_of(case, sockets))]
+            if name in FIRST:
+                done = nnictl(*arguments, timeout=60, **case.variables)
+                found[name] = (folder, done.returncode, done.stdout, done.stderr)
+            else:
+                output = tmp_path_factory.mktemp("output") / "shown"
+                commands[name] = {
+                    "arguments": arguments,
+                    "variables": dict(case.variables),
+                    "output": str(output),
+                }
+        for name, ended in zip(commands, in_forks(list(commands.values()), tmp_path_factory)):
+            found[name] = (folders[name], *ended)
+    return found
+
+
+def in_forks(commands, tmp_path_factory):
+    """Run commands of nnictl; returns the exit status, output and errors of each."""
+    file = tmp_path_factory.mktemp("commands") / "commands.json"
+    file.write_text(json.dumps(commands))
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.helpers.nnictl_forks", str(file)],
+        cwd=ROOT,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=True,
+    )
+    shown = [
+        [Path(f"{command['output']}.{name}").read_text() for name in ("out", "err")]
+        for command in commands
+    ]
+    return [(status, *texts) for status, texts in zip(json.loads(done.stdout), shown)]
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_a_bad_configuration_is_refused_in_one_line(name, started):
-    folder, outcome = started[name]
-    done = outcome.result()
-    assert done.returncode == 1 and done.stdout == ""
-    (line,) = done.stderr.splitlines()
+def test_a_bad_configuration_is_refused_in_one_line(name, ended):
+    folder, status, output, errors = ended[name]
+    assert status == 1 and output == ""
+    (line,) = errors.splitlines()
     assert line.startswith("error: ")
     assert not [words for words in CASES[name].words if words not in line], line
     assert not (folder / "nni").exists()
