@@ -28,10 +28,17 @@ REAL_MANAGER = (
 )
 
 
+def pytest_collection_modifyitems(items):
+    """Real managers come first: they take longest, and one worker runs them all."""
+    items.sort(key=lambda item: not item.nodeid.startswith(REAL_MANAGER))
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
     """One worker of pytest-xdist runs all real managers; other tests are handed out by file."""
     from xdist.scheduler import LoadScopeScheduling
+
+    config.option.loadscopereorder = False  # else the files with most tests come first
 
     class Scheduler(LoadScopeScheduling):
         def _split_scope(self, nodeid):
@@ -52,6 +59,10 @@ def _without_power_cuts():
 @pytest.fixture
 def port():
     """A free port on 127.0.0.1, whose successor is free, too."""
+    return free_port()
+
+
+def free_port():
     while True:
         with socket.socket() as first, socket.socket() as second:
             first.bind(("127.0.0.1", 0))

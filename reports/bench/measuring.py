@@ -70,7 +70,7 @@ def turns(variants: Mapping[str, Callable[[], float]], number: int) -> dict[str,
 
     Examples
     --------
-    >>> turns({"slow": lambda: 2.0, "fast": lambda: 1.0}, 3)["fast"]
+    >>> turns({"slow": lambda: 2.0, "fast": lambda: 1.0}, 1)["fast"]
     {'seconds': 1.0, 'ratio': 0.5}
     """
     seconds: dict[str, list[float]] = {name: [] for name in variants}

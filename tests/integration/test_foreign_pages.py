@@ -16,14 +16,6 @@ from tests.helpers.running import config_of
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 
 
-@pytest.fixture
-def running(experiment, tmp_path):
-    config_of(tmp_path)
-    started = experiment()
-    started.until(started.running_trial)
-    return started
-
-
 def state(running):
     """What a hostile request would change: the profile, the running trial, and the status."""
     profile = requests.get(f"{running.api}/experiment", timeout=20).json()
@@ -36,7 +28,8 @@ def api(port):
     return f"/{prefix_of(port)}/api/v1/nni"
 
 
-def test_a_foreign_host_or_origin_is_refused_and_nothing_changes(running, port):
+def test_a_foreign_host_or_origin_is_refused_and_nothing_changes(running):
+    port = running.port
     secret = running.folder.parent / "secret"
     secret.write_text("for the user alone")
     before = state(running)
@@ -47,7 +40,8 @@ def test_a_foreign_host_or_origin_is_refused_and_nothing_changes(running, port):
     assert state(running) == before and trial in before
 
 
-def test_a_web_socket_of_a_foreign_page_is_refused(running, port):
+def test_a_web_socket_of_a_foreign_page_is_refused(running):
+    port = running.port
     before, path = state(running), f"/{prefix_of(port)}/tuner"
     assert not connects(port, path=path, origin=EVIL)
     assert not connects(port, path=path, origin="null")
@@ -55,8 +49,9 @@ def test_a_web_socket_of_a_foreign_page_is_refused(running, port):
     assert state(running) == before
 
 
-def test_the_managers_own_page_and_a_forwarded_port_are_served(running, port):
+def test_the_managers_own_page_and_a_forwarded_port_are_served(running):
     """`ssh -L 9000:127.0.0.1:PORT` sends another port, as Host and as Origin."""
+    port = running.port
     for host in (f"127.0.0.1:{port}", f"localhost:{port}", "localhost:9000", "[::1]:9000"):
         page = {"Host": host, "Origin": f"http://{host}", "Sec-Fetch-Site": "same-origin"}
         assert ask(port, "GET", f"{api(port)}/check-status", **page)[0] == 200
@@ -121,9 +116,9 @@ def serve(text):
 
 @pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium and no google-chrome here")
 @pytest.mark.parametrize("name", ["evil.example", "127.0.0.1", "rebound.example"])
-def test_a_page_in_a_real_browser_changes_nothing(name, running, port, tmp_path):
+def test_a_page_in_a_real_browser_changes_nothing(name, running, tmp_path):
     """A page of a foreign name, of another port of this machine, and one whose name is rebound."""
-    before, trial = state(running), running.running_trial()
+    before, trial, port = state(running), running.running_trial(), running.port
     target = "rebound.example" if name == "rebound.example" else "127.0.0.1"
     server = serve(PAGE.format(api=f"http://{target}:{port}{api(port)}", trial=trial))
     with contextlib.closing(server.socket):

@@ -10,7 +10,6 @@ import sys
 from pathlib import Path
 
 import psutil
-import pytest
 import requests
 
 from nni_stress.nni_runtime.url_prefix import prefix_of
@@ -33,16 +32,6 @@ print(json.dumps(seen))
 """
 
 
-@pytest.fixture
-def running(experiment, tmp_path):
-    arguments = {"folder": str(tmp_path / "lineage")}
-    tuner = {"className": "nni_stress.StressTuner", "classArgs": arguments}
-    config_of(tmp_path, tuner=tuner)
-    started = experiment()
-    started.until(started.running_trial)
-    return started
-
-
 def seen_by_another_user(*files):
     """Everything that another user reads of processes and of these files, if we may be one."""
     other = {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.geteuid() == 0 else {}
@@ -53,7 +42,8 @@ def seen_by_another_user(*files):
     return json.loads(subprocess.run(command, check=True, capture_output=True, **other).stdout)
 
 
-def test_without_the_secret_nothing_is_answered_and_it_is_seen_nowhere(running, port):
+def test_without_the_secret_nothing_is_answered_and_it_is_seen_nowhere(running):
+    port = running.port
     prefix, trial = prefix_of(port), running.running_trial()
     assert re.fullmatch("[0-9a-f]{32}", prefix)
     wrong = prefix[:-1] + ("0" if prefix[-1] != "0" else "1")
@@ -75,8 +65,9 @@ def test_without_the_secret_nothing_is_answered_and_it_is_seen_nowhere(running, 
     assert prefix not in seen and (os.geteuid() != 0 or "main.js" in seen)
 
 
-def test_what_is_written_is_for_the_user_alone(running, tmp_path):
-    own = [running.folder, tmp_path / "lineage", *(tmp_path / "lineage").rglob("*")]
+def test_what_is_written_is_for_the_user_alone(running):
+    lineage = running.folder.parents[1] / "lineage"
+    own = [running.folder, lineage, *lineage.rglob("*")]
     inside = [path for path in running.folder.glob("environments/**/*") if not path.is_symlink()]
     listed = Path.home() / "nni-experiments" / ".experiment"
     assert inside and len(own) > 3
@@ -84,7 +75,8 @@ def test_what_is_written_is_for_the_user_alone(running, tmp_path):
         assert not path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO), path
 
 
-def test_nnictl_and_the_page_find_the_secret(running, port, tmp_path):
+def test_nnictl_and_the_page_find_the_secret(running, tmp_path):
+    port = running.port
     url = f"http://127.0.0.1:{port}/{prefix_of(port)}/"
     assert url in nnictl("webui", "url", running.id).stdout
     trial = running.running_trial()

@@ -97,10 +97,7 @@ def test_a_tuner_sees_that_its_manager_is_exposed(listen, words, experiment, por
     assert not [word for word in words if word.format(port=port) not in answer], answer
 
 
-def test_a_message_that_names_code_runs_none(experiment, tmp_path):
-    config_of(tmp_path)
-    running = experiment()
-    running.until(running.running_trial)
+def test_a_message_that_names_code_runs_none(running, tmp_path):
     hostile = {
         "stress_peak": {"__symbol__": f"path:{CODE}", "__args__": [str(tmp_path / "owned"), "w"]}
     }
@@ -120,9 +117,7 @@ def test_a_message_that_names_code_runs_none(experiment, tmp_path):
     assert running.status() != "ERROR" and not (tmp_path / "owned").exists()
 
 
-def test_nnictl_does_not_send_a_wrong_search_space(experiment, tmp_path):
-    config_of(tmp_path)
-    running = experiment()
+def test_nnictl_does_not_send_a_wrong_search_space(running, tmp_path):
     (tmp_path / "wrong.json").write_text(
         json.dumps({"stress_pek": {"_type": "uniform", "_value": [0, 1]}})
     )

@@ -12,11 +12,14 @@ import reports
 import trials
 
 
+ALIASES = ("nni_stress.trials.", "nni_stress.reports.")  # the same files as trials, reports
+
+
 def modules():
     """Names of all modules; those that a command runs at import are left out."""
     for package in (nni_stress, reports, trials):
         for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
-            if "__main__" not in module.name and "templates" not in module.name:
+            if not any(part in module.name for part in ("__main__", "templates", *ALIASES)):
                 yield module.name
 
 
