@@ -11,7 +11,6 @@ import nni_stress
 import reports
 import trials
 
-
 ALIASES = ("nni_stress.trials.", "nni_stress.reports.")  # the same files as trials, reports
 
 
