@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator
+from collections.abc import Collection, Container, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -115,7 +115,7 @@ def _readings(
     if tensor.grouped is not None:
         groups = len(tensor.grouped)
         yield Reading(caller, owner, leaf, (None, tensor.grouped.reshape(-1)), input_dim, groups)
-    clusters = _clusters_of(module, tensor, directly)
+    clusters = _clusters_of(module, tensor, directly, structure.reads.get(name))
     shown = {dim for dim, labels in enumerate(clusters) if labels is not None}
     output_dim = _output_dim(module) if input_dim is not None else None
     if not shown - {output_dim} <= {*_reading_dims(module, len(clusters))}:
@@ -124,10 +124,14 @@ def _readings(
 
 
 def _clusters_of(
-    module: nn.Module, tensor: LabelledTensor, directly: Removed
+    module: nn.Module,
+    tensor: LabelledTensor,
+    directly: Removed,
+    dims: Collection[int] | None = None,
 ) -> tuple[Roots | None, ...]:
     """The clusters that a parameter of a module reads along each dimension."""
-    dims = _reading_dims(module, len(tensor.dims)) if tensor.grouped is None else ()
+    if dims is None:
+        dims = _reading_dims(module, len(tensor.dims)) if tensor.grouped is None else ()
     clusters = [
         labels if dim in dims else np.where(directly[labels], labels, 0)
         for dim, labels in enumerate(tensor.dims)

@@ -13,6 +13,8 @@ from schema import SchemaError
 from torch import nn
 from torch.nn.modules.conv import _ConvTransposeNd
 
+from ..graph.following.own import rule_of
+from ..graph.grouping import output_dim
 from ..hparams import PrunerArguments
 from ..utils.messages import one_line
 from .targets import TargetSpaces, is_active
@@ -127,8 +129,10 @@ def without_whole_modules(
 
 def _is_whole(module: nn.Module) -> bool:
     """Whether a module loses clusters without masks of NNI's."""
-    return isinstance(module, _WHOLE) or (
-        isinstance(module, _ConvTransposeNd) and module.groups > 1
+    return (
+        isinstance(module, _WHOLE)
+        or (isinstance(module, _ConvTransposeNd) and module.groups > 1)
+        or (rule_of(module) is not None and output_dim(module) is None)
     )
 
 

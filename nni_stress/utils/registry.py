@@ -3,10 +3,113 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable
-from typing import TypeVar
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeVar
 
 Entry = TypeVar("Entry")
+
+_OWN = re.compile(r"[A-Za-z_]\w*::[A-Za-z_]\w*")
+
+
+def is_own_name(value: Any) -> bool:
+    """Whether a value has the form of a name that users give: ``namespace::name``.
+
+    It tells them from misspelt names of this package where users' code has not run, as in a tuner.
+
+    Examples
+    --------
+    >>> is_own_name("my::variance"), is_own_name("variance")
+    (True, False)
+    """
+    return isinstance(value, str) and _OWN.fullmatch(value) is not None
+
+
+class Registry(dict[Any, Entry]):
+    """Entries by name: those of this package, and those that users add.
+
+    Parameters
+    ----------
+    what
+        What an entry is, for messages.
+    how
+        The function by which users add one, for messages.
+    entries
+        The entries of this package.
+
+    Examples
+    --------
+    >>> registry = Registry("strength", "register_importance", {"l2": 2})
+    >>> registry.add("my::cube", 3, source=is_own_name)
+    >>> registry["my::cube"]
+    3
+    >>> registry["my::cub"]
+    Traceback (most recent call last):
+        ...
+    ValueError: strength must be one of l2, my::cube, or be registered by nni_stress.register_\
+importance before, but got 'my::cub'
+    """
+
+    def __init__(self, what: str, how: str, entries: Mapping[Any, Entry]):
+        super().__init__(entries)
+        self._what = what
+        self._how = how
+        self._sources: dict[Any, tuple[str, str]] = {}
+
+    def add(self, key: Any, entry: Entry, source: Any) -> None:
+        """Add an entry of the user's.
+
+        Parameters
+        ----------
+        key
+            Its name, or what else it is for.
+        entry
+            The entry. It replaces one of the same source, as a notebook runs a cell again.
+        source
+            The function that it was made from.
+
+        Raises
+        ------
+        ValueError
+            If there is one of another source.
+        """
+        origin = (source.__module__, source.__qualname__)
+        if self._sources.get(key, None if key in self else origin) != origin:
+            where = ".".join(self._sources.get(key, ("nni_stress",)))
+            raise ValueError(
+                f"{self._what} {getattr(key, '__name__', key)!r} is registered already, by {where}"
+            )
+        self._sources[key] = origin
+        self[key] = entry
+
+    def __missing__(self, key: Any) -> Entry:
+        raise ValueError(
+            f"{self._what} must be one of {', '.join(map(str, self))}, or be registered by "
+            f"nni_stress.{self._how} before, but got {key!r}"
+        )
+
+
+def check_own_name(what: str, name: Any) -> None:
+    """Check a name under which a user registers something.
+
+    Raises
+    ------
+    ValueError
+        If it is not of the form ``namespace::name``.
+
+    Examples
+    --------
+    >>> check_own_name("strength", "variance")
+    Traceback (most recent call last):
+        ...
+    ValueError: strength must have a name as 'my::variance', with a namespace of yours, but got \
+'variance'
+    """
+    if not is_own_name(name):
+        example = f"my::{name}" if isinstance(name, str) and name.isidentifier() else "my::name"
+        raise ValueError(
+            f"{what} must have a name as {example!r}, with a namespace of yours, but got {name!r}"
+        )
 
 
 def load_entries(package: str, names: Iterable[str], base: type[Entry]) -> dict[str, Entry]:

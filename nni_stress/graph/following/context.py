@@ -76,6 +76,11 @@ class Context:
         Labels that varied over a batch of matrices when these were multiplied.
     contractions
         Products of activations that sum over labels.
+    reads
+        {name of a parameter: dimensions along which its layer reads clusters}, of layers that are
+        followed by a rule of the user's.
+    inside
+        How many layers run that are followed by a rule of the user's: what they do counts as one.
     """
 
     relations: Relations
@@ -89,6 +94,8 @@ class Context:
     weights: set[int] = field(default_factory=set)
     batched: list[NDArray[np.int64]] = field(default_factory=list)
     contractions: list[Contraction] = field(default_factory=list)
+    reads: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    inside: int = 0
 
     def choose(self) -> None:
         """An operator ran whose result has as many elements as the values say."""
@@ -119,7 +126,7 @@ class Call:
     func
         The operator, as ``torch.ops.aten.add.Tensor``.
     name
-        Its name without overload, ``add``.
+        Its name without overload, ``add``; of an operator of the user's with its namespace.
     args, kwargs
         What it was given.
     tensors, outputs
@@ -161,6 +168,21 @@ def _on_cpu(value: Any) -> Any:
         return value
     return torch.zeros(value.shape, dtype=value.dtype) if value.is_meta else value.cpu()
 
+
+def name_of(func: Any) -> str:
+    """The name of an operator: ``add`` of torch's own, ``my::add`` of a user's.
+
+    Examples
+    --------
+    >>> name_of(torch.ops.aten.add.Tensor)
+    'add'
+    """
+    namespace, _, name = func._schema.name.partition("::")  # noqa: SLF001, torch has no other name
+    return str(name if namespace in _TORCHS else f"{namespace}::{name}")
+
+
+# Namespaces of operators to which the rules here apply.
+_TORCHS = ("aten", "prim", "prims", "torchvision", "quantized", "mkldnn", "onednn")
 
 Rule: TypeAlias = Callable[[Context, Call], None]
 

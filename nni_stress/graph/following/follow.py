@@ -21,6 +21,7 @@ from .demands import attributes_of
 from .follower import Calls, Follower, plain_operators
 from .heads import HeadView, head_views
 from .labels import Labels, storage_of
+from .own import watching_layers
 from .relations import Reason, Relations
 from .reshapes import Reshapes
 from .scales import Contraction, Fold, fold_of, take_scales
@@ -79,6 +80,7 @@ def follow(network: nn.Module, inputs: Any, narrowed: Mapping[int, int] | None =
             named = label_tensors(network, context)
         with (
             plainly(network),
+            watching_layers(network, context, reshapes.demands),  # its hooks come first
             calls.watching(network),
             tracked_attributes(network),
             _observing(reshapes),
@@ -248,6 +250,7 @@ def _structure(
         heads,
         narrowed,
         bool(context.choices),
+        context.reads,
     )
 
 

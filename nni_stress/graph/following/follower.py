@@ -13,7 +13,8 @@ from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 
-from .context import Call, Context, put
+from .context import Call, Context, name_of, put
+from .own import carry_operator
 from .planes import compact, varying
 from .rules import RULES
 from .rules.elementwise import pointwise
@@ -47,9 +48,11 @@ class Follower(TorchDispatchMode):
         """Run one operator."""
         kwargs = kwargs or {}
         result = self._run(func, args, kwargs)
+        if self._context.inside:
+            return result
         # without a default device, as labels lie in the CPU's memory
         with torch._C.DisableTorchFunction(), _disable_current_modes():  # noqa: SLF001
-            name = func._schema.name.split("::")[1]  # noqa: SLF001, torch has no other name
+            name = name_of(func)
             mutable = func._schema.is_mutable  # noqa: SLF001
             call = Call(
                 func, name, args, kwargs, _tensors((args, kwargs)), _tensors(result), mutable
@@ -79,6 +82,8 @@ class Follower(TorchDispatchMode):
     def _carry(self, call: Call) -> None:
         labels = self._context.labels
         labelled = any(labels.of(tensor) for tensor in call.tensors)
+        if labelled and carry_operator(self._context, call):
+            return
         rule = RULES.get(call.name) or RULES.get(call.name.rstrip("_"))
         if rule is None and torch.Tag.pointwise in call.func.tags:
             rule = pointwise

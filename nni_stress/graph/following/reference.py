@@ -16,7 +16,7 @@ from torch.utils._python_dispatch import _disable_current_modes
 from torch.utils._pytree import tree_leaves
 
 from ...utils.batches import answer
-from .context import Context
+from .context import Context, name_of
 from .follow import label_tensors, plainly
 from .follower import Follower
 from .labels import Labels
@@ -91,7 +91,7 @@ class _Without(Follower):
 
     def _over_survivors(self, func: Any, args: Any, kwargs: Any) -> Any:
         """Result of an operator that takes a statistic, over survivors; None for all others."""
-        name = func._schema.name.split("::")[1]  # noqa: SLF001, torch has no other name
+        name = name_of(func)
         if not args or not isinstance(args[0], torch.Tensor):
             return None
         values = args[0]

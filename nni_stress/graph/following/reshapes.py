@@ -54,6 +54,11 @@ class Reshapes:
         self._borrowed: list[Borrowed] = []
         self.demands: list[Demand] = []
 
+    @property
+    def suspended(self) -> bool:
+        """Whether a layer runs that is followed by a rule, whatever sizes it uses inside."""
+        return self._context.inside > 0
+
     @contextmanager
     def splitting(self) -> Iterator[None]:
         """While ``torch.split`` runs: its sizes are handed over afterwards."""
@@ -98,6 +103,8 @@ class Reshapes:
 
     def escaped(self, expression: Expression, value: Any) -> None:
         """A number was computed from sizes that is no size, as a scale."""
+        if self.suspended:
+            return
         counted = self._counted(expression)
         if any(counts_in(counted)) or any(isinstance(leaf, Attribute) for leaf in leaves(counted)):
             reason = self._context.relations.here("number computed from sizes")
@@ -112,6 +119,8 @@ class Reshapes:
 
     def equal(self, first: Expression, second: Expression) -> None:
         """The program has compared two sizes, which are equal."""
+        if self.suspended:
+            return
         for size, other in ((first, second), (second, first)):
             if isinstance(size, TensorDim) and not _adapts(other):
                 for plane in self._context.labels.of(size.tensor):

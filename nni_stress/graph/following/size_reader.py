@@ -59,6 +59,8 @@ class SizeReader(TorchFunctionMode):
     ) -> Any:
         """Run a function of torch, and look at the sizes that go in and out."""
         kwargs = kwargs or {}
+        if self._reshapes.suspended:
+            return func(*args, **kwargs)
         if func in _SPLITS:
             with self._reshapes.splitting():
                 parts = func(*args, **kwargs)

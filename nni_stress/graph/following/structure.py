@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -81,6 +81,9 @@ class Structure:
         {number of a view: axis of its heads}, of attentions that lose width in place of heads.
     chooses
         Whether the number of elements of a result depends on values, as that of detections does.
+    reads
+        {name of a parameter: dimensions along which its layer reads clusters}, of layers that are
+        followed by a rule of the user's.
     """
 
     tensors: list[LabelledTensor]
@@ -95,6 +98,7 @@ class Structure:
     heads: list[HeadView]
     narrowed: Mapping[int, int]
     chooses: bool
+    reads: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
     def by_name(self) -> dict[str, LabelledTensor]:
         """The tensors by all their names."""
