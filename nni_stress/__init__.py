@@ -32,6 +32,11 @@ _MODULES = {
     "save": "graph.serialization",
     "load": "graph.serialization",
     "export_onnx": "graph.onnx",
+    "register_importance": "pruning.own",
+    "register_stressor": "pruning.own",
+    "register_layer": "graph.following.own",
+    "register_operator": "graph.following.own",
+    "Dimensions": "graph.following.dimensions",
 }
 __all__ = sorted(_MODULES)
 

@@ -11,6 +11,7 @@ from dataclasses import Field, dataclass, field, fields
 from typing import Any, NamedTuple, TypeVar
 
 from .utils.ramps import SHAPES
+from .utils.registry import is_own_name
 
 # Stressors and importances: the registries of nni_stress.pruning load the modules of these names.
 STRESSORS = ("attenuate", "silence", "nested_silence", "survival", "weaken")
@@ -117,10 +118,12 @@ def _number(default: float, bounds: Bounds, meaning: str) -> Any:
     return field(default=default, metadata={"bounds": bounds, "meaning": meaning})
 
 
-def _choice(default: str, choices: tuple[str, ...], meaning: str) -> Any:
-    return field(default=default, metadata={"choices": choices, "meaning": meaning})
+def _choice(default: str, choices: tuple[str, ...], meaning: str, own: bool = False) -> Any:
+    """A field of one of several names, or also of one that users register (see is_own_name)."""
+    return field(default=default, metadata={"choices": choices, "meaning": meaning, "own": own})
 
 
+_STRENGTH = "how the strength of a cluster is measured"
 _TIME = Bounds(0.0, 1e9, time=True)
 
 
@@ -151,7 +154,7 @@ class PrunerArguments:
     temperature: float = _number(
         0.1, Bounds(0.0, 10.0), "randomness of the synthesis; 0 keeps the strongest clusters"
     )
-    strength: str = _choice("magnitude", STRENGTHS, "how the strength of a cluster is measured")
+    strength: str = _choice("magnitude", STRENGTHS, _STRENGTH, own=True)
     sampling: str = _choice(
         "exact", SAMPLINGS, "draw clusters to the exact budget, or each one independently"
     )
@@ -168,7 +171,7 @@ class PrunerArguments:
         ATTENTION,
         "what attentions lose: whole heads, or width, the same in all their heads",
     )
-    stressor: str = _choice("nested_silence", STRESSORS, "how stress acts on a synapse")
+    stressor: str = _choice("nested_silence", STRESSORS, "how stress acts on a synapse", own=True)
     stress_peak: float = _number(
         1.0, Bounds(0.0, 1.0), "highest stress level; 0 is training without stress"
     )
@@ -231,7 +234,7 @@ class Arguments(PrunerArguments):
     (2, 'taylor')
     """
 
-    strength: str = _choice("taylor", STRENGTHS, "how the strength of a cluster is measured")
+    strength: str = _choice("taylor", STRENGTHS, _STRENGTH, own=True)
     environmental_factor: float = _number(
         0.5,
         Bounds(0.0, 1.0, open_low=True),
@@ -319,6 +322,9 @@ def spec_of(name: str, owner: type = Arguments) -> Field[Any]:
 def check_value(name: str, value: Any, unit: str = "share") -> None:
     """Check one value against the bounds of a hyperparameter.
 
+    A name of the user's, as ``my::name``, is right whether something is registered under it or not:
+    a tuner does not run the code that does.
+
     Parameters
     ----------
     name
@@ -344,9 +350,10 @@ def check_value(name: str, value: Any, unit: str = "share") -> None:
     """
     metadata = spec_of(name).metadata
     if "choices" in metadata:
-        if value not in metadata["choices"]:
+        if value not in metadata["choices"] and not (metadata["own"] and is_own_name(value)):
+            own = ", or registered by you and named as my::name" if metadata["own"] else ""
             raise ValueError(
-                f"{name} must be one of {', '.join(metadata['choices'])}, but got {value!r}"
+                f"{name} must be one of {', '.join(metadata['choices'])}{own}, but got {value!r}"
             )
         return
     if isinstance(value, bool) or not isinstance(value, (int, float)):

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..hparams import Bounds, check_value, spec_of
+from ..utils.registry import is_own_name
 
 # How many numbers each type of a range takes, of which the first two are its ends; and each type of
 # a normal distribution.
@@ -107,6 +108,26 @@ def names_in(space: Mapping[str, Any]) -> set[str]:
         for value in entry["_value"]:
             if isinstance(value, Mapping):
                 found |= names_in(_inner(value))
+    return found
+
+
+def own_names_in(space: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Names of the user's that a valid search space has, as ``my::name``, by their parameter.
+
+    Examples
+    --------
+    >>> own_names_in({"strength": {"_type": "choice", "_value": ["taylor", "my::variance"]}})
+    {'strength': ['my::variance']}
+    """
+    found: dict[str, list[str]] = {}
+    for name, entry in space.items():
+        for value in entry["_value"]:
+            inner = own_names_in(_inner(value)) if isinstance(value, Mapping) else {}
+            for nested, values in inner.items():
+                found.setdefault(nested, []).extend(values)
+            chosen = value["_name"] if isinstance(value, Mapping) else value
+            if is_own_name(chosen):
+                found.setdefault(name, []).append(chosen)
     return found
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from ..hparams import PrunerArguments
 from .functional.stress import Schedule
+from .stressors import STRESSORS
 
 _OF_THE_NETWORK = {"stress_renewals"}  # there is one coming offspring
 
@@ -29,7 +30,8 @@ class LayerSettings:
     Raises
     ------
     ValueError, TypeError
-        If an override is no such mapping, sets anything but stress, or is out of its bounds.
+        If an override is no such mapping, sets anything but stress, or is out of its bounds; or if
+        nothing is registered under the name of a stressor.
 
     Examples
     --------
@@ -55,6 +57,7 @@ class LayerSettings:
             for pattern, settings in overrides.items()
         ]
         for settings in (arguments, *(settings for _, settings in self._overrides)):
+            STRESSORS[settings.stressor]  # one of the user's must be registered by now
             if settings.stress_unit == "epochs" and steps_per_epoch is None:
                 raise ValueError("stress_unit='epochs' needs steps_per_epoch, but got none")
 

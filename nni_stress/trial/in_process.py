@@ -20,6 +20,7 @@ from ..lineage.trial_spec import TrialSpec
 from ..utils.messages import one_line
 from . import offspring
 from .errors import InputError
+from .own_names import check_own_names
 from .placement import placed
 from .progress import Observer
 from .task import Task
@@ -73,6 +74,7 @@ def evolve(
     make = make or one_by_one(task, founder)
     given = TunerArguments(**arguments)
     check_search_space(space)
+    check_own_names(space)
     lineage = Lineage(folder)
     rules = given.rules()
     search = Search(given.search, given.search_arguments())

@@ -12,6 +12,7 @@ from ..utils.logs import start_logging
 from ..utils.messages import one_line
 from . import claim, offspring
 from .errors import InputError, fatal
+from .own_names import check_own_names
 from .placement import placed
 from .task import Task
 
@@ -47,6 +48,7 @@ def run_trial(make_task: Callable[[], Task], founder: str | Path | None = None) 
             task = make_task()
             if not isinstance(task, Task):
                 raise TypeError(f"make_task must return an nni_stress.Task, but returned {task!r}")
+            check_own_names((lineage.read_state() or {}).get("search_space") or {})
             task = placed(task)
         record = offspring.make(task, spec, lineage, founder)
     except Exception as error:

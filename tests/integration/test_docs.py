@@ -19,6 +19,7 @@ PYTHON_PAGES = [
     "docs/quickstart.md",
     "docs/guides/from-l1normpruner.md",
     "docs/guides/in-python.md",
+    "docs/guides/own-layers.md",
 ]
 REFERENCE = "docs/reference"
 

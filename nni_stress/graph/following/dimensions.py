@@ -48,8 +48,8 @@ class Dimensions:
         Names of dimensions over which the layer takes a statistic, as a mean, a maximum, a norm or
         a softmax. Removed clusters are left out of it.
     macs
-        Names of dimensions whose sizes are multiplied for the number of multiply-accumulates, where
-        the layer runs products of PyTorch's.
+        Names of dimensions whose sizes, multiplied, are the multiply-accumulates for the whole batch
+        that PyTorch's operators do in the layer; what others do is not counted anywhere.
     sizes
         {name: size} of names that stand in composed dimensions only.
 
@@ -95,7 +95,9 @@ def _listed(what: str, texts: Any) -> tuple[str | None, ...]:
     if not isinstance(listed, (list, tuple)) or not all(
         isinstance(text, str) or (text is None and what == "inputs") for text in listed
     ):
-        raise ValueError(f"{what} must be names of dimensions, or a list of them, but got {texts!r}")
+        raise ValueError(
+            f"{what} must be names of dimensions, or a list of them, but got {texts!r}"
+        )
     return tuple(listed)
 
 
@@ -122,8 +124,9 @@ def parsed(text: str) -> list[Axes]:
         elif word == ")" and inside:
             found.append(tuple(inside))
             inside = None
-        elif not (word.isidentifier() or word in ("1", _REST)) or (inside is not None and word in (
-            "1", _REST, _STAYS)):
+        elif not (word.isidentifier() or word in ("1", _REST)) or (
+            inside is not None and word in ("1", _REST, _STAYS)
+        ):
             raise ValueError(f"names of dimensions must be words, but got {word!r} in {text!r}")
         elif inside is not None:
             inside.append(word)

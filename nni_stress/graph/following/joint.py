@@ -174,7 +174,9 @@ class Joint:
         for name, axis in self._rule.attributes.items():
             value, size = getattr(layer, name, None), self.sizes[axis]
             if value != size:
-                raise ValueError(f"attribute {name} must be {size}, that of {axis}, but is {value!r}")
+                raise ValueError(
+                    f"attribute {name} must be {size}, that of {axis}, but is {value!r}"
+                )
             dim = self._axes.index(axis)
             for plane in planes:
                 if varies(plane, dim):
@@ -188,7 +190,9 @@ def _named(
     what: str, texts: Sequence[str | None], tensors: Sequence[torch.Tensor], rest: dict[str, int]
 ) -> list[_Tensor]:
     if len(texts) != len(tensors):
-        raise ValueError(f"{what} must name {len(tensors)} tensors, but the rule names {len(texts)}")
+        raise ValueError(
+            f"{what} must name {len(tensors)} tensors, but the rule names {len(texts)}"
+        )
     several = len(texts) > 1
     return [
         _Tensor(named(f"{what}[{i}]" if several else what, text, tensor.shape, rest), tensor)

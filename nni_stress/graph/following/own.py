@@ -145,9 +145,7 @@ def carry_operator(context: Context, call: Call) -> bool:
 
 
 @contextlib.contextmanager
-def watching_layers(
-    network: nn.Module, context: Context, demands: list[Demand]
-) -> Iterator[None]:
+def watching_layers(network: nn.Module, context: Context, demands: list[Demand]) -> Iterator[None]:
     """Follow layers that have a rule of the user's by it, for the duration of a ``with`` block.
 
     Parameters

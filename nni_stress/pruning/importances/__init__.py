@@ -8,7 +8,9 @@ A new importance NAME is one file here, NAME.py, with a subclass of
 from __future__ import annotations
 
 from ... import hparams
-from ...utils.registry import load_entries
+from ...utils.registry import Registry, load_entries
 from .base import Importance
 
-IMPORTANCES: dict[str, Importance] = load_entries(__name__, hparams.STRENGTHS, Importance)
+IMPORTANCES: Registry[Importance] = Registry(
+    "strength", "register_importance", load_entries(__name__, hparams.STRENGTHS, Importance)
+)

@@ -111,7 +111,7 @@ class Importance:
         """
         found: Masks = {
             module: {
-                target: self._norms(spaces[module][target], values)
+                target: self.of_clusters(module, target, spaces[module][target], values)
                 for target, values in targets.items()
             }
             for module, targets in active_targets(spaces).items()
@@ -120,8 +120,20 @@ class Importance:
             found[module_name] = {**found[module_name], **strengths}
         return found
 
-    def _norms(self, space: PruningTargetSpace, values: Tensor) -> Tensor:
-        """Norm of each cluster of a target, as NNI's ``norm_metrics``."""
+    def of_clusters(
+        self, module: str, target: str, space: PruningTargetSpace, values: Tensor
+    ) -> Tensor:
+        """Strength of each cluster of a target: by default a norm, as NNI's ``norm_metrics``.
+
+        Parameters
+        ----------
+        module, target
+            Names of the module and of the target.
+        space
+            The target.
+        values
+            Its weights.
+        """
         if scaler_of(space) is None:
             return values.abs()
         return per_cluster(space, values, functools.partial(_norm, order=self.norm))

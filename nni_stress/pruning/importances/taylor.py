@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
+from nni.compression.base.target_space import PruningTargetSpace
 from torch import Tensor
 
 from ..cluster_values import largest, per_cluster
 from ..targets import Masks, Target, is_active
 from .base import Importance, Observer
+
+Effect: TypeAlias = Callable[[str, str, PruningTargetSpace], Tensor]
 
 # Share of the stress phase over which the running average looks back.
 MEMORY = 0.2
@@ -43,6 +46,9 @@ class TaylorObserver(Observer):
     ----------
     total_steps
         Length of the training in optimizer steps.
+    effect
+        Returns the effect of each cluster of a target by the gradients of one step, in place of the
+        summed gradient x weight.
 
     Examples
     --------
@@ -56,8 +62,9 @@ class TaylorObserver(Observer):
     True
     """
 
-    def __init__(self, total_steps: int) -> None:
+    def __init__(self, total_steps: int, effect: Effect | None = None) -> None:
         super().__init__()
+        self._effect = effect or _effect
         self._window = max(1, MEMORY * total_steps)
         self._counts: Masks = {}
 
@@ -67,8 +74,7 @@ class TaylorObserver(Observer):
         for module, target, space in targets:
             if not is_active(space) or space.target.grad is None:
                 continue
-            # a cluster counts as one: the summed effect of its synapses
-            effect = per_cluster(space, space.target.grad * space.target.detach(), _summed)
+            effect = self._effect(module, target, space)
             factor = per_cluster(space, space.mask, largest)
             if target in factors.get(module, {}):
                 factor = factor * factors[module][target].to(factor).view_as(factor)
@@ -93,6 +99,11 @@ class TaylorObserver(Observer):
         """Go on from what `state` returned."""
         super().restore(state)
         self._counts = state["counts"]
+
+
+def _effect(module: str, target: str, space: PruningTargetSpace) -> Tensor:
+    # a cluster counts as one: the summed effect of its synapses
+    return per_cluster(space, space.target.grad * space.target.detach(), _summed)
 
 
 def _summed(values: Tensor) -> Tensor:

@@ -8,11 +8,15 @@ A new stressor NAME is one file here, NAME.py, with a subclass of
 from __future__ import annotations
 
 from ... import hparams
-from ...utils.registry import load_entries
+from ...utils.registry import Registry, load_entries
 from .base import Stressor
 
-STRESSORS: dict[str, Stressor] = load_entries(
-    __name__,
-    hparams.STRESSORS,
-    Stressor,  # type: ignore[type-abstract]
+STRESSORS: Registry[Stressor] = Registry(
+    "stressor",
+    "register_stressor",
+    load_entries(
+        __name__,
+        hparams.STRESSORS,
+        Stressor,  # type: ignore[type-abstract]
+    ),
 )
