@@ -146,7 +146,7 @@ def test_a_misspelt_name_is_found_where_it_can_be():
         ValueError, match="strength must be one of magnitude, l2, taylor, or registered by you and"
     ):
         PrunerArguments(strength="tailor")
-    with pytest.raises(ValueError, match="must be one of linear, .*, but got 'my::shape'"):
+    with pytest.raises(ValueError, match=r"must be one of linear, .*, but got 'my::shape'"):
         PrunerArguments(stress_shape="my::shape")
     for setting in ({"strength": "unit::l3"}, {"stressor": "unit::atenuate"}):
         with pytest.raises(ValueError, match=rf"{next(iter(setting))} must be one of .*unit::"):
@@ -162,10 +162,10 @@ def test_an_evolution_refuses_names_that_nothing_is_registered_under(nested, tmp
 
     for name in ("unit::atenuate", "unit::attenuate"):
         check_search_space(space(name))  # as nnictl and the tuner do, where no trial runs
-    with pytest.raises(ValueError, match="stressor must be one of .*, but got 'unit::atenuate'"):
+    with pytest.raises(ValueError, match=r"stressor must be one of .*, but got 'unit::atenuate'"):
         evolve(make_task(), tmp_path / "wrong", space("unit::atenuate"), **ARGUMENTS)
     assert Lineage(tmp_path / "wrong").records() == []
-    with pytest.raises(ValueError, match="search space: stressor must be one of .*'atenuate'"):
+    with pytest.raises(ValueError, match=r"search space: stressor must be one of .*'atenuate'"):
         check_search_space(space("atenuate"))
     lineage = evolve(
         make_task(), tmp_path / "right", space("unit::attenuate"), **{**ARGUMENTS, "generations": 1}

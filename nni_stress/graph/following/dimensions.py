@@ -48,8 +48,8 @@ class Dimensions:
         Names of dimensions over which the layer takes a statistic, as a mean, a maximum, a norm or
         a softmax. Removed clusters are left out of it.
     macs
-        Names of dimensions whose sizes, multiplied, are the multiply-accumulates for the whole batch
-        that PyTorch's operators do in the layer; what others do is not counted anywhere.
+        Names of dimensions whose sizes, multiplied, are the multiply-accumulates that PyTorch's
+        operators do in the layer for the whole batch; what others do is not counted anywhere.
     sizes
         {name: size} of names that stand in composed dimensions only.
 

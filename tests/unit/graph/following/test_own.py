@@ -224,7 +224,7 @@ def test_a_wrong_number_of_multiply_accumulates_breaks_the_contract():
     nni_stress.register_layer(Uncounted)(
         lambda layer: Dimensions("batch taken ...", "batch made ...", {"weight": "taken made"})
     )
-    with pytest.raises(AssertionError, match="MACs has .* by the rules of its layers"):
+    with pytest.raises(AssertionError, match=r"MACs has .* by the rules of its layers"):
         testing.check_layers(network_around(Uncounted(8, 6), 6), IMAGES)
 
 
