@@ -25,6 +25,7 @@ _MODULES = {
     "Arguments": "hparams",
     "PrunerArguments": "hparams",
     "Screen": "pruning.screening",
+    "compare": "reports.in_process",
     "inspect": "pruning.inspection",
     "Task": "trial.task",
     "FusedAdam": "trial.task",

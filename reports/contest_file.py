@@ -69,6 +69,36 @@ def begin(file: Path, folder: Path, task: str | None = None) -> Contest:
     if task is not None:
         content = {**content, "task": task, "task_arguments": {}}
         text = yaml.safe_dump(content, sort_keys=False)
+    contest = _begin(content, folder)
+    target = folder / "contest.yml"
+    if task is not None or not target.exists() or not target.samefile(file):
+        write_atomically(target, text.encode("utf-8"))
+    return contest
+
+
+def begin_with(content: Mapping[str, Any], folder: Path) -> Contest:
+    """Put a contest into the folder of its records, as :func:`begin` does.
+
+    Parameters
+    ----------
+    content
+        The fields of a contest's file.
+    folder
+        Made where it does not exist.
+
+    Raises
+    ------
+    ValueError
+        Naming the first fault; or if the folder holds a contest whose records would not compare.
+    """
+    contest = _begin(content, folder)
+    text = yaml.safe_dump(dict(content), sort_keys=False)
+    write_atomically(folder / "contest.yml", text.encode("utf-8"))
+    return contest
+
+
+def _begin(content: Mapping[str, Any], folder: Path) -> Contest:
+    """Make the folder of a contest, unless it holds another one."""
     contest = _contest_from(content)
     target = folder / "contest.yml"
     if target.exists():
@@ -77,8 +107,6 @@ def begin(file: Path, folder: Path, task: str | None = None) -> Contest:
             if getattr(present, name) != getattr(contest, name):
                 raise ValueError(f"{folder} holds a contest of another {name}, name another folder")
     folder.mkdir(parents=True, exist_ok=True)
-    if task is not None or not target.exists() or not target.samefile(file):
-        write_atomically(target, text.encode("utf-8"))
     return contest
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +33,16 @@ class ContestTuner(Tuner):
         The contest's folder, with its contest.yml and records.
     spaces
         {method: search space} of all built-in pruners.
+    show
+        Takes a line for every cell that is done.
     """
 
-    def __init__(self, folder: str, spaces: dict[str, dict[str, Any]]):
+    def __init__(
+        self,
+        folder: str,
+        spaces: dict[str, dict[str, Any]],
+        show: Callable[[str], None] = say,
+    ):
         super().__init__()
         try:
             refuse_exposed_manager()
@@ -45,6 +53,7 @@ class ContestTuner(Tuner):
         except (TypeError, ValueError, OSError) as error:
             refuse(error)
         self._spaces = spaces
+        self._show = show
         self._search = Search("TPE", {"tpe_args": {"n_startup_jobs": 4}})
         self._lock = threading.Lock()
         self._running: dict[int, tuple[Cell, int]] = {}  # {parameter_id: (cell, trial)}
@@ -105,7 +114,7 @@ class ContestTuner(Tuner):
             self._trials[cell] = trials
             write_cell(self._folder, cell, trials)
             if len(trials) == self._contest.share(cell.method)[0]:
-                say(f"{cell.name} is done: {cell_path(self._folder, cell)}")
+                self._show(f"{cell.name} is done: {cell_path(self._folder, cell)}")
 
     def _is_of(self, value: Any, cell: Cell) -> bool:
         """Tell whether a result is that of a trial of this cell."""

@@ -11,7 +11,7 @@ from typing import Any
 
 from nni_stress.graph import latency, serialization
 from nni_stress.lineage.store import FOUNDER, Lineage, Record
-from nni_stress.trial.task import load_task
+from nni_stress.trial.task import Task, load_task
 from nni_stress.utils.batches import arguments_of
 
 from .cell_records import cell_path, write_cell
@@ -86,14 +86,13 @@ def _evolve(
     lineage = Lineage(work / "lineage")
     config = _experiment(contest, cell, founder, lineage.folder)
     run_experiment(config, work, port, each_second)
-    write_cell(folder, cell, _trials(contest, founder, lineage))
+    task = load_task(importable_task(contest.task), contest.task_arguments)
+    write_cell(folder, cell, trials_of(task, founder, lineage))
     shutil.rmtree(work)
 
 
 def _experiment(contest: Contest, cell: Cell, founder: Path, lineage: Path) -> dict[str, Any]:
     """Return the experiment of one evolution, as an experiment file has it."""
-    _, arguments = ABLATIONS[cell.method]
-    generations = contest.evolution["generations"]
     return {
         "experimentName": cell.name,
         "searchSpace": space_of(contest, cell),
@@ -104,21 +103,47 @@ def _experiment(contest: Contest, cell: Cell, founder: Path, lineage: Path) -> d
         "tuner": {
             "className": "nni_stress.StressTuner",
             "classArgs": {
-                "population_size": contest.trials // generations,
-                "generations": generations,
-                "target_efficiency": cell.budget,
-                "tolerance": contest.evolution["tolerance"],
-                "seed": cell.seed,
                 "folder": str(lineage),
-                **arguments,
+                **tuner_arguments(contest, cell),
             },
         },
     }
 
 
-def _trials(contest: Contest, founder: Path, lineage: Lineage) -> list[dict[str, Any]]:
-    """Return the offspring of an evolution as trials of its cell, with their latency."""
-    task = load_task(importable_task(contest.task), contest.task_arguments)
+def tuner_arguments(contest: Contest, cell: Cell) -> dict[str, Any]:
+    """Return the arguments of StressTuner in one evolution, but for its folder.
+
+    Parameters
+    ----------
+    contest
+        The contest.
+    cell
+        A cell of the evolution or of one of its ablations.
+    """
+    _, arguments = ABLATIONS[cell.method]
+    generations = contest.evolution["generations"]
+    return {
+        "population_size": contest.trials // generations,
+        "generations": generations,
+        "target_efficiency": cell.budget,
+        "tolerance": contest.evolution["tolerance"],
+        "seed": cell.seed,
+        **arguments,
+    }
+
+
+def trials_of(task: Task, founder: Path, lineage: Lineage) -> list[dict[str, Any]]:
+    """Return the offspring of an evolution as trials of its cell, with their latency.
+
+    Parameters
+    ----------
+    task
+        What was evolved.
+    founder
+        File of the founder.
+    lineage
+        The evolution.
+    """
     whole = serialization.load(founder, task.network)
     inputs = arguments_of(task.example_input)
     trials: list[dict[str, Any]] = []

@@ -33,7 +33,7 @@ def as_csv(facts: Comparison) -> str:
     text = io.StringIO()
     writer = csv.DictWriter(text, _COLUMNS, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(_trials(facts))
+    writer.writerows(trials(facts))
     return text.getvalue()
 
 
@@ -46,13 +46,14 @@ def as_json(facts: Comparison) -> str:
         "founder": facts.results.founder,
         "entries": [_entry(entry) for entry in facts.entries.values()],
         "frontiers": [_frontier(frontier) for frontier in facts.frontiers.values()],
-        "trials": _trials(facts),
+        "trials": trials(facts),
         "problems": facts.results.problems,
     }
     return json.dumps(content, indent=1) + "\n"
 
 
-def _trials(facts: Comparison) -> list[dict[str, Any]]:
+def trials(facts: Comparison) -> list[dict[str, Any]]:
+    """Return every trial of every cell that has an outcome, as plain data."""
     return [
         {
             **outcome.cell._asdict(),

@@ -17,7 +17,7 @@ from nni_stress.trials.pruners import SPACES
 
 from nni_stress.graph import cost, serialization
 from nni_stress.nni_runtime import orphans
-from nni_stress.trial.task import load_task
+from nni_stress.trial.task import Task, load_task
 from nni_stress.utils.atomic_files import write_json
 from nni_stress.utils.temporaries import remove_leftovers
 
@@ -60,12 +60,12 @@ def run_contest(
     """
     folder = folder.resolve()
     contest = read_contest(folder / "contest.yml")
-    with _alone(folder):
+    with alone(folder):
         return _run(contest, folder, port, founder, show)
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
+def alone(folder: Path) -> Iterator[None]:
     """Let no other process run this contest, and stop the managers of one that was killed."""
     with open(folder / ".lock", "w") as lock:
         try:
@@ -81,7 +81,9 @@ def _alone(folder: Path) -> Iterator[None]:
 def _run(
     contest: Contest, folder: Path, port: int, founder: Path | None, show: Callable[[str], None]
 ) -> list[Cell]:
-    founder = _prepare_founder(contest, folder, founder)
+    task = load_task(importable_task(contest.task), contest.task_arguments)
+    torch.set_num_threads(contest.concurrency * contest.threads)
+    founder = prepare_founder(task, folder, founder)
     write_json(folder / "environment.json", environment())
     missing = [
         cell for cell in contest.cells() if cell.method in ABLATIONS and not read_cell(folder, cell)
@@ -89,21 +91,29 @@ def _run(
     evolutions = [cell for cell in missing if cell.method == EVOLUTION]
     evolve_all(contest, evolutions, folder, founder, port, show)
     for _ in range(_ATTEMPTS):
-        if _incomplete(contest, folder):
+        if incomplete(contest, folder):
             _prune(contest, folder, founder, port, show)
     # The ablations come last: they matter least should the contest be cut short.
     ablations = [cell for cell in missing if cell.method != EVOLUTION]
     evolve_all(contest, ablations, folder, founder, port, show)
     shutil.rmtree(folder / "work", ignore_errors=True)
-    return _incomplete(contest, folder)
+    return incomplete(contest, folder)
 
 
-def _prepare_founder(contest: Contest, folder: Path, file: Path | None) -> Path:
-    """Train the founder if its file does not exist, record what it achieves; return its file."""
+def prepare_founder(task: Task, folder: Path, file: Path | None) -> Path:
+    """Train the founder if its file does not exist, record what it achieves; return its file.
+
+    Parameters
+    ----------
+    task
+        Makes and trains it.
+    folder
+        The contest's folder.
+    file
+        Its file; None: one in the folder.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     file = (file or folder / "founder.safetensors").resolve()
-    task = load_task(importable_task(contest.task), contest.task_arguments)
-    torch.set_num_threads(contest.concurrency * contest.threads)
     exists = file.exists()
     network = serialization.load(file, task.network) if exists else train_founder(task, file)
     write_json(
@@ -120,7 +130,7 @@ def _prepare_founder(contest: Contest, folder: Path, file: Path | None) -> Path:
     return file
 
 
-def _incomplete(contest: Contest, folder: Path) -> list[Cell]:
+def incomplete(contest: Contest, folder: Path) -> list[Cell]:
     """Return the built-in pruners' cells that lack trials."""
     return [
         cell
@@ -139,8 +149,8 @@ def _prune(
 ) -> None:
     """Run all missing trials of the built-in pruners in one experiment."""
     work = folder / "work" / "builtin"
-    incomplete = _incomplete(contest, folder)
-    shown = set(contest.cells()) - set(incomplete)
+    lacking = incomplete(contest, folder)
+    shown = set(contest.cells()) - set(lacking)
 
     def show_done() -> None:
         for cell in contest.cells():
@@ -155,7 +165,7 @@ def _prune(
         "trialConcurrency": contest.concurrency,
         "trialCommand": contest_command("builtin", contest, founder),
         # NNI ends an experiment only after a given number of trials.
-        "maxTrialNumber": sum(_lacking(contest, folder, cell) for cell in incomplete),
+        "maxTrialNumber": sum(_lacking(contest, folder, cell) for cell in lacking),
         "trialCodeDirectory": str(Path.cwd()),
         "trainingService": dict(contest.training_service),
         "tuner": {

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
 
 import nni
 import torch
 
 from nni_stress.graph import serialization
 from nni_stress.trial import claim
-from nni_stress.trial.task import load_task
+from nni_stress.trial.task import Task, load_task
 from nni_stress.utils.messages import one_line
 from nni_stress.utils.seeding import seed_of
 
@@ -41,13 +44,35 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     torch.set_num_threads(options.threads)
     claim.begin()
+    nni.report_final_result(
+        run(
+            nni.get_next_parameter(),
+            lambda: load_task(options.task, options.task_arguments),
+            options.founder,
+        )
+    )
+
+
+def run(
+    parameters: Mapping[str, Any], make_task: Callable[[], Task], founder_file: str | Path
+) -> dict[str, Any]:
+    """Run one trial, and return the result that the contest's tuner is told.
+
+    Parameters
+    ----------
+    parameters
+        As the contest's tuner hands them out.
+    make_task
+        Makes the task.
+    founder_file
+        Network file of the founder.
+    """
     from . import pruners  # after begin(), which spares imports of NNI's compression that take long
 
-    parameters = nni.get_next_parameter()
     cell = {name: parameters[name] for name in _CELL}
     try:
-        task = load_task(options.task, options.task_arguments)
-        founder = serialization.load(options.founder, task.network)
+        task = make_task()
+        founder = serialization.load(founder_file, task.network)
         result = pruners.run(
             parameters["pruner"],
             task,
@@ -60,7 +85,7 @@ def main(arguments: list[str] | None = None) -> None:
         fitness = result["validation"]
     except Exception as error:  # a choice of hyperparameters that fails is a result of the search
         result, fitness = {"failed": one_line(error)}, 0.0
-    nni.report_final_result({"default": fitness, **cell, "knobs": parameters["knobs"], **result})
+    return {"default": fitness, **cell, "knobs": parameters["knobs"], **result}
 
 
 if __name__ == "__main__":
