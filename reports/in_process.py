@@ -52,9 +52,9 @@ class ContestResult:
 
     Attributes
     ----------
-    facts : Comparison
+    facts
         All facts as named tuples.
-    page : pathlib.Path
+    page
         The report. Beside it are its Markdown twin, CSV and JSON.
 
     Examples
@@ -75,7 +75,7 @@ class ContestResult:
 
     @property
     def records(self) -> list[dict[str, Any]]:
-        """Every trial of every cell, as plain data: ``pandas.DataFrame(result.records)``.
+        """Every trial of every cell, as plain data that ``pandas.DataFrame`` takes.
 
         Those that were chosen, each the best on validation data within its budget, have
         ``chosen``.
