@@ -17,6 +17,7 @@ import yaml
 from nni_stress.trials.pruners import SPACES
 
 from nni_stress.trial.in_process import evolve
+from nni_stress.trial.placement import placed
 from nni_stress.trial.task import Task, load_task
 from nni_stress.trials import builtin
 from nni_stress.utils.atomic_files import read_json, write_json
@@ -151,7 +152,7 @@ def compare(
     >>> print(result)  # doctest: +SKIP
     """
     folder = Path(folder).resolve()
-    made = _task_of(task)
+    made = placed(_task_of(task))
     file = {
         "task": task if isinstance(task, str) else _IN_PROCESS,
         "methods": list(methods),

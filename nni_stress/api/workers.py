@@ -93,12 +93,17 @@ def _lose_killed(specs: Sequence[TrialSpec], lineage: Lineage) -> None:
 
 @contextlib.contextmanager
 def _sent(task: Task) -> Iterator[Path]:
-    """A file from which workers read the task: once each, however many offspring they make."""
+    """A file from which workers read the task: once each, however many offspring they make.
+
+    With it go the layers, importances and stressors that users have registered in this process.
+    """
     import cloudpickle
+
+    from ..pruning.own import registered
 
     with tempfile.TemporaryDirectory(prefix="nni-stress-") as folder:
         file = Path(folder, "task")
-        file.write_bytes(cloudpickle.dumps(task))
+        file.write_bytes(cloudpickle.dumps((task, registered())))
         yield file
 
 
@@ -148,7 +153,11 @@ def _task_in(file: Path, folder: Path) -> Task:
     import cloudpickle
     import torch
 
-    task: Task = cloudpickle.loads(file.read_bytes())  # written by the process that sent this
+    from ..pruning.own import take_registered
+
+    task: Task
+    task, own = cloudpickle.loads(file.read_bytes())  # written by the process that sent this
+    take_registered(own)
     gpus = torch.cuda.device_count()
     if task.device is None and gpus:
         task = dataclasses.replace(task, device=f"cuda:{_slot(folder) % gpus}")

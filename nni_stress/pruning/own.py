@@ -9,8 +9,9 @@ import torch
 from nni.compression.base.target_space import PruningTargetSpace
 from torch import Tensor
 
+from ..graph.following.own import LAYERS, OPERATORS
 from ..utils.messages import one_line
-from ..utils.registry import check_own_name
+from ..utils.registry import Registry, check_own_name
 from .cluster_values import per_cluster
 from .importances import IMPORTANCES
 from .importances.base import Importance, Observer
@@ -116,6 +117,25 @@ def register_stressor(
         return function
 
     return register
+
+
+_REGISTRIES: tuple[Registry[Any], ...] = (LAYERS, OPERATORS, IMPORTANCES, STRESSORS)
+
+
+def registered() -> list[Any]:
+    """All that users have registered in this process, for another one that gets it by value.
+
+    Examples
+    --------
+    >>> take_registered(registered())
+    """
+    return [registry.own() for registry in _REGISTRIES]
+
+
+def take_registered(found: list[Any]) -> None:
+    """Register what :func:`registered` returned in another process."""
+    for registry, own in zip(_REGISTRIES, found):
+        registry.take(own)
 
 
 class _ByWeights(Importance):

@@ -82,6 +82,16 @@ importance before, but got 'my::cub'
         self._sources[key] = origin
         self[key] = entry
 
+    def own(self) -> dict[Any, tuple[Entry, tuple[str, str]]]:
+        """What users added: {name: (entry, its source)}, for another process."""
+        return {key: (self[key], origin) for key, origin in self._sources.items()}
+
+    def take(self, own: Mapping[Any, tuple[Entry, tuple[str, str]]]) -> None:
+        """Add what `own` returned in another process."""
+        for key, (entry, origin) in own.items():
+            self[key] = entry
+            self._sources[key] = origin
+
     def __missing__(self, key: Any) -> Entry:
         raise ValueError(
             f"{self._what} must be one of {', '.join(map(str, self))}, or be registered by "

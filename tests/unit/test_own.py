@@ -172,3 +172,20 @@ def test_an_evolution_refuses_names_that_nothing_is_registered_under(nested, tmp
     )
     made = [record for record in lineage.records() if record.generation == 1]
     assert made and all(record.arguments["stressor"] == "unit::attenuate" for record in made)
+
+
+@pytest.mark.slow
+def test_workers_get_what_is_registered_in_the_process_that_starts_them(tmp_path):
+    @nni_stress.register_stressor("unit::only_here")  # not where a worker would import this file
+    def only_here(situation):
+        return 1 - situation.level * (1 - situation.survival())
+
+    space = {**SPACE, "stressor": {"_type": "choice", "_value": ["unit::only_here"]}}
+    arguments = {**ARGUMENTS, "generations": 1, "progress": False}
+    one, several = (
+        nni_stress.evolve(make_task(), tmp_path / str(n), space=space, workers=n, **arguments)
+        for n in (1, 2)
+    )
+    assert [record.validation for record in several.records] == [
+        record.validation for record in one.records
+    ]
