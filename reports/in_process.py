@@ -87,9 +87,10 @@ class ContestResult:
         return "\n".join([self.verdict, *self.facts.details, *self.facts.results.problems])
 
     def _repr_html_(self) -> str:
-        document = html.escape(page_of(self.facts), quote=True)
-        frame = 'style="width: 100%; height: 40em; border: 0" sandbox=""'
-        return f'<iframe {frame} title="report of the contest" srcdoc="{document}"></iframe>'
+        return (
+            f'<iframe srcdoc="{html.escape(page_of(self.facts), quote=True)}" '
+            'style="width: 100%; height: 640px; border: 1px solid #8886" sandbox></iframe>'
+        )
 
 
 def compare(
@@ -226,7 +227,7 @@ def _evolve(
         lineage = evolve(
             task,
             work / "lineage",
-            space_of(contest, cell),
+            dict(sorted(space_of(contest, cell).items())),  # the order in which nnictl gets it
             founder,
             **tuner_arguments(contest, cell),
         )

@@ -7,10 +7,13 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 
+import nni_stress
 from nni_stress.nni_runtime.loopback import check_port
 from nni_stress.nni_runtime.orphans import stop_managers
+from nni_stress.trial.task import load_task
 from reports.cell_records import cell_path, read_cell
 from reports.collect import collect
 from reports.compare import compare
@@ -71,6 +74,42 @@ def test_a_small_contest_runs_through_nnictl_and_resumes(tmp_path, port):
         (t["knobs"], t["test"], t["synapses"]) for t in before
     ]
     assert not (folder / "work").exists() and no_process_is_left(tmp_path)
+
+
+@pytest.mark.slow
+def test_an_evolution_in_one_process_gives_the_same_records(tmp_path, port):
+    content = {
+        "methods": ["evolution"],
+        "budgets": [8],
+        "seeds": [1],
+        "trials": 2,
+        "epochs": 1,
+        "evolution": {
+            "generations": 2,
+            "tolerance": 0.5,
+            "stress_epochs": 0.25,
+            "space": {"learning_rate": {"_type": "loguniform", "_value": [0.001, 0.008]}},
+        },
+    }
+    task = {"data": "digits", "founder_epochs": 4}
+    file, folder = tmp_path / "small.yml", tmp_path / "nnictl"
+    named = {"task": "trials.lenet5:make_task", "task_arguments": task, "concurrency": 1}
+    file.write_text(yaml.safe_dump({**content, **named}))
+    begin(file, folder)
+    assert run_contest(folder, port) == []
+    torch.set_num_threads(1)
+    result = nni_stress.compare(
+        load_task("trials.lenet5:make_task", task),
+        tmp_path / "process",
+        founder=folder / "founder.safetensors",
+        **content,
+    )
+    cell = Cell("evolution", 8, 1)
+    expected, found = (
+        [(t["knobs"], t["test"], t["architecture"]) for t in read_cell(one, cell)]
+        for one in (folder, tmp_path / "process")
+    )
+    assert found == expected and len(result.records) == len(found) == 2
 
 
 def start_contest(folder, port, methods):
