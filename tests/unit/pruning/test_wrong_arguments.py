@@ -133,7 +133,7 @@ WRONG = [
     (
         {"strength": "weight"},
         ValueError,
-        "strength must be one of magnitude, l2, taylor, but got 'weight'",
+        "strength must be one of magnitude, l2, taylor, or registered by you .*, but got 'weight'",
     ),
     ({"strength": "taylor"}, ValueError, "strength='taylor' .* needs an evaluator, but got none"),
     ({"sampling": "once"}, ValueError, "sampling must be one of exact, bernoulli, but got 'once'"),
