@@ -42,7 +42,7 @@ class Evolution:
 
     @property
     def overview(self) -> Overview:
-        """A snapshot of the whole lineage: rules, generations, survivors, losses."""
+        """The whole lineage at this moment, with its rules, generations, survivors and losses."""
         return overview(self.folder)
 
     @property
