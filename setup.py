@@ -87,6 +87,7 @@ setup(
             "nni_runtime/*.js",
             "nnictl.pth",
             "visualization/page.css",
+            "visualization/page.js",
             "cli/templates/*",
         ],
         "nni_stress.trials": ["*.yml"],

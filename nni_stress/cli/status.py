@@ -18,6 +18,7 @@ from ..visualization.text import status_text
 
 HELP = "show the state of an evolution, in the terminal and as a page"
 INTERVAL = 2.0  # seconds between updates with --watch
+PORT = 8090  # of --serve
 CLEAR = "\x1b[H\x1b[2J"  # clears the terminal
 
 
@@ -36,10 +37,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="also write a page with the family tree to FILE",
     )
-    parser.add_argument(
+    following = parser.add_mutually_exclusive_group()
+    following.add_argument(
         "--watch",
         action="store_true",
         help=f"update every {INTERVAL:g} s until the evolution has ended",
+    )
+    following.add_argument(
+        "--serve",
+        action="store_true",
+        help="serve the page, which updates itself, on 127.0.0.1 until Ctrl-C",
+    )
+    parser.add_argument(
+        "--port",
+        type=int,
+        metavar="PORT",
+        help=f"port for --serve, {PORT} by default; 0: any free one",
     )
 
 
@@ -52,8 +65,10 @@ def run(options: argparse.Namespace) -> Iterator[str]:
         With status 1, after the text, if the experiment ended in ERROR; instead of the text, if its
         tuner never started.
     ValueError, OSError
-        If there is no such lineage, or the page cannot be written.
+        If there is no such lineage, or the page cannot be written or served.
     """
+    if options.port is not None and not options.serve:
+        raise ValueError("--port is the port of --serve, which was not given")
     folder = _find(options.lineage)
     clear = CLEAR if options.watch and sys.stdout.isatty() else ""
     footer = "" if options.html is None else f"\n\npage: {options.html}"
@@ -72,8 +87,19 @@ def run(options: argparse.Namespace) -> Iterator[str]:
         if not goes_on:
             break
         time.sleep(INTERVAL)
+    if options.serve:
+        yield from _serve(folder, PORT if options.port is None else options.port)
     if snapshot.finished is None and snapshot.failed is not None:
         raise SystemExit(1)
+
+
+def _serve(folder: Path, port: int) -> Iterator[str]:
+    """Yield the page's URL, and serve the page until the process is interrupted."""
+    from ..visualization.server import LivePage, PageServer
+
+    with PageServer(LivePage(folder).text, port) as server:
+        yield f"\npage: {server.url} (Ctrl-C ends it)"
+        server.serve_forever()
 
 
 def _find(name: str | None) -> Path:

@@ -14,7 +14,7 @@ from nni.tuner import Tuner
 
 from ..lineage.store import Lineage
 from ..nni_runtime.loopback import refuse_exposed_manager
-from ..nni_runtime.manager import experiment_id, refuse, say
+from ..nni_runtime.manager import experiment_id, experiment_name, refuse, say
 from ..utils.atomic_files import refuse_code
 from ..utils.messages import one_line
 from .barrier import Barrier, guarded
@@ -192,6 +192,7 @@ class StressTuner(Tuner):  # type: ignore[misc]  # NNI's classes have no types
             seed=self._arguments.seed,
             search_space=search_space,
             experiment=experiment_id(),
+            name=experiment_name(),
             **self.rules._asdict(),
         )
 

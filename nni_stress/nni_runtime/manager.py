@@ -48,6 +48,25 @@ def experiment_id() -> str | None:
     return None if folder is None else Path(folder).parent.name
 
 
+def experiment_name() -> str | None:
+    """The name that the user gave the experiment of this tuner's process; None if it has none.
+
+    Examples
+    --------
+    >>> experiment_name() is None  # outside of NNI
+    True
+    """
+    folder = os.environ.get("NNI_CHECKPOINT_DIRECTORY")
+    if folder is None:
+        return None
+    try:
+        with nni_database.open_read_only(Path(folder).parent) as database:
+            name = nni_database.experiment_config(database).get("experimentName")
+    except (OSError, ValueError):
+        return None
+    return name if isinstance(name, str) else None
+
+
 def say(reason: Any) -> None:
     """Write a line to stderr, which ends up in the experiment's ``log/nnictl_stderr.log``.
 

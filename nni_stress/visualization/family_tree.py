@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Container, Mapping
 from typing import NamedTuple
 
-from .colors import color
 from .markup import Element, tag
 from .snapshot import Generation, Offspring, Overview
 from .text import rounded, times
@@ -14,10 +13,11 @@ from .text import rounded, times
 _ROW = 27
 _RADIUS = 6
 _TOP = 46
-_NARROWEST_COLUMN = 92
-_WIDEST_COLUMN = 190
+_NARROWEST_COLUMN = 102
+_WIDEST_COLUMN = 376
 _WIDTH = 1128
-_LETTER = 7.4
+_FIRST = 16  # of a column, to the middle of its offspring
+_LETTER = 7.8
 _DRAWING_ORDER = ("plain", "other", "survivor", "best")  # of edges, the last on top
 
 
@@ -168,12 +168,11 @@ def draw_family_tree(tree: FamilyTree) -> Element:
     >>> [element.get("id") for element in draw_family_tree(tree).findall("a")]
     ['node-g000-00']
     """
-    columns = len(tree.titles)
-    step = min(max(_WIDTH / max(columns, 1), _NARROWEST_COLUMN), _WIDEST_COLUMN)
-    width = step * columns
+    step = _column_width(tree)
+    width = step * len(tree.titles)
     height = _TOP + _ROW * tree.rows + 8
     places = {
-        uid: (step * node.column + 16, _TOP + _ROW * node.height)
+        uid: (step * node.column + _FIRST, _TOP + _ROW * node.height)
         for uid, node in tree.nodes.items()
     }
     edges = sorted(tree.edges, key=lambda edge: _DRAWING_ORDER.index(edge.kind))
@@ -201,13 +200,36 @@ def draw_family_tree(tree: FamilyTree) -> Element:
         tag("title", "Family tree of the lineage"),
         *heads,
         *curves,
-        *(_node(node, places[uid], columns) for uid, node in tree.nodes.items()),
+        *(_node(node, places[uid]) for uid, node in tree.nodes.items()),
         class_="tree",
         role="img",
         width=width,
         height=height,
         viewBox=f"0 0 {width:.0f} {height:.0f}",
     )
+
+
+def place_of_best(tree: FamilyTree) -> float | None:
+    """Where the best survivor is across the figure, as a share of its width; None without one.
+
+    Examples
+    --------
+    >>> founder = Offspring("g000-00", 0, None, None, {}, "recorded")
+    >>> node = Node(founder, column=0, height=0.5, kind="survivor", best=True)
+    >>> tree = FamilyTree([("founder", "")] * 2, {founder.uid: node}, edges=[], rows=1)
+    >>> place_of_best(tree) < 0.5
+    True
+    """
+    columns = [node.column for node in tree.nodes.values() if node.best]
+    if not columns:
+        return None
+    step = _column_width(tree)
+    return (step * max(columns) + _FIRST) / (step * len(tree.titles))
+
+
+def _column_width(tree: FamilyTree) -> float:
+    columns = max(len(tree.titles), 1)
+    return min(max(_WIDTH / columns, _NARROWEST_COLUMN), _WIDEST_COLUMN)
 
 
 def _label(node: Node) -> str:
@@ -228,16 +250,16 @@ def _curve(
     return tag("path", d=path, class_=f"edge {kind}")
 
 
-def _node(node: Node, place: tuple[float, float], columns: int) -> Element:
+def _node(node: Node, place: tuple[float, float]) -> Element:
     x, y = place
     child = node.offspring
     if child.record:
         radius = _RADIUS + 2 if node.kind == "survivor" else _RADIUS - 1
-        shape = tag("circle", cx=x, cy=y, r=radius, fill=color(child.generation, columns - 1))
+        shape = tag("circle", cx=x, cy=y, r=radius, class_=f"g{child.generation}")
     elif node.kind == "lost":
         shape = tag("path", d=f"M{x - 4} {y - 4}l8 8m0 -8l-8 8")
     else:
-        shape = tag("circle", cx=x, cy=y, r=_RADIUS - 1, fill="#fff")
+        shape = tag("circle", cx=x, cy=y, r=_RADIUS - 1, class_="empty")
     classes = ["node", node.kind]
     if node.best:
         classes.append("best")

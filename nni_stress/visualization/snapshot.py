@@ -145,6 +145,10 @@ class Overview(NamedTuple):
         Names of files that the tuner has set aside because they were damaged or are to be retried.
     damaged
         Paths of files that are damaged now.
+    experiment
+        NNI's id of the experiment that the lineage belongs to; None if it does not say.
+    name
+        The experiment's name; None if it has none.
 
     Notes
     -----
@@ -174,6 +178,8 @@ class Overview(NamedTuple):
     losses: Sequence[Loss] = ()
     aside: Sequence[str] = ()
     damaged: Sequence[str] = ()
+    experiment: str | None = None
+    name: str | None = None
 
     @property
     def offspring(self) -> list[Offspring]:
@@ -227,8 +233,10 @@ def overview(folder: str | Path) -> Overview:
         _generation(lineage, state, number, records, losses) for number in sorted(numbers)
     ]
     generations = _with_survivors(generations, records.get(FOUNDER), rules)
-    finished = None if state.get("finished") is None else str(state["finished"])
-    failed = None if state.get("failed") is None else str(state["failed"])
+    finished, failed, experiment, name = (
+        None if state.get(key) is None else str(state[key])
+        for key in ("finished", "failed", "experiment", "name")
+    )
     aside = lineage.folder / "aside"
     return Overview(
         folder=lineage.folder,
@@ -245,6 +253,8 @@ def overview(folder: str | Path) -> Overview:
         losses=[Loss(uid, losses[uid]) for uid in sorted(losses)],
         aside=sorted(path.name for path in aside.iterdir()) if aside.is_dir() else [],
         damaged=sorted(lineage.damaged),
+        experiment=experiment,
+        name=name,
     )
 
 

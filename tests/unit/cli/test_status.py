@@ -52,6 +52,13 @@ def states(facts, number):
     return {child.uid: child.state for child in facts.generations[number].offspring}
 
 
+def parsed(*arguments):
+    """The options of a command line of `status`."""
+    parser = argparse.ArgumentParser()
+    status.add_arguments(parser)
+    return parser.parse_args(list(map(str, arguments)))
+
+
 def content(folder):
     return {
         path: (path.stat().st_mtime_ns, path.read_bytes() if path.is_file() else None)
@@ -181,9 +188,7 @@ def test_status_changes_nothing(tmp_path, damaged):
         '{"offspring": [{"uid": "../.."}], "suggestions": [], "closed": 7}'
     )
     before = content(lineage.folder)
-    options = argparse.Namespace(
-        lineage=str(lineage.folder), html=tmp_path / "page.html", watch=False
-    )
+    options = parsed(lineage.folder, "--html", tmp_path / "page.html")
     (text,) = status.run(options)
     assert content(lineage.folder) == before
     name = damaged.removesuffix("/record.json")
@@ -329,7 +334,7 @@ def test_watching_continues_until_the_end(tmp_path, monkeypatch):
     monkeypatch.setattr(status, "INTERVAL", 0.01)
     lineage = evolve(tmp_path / "lineage", trained=3)
     page = tmp_path / "page.html"
-    watch = status.run(argparse.Namespace(lineage=str(lineage.folder), html=page, watch=True))
+    watch = status.run(parsed(lineage.folder, "--html", page, "--watch"))
     assert "g001-03  waiting" in next(watch) and 'http-equiv="refresh"' in page.read_text()
     lineage.add_failure("g001-03", "no more memory")
     assert "g001-03  lost: no more memory" in next(watch)
@@ -344,7 +349,7 @@ def test_an_experiment_that_ended_in_error_is_shown_as_such_and_ends_a_watch(tmp
     monkeypatch.setattr(status, "INTERVAL", 0.01)
     lineage = evolve(tmp_path / "lineage", trained=3)
     page = tmp_path / "page.html"
-    watch = status.run(argparse.Namespace(lineage=str(lineage.folder), html=page, watch=True))
+    watch = status.run(parsed(lineage.folder, "--html", page, "--watch"))
     assert "not running" in next(watch)
     lineage.update_state(failed="KeyError: 'labels'")
     assert "ended in ERROR: KeyError: 'labels'" in next(watch)

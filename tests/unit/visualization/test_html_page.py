@@ -10,9 +10,11 @@ from itertools import pairwise
 import pytest
 
 from nni_stress.utils.atomic_files import write_json
+from nni_stress.visualization.axes import log_ticks, ticks
+from nni_stress.visualization.facts import constraints, summary, untrained_loss_line
 from nni_stress.visualization.family_tree import Edge, family_tree, tooltip
-from nni_stress.visualization.html_page import constraints, page, summary, untrained_loss_line
-from nni_stress.visualization.scatter import log_ticks, scatter_plot, ticks
+from nni_stress.visualization.html_page import page
+from nni_stress.visualization.scatter import scatter_plot
 from nni_stress.visualization.snapshot import overview
 from nni_stress.visualization.table import offspring_table
 from tests.unit.cli.test_status import evolve
