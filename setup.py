@@ -86,7 +86,7 @@ setup(
             "loopback.js",
             "nni_runtime/*.js",
             "nnictl.pth",
-            "visualization/page.css",
+            "visualization/*.css",
             "visualization/page.js",
             "cli/templates/*",
         ],

@@ -6,12 +6,12 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from nni_stress.visualization.axes import Axes, limits, log_limits
 from nni_stress.visualization.markup import Element, tag
-from nni_stress.visualization.scatter import log_ticks, ticks
 
-_WIDTH, _HEIGHT = 900, 430
-_LEFT, _RIGHT, _TOP, _BOTTOM = 66, 210, 14, 46  # margins
-_LETTER = 7.6  # width of a letter of a name, at most on average
+_WIDTH, _HEIGHT = 1072, 460
+_LEAD = 18  # from the field to the names of the lines
+_LETTER = 9.0  # width of a letter of a name, at most on average
 _COLORS = 6  # in report.css, after the evolution's; further lines are dashed
 _LABEL_HEIGHT = 15.0
 
@@ -57,26 +57,6 @@ class Line(NamedTuple):
     marks: list[Mark]
 
 
-class _Scale(NamedTuple):
-    """Maps values to coordinates: x logarithmic, y linear and cut off below `low`."""
-
-    left: float
-    right: float
-    low: float
-    high: float
-
-    def x(self, value: float) -> float:
-        """Return the horizontal coordinate of an efficiency."""
-        width = _WIDTH - _LEFT - _RIGHT
-        return _LEFT + width * math.log(value / self.left) / math.log(self.right / self.left)
-
-    def y(self, value: float) -> float:
-        """Return the vertical coordinate of a height."""
-        height = _HEIGHT - _TOP - _BOTTOM
-        cut = max(value, self.low) - self.low
-        return _HEIGHT - _BOTTOM - height * cut / (self.high - self.low)
-
-
 def style(number: int) -> str:
     """Return the CSS classes of a method's line and marks.
 
@@ -108,53 +88,47 @@ def lines_chart(
     level
         A horizontal line: (height, name).
     """
-    scale = _scale(lines, level)
-    parts = _axes(
-        [(scale.x(value), f"{value:g}x") for value in log_ticks(scale.left, scale.right)],
-        [(scale.y(value), text) for value, text in ticks(scale.low, scale.high).items()],
-        across,
-        upwards,
-    )
-    if level:
-        y = scale.y(level[0])
-        parts += [
-            tag("line", x1=_LEFT, x2=_WIDTH - _RIGHT, y1=y, y2=y, class_="level"),
-            tag("text", level[1], x=_LEFT + 6, y=y - 5, class_="soft"),
-        ]
     drawn = [line for line in lines if line.marks]
-    ends = _spread_labels({line.name: scale.y(line.marks[-1].y) for line in drawn})
+    axes = _axes(drawn, level)
+    parts = axes.draw(across, upwards)
+    if level:
+        y = axes.y(level[0])
+        parts += [
+            tag("line", x1=axes.left, x2=axes.right, y1=y, y2=y, class_="level"),
+            tag("text", level[1], x=axes.left + 6, y=y - 5, class_="soft"),
+        ]
+    ends = _spread_labels({line.name: axes.y(line.marks[-1].y) for line in drawn}, axes.bottom)
     for line in sorted(drawn, key=lambda line: -line.number):
-        parts.append(_line(line, scale, ends[line.name]))
-    longest = max(len(name) for name in ends) * _LETTER
+        parts.append(_line(line, axes, ends[line.name]))
     return tag(
         "svg",
         tag("title", title),
         *parts,
         role="img",
         class_="chart",
-        viewBox=f"0 0 {max(_WIDTH, _WIDTH - _RIGHT + 18 + longest):.0f} {_HEIGHT}",
+        viewBox=f"0 0 {_WIDTH} {_HEIGHT}",
     )
 
 
-def _scale(lines: Sequence[Line], level: tuple[float, str] | None) -> _Scale:
+def _axes(lines: Sequence[Line], level: tuple[float, str] | None) -> Axes:
     marks = [mark for line in lines for mark in line.marks]
     heights = [
         value for mark in marks for value in (mark.y, mark.low, mark.high) if value is not None
     ]
     if level:
         heights.append(level[0])
-    low, high = _lowest(lines, heights), max(heights)
-    margin = 0.06 * (high - low or 0.01)
-    return _Scale(
-        min(mark.x for mark in marks) / 1.12,
-        max(mark.x for mark in marks) * 1.12,
-        low - margin,
-        high + margin,
+    lowest = _lowest(lines, heights)
+    return Axes.of(
+        _WIDTH,
+        _HEIGHT,
+        room=_LEAD + _LETTER * max(len(line.name) for line in lines),
+        across=log_limits(mark.x for mark in marks),
+        upwards=limits(max(height, lowest) for height in heights),
     )
 
 
 def _lowest(lines: Sequence[Line], heights: Sequence[float]) -> float:
-    """Return the least height drawn to scale.
+    """Return the least height drawn to axes.
 
     A method that fails utterly would otherwise press all others into one line.
     """
@@ -163,28 +137,28 @@ def _lowest(lines: Sequence[Line], heights: Sequence[float]) -> float:
     return max(min(heights), middle - 3 * (max(heights) - middle))
 
 
-def _line(line: Line, scale: _Scale, label_y: float) -> Element:
-    path = " ".join(f"{scale.x(mark.x):.1f},{scale.y(mark.y):.1f}" for mark in line.marks)
+def _line(line: Line, axes: Axes, label_y: float) -> Element:
+    path = " ".join(f"{axes.x(mark.x):.1f},{axes.y(mark.y):.1f}" for mark in line.marks)
     shapes = [tag("polyline", points=path, class_="path")]
     for mark in line.marks:
-        x = scale.x(mark.x)
+        x = axes.x(mark.x)
         if mark.low is not None and mark.high is not None:
-            y1, y2 = scale.y(mark.low), scale.y(mark.high)
+            y1, y2 = axes.y(mark.low), axes.y(mark.high)
             shapes.append(tag("line", x1=x, x2=x, y1=y1, y2=y2, class_="bar"))
-        dot = _shape(line.number, x, scale.y(mark.y), mark.y < scale.low)
+        dot = _shape(line.number, x, axes.y(mark.y), mark.y < axes.upwards[0])
         inside = [tag("title", mark.words), dot]
         shapes.append(tag("a", *inside, href=mark.link) if mark.link else tag("g", *inside))
     last = line.marks[-1]
     shapes += [
         tag(
             "line",
-            x1=scale.x(last.x) + 7,
-            x2=_WIDTH - _RIGHT + 14,
-            y1=scale.y(last.y),
+            x1=axes.x(last.x) + 7,
+            x2=axes.right + _LEAD - 4,
+            y1=axes.y(last.y),
             y2=label_y,
             class_="lead",
         ),
-        tag("text", line.name, x=_WIDTH - _RIGHT + 18, y=label_y + 4, class_="name"),
+        tag("text", line.name, x=axes.right + _LEAD, y=label_y + 4, class_="name"),
     ]
     return tag("g", *shapes, class_=f"line {style(line.number)}")
 
@@ -222,7 +196,7 @@ def legend(lines: Sequence[Line]) -> Element:
 
 
 def _spread_labels(
-    wanted: Mapping[str, float], distance: float = _LABEL_HEIGHT
+    wanted: Mapping[str, float], lowest: float, distance: float = _LABEL_HEIGHT
 ) -> dict[str, float]:
     """Return heights of labels near the wanted ones, far enough apart to be read."""
     order = sorted(wanted, key=lambda name: wanted[name])
@@ -231,7 +205,7 @@ def _spread_labels(
     for name in order:
         last = max(wanted[name], last + distance)
         heights[name] = last
-    excess = max(0.0, last - (_HEIGHT - _BOTTOM))
+    excess = max(0.0, last - lowest)
     for index in reversed(range(len(order))):
         if excess <= 0:
             break
@@ -240,24 +214,6 @@ def _spread_labels(
             break
         excess = max(0.0, heights[order[index - 1]] + distance - heights[order[index]])
     return heights
-
-
-def _axes(
-    columns: Sequence[tuple[float, str]],
-    rows: Sequence[tuple[float, str]],
-    across: str,
-    upwards: str,
-) -> list[Element]:
-    bottom, right = _HEIGHT - _BOTTOM, _WIDTH - _RIGHT
-    middle = f"translate(14 {(_TOP + bottom) / 2:.0f}) rotate(-90)"
-    return [
-        *(tag("line", x1=x, x2=x, y1=_TOP, y2=bottom, class_="grid") for x, _ in columns),
-        *(tag("line", x1=_LEFT, x2=right, y1=y, y2=y, class_="grid") for y, _ in rows),
-        *(tag("text", text, x=x, y=bottom + 17, text_anchor="middle") for x, text in columns),
-        *(tag("text", text, x=_LEFT - 8, y=y + 4, text_anchor="end") for y, text in rows),
-        tag("text", across, x=(_LEFT + right) / 2, y=_HEIGHT - 8, text_anchor="middle"),
-        tag("text", upwards, text_anchor="middle", transform=middle),
-    ]
 
 
 def bars_chart(title: str, bars: Sequence[tuple[str, float, float]]) -> Element:

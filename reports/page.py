@@ -5,8 +5,10 @@ What the page shows is in :mod:`reports.sections`.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
+from nni_stress import visualization
 from nni_stress.utils.atomic_files import write_atomically
 from nni_stress.visualization.markup import document, tag
 
@@ -15,7 +17,10 @@ from .export import as_csv, as_json
 from .sections import sections
 from .tables import markdown_text
 
-_CSS = Path(__file__).with_name("report.css")
+_CSS = (
+    Path(__file__).with_name("report.css"),
+    Path(visualization.__file__).with_name("scrolling.css"),
+)
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 FILES = ("report.html", "report.md", "report.csv", "report.json")
 
@@ -41,16 +46,25 @@ def write_report(facts: Comparison, folder: Path) -> Path:
     return folder / FILES[0]
 
 
+def heading(facts: Comparison) -> str:
+    """Return the title of a report: the contest's folder, or its task if the folder has no name."""
+    name = facts.results.name
+    if re.fullmatch(r"contests?|", name, re.IGNORECASE):
+        return f"Contest of {facts.results.contest.task}"
+    named = re.sub(r"^contest[\s_-]+", "", name, flags=re.IGNORECASE)
+    return f"Contest {named}"
+
+
 def html(facts: Comparison) -> str:
     """Return the HTML page: all sections below the verdict."""
-    title = f"Contest {facts.results.name}"
+    title = heading(facts)
     head = tag(
         "head",
         tag("meta", charset="utf-8"),
         tag("title", title),
         tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
         tag("meta", http_equiv="Content-Security-Policy", content=_POLICY),
-        tag("style", _CSS.read_text(encoding="utf-8")),
+        *(tag("style", file.read_text(encoding="utf-8")) for file in _CSS),
     )
     body = tag(
         "body",
@@ -63,7 +77,7 @@ def html(facts: Comparison) -> str:
 def markdown(facts: Comparison) -> str:
     """Return the same in Markdown, without the charts."""
     parts = [
-        f"# Contest {markdown_text(facts.results.name)}",
+        f"# {markdown_text(heading(facts))}",
         f"**{markdown_text(facts.verdict)}**",
         *(paragraph for section in sections() for paragraph in section.markdown(facts)),
     ]

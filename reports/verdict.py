@@ -48,7 +48,7 @@ def verdict(contest: Contest, entries: Entries) -> tuple[str, list[str]]:
         details.append(
             f"{budget:g}x: evolution {_points(own.test)}, best of NNI's own {best.method} "
             f"{_points(best.test)}; {100 * best.against.mean:+.2f} points over "
-            f"{best.against.pairs} seeds{_chance(p if best.against.mean > 0 else best.p)}"
+            f"{seeds_in_words(best.against.pairs)}{_chance(p if best.against.mean > 0 else best.p)}"
             f"{_best_structured(entries, budget, best)}."
         )
     return claims.sentence(gains, len(contest.seeds)), details
@@ -95,10 +95,21 @@ class _Claims:
         if gains:
             sentence += (
                 f" (mean differences {', '.join(f'{gain:+.2f}' for gain in gains)} points of test "
-                f"fidelity; claims at p < {LEVEL:g}, paired over {seeds} seeds, corrected for "
-                "their number)"
+                f"fidelity; claims at p < {LEVEL:g}, paired over {seeds_in_words(seeds)}, "
+                "corrected for their number)"
             )
         return sentence[0].upper() + sentence[1:] + "."
+
+
+def seeds_in_words(number: int) -> str:
+    """Write a number of seeds.
+
+    Examples
+    --------
+    >>> seeds_in_words(1), seeds_in_words(5)
+    ('1 seed', '5 seeds')
+    """
+    return f"{number} seed{'' if number == 1 else 's'}"
 
 
 def rival(entries: Entries, budget: float, structured: bool = False) -> Entry | None:

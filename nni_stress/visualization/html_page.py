@@ -12,7 +12,7 @@ from .sections import sections
 from .snapshot import Overview, overview
 from .text import headline, plain, rules_line, warning_line
 
-_CSS = Path(__file__).with_name("page.css")
+_CSS = (Path(__file__).with_name("page.css"), Path(__file__).with_name("scrolling.css"))
 _SCRIPT = Path(__file__).with_name("page.js")
 # Keeps a browser from fetching or running anything.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; form-action 'none'"
@@ -51,7 +51,7 @@ def page(
         tag("meta", http_equiv="Content-Security-Policy", content=policy(live)),
         tag("base", href="about:srcdoc") if framed else None,
         None if refresh is None else tag("meta", http_equiv="refresh", content=f"{refresh:g}"),
-        tag("style", _CSS.read_text(encoding="utf-8")),
+        *(tag("style", file.read_text(encoding="utf-8")) for file in _CSS),
         tag("style", generation_rules([each.number for each in overview.generations]), id="colors"),
     )
     main = tag("main", *sections(overview))

@@ -16,6 +16,7 @@ from ..tables import (
     markdown_table,
     percent,
 )
+from ..verdict import seeds_in_words
 
 
 def html(facts: Comparison) -> list[Element]:
@@ -37,14 +38,14 @@ def table(facts: Comparison) -> Table:
             return Field(MISSING)
         notes = [bounds(entry.test)]
         if entry.missing:
-            notes.append(f"{len(entry.outcomes)} of {seeds} seeds")
+            notes.append(f"{len(entry.outcomes)} of {seeds_in_words(seeds)}")
         link = entry.outcomes[min(entry.outcomes)].path
         return Field(percent(entry.test.median), "; ".join(filter(None, notes)), link)
 
     return Table(
         "Test fidelity at each budget",
-        f"Median over {seeds} seeds, and its 95 % interval (BCa bootstrap), in percent. The "
-        f"founder has {percent(founder['test'])} with {founder['synapses']:,} synapses. Each "
+        f"Median over {seeds_in_words(seeds)}, and its 95 % interval (BCa bootstrap), in percent. "
+        f"The founder has {percent(founder['test'])} with {founder['synapses']:,} synapses. Each "
         "method was searched on validation data alone. Numbers link to the record of the first "
         "seed.",
         *grid(facts, field, facts.methods, " fewer synapses"),

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from nni_stress.visualization.markup import Element, tag
 
-from ..charts import Line, Mark, lines_chart
+from ..charts import Line, Mark, legend, lines_chart
 from ..compare import Comparison
 from ..contest import EVOLUTION, builtin_methods
 from ..frontier_chart import upper_median
+
+_TITLE = "Speed against efficiency"
 
 
 def html(facts: Comparison) -> list[Element]:
@@ -18,14 +20,23 @@ def html(facts: Comparison) -> list[Element]:
     if not lines:
         return []
     chart = lines_chart(
-        "Speed against efficiency",
+        _TITLE,
         lines,
-        "architecture efficiency",
-        "founder's latency / network's",
+        "architecture efficiency (founder's synapses / network's synapses)",
+        "founder's latency / network's latency",
     )
     machines = len(facts.results.environments)
-    caption = tag("figcaption", f"On the first of {machines} machines.") if machines > 1 else None
-    return [tag("figure", tag("div", chart, class_="wide", tabindex=0), caption)]
+    where = f" on the first of {machines} machines" if machines > 1 else ""
+    caption = f"How many times faster than the founder, median over seeds{where}."
+    return [
+        tag("h2", _TITLE),
+        tag(
+            "figure",
+            tag("div", chart, class_="wide", tabindex=0),
+            legend(lines),
+            tag("figcaption", caption),
+        ),
+    ]
 
 
 def markdown(facts: Comparison) -> list[str]:
