@@ -43,6 +43,7 @@ def page(
     '<!doctype html>'
     """
     script = _script() if live else None
+    generations = [each.number for each in overview.generations]
     head = tag(
         "head",
         tag("meta", charset="utf-8"),
@@ -52,7 +53,11 @@ def page(
         tag("base", href="about:srcdoc") if framed else None,
         None if refresh is None else tag("meta", http_equiv="refresh", content=f"{refresh:g}"),
         *(tag("style", file.read_text(encoding="utf-8")) for file in _CSS),
-        tag("style", generation_rules([each.number for each in overview.generations]), id="colors"),
+        tag(
+            "style",
+            generation_rules(generations),
+            class_="colors",
+        ),
     )
     main = tag("main", *sections(overview))
     note = tag("p", id="connection", role="status", hidden="") if live else None

@@ -1,7 +1,7 @@
 // Keeps the page up to date while the server that it comes from runs. Only what has changed is
 // replaced, so that what was scrolled, selected or focused stays.
 'use strict';
-const PARTS = ['title', '#colors', 'header', 'main'];
+const PARTS = ['title', 'style.colors', 'header', 'main'];
 const PAUSE = 2000;  // milliseconds
 
 function renew(old, fresh) {

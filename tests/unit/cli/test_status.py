@@ -5,12 +5,15 @@ import fcntl
 import json
 import os
 import random
+import signal
 import sqlite3
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
+import requests
 
 from nni_stress import StressTuner
 from nni_stress.cli import status
@@ -224,10 +227,20 @@ def test_an_invalid_state_is_refused(tmp_path, change, words):
         overview(tmp_path)
 
 
+def test_a_lineage_knows_its_experiment_by_name_and_id(tmp_path, monkeypatch):
+    home = nni_experiment(tmp_path, "ab12cd34", experimentName="LeNet-5")
+    monkeypatch.setenv("NNI_CHECKPOINT_DIRECTORY", str(home / "checkpoint"))
+    facts = overview(evolve(tmp_path / "lineage", trained=1).folder)
+    assert (facts.experiment, facts.name) == ("ab12cd34", "LeNet-5")
+    monkeypatch.setenv("NNI_CHECKPOINT_DIRECTORY", str(tmp_path / "none" / "checkpoint"))
+    facts = overview(evolve(tmp_path / "other", trained=1).folder)
+    assert (facts.experiment, facts.name) == ("none", None)
+
+
 # Finding the lineage
 
 
-def nni_experiment(home, id, folder=None):
+def nni_experiment(home, id, folder=None, **config):
     """Write those of NNI's files of an experiment by which a lineage is found."""
     database = home / "nni" / id / "db" / "nni.sqlite"
     database.parent.mkdir(parents=True)
@@ -236,7 +249,7 @@ def nni_experiment(home, id, folder=None):
     connection.execute("create table ExperimentProfile (params text, id text, revision integer)")
     connection.executemany(
         "insert into ExperimentProfile values (?, ?, ?)",
-        [("{}", id, 0), (json.dumps({"tuner": {"classArgs": arguments}}), id, 1)],
+        [("{}", id, 0), (json.dumps({"tuner": {"classArgs": arguments}, **config}), id, 1)],
     )
     connection.commit()
     connection.close()
@@ -320,6 +333,34 @@ def test_the_command_prints_and_writes_or_reports_an_error(tmp_path):
             and done.stderr.startswith("error: ")
             and len(done.stderr.splitlines()) == 1
         )
+
+
+def test_the_page_is_served_until_the_command_is_interrupted(tmp_path):
+    lineage = evolve(tmp_path / "lineage", trained=3)
+    serving = [sys.executable, "-m", "nni_stress", "status", str(tmp_path), "--serve"]
+    with subprocess.Popen(
+        [*serving, "--port", "0"],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    ) as process:
+        try:
+            line = next(line for line in process.stdout if line.startswith("page: "))
+            url = line.split()[1]
+            assert f"{lineage.record(FOUNDER).synapses:,}" in requests.get(url, timeout=20).text
+            done = command(tmp_path, "--serve", "--port", urlsplit(url).port)
+            assert done.returncode == 1 and "cannot be used" in done.stderr.splitlines()[-1]
+        finally:
+            process.send_signal(signal.SIGINT)
+            rest, errors = process.communicate(timeout=60)
+    assert (process.returncode, rest, errors) == (130, "", "")
+
+
+def test_a_port_without_a_server_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="--port is the port of --serve"):
+        next(status.run(parsed(tmp_path, "--port", "8090")))
 
 
 def test_the_command_line_starts_without_torch_and_nni():

@@ -10,11 +10,11 @@ from itertools import pairwise
 import pytest
 
 from nni_stress.utils.atomic_files import write_json
-from nni_stress.visualization.axes import log_ticks, ticks
+from nni_stress.visualization.axes import limits, log_limits, log_ticks, ticks
 from nni_stress.visualization.facts import constraints, summary, untrained_loss_line
 from nni_stress.visualization.family_tree import Edge, family_tree, tooltip
-from nni_stress.visualization.html_page import page
-from nni_stress.visualization.scatter import scatter_plot
+from nni_stress.visualization.html_page import lineage_page, page, title
+from nni_stress.visualization.scatter import draw_scatter, scatter_plot
 from nni_stress.visualization.snapshot import overview
 from nni_stress.visualization.table import offspring_table
 from tests.unit.cli.test_status import evolve
@@ -22,7 +22,7 @@ from tests.unit.cli.test_status import evolve
 BROWSER = next(
     filter(None, map(shutil.which, ("chromium", "google-chrome", "chromium-browser"))), None
 )
-VOID = {"meta"}
+VOID = {"meta", "base"}
 KINDS = {
     "founder": {"trained": 1},
     "begun": {"trained": 0},
@@ -205,6 +205,66 @@ def test_ticks_are_round_and_few():
             and all(low <= tick <= high for tick in found)
             and len(set(found.values())) == len(found)
         )
+
+
+@pytest.mark.parametrize("value", [0.9, 93.5, 1e-4, 1.0, 0.0, -2.0])
+def test_an_axis_of_equal_values_has_room_and_ticks(value):
+    low, high = limits([value, value])
+    assert low < value < high and high - low < 0.1 * (abs(value) or 20)
+    assert len(ticks(low, high)) >= 3
+    if value > 0:
+        left, right = log_limits([value])
+        assert left < value < right < 4 * left and len(log_ticks(left, right)) >= 3
+
+
+@pytest.mark.parametrize("fidelity", [0.95, 93.5, 0.0001, -12.25])
+def test_the_titles_of_axes_keep_clear_of_their_ticks(tmp_path, fidelity):
+    lineage = evolve(tmp_path)
+    rewrite(lineage, {r.uid: {"validation": fidelity} for r in lineage.records()})
+    figure = draw_scatter(scatter_plot(overview(tmp_path)))
+    texts = [text for text in figure.findall("text") if text.text]
+    ends = [text for text in texts if text.get("text-anchor") == "end"]
+    ticks_left = [float(text.get("x")) - 7.5 * len(text.text) for text in ends]
+    (upwards,) = [text for text in texts if "rotate" in text.get("transform", "")]
+    middle = float(re.search(r"translate\((\S+)", upwards.get("transform"))[1])
+    assert len(ticks_left) >= 3 and middle + 8 < min(ticks_left)
+    (across,) = [text for text in texts if text.text.startswith("efficiency (")]
+    below = [float(text.get("y")) for text in texts if re.fullmatch(r"[\d.,]+x", text.text)]
+    assert len(below) >= 3 and float(across.get("y")) - max(below) > 15
+
+
+def test_a_legend_names_only_what_is_there(tmp_path):
+    evolve(tmp_path / "founder", trained=1)
+    evolve(tmp_path / "whole", chance=random.Random(4))
+
+    def legends(folder):
+        elements = Reader(page(overview(folder))).texts
+        return {data for tag, data in elements if tag == "li"}
+
+    assert "frontier: no offspring is better in both" not in legends(tmp_path / "founder")
+    assert "frontier: no offspring is better in both" in legends(tmp_path / "whole")
+
+
+def test_the_title_has_the_experiments_name_and_id(tmp_path):
+    lineage = evolve(tmp_path / "first" / "lineage", trained=1)
+    assert title(overview(lineage.folder)) == "Lineage first"
+    lineage.update_state(experiment="ab12cd34")
+    assert title(overview(lineage.folder)) == "Lineage first (experiment ab12cd34)"
+    lineage.update_state(name="LeNet-5 <b>")
+    read = Reader(page(overview(lineage.folder)))
+    for tag in ("title", "h1"):
+        first = next(data for name, data in read.texts if name == tag)
+        assert first == "LeNet-5 <b> (experiment ab12cd34)"
+    inside = evolve(tmp_path / "ef56" / "checkpoint" / "lineage", trained=1)
+    inside.update_state(experiment="ef56")
+    assert title(overview(inside.folder)) == "Lineage ef56"
+
+
+def test_a_page_for_a_frame_differs_in_its_base_only(tmp_path):
+    evolve(tmp_path, trained=6)
+    base = '<base href="about:srcdoc">'
+    assert lineage_page(tmp_path).count(base) == 1
+    assert lineage_page(tmp_path).replace(base, "") == page(overview(tmp_path))
 
 
 def rewrite(lineage, changes):
