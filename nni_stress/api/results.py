@@ -181,12 +181,12 @@ class Evolution:
         """The lineage's page, for notebooks: in a frame, as it has styles of its own."""
         from html import escape
 
-        from ..visualization.html_page import page
+        from ..visualization.html_page import lineage_page
 
         if not self._has_state():
             return f"<pre>{escape(repr(self))}</pre>"
         return (
-            f'<iframe srcdoc="{escape(page(self.overview), quote=True)}" '
+            f'<iframe srcdoc="{escape(lineage_page(self.folder), quote=True)}" '
             'style="width: 100%; height: 640px; border: 1px solid #8886" sandbox></iframe>'
         )
 
