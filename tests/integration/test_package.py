@@ -31,6 +31,8 @@ DATA_FILES = (
     "trials/alexnet.yml",
     "trials/yolov2.yml",
     "visualization/page.css",
+    "visualization/page.js",
+    "visualization/scrolling.css",
 )
 IMPORT_ALL = """
 import importlib, importlib.util, pkgutil, sys
