@@ -10,11 +10,13 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
+from .cli import check_flag
 from .experiment import hooks
 from .nni_compat import patches
 
 patches.install()
 hooks.install()
+check_flag.take()
 
 _MODULES = {
     "StressPruner": "pruning.pruner",
@@ -29,7 +31,8 @@ _MODULES = {
     "inspect": "pruning.inspection",
     "Task": "trial.task",
     "FusedAdam": "trial.task",
-    "run_trial": "trial.run",
+    "check": "trial.checking.check",
+    "run_trial": "cli.trial",
     "save": "graph.serialization",
     "load": "graph.serialization",
     "export_onnx": "graph.onnx",

@@ -12,6 +12,7 @@ from typing import Any
 
 from nni.tuner import Tuner
 
+from ..lineage.locate import check_unused
 from ..lineage.store import Lineage
 from ..nni_runtime.loopback import refuse_exposed_manager
 from ..nni_runtime.manager import experiment_id, experiment_name, refuse, say
@@ -234,16 +235,10 @@ def _lineage_folder(folder: str | None) -> Path:
     """
     if folder is None:
         return Path(os.environ.get("NNI_CHECKPOINT_DIRECTORY", "."), "lineage")
-    if not (Path(folder) / "state.json").exists():
-        return Path(folder)
-    state = Lineage(folder).read_state() or {}
-    if "experiment" in state and state["experiment"] is None:
-        return Path(folder)
     if os.environ.get("NNI_MODE") != "resume":
-        raise ValueError(
-            f"{folder} already holds a lineage; name another folder, or go on by `nnictl resume`"
-        )
-    owner = state.get("experiment")
+        check_unused(folder)
+        return Path(folder)
+    owner = (Lineage(folder).read_state() or {}).get("experiment")
     if owner not in (None, experiment_id(), os.environ.get(ADOPT)):
         raise ValueError(
             f"{folder} must hold the lineage of experiment {experiment_id()}, but it is that of "

@@ -27,7 +27,7 @@ def start(
         If the experiment is wrong, is not what it was when it was created, or its tuner does not
         start.
     """
-    from . import config_file, creation, tuner_start, validation
+    from . import config_file, creation, trial_check, tuner_start, validation
 
     config = experiment.config
     action = experiment._action  # noqa: SLF001, NNI has no public name for create, resume or view
@@ -41,6 +41,8 @@ def start(
             validation.check(config, with_space=action != "resume")
         loopback.check_port(port)
         folder = _folder_of(experiment)
+        if action == "create":
+            trial_check.check_trials(config)
         if action == "create" or not creation.is_remembered(folder):
             creation.remember(folder, config.canonical_copy().json())
         started = _start_and_show(start, experiment, port, args, kwargs)

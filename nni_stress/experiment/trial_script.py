@@ -8,6 +8,7 @@ import shlex
 import shutil
 import subprocess
 from pathlib import Path
+from typing import NamedTuple
 
 from ..exceptions import LaunchError
 
@@ -56,29 +57,80 @@ def check_files(command: str, folder: Path, local: bool = True) -> None:
     Traceback (most recent call last):
     nni_stress.exceptions.LaunchError: ...
     """
+    run = _parse(command)
+    if run is None:
+        return
+    if local and not _path_of(run.program, folder):
+        raise LaunchError(
+            f"trialCommand must begin with a program that exists, but got {run.program!r}"
+        )
+    if run.script is not None:
+        _check_file(run.script, folder, local)
+    if run.module is not None:
+        _check_module(run.program, run.module, folder, local)
+
+
+def script_of(command: str, folder: Path) -> Path | None:
+    """The file of Python's code that a trial's command runs.
+
+    Parameters
+    ----------
+    command
+        A trial's command, one simple command.
+    folder
+        The trial's code folder, in which it starts.
+
+    Returns
+    -------
+    Path or None
+        None if Python does not run a script, or a module in the folder.
+
+    Examples
+    --------
+    >>> script_of("python3 -u setup.py", Path(".")), script_of("sh setup.sh", Path("."))
+    (PosixPath('setup.py'), None)
+    """
+    run = _parse(command)
+    if run is None or not _PYTHON.fullmatch(Path(run.program).name):
+        return None
+    if run.module is not None:
+        path = folder.joinpath(*run.module.split("."))
+        candidates = [path.with_suffix(".py"), path / "__main__.py"]
+    else:
+        candidates = [folder / run.script] if run.script is not None else []
+    return next((file for file in candidates if file.is_file()), None)
+
+
+class _Run(NamedTuple):
+    """What a command runs: a program, and a script or module that can be looked for."""
+
+    program: str
+    script: str | None = None
+    module: str | None = None
+
+
+def _parse(command: str) -> _Run | None:
+    """What a command runs; None where the shell would replace the program's name."""
     words = _words(command)
     variables = []
     while words and (words[0] in ("exec", "env") or re.match(r"\w+=", words[0])):
         variables.append(words.pop(0))
     if not words or not re.fullmatch(r"[\w ./+-]+", words[0]) or words[0].startswith("-"):
-        return
+        return None
     program, *arguments = words
-    if local and not _path_of(program, folder):
-        raise LaunchError(
-            f"trialCommand must begin with a program that exists, but got {program!r}"
-        )
     name = Path(program).name
+    script: str | None = None
+    module: str | None = None
     if _PYTHON.fullmatch(name):
         script, module = _run_by_python(arguments)
     elif name in _SHELLS:
-        script, module = _first_operand(arguments), None
-    else:
-        return
-    if script is not None and not _UNCERTAIN.search(script):
-        _check_file(script, folder, local)
+        script = _first_operand(arguments)
+    if script is not None and _UNCERTAIN.search(script):
+        script = None
     elsewhere = any(variable.startswith(("PYTHON", "PATH=")) for variable in variables)
-    if module is not None and re.fullmatch(r"\w+(\.\w+)*", module) and not elsewhere:
-        _check_module(program, module, folder, local)
+    if module is not None and (elsewhere or not re.fullmatch(r"\w+(\.\w+)*", module)):
+        module = None
+    return _Run(program, script, module)
 
 
 def _path_of(program: str, folder: Path) -> str | None:

@@ -6,8 +6,9 @@ every fault is one line.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..exceptions import DamagedFileError, LaunchError
 from ..nni_runtime import loopback
@@ -128,19 +129,46 @@ def _check_duration(name: str, value: Any) -> None:
         raise LaunchError(f"{name} must be a time above 0 such as 30m, 2h or 7d, but got {value!r}")
 
 
-def _check_training_services(config: ExperimentConfig) -> None:
+class Trial(NamedTuple):
+    """How a training service runs trials.
+
+    Examples
+    --------
+    >>> Trial(None, "python3 trial.py", Path("."), local=True).command
+    'python3 trial.py'
+    """
+
+    service: Any
+    command: Any
+    folder: Path
+    local: bool
+
+
+def trials_of(config: ExperimentConfig) -> Iterator[Trial]:
+    """How each training service of an experiment runs trials.
+
+    Raises
+    ------
+    LaunchError
+        If the folder of the code does not exist.
+    """
     services = config.training_service
     for service in services if isinstance(services, list) else [services]:
-        local = _given(getattr(service, "platform", None)) == "local"
-        command = _given(getattr(service, "trial_command", None)) or config.trial_command
         folder = _check_folder(
             "trialCodeDirectory",
             _given(getattr(service, "trial_code_directory", None)) or config.trial_code_directory,
             _base_path(config),
         )
-        check_command(command, folder, local)
-        if not local:
-            _check_reachable(config, service)
+        command = _given(getattr(service, "trial_command", None)) or config.trial_command
+        local = _given(getattr(service, "platform", None)) == "local"
+        yield Trial(service, command, folder, local)
+
+
+def _check_training_services(config: ExperimentConfig) -> None:
+    for trial in trials_of(config):
+        check_command(trial.command, trial.folder, trial.local)
+        if not trial.local:
+            _check_reachable(config, trial.service)
 
 
 def _check_reachable(config: ExperimentConfig, service: Any) -> None:

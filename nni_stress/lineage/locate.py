@@ -6,6 +6,7 @@ code that the files name.
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 from ..utils.atomic_files import read_json
@@ -58,6 +59,30 @@ def find_lineage(
             f"no lineage of {name!r}: no state.json in {', '.join(map(str, candidates))}"
         )
     return found
+
+
+def check_unused(folder: str | Path) -> None:
+    """Check that an experiment may begin in a folder: it holds no lineage, or one without owner.
+
+    Raises
+    ------
+    ValueError
+        If it holds the lineage of an experiment.
+
+    Examples
+    --------
+    >>> check_unused("/no/such/folder")
+    """
+    file = Path(folder) / "state.json"
+    if not file.exists():
+        return
+    state: dict[str, object] = {}
+    with contextlib.suppress(OSError, ValueError, TypeError):
+        state = dict(read_json(file))
+    if state.get("experiment", "unknown") is not None:  # None: as `nni_stress.evolve` leaves it
+        raise ValueError(
+            f"{folder} already holds a lineage; name another folder, or go on by `nnictl resume`"
+        )
 
 
 def experiment_folder(name: str, nni_home: Path = NNI_HOME) -> Path | None:

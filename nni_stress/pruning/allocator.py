@@ -67,6 +67,7 @@ class Allocator:
             for group in draw.groups
         ]
         self._worths = _worths(budget, draw)
+        self._missed: str | None = None
         self._kept: list[int] = []
         self.set_kept(budget.sizes)
 
@@ -79,6 +80,11 @@ class Allocator:
     def kept(self) -> list[int]:
         """How many clusters each group keeps at present."""
         return self._kept
+
+    @property
+    def missed(self) -> str | None:
+        """Why the budget was exceeded, or not fully used, when it was last divided; else None."""
+        return self._missed
 
     def share_out(
         self,
@@ -107,8 +113,9 @@ class Allocator:
         importance = self._importance(strengths, comparable, unnamed or {})
         measured = self._budget.measured
         found = self._share(importance) if measured is None else self._fit(importance, measured)
-        if found.obstacle:
-            _log.warning("the budget is missed: %s", self._why_missed(found))
+        self._missed = self._why_missed(found) if found.obstacle else None
+        if self._missed:
+            _log.warning("the budget is missed: %s", self._missed)
         self.set_kept(found.keep)
         return found.keep
 

@@ -115,6 +115,8 @@ class StressPruner(Pruner):
     judged : nni_stress.pruning.screening.Judged or None
         With several candidates, once the offspring is drawn: its untrained loss on the examples of
         the screen, and how many architectures were judged.
+    missed : str or None
+        With a budget, once it is divided: why it is exceeded, or not fully used.
 
     Raises
     ------
@@ -294,6 +296,11 @@ class StressPruner(Pruner):
         if target_space.type is TargetType.PARAMETER and outputs_come_second(target_space):
             return "in_channel"
         return super()._set_default_sparse_granularity(target_space)
+
+    @property
+    def missed(self) -> str | None:
+        """With a budget, once it is divided: why it is exceeded, or not fully used."""
+        return None if self._allocator is None else self._allocator.missed
 
     # The draw of an offspring
 

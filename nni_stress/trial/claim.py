@@ -89,16 +89,16 @@ def begin() -> None:
     if nni.trial.trial_env_vars.NNI_PLATFORM is None:
         raise SystemExit(
             "this is a trial: NNI runs it. Start the evolution by "
-            "`nnictl create --config stress.yml`"
+            "`nnictl create --config stress.yml`, or try this script alone with --check"
         )
     os.umask(0o077)  # a worker on another machine has the umask of its user
     plain_messages()
-    with _without_frameworks():
+    with without_frameworks():
         import nni.compression
 
 
 @contextmanager
-def _without_frameworks() -> Iterator[None]:
+def without_frameworks() -> Iterator[None]:
     """Hide frameworks that NNI makes evaluators for, unless this process has imported them."""
     hidden = [name for name in _FRAMEWORKS if name not in sys.modules]
     for name in hidden:

@@ -82,7 +82,7 @@ def compress(
         budget=budget,
         example_input=task.example_input,
         candidates=int(arguments.candidates),
-        screen=_screen(task, arguments),
+        screen=screen_of(task, arguments),
         floor=int(arguments.floor),
         multiple=int(arguments.multiple),
         worth=(arguments.early_worth, arguments.late_worth),
@@ -96,7 +96,19 @@ def compress(
     return pruner
 
 
-def _screen(task: Task, arguments: Arguments) -> Screen | None:
+def screen_of(task: Task, arguments: Arguments) -> Screen | None:
+    """What judges the candidates of an offspring; None if there is only one.
+
+    Raises
+    ------
+    ValueError
+        If the task has no screening, or one that is no pair or has no examples.
+
+    Examples
+    --------
+    >>> screen_of(None, Arguments(candidates=1)) is None  # no task is needed
+    True
+    """
     if arguments.candidates <= 1:
         return None
     if task.screening is None:

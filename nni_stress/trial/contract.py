@@ -6,6 +6,7 @@ What is wrong with them is wrong in every trial, so that it ends the experiment.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from numbers import Real
 from typing import Any
 
@@ -13,8 +14,38 @@ import torch
 from torch import nn
 
 from ..utils.messages import one_line
-from .errors import InputError
+from .errors import InputError, fatal
+from .fields import kind_of, wrong_fields
 from .task import Batches, Task
+
+
+def task_of(make_task: Callable[[], Task]) -> Task:
+    """The task that a user's function makes, with its fields checked.
+
+    Parameters
+    ----------
+    make_task
+        The function; what it raises ends the experiment.
+
+    Raises
+    ------
+    InputError
+        If it raises anything, makes something else, or a field of the task is wrong.
+
+    Examples
+    --------
+    >>> task_of(lambda: None)
+    Traceback (most recent call last):
+        ...
+    nni_stress.trial.errors.InputError: make_task must return an nni_stress.Task, but returned None
+    """
+    with fatal():
+        task = make_task()
+    if not isinstance(task, Task):
+        raise InputError(f"make_task must return an nni_stress.Task, but returned {kind_of(task)}")
+    for fault in wrong_fields(task):
+        raise InputError(fault)
+    return task
 
 
 def network_of(task: Task) -> nn.Module:
@@ -34,7 +65,7 @@ def network_of(task: Task) -> nn.Module:
     network = task.network()
     if not isinstance(network, nn.Module):
         raise InputError(
-            f"Task.network must return a torch.nn.Module, but returned {_kind(network)}"
+            f"Task.network must return a torch.nn.Module, but returned {kind_of(network)}"
         )
     return network
 
@@ -59,7 +90,7 @@ def batches_per_epoch(task: Task) -> int:
     except TypeError as error:
         raise InputError(
             "Task.loader must return batches that have a length, such as a list, or a DataLoader "
-            f"whose data set has one, but returned {_kind(batches)}: {one_line(error)}"
+            f"whose data set has one, but returned {kind_of(batches)}: {one_line(error)}"
         ) from error
     if number < 1:
         raise no_batches(batches)
@@ -87,7 +118,7 @@ def pair(batch: Any, expected: str) -> tuple[Any, Any]:
     ('inputs', 'targets')
     """
     if not isinstance(batch, (tuple, list)) or len(batch) != 2:
-        raise InputError(f"{expected} {_kind(batch)}")
+        raise InputError(f"{expected} {kind_of(batch)}")
     return batch[0], batch[1]
 
 
@@ -108,7 +139,7 @@ def scalar(loss: Any) -> torch.Tensor:
     """
     if not isinstance(loss, torch.Tensor) or loss.numel() != 1:
         raise InputError(
-            f"Task.loss must return a tensor of one element, but returned {_kind(loss)}"
+            f"Task.loss must return a tensor of one element, but returned {kind_of(loss)}"
         )
     if not loss.requires_grad:
         raise InputError(
@@ -149,7 +180,7 @@ def fidelity_of(task: Task, network: nn.Module, split: str) -> float:
     if not isinstance(number, Real) or isinstance(number, bool):
         raise InputError(
             f"Task.fidelity must return one number, higher for a better network, but returned "
-            f"{_kind(value)} for the split {split!r}"
+            f"{kind_of(value)} for the split {split!r}"
         )
     if not math.isfinite(number):
         raise FloatingPointError(
@@ -176,13 +207,3 @@ def no_batches(batches: Batches) -> InputError:
         f"Task.loader must return at least one batch, but the {type(batches).__name__} that it "
         "returned has none"
     )
-
-
-def _kind(value: Any) -> str:
-    if value is None:
-        return "None"
-    if isinstance(value, (tuple, list)):
-        return f"a {type(value).__name__} of {len(value)}"
-    shape = getattr(value, "shape", None)
-    of_shape = "" if shape is None else f" of shape {tuple(shape)}"
-    return f"a {type(value).__name__}{of_shape}"

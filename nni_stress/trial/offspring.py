@@ -22,7 +22,8 @@ from ..utils.seeding import seed_of
 from ..utils.temporaries import remove_leftovers
 from .compression import compress
 from .contract import network_of
-from .errors import fatal
+from .errors import InputError, fatal
+from .fields import wrong_names
 from .inheritance import load_parents
 from .making import Making, Synthesized
 from .maturation import Maturation
@@ -211,11 +212,13 @@ def check_removable(network: nn.Module, task: Task) -> None:
     Raises
     ------
     InputError
-        If nothing can be removed, with every layer and why it stays; or if the network cannot be
-        followed.
+        If nothing can be removed, with every layer and why it stays; if the network cannot be
+        followed; or if the clusters name a layer or type of layers that there is not.
     """
     from ..pruning.pruner import StressPruner
 
+    for fault in wrong_names(task.clusters, network):
+        raise InputError(fault)
     with fatal(), torch.random.fork_rng(devices=[]):
         StressPruner(
             copy_of(network),

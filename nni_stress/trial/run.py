@@ -11,13 +11,14 @@ import nni
 from ..utils.logs import start_logging
 from ..utils.messages import one_line
 from . import claim, offspring
+from .contract import task_of
 from .errors import InputError, fatal
 from .own_names import check_own_names
 from .placement import placed
 from .task import Task
 
 
-def run_trial(make_task: Callable[[], Task], founder: str | Path | None = None) -> None:
+def run(make_task: Callable[[], Task], founder: str | Path | None = None) -> None:
     """Run one trial of an evolution: take an offspring, make it, record it, and report it to NNI.
 
     Parameters
@@ -34,22 +35,15 @@ def run_trial(make_task: Callable[[], Task], founder: str | Path | None = None) 
     SystemExit
         If the offspring was lost, which the lineage records with the reason; or if there is none
         to be made by this process.
-
-    Examples
-    --------
-    >>> from nni_stress import run_trial
-    >>> from my_task import make_task          # doctest: +SKIP
-    >>> run_trial(make_task)                   # doctest: +SKIP
     """
     spec, lineage = claim.receive()
     try:
         with fatal():
             start_logging("info")
-            task = make_task()
-            if not isinstance(task, Task):
-                raise TypeError(f"make_task must return an nni_stress.Task, but returned {task!r}")
+        task = task_of(make_task)
+        with fatal():
             check_own_names((lineage.read_state() or {}).get("search_space") or {})
-            task = placed(task)
+        task = placed(task)
         record = offspring.make(task, spec, lineage, founder)
     except Exception as error:
         logging.getLogger(__name__).exception("offspring %s was lost", spec.uid)

@@ -171,6 +171,8 @@ def stress_evaluator(
     """
     from nni.compression.utils.evaluator import TorchEvaluator
 
+    if not epochs:
+        return None, 0
     per_epoch = batches_per_epoch(task)
     steps = round(epochs * per_epoch)
     generator = torch.Generator().manual_seed(seed)

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import importlib.util
 import inspect
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import torch
 from torch import nn
 
 from ..utils.messages import one_line
+from .fields import suggestion
+
+_Kind = TypeVar("_Kind")
 
 
 class Batches(Protocol):
@@ -63,6 +67,24 @@ class FusedAdam(torch.optim.Adam):
     load_state_dict = inspect.unwrap(torch.optim.Adam.load_state_dict)
 
 
+def _names_unknown_fields(kind: type[_Kind]) -> type[_Kind]:
+    """Let a dataclass say which field was meant, as Python does from 3.13 on."""
+    known = [each.name for each in fields(kind)]  # type: ignore[arg-type]  # it is a dataclass
+    plain = kind.__init__
+
+    @functools.wraps(plain)
+    def init(self: Any, *values: Any, **named: Any) -> None:
+        for name in named:
+            if name not in known:
+                meant = suggestion(name, known) or f"; known are {', '.join(known)}"
+                raise TypeError(f"{kind.__name__} has no field {name!r}{meant}")
+        plain(self, *values, **named)
+
+    kind.__init__ = init  # type: ignore[assignment]
+    return kind
+
+
+@_names_unknown_fields
 @dataclass(frozen=True)
 class Task:
     """What is to be evolved: the network, its data, and how good a network is.

@@ -85,6 +85,32 @@ def place_in(text: str) -> str | None:
     return _place((file, int(line)) for file, line in frames)
 
 
+def raised_in(text: str) -> str | None:
+    r"""The error at the end of a text that ends with a traceback, in one line.
+
+    Parameters
+    ----------
+    text
+        What a process wrote to stderr before it ended.
+
+    Returns
+    -------
+    str or None
+        Type, message, and place in the user's code; None if there is no traceback.
+
+    Examples
+    --------
+    >>> frame = '  File "/a/trial.py", line 12, in main\n    import a\n'
+    >>> raised_in(f"Traceback (most recent call last):\n{frame}ImportError: no a\n")
+    'ImportError: no a (/a/trial.py, line 12)'
+    """
+    _, found, last = text.rpartition(_TRACEBACK)
+    if not found or not _FRAME.search(last):
+        return None
+    place = place_in(text)
+    return f"{_exception_in(text)}{f' ({place})' if place else ''}"
+
+
 def _message(error: BaseException, frames: list[traceback.FrameSummary]) -> str:
     text = " ".join(str(error).split())
     if len(text) > _LETTERS:

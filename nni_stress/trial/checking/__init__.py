@@ -1,0 +1,1 @@
+"""A check of a task before anything runs: its functions, steps of each phase, and the cost."""

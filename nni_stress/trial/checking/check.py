@@ -1,0 +1,172 @@
+"""Checks a task step by step; each step needs some of those before it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+
+from ...utils.messages import one_line
+from ..errors import InputError
+from ..fields import kind_of
+from ..task import Task
+from . import functions, phases
+from .plan import Plan
+from .report import CheckedTask, Finding, State
+from .work import Work
+
+
+class _Step(NamedTuple):
+    """A step: what runs, which steps must have gone well, whether it takes little time.
+
+    Where `alone`, any fault before is reason enough to leave it out, as it takes long.
+    """
+
+    run: Callable[[Work], str]
+    needs: tuple[str, ...] = ()
+    brief: bool = False
+    alone: bool = False
+
+
+_STEPS = {
+    "plan": _Step(functions.plan),
+    "task": _Step(functions.task, brief=True),
+    "network": _Step(functions.network, ("task",), brief=True),
+    "example": _Step(functions.example, ("network",), brief=True),
+    "length": _Step(functions.length, ("task",), brief=True),
+    "batch": _Step(functions.batch, ("task",), brief=True),
+    "loss": _Step(functions.loss, ("network", "batch"), brief=True),
+    "training": _Step(phases.training, ("length", "loss")),
+    "fidelity": _Step(functions.fidelity, ("network",)),
+    "screening": _Step(functions.screening, ("loss",)),
+    "clusters": _Step(phases.clusters, ("network",)),
+    "removable": _Step(phases.removable, ("example", "clusters")),
+    "synthesis": _Step(phases.synthesis, ("removable",)),
+    "stress": _Step(phases.stress, ("training", "removable")),
+    "recovery": _Step(phases.recovery, ("stress",)),
+    "file": _Step(phases.file, ("synthesis",)),
+    "onnx": _Step(phases.onnx, ("file",), alone=True),
+    "cost": _Step(phases.cost, ("plan", "fidelity", "recovery", "file")),
+}
+
+
+def check(
+    task: Task,
+    *,
+    space: Mapping[str, Any] | None = None,
+    founder: str | Path | None = None,
+    **arguments: Any,
+) -> CheckedTask:
+    """Try a task out before an evolution starts: every function, and a few steps of every phase.
+
+    What is wrong with the task is not raised, but told in a line that names the field of the task,
+    what was got and what was expected. Later steps run all the same where they can.
+
+    Parameters
+    ----------
+    task
+        The task. Nothing of it is changed, nor is torch's generator.
+    space
+        NNI's search space; None: all hyperparameters have their defaults.
+    founder
+        The founder's file, as of `run_trial`.
+    **arguments
+        Arguments of StressTuner, such as `generations`, `resource` and `folder`.
+
+    Returns
+    -------
+    CheckedTask
+        All findings, with `ok`, `faults`, `warnings` and `estimate`: what an evolution will cost.
+        ``print`` shows it line by line.
+
+    Examples
+    --------
+    >>> import nni_stress
+    >>> inputs, targets = torch.rand(64, 4), torch.rand(64, 1)
+    >>> task = nni_stress.Task(
+    ...     network=lambda: torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.Linear(8, 1)),
+    ...     example_input=inputs, loader=lambda generator: [(inputs, targets)],
+    ...     loss=lambda outputs, targets: (outputs - targets).mean() * float("nan"),
+    ...     fidelity=lambda network, split: 0.0, founder_epochs=1, founder_learning_rate=0.1,
+    ... )
+    >>> print(nni_stress.check(task).faults[0])  # doctest: +ELLIPSIS
+    Task.loss must be finite, but is nan for outputs, (64, 1) float32, and a batch's targets, ...
+    """
+
+    def given() -> Task:
+        if not isinstance(task, Task):
+            raise InputError(f"check takes an nni_stress.Task, but got {kind_of(task)}")
+        return task
+
+    return examine(given, lambda: Plan.of(arguments, space), founder)
+
+
+def examine(
+    make_task: Callable[[], Task],
+    make_plan: Callable[[], Plan],
+    founder: str | Path | None = None,
+    tell: Callable[[Finding], None] = lambda finding: None,
+    brief: bool = False,
+    started: Callable[[], float] = lambda: 0.0,
+) -> CheckedTask:
+    """Run the steps of a check.
+
+    Parameters
+    ----------
+    make_task
+        Makes the task.
+    make_plan
+        Makes the plan of the evolution that is to come; what it raises is a fault.
+    founder
+        The founder's file; None: it is trained.
+    tell
+        Called with each finding as it is made.
+    brief
+        Whether to run only steps that take little time.
+    started
+        Seconds since this process began, asked once the task is made; a trial takes as long.
+    """
+    findings: list[Finding] = []
+    failed: dict[str, None] = {}
+    left_out: list[str] = []
+
+    def say(state: State, step: str, text: str) -> None:
+        if state is State.FAULT:
+            failed[step] = None
+        findings.append(Finding(state, step, text))
+        tell(findings[-1])
+
+    work = Work(make_task, make_plan, None if founder is None else Path(founder), _unset)
+    devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
+    with torch.random.fork_rng(devices=devices):
+        for name, step in _STEPS.items():
+            if brief and not step.brief:
+                continue
+            if any(need in failed or need in left_out for need in step.needs) or (
+                step.alone and failed
+            ):
+                left_out.append(name)
+                continue
+            work.tell = lambda state, text, name=name: say(state, name, text)  # type: ignore[misc]
+            _run(step, work, name, failed)
+            if name == "task":
+                work.measured.start = started()
+    if left_out:
+        say(State.SKIPPED, "", f"{', '.join(left_out)}: they need what has failed")
+    return CheckedTask(tuple(findings), work.estimate)
+
+
+def _run(step: _Step, work: Work, name: str, failed: Mapping[str, None]) -> None:
+    try:
+        text = step.run(work)
+    except Exception as error:  # the user's own code may raise anything
+        work.fault(one_line(error))
+        return
+    if name not in failed:
+        work.tell(State.OK, text)
+
+
+def _unset(state: State, text: str) -> None:
+    raise AssertionError("no step is under way")
