@@ -14,11 +14,11 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import os
 import sys
 from typing import Any
 
 from .utils.messages import one_line
+from .utils.standard_output import forget_reader
 
 COMMANDS = ("register", "unregister", "init", "status", "inspect", "export")
 
@@ -49,7 +49,7 @@ def main(arguments: list[str] | None = None) -> None:
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:  # the reader, such as `head`, has closed its end
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        forget_reader()
     except (OSError, ValueError) as error:
         sys.exit(f"error: {one_line(error)}")
 

@@ -87,5 +87,6 @@ def run(options: argparse.Namespace) -> Iterator[str]:
     yield f"wrote {', '.join(map(str, written))}"
     is_here = options.folder.resolve() == Path.cwd()
     change_folder = "" if is_here else f"cd {options.folder} && "
+    yield f"Try it out, in seconds: {change_folder}python3 trial.py --check"
     yield f"It runs as it is: {change_folder}nnictl create --config stress.yml"
-    yield "Put your network, data, loss and fidelity into trial.py."
+    yield "Put your network, data, loss and fidelity into trial.py, and check it again."

@@ -15,6 +15,7 @@ from ..trial.checking import brief
 from ..trial.run import run
 from ..trial.task import Task
 from ..utils.messages import one_line
+from ..utils.standard_output import forget_reader
 from . import check_flag
 
 if TYPE_CHECKING:
@@ -80,10 +81,17 @@ def _check(make_task: Callable[[], Task], founder: str | Path | None, file: str)
         make_task,
         lambda: _plan(file),
         founder,
-        tell=lambda finding: print(finding, flush=True),
+        tell=_print,
         started=lambda: time.time() - psutil.Process().create_time(),
     )
     return int(not checked.ok)
+
+
+def _print(line: object) -> None:
+    try:
+        print(line, flush=True)
+    except BrokenPipeError:  # the check goes on, for its exit status
+        forget_reader()
 
 
 def _plan(name: str) -> Plan:
@@ -105,7 +113,7 @@ def _plan(name: str) -> Plan:
     arguments = dict(config["tuner"].get("classArgs") or {})
     if not Path(arguments.get("folder") or "").is_absolute():
         arguments.pop("folder", None)  # it is in NNI's folder of the experiment, which is new
-    return Plan.of(arguments, config["searchSpace"], config["trialConcurrency"])
+    return Plan.of(arguments, config["searchSpace"], config["trialConcurrency"], file.name)
 
 
 def _folder() -> Path:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from nni.experiment.config import ExperimentConfig
 
 SWITCH = "NNI_STRESS_CHECK"  # "off" leaves the check out
-_SECONDS = 15.0
+LIMIT = 15.0  # seconds
 
 
 def check_trials(config: ExperimentConfig) -> None:
@@ -76,7 +76,7 @@ def _faults(command: str, folder: Path) -> list[str]:
         errors = b""
         try:
             with suppress(subprocess.TimeoutExpired):
-                _, errors = process.communicate(timeout=_SECONDS)
+                _, errors = process.communicate(timeout=LIMIT)
         finally:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)

@@ -1,12 +1,15 @@
-"""A trial of your network's evolution, which NNI runs: `nnictl create --config stress.yml`."""
+"""A trial of your network's evolution. First: `python3 trial.py --check`, which needs no NNI.
+
+Then NNI runs it: `nnictl create --config stress.yml`.
+"""
+
+from nni_stress import Task, run_trial  # first, so that --check tells in one line what follows
 
 import torch
 from sklearn.datasets import load_digits
 from torch import nn
 from torch.nn import functional
 from torch.utils.data import DataLoader, TensorDataset, random_split
-
-from nni_stress import Task, run_trial
 
 torch.set_num_threads(1)  # for each trial; trialConcurrency x threads should be your cores
 

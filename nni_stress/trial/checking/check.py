@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,6 +18,8 @@ from . import functions, phases
 from .plan import Plan
 from .report import CheckedTask, Finding, State
 from .work import Work
+
+_MANY = 8  # steps that are left out are not named then
 
 
 class _Step(NamedTuple):
@@ -135,12 +139,14 @@ def examine(
     def say(state: State, step: str, text: str) -> None:
         if state is State.FAULT:
             failed[step] = None
+            if any(text == finding.text for finding in findings):
+                return  # the same fault, met again
         findings.append(Finding(state, step, text))
         tell(findings[-1])
 
     work = Work(make_task, make_plan, None if founder is None else Path(founder), _unset)
     devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
-    with torch.random.fork_rng(devices=devices):
+    with torch.random.fork_rng(devices=devices), _quiet():
         for name, step in _STEPS.items():
             if brief and not step.brief:
                 continue
@@ -154,7 +160,8 @@ def examine(
             if name == "task":
                 work.measured.start = started()
     if left_out:
-        say(State.SKIPPED, "", f"{', '.join(left_out)}: they need what has failed")
+        names = ", ".join(left_out) if len(left_out) < _MANY else "the other steps"
+        say(State.SKIPPED, "", f"{names}: they need what has failed")
     return CheckedTask(tuple(findings), work.estimate)
 
 
@@ -166,6 +173,18 @@ def _run(step: _Step, work: Work, name: str, failed: Mapping[str, None]) -> None
         return
     if name not in failed:
         work.tell(State.OK, text)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence warnings of this package's parts, which the findings have."""
+    log = logging.getLogger("nni_stress")
+    level = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        log.setLevel(level)
 
 
 def _unset(state: State, text: str) -> None:

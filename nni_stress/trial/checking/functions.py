@@ -21,6 +21,7 @@ from ..placement import device_of, placed
 from ..training import mixed_precision
 from .work import Work, described, expecting
 
+_BATCHES = "Task.loader must return batches (inputs, targets), given a torch.Generator"
 _SLOW = 2.0  # seconds: what takes longer is not done a second time only to compare
 
 
@@ -29,8 +30,8 @@ def plan(work: Work) -> str:
     work.plan = work.make_plan()
     arguments = work.plan.arguments
     return (
-        f"{arguments.generations} generations x {arguments.population_size} offspring, "
-        f"fewer {arguments.resource}, tolerance {arguments.tolerance:g}"
+        f"{work.plan.source}: {arguments.generations} generations x {arguments.population_size} "
+        f"offspring, {work.plan.concurrency} at a time, to save {arguments.resource}"
     )
 
 
@@ -69,7 +70,7 @@ def example(work: Work) -> str:
 
 def length(work: Work) -> str:
     """The number of batches of an epoch."""
-    with expecting("Task.loader must return batches, given a torch.Generator"):
+    with expecting(_BATCHES):
         work.batches = batches_per_epoch(work.task)
     return f"{work.batches:,} batches an epoch"
 
@@ -95,7 +96,7 @@ def batch(work: Work) -> str:
 
 def _first_batch(work: Work) -> tuple[Any, Any]:
     torch.manual_seed(0)
-    with expecting("Task.loader must give batches (inputs, targets)"):
+    with expecting(_BATCHES):
         return Epochs(work.task, torch.Generator().manual_seed(0)).next_batch()
 
 

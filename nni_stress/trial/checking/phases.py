@@ -77,7 +77,10 @@ def removable(work: Work) -> str:
     from ...pruning.inspection import inspect
 
     with expecting("Task.clusters must select layers of a network that can be followed"):
-        check_removable(work.network, work.task)
+        try:
+            check_removable(work.network, work.task)
+        except InputError as error:
+            raise InputError(f"Task.network with Task.clusters: {error}") from error
         found = inspect(work.network, work.task.example_input, [work.task.clusters])
     outputs = [layer.name for layer in found.layers if OUTPUT in layer.reason]
     named = work.task.clusters.get("op_names") or ()

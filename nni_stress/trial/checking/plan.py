@@ -28,6 +28,8 @@ class Plan:
         Hyperparameters of offspring, drawn at random from the search space.
     concurrency
         Number of trials at a time.
+    source
+        Where it is described.
 
     Examples
     --------
@@ -40,6 +42,7 @@ class Plan:
     arguments: TunerArguments = field(default_factory=TunerArguments)
     drawn: Sequence[Arguments] = (Arguments(),)
     concurrency: int = 1
+    source: str = "defaults"
 
     @classmethod
     def of(
@@ -47,6 +50,7 @@ class Plan:
         arguments: Mapping[str, Any],
         space: Mapping[str, Any] | None = None,
         concurrency: int = 1,
+        source: str = "arguments",
     ) -> Plan:
         """The evolution that StressTuner's arguments and a search space describe.
 
@@ -58,6 +62,8 @@ class Plan:
             NNI's search space; None: all hyperparameters have their defaults.
         concurrency
             Number of trials at a time.
+        source
+            Where all this is from.
 
         Raises
         ------
@@ -70,7 +76,7 @@ class Plan:
         given = TunerArguments(**arguments)
         if given.folder is not None:
             check_unused(given.folder)
-        return cls(given, _draw(space) if space else (Arguments(),), concurrency)
+        return cls(given, _draw(space) if space else (Arguments(),), concurrency, source)
 
     def mean(self, name: str) -> float:
         """Mean of a hyperparameter that is a number."""
@@ -80,7 +86,8 @@ class Plan:
     def typical(self) -> Arguments:
         """Hyperparameters of an offspring in the middle of the search space."""
         names = ("environmental_factor", "stress_epochs", "recovery_epochs", "learning_rate")
-        return replace(self.drawn[0], **{name: self.mean(name) for name in names})
+        means: dict[str, Any] = {name: self.mean(name) for name in names}
+        return replace(self.drawn[0], **means)
 
     @property
     def strongest(self) -> Arguments:

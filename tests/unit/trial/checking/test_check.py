@@ -1,16 +1,16 @@
 """The mistakes of a new user: each gives one line that names what is wrong, and no trial is run."""
 
-import math
+import sys
 
 import pytest
 import torch
 from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
 
 import nni_stress
 from nni_stress.lineage.store import Lineage
 from nni_stress.trial.checking.check import examine
 from nni_stress.trial.checking.plan import Plan
-from nni_stress.trial.checking.report import State
 
 TRIAL = """
 import torch
@@ -71,7 +71,7 @@ def head_not_excluded():
     return make_task(clusters={"op_names": ["0", "3"]})
 """
 MISTAKES = {
-    "wrong_key": "TypeError|Task has no field 'founder_epoch'; is it 'founder_epochs'? (trial.py, ",
+    "wrong_key": "Task has no field 'founder_epoch'; is it 'founder_epochs'? (trial.py, ",
     "wrong_logits": "Task.loss must take the network's outputs, (8, 5) float32, and a batch's "
     "targets, (8) int64 from 0 to 5, but raised IndexError: Target 5 is out of bounds.",
     "nan_loss": "Task.loss must be finite, but is nan for outputs, (8, 6) float32, and a batch's "
@@ -94,6 +94,12 @@ MISTAKES = {
 STRONG = {"environmental_factor": {"_type": "choice", "_value": [0.5, 0.01]}}
 
 
+@pytest.fixture(autouse=True)
+def without_onnx(monkeypatch):
+    """Leave out the step that takes seconds; the check of a script has it."""
+    monkeypatch.setitem(sys.modules, "onnxscript", None)
+
+
 @pytest.fixture
 def names(tmp_path, monkeypatch):
     """Return what the trial's script defines."""
@@ -111,11 +117,124 @@ def test_a_mistake_gives_one_line(mistake, names, tmp_path):
         "too_strong": lambda: Plan.of({"resource": "macs"}, STRONG),
         "second_run": lambda: Plan.of({"folder": str(tmp_path / "used")}),
     }
+    torch.manual_seed(3)
+    before = torch.get_rng_state()
     told = []
     make_task = names.get(mistake, names["make_task"])
     checked = examine(make_task, plans.get(mistake, Plan), tell=told.append)
+    assert torch.equal(torch.get_rng_state(), before)
     assert told == list(checked.findings) and str(checked) == "\n".join(map(str, told))
     warned = mistake == "head_not_excluded"  # its outputs stay, whatever is asked for
     (line,) = checked.warnings if warned else checked.faults
-    assert MISTAKES[mistake].partition("|")[2] or MISTAKES[mistake] in line
-    assert "\n" not in line and checked.ok == warned
+    assert MISTAKES[mistake] in line and "\n" not in line and checked.ok == warned
+
+
+IMAGES, LABELS = torch.rand(40, 1, 8, 8), torch.randint(3, (40,))
+
+
+def convolutional(**changes):
+    def accuracy(network, split):
+        return float((network.eval()(IMAGES).argmax(1) == LABELS).float().mean())
+
+    norms = [nn.Conv2d(1, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 8, 3), nn.ReLU()]
+    settings = {
+        "network": lambda: nn.Sequential(*norms, nn.Flatten(), nn.Linear(128, 3)),
+        "example_input": IMAGES[:2],
+        "loader": lambda generator: DataLoader(
+            TensorDataset(IMAGES, LABELS), 10, shuffle=True, generator=generator
+        ),
+        "loss": nn.functional.cross_entropy,
+        "fidelity": accuracy,
+        "founder_epochs": 1,
+        "founder_learning_rate": 1e-2,
+        "screening": (IMAGES, LABELS),
+    }
+    return nni_stress.Task(**{**settings, **changes})
+
+
+def in_training_mode(network, split):
+    return float((network(IMAGES).argmax(1) == LABELS).float().mean())
+
+
+SPACE = {
+    "environmental_factor": {"_type": "uniform", "_value": [0.3, 0.5]},
+    "candidates": {"_type": "choice", "_value": [1, 9]},
+    "recovery_epochs": {"_type": "choice", "_value": [2, 4]},
+}
+
+
+def test_a_right_task_has_no_fault_and_a_cost(tmp_path):
+    founder = tmp_path / "founder.safetensors"
+    small = nni_stress.check(convolutional(), space=SPACE, generations=2, resource="macs")
+    assert small.ok and not small.warnings and "not checked, as onnxscript" in repr(small)
+    nni_stress.save(convolutional().network(), founder)
+    large = nni_stress.check(convolutional(), space=SPACE, generations=20, founder=founder)
+    assert large.ok and large.estimate.founder_seconds < 5
+    assert large.estimate.seconds > 3 * small.estimate.seconds > 0
+    assert large.estimate.disk_bytes > small.estimate.disk_bytes > founder.stat().st_size
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"founder_epochs": "3"}, "Task.founder_epochs must be a number of at least 0, but is '3'"),
+        ({"loader": [(IMAGES, LABELS)]}, "Task.loader must be a function, but is a list of 1"),
+        ({"example_input": None}, "Task.example_input must be a batch of inputs, a tensor or a"),
+        ({"device": "gpu"}, "Task.device must be a device of PyTorch that this process sees, but"),
+        ({"network": lambda: 1 / 0}, "return a torch.nn.Module, but raised ZeroDivisionError"),
+        (
+            {"example_input": IMAGES[:2, 0]},
+            "Task.network must run on Task.example_input, (2, 8, 8)",
+        ),
+        ({"loader": lambda: []}, "Task.loader must return batches (inputs, targets), given a tor"),
+        ({"loader": lambda _: [(IMAGES / 0, LABELS)]}, "Task.loader must give finite inputs, but"),
+        ({"founder_learning_rate": 1e30}, "training with Task.founder_learning_rate=1e+30: the "),
+        ({"optimizer": lambda weights: None}, "Task.optimizer must make an optimizer of (param"),
+        ({"fidelity": in_training_mode}, "Task.fidelity must leave the network as it is, but"),
+        ({"screening": (IMAGES, LABELS[:3])}, "Task.screening: screening needs as many targets"),
+        ({"screening": None}, "candidates=9 needs Task.screening, a batch to judge them on"),
+        ({"clusters": {"op_types": ["Conv2d"], "exclude_op_names": ["9"]}}, "but '9' is none"),
+    ],
+)
+def test_a_wrong_field_is_named(changes, words):
+    checked = nni_stress.check(convolutional(**changes), space=SPACE)
+    (line,) = checked.faults
+    assert words in line and "\n" not in line
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"generation": 3}, "unknown argument 'generation' of StressTuner; known are"),
+        ({"space": {"temprature": 1}}, "unknown stress parameter 'temprature'"),
+        ({"target_efficiency": 1e4}, "target_efficiency must be at most "),
+        ({"constraints": {"macs": 1e-5}}, "constraints: macs must be at least "),
+    ],
+)
+def test_a_wrong_plan_is_named(arguments, words):
+    checked = nni_stress.check(convolutional(), **arguments)
+    (line,) = checked.faults
+    assert words in line
+
+
+def test_what_may_not_be_meant_is_a_warning():
+    def loader(generator):
+        torch.seed()  # and so not by the generator
+        return [(IMAGES[torch.randperm(40)], LABELS.float())]
+
+    checked = nni_stress.check(
+        convolutional(
+            network=lambda: nn.Sequential(nn.Flatten(), nn.Linear(64, 4), nn.Linear(4, 1)),
+            loader=loader,
+            loss=nn.functional.mse_loss,  # of (40, 1) and (40): each is compared with each
+            fidelity=lambda network, split: 50.0,
+        )
+    )
+    words = ("Task.loader must draw from the generator", "Task.loss, for outputs, (40, 1)")
+    for line, part in zip(checked.warnings, (*words, "Task.fidelity: "), strict=True):
+        assert line.startswith(part)
+    assert checked.ok
+
+
+def test_anything_but_a_task_is_named():
+    assert nni_stress.check(42).faults == ["check takes an nni_stress.Task, but got a int"]
