@@ -9,6 +9,7 @@ torch.set_num_threads(1)
 # Tests that start NNI's manager, or count processes and ports, run one at a time.
 REAL_MANAGER = (
     "tests/faults/",
+    "tests/integration/test_check.py",
     "tests/integration/test_ended_evolution.py",
     "tests/integration/test_experiment.py",
     "tests/integration/test_foreign_pages.py",

@@ -8,6 +8,10 @@ from __future__ import annotations
 import sys
 from contextlib import suppress
 from pathlib import Path
+from types import TracebackType
+
+from ..trial.checking.report import Finding, State
+from ..utils.messages import one_line
 
 OPTION = "--check"
 _taken: list[str] = []
@@ -16,16 +20,18 @@ _taken: list[str] = []
 def take() -> None:
     """Take the option from `sys.argv`, if the program that runs is a trial's script.
 
-    That is a program whose main file calls `run_trial`. Calling this again changes nothing.
+    That is a program whose main file calls `run_trial`. What it raises from now on, before that
+    call, is shown in one line. Calling this again changes nothing.
 
     Examples
     --------
     >>> take()
     """
-    asked = [word for word in sys.argv[1:] if word.partition("=")[0] == OPTION]
-    if asked and _calls_run_trial():
-        _taken[:] = asked
-        sys.argv[1:] = [word for word in sys.argv[1:] if word not in asked]
+    given = [word for word in sys.argv[1:] if word.partition("=")[0] == OPTION]
+    if given and _calls_run_trial():
+        _taken[:] = given
+        sys.excepthook = _show
+        sys.argv[1:] = [word for word in sys.argv[1:] if word not in given]
 
 
 def asked() -> str | None:
@@ -44,3 +50,10 @@ def _calls_run_trial() -> bool:
     with suppress(OSError, TypeError, ValueError):
         return b"run_trial" in Path(file).read_bytes()  # type: ignore[arg-type]
     return False
+
+
+def _show(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    if isinstance(error, Exception):
+        print(Finding(State.FAULT, "script", one_line(error.with_traceback(trace))), flush=True)
+    else:
+        sys.__excepthook__(kind, error, trace)

@@ -7,14 +7,12 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING
 
 from ..trial import claim
 from ..trial.checking import brief
 from ..trial.run import run
 from ..trial.task import Task
-from ..utils.messages import one_line
 from ..utils.standard_output import forget_reader
 from . import check_flag
 
@@ -123,16 +121,4 @@ def _folder() -> Path:
     return Path.cwd() if is_module else Path(getattr(main, "__file__", "trial.py")).parent
 
 
-def _show(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    """Show an error of the script that is raised before `run_trial` is called, in one line."""
-    from ..trial.checking.report import Finding, State
-
-    if isinstance(error, Exception):
-        print(Finding(State.FAULT, "script", one_line(error.with_traceback(trace))), flush=True)
-    else:
-        sys.__excepthook__(kind, error, trace)
-
-
 check_flag.take()  # `import nni_stress` could not, if it came before the main file was known
-if check_flag.asked() is not None:
-    sys.excepthook = _show

@@ -1,10 +1,14 @@
 import contextlib
+import os
 
 import pytest
 
+from nni_stress.experiment.trial_check import SWITCH
 from tests.conftest import free_port
 from tests.helpers.nnictl import nnictl
 from tests.helpers.running import Running, config_of
+
+os.environ[SWITCH] = "off"  # it takes seconds at each start; tests of it switch it on
 
 
 @contextlib.contextmanager

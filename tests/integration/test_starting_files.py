@@ -13,6 +13,7 @@ from nni_stress.__main__ import main
 from nni_stress.cli import init
 from nni_stress.experiment import launch
 from nni_stress.experiment.config_file import read as read_config
+from nni_stress.experiment.trial_check import SWITCH
 from nni_stress.lineage.locate import find_lineage
 from nni_stress.lineage.store import Lineage
 from nni_stress.trial.task import load_task
@@ -47,9 +48,11 @@ def test_the_starting_experiment_evolves_and_its_network_is_exported(
     onnxruntime = pytest.importorskip("onnxruntime")
     folder = tmp_path / "my experiment"
     assert command("init", folder) == 0
-    assert "nnictl create --config stress.yml" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert said.index("python3 trial.py --check") < said.index("nnictl create --config stress.yml")
     make_short(folder)
     monkeypatch.setenv("PYTHONPATH", str(Path(nni_stress.__file__).parents[1]))
+    monkeypatch.delenv(SWITCH)
     experiment = launch.start(read_config(folder / "stress.yml"), tmp_path / "run", port)
     try:
         experiment.follow(lambda: None)

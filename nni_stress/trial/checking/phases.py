@@ -74,8 +74,11 @@ def clusters(work: Work) -> str:
 
 def removable(work: Work) -> str:
     """What of the network can be removed."""
+    began = time.perf_counter()
     from ...pruning.inspection import inspect
+    from ...pruning.pruner import StressPruner  # noqa: F401  as every trial does
 
+    work.imported = time.perf_counter() - began
     with expecting("Task.clusters must select layers of a network that can be followed"):
         try:
             check_removable(work.network, work.task)
@@ -208,6 +211,8 @@ def _is_installed(name: str) -> bool:
 
 def cost(work: Work) -> str:
     """What an evolution will cost."""
+    if work.measured.start:
+        work.measured.start += work.imported
     read = work.founder is not None and work.founder.exists()
     work.estimate = estimate(
         work.plan,

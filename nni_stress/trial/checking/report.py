@@ -1,11 +1,13 @@
-"""What a check found, line by line."""
+"""What a check found, line by line. This module imports neither torch nor NNI."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from typing import TYPE_CHECKING
 
-from .estimate import Estimate
+if TYPE_CHECKING:
+    from .estimate import Estimate
 
 
 class State(str, Enum):

@@ -57,6 +57,7 @@ class Work:
     batch: tuple[Any, Any] = (None, None)
     batches: int = 0
     screened: bool = False
+    imported: float = 0.0  # seconds of the import of the pruner
     small: nn.Module = None  # type: ignore[assignment]
 
     def fault(self, text: str) -> None:
