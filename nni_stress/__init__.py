@@ -31,7 +31,7 @@ _MODULES = {
     "inspect": "pruning.inspection",
     "Task": "trial.task",
     "FusedAdam": "trial.task",
-    "check": "trial.checking.check",
+    "check": "api.check",
     "run_trial": "cli.trial",
     "save": "graph.serialization",
     "load": "graph.serialization",

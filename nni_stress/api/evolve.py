@@ -125,10 +125,7 @@ def evolve(
     space = default_space(task) if space is None else space
     check_search_space(space)
     check_arguments(given, space)
-    if (folder / "state.json").exists() and not resume:
-        raise FileExistsError(
-            f"{folder} already holds a lineage; name another folder, or go on by resume=True"
-        )
+    check_folder(folder, resume)
     if VARIABLE in os.environ:
         start_logging("warning")
     lineage = Lineage(folder)
@@ -141,6 +138,24 @@ def evolve(
         )
         in_process.evolve(task, folder, space, founder, make, **given)
     return Evolution(folder, task)
+
+
+def check_folder(folder: Path, resume: bool) -> None:
+    """Check that an evolution may begin in a folder, or go on.
+
+    Raises
+    ------
+    FileExistsError
+        If the folder holds a lineage, and `resume` is false.
+
+    Examples
+    --------
+    >>> check_folder(Path("/no/such/folder"), resume=False)
+    """
+    if (folder / "state.json").exists() and not resume:
+        raise FileExistsError(
+            f"{folder} already holds a lineage; name another folder, or go on by resume=True"
+        )
 
 
 def default_space(task: Task) -> dict[str, Any]:

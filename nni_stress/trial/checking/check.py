@@ -6,13 +6,11 @@ import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 
 from ...utils.messages import one_line
-from ..errors import InputError
-from ..fields import kind_of
 from ..task import Task
 from . import functions, phases
 from .plan import Plan
@@ -54,57 +52,6 @@ _STEPS = {
     "onnx": _Step(phases.onnx, ("file",), alone=True),
     "cost": _Step(phases.cost, ("plan", "fidelity", "recovery", "file")),
 }
-
-
-def check(
-    task: Task,
-    *,
-    space: Mapping[str, Any] | None = None,
-    founder: str | Path | None = None,
-    **arguments: Any,
-) -> CheckedTask:
-    """Try a task out before an evolution starts: every function, and a few steps of every phase.
-
-    What is wrong with the task is not raised, but told in a line that names the field of the task,
-    what was got and what was expected. Later steps run all the same where they can.
-
-    Parameters
-    ----------
-    task
-        The task. Nothing of it is changed, nor is torch's generator.
-    space
-        NNI's search space; None: all hyperparameters have their defaults.
-    founder
-        The founder's file, as of `run_trial`.
-    **arguments
-        Arguments of StressTuner, such as `generations`, `resource` and `folder`.
-
-    Returns
-    -------
-    CheckedTask
-        All findings, with `ok`, `faults`, `warnings` and `estimate`: what an evolution will cost.
-        ``print`` shows it line by line.
-
-    Examples
-    --------
-    >>> import nni_stress
-    >>> inputs, targets = torch.rand(64, 4), torch.rand(64, 1)
-    >>> task = nni_stress.Task(
-    ...     network=lambda: torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.Linear(8, 1)),
-    ...     example_input=inputs, loader=lambda generator: [(inputs, targets)],
-    ...     loss=lambda outputs, targets: (outputs - targets).mean() * float("nan"),
-    ...     fidelity=lambda network, split: 0.0, founder_epochs=1, founder_learning_rate=0.1,
-    ... )
-    >>> print(nni_stress.check(task).faults[0])  # doctest: +ELLIPSIS
-    Task.loss must be finite, but is nan for outputs, (64, 1) float32, and a batch's targets, ...
-    """
-
-    def given() -> Task:
-        if not isinstance(task, Task):
-            raise InputError(f"check takes an nni_stress.Task, but got {kind_of(task)}")
-        return task
-
-    return examine(given, lambda: Plan.of(arguments, space), founder)
 
 
 def examine(

@@ -342,8 +342,8 @@ def test_the_same_seed_gives_the_same_network_with_and_without_checks(tmp_path):
             {"clusters": {"op_types": ["Conv2d"]}},
             "nothing of the network can be removed: 0 (Linear) is not selected",
         ),
-        ({"clusters": {"op_names": ["hidden"]}}, "op_names must name modules of the model"),
-        ({"clusters": None}, "config_list must be a list of mappings"),
+        ({"clusters": {"op_names": ["hidden"]}}, "Task.clusters: op_names must name modules"),
+        ({"clusters": None}, "Task.clusters must be a mapping such as"),
         (
             {"network": lambda: nn.GRU(6, 2)},
             "nothing of the network can be removed: the network itself (GRU) reaches the network's",

@@ -236,5 +236,12 @@ def test_what_may_not_be_meant_is_a_warning():
     assert checked.ok
 
 
+def test_the_folder_of_an_evolution_must_be_new(tmp_path):
+    Lineage(tmp_path).update_state(experiment=None)
+    (line,) = nni_stress.check(convolutional(), tmp_path).faults
+    assert "already holds a lineage; name another folder, or go on by resume=True" in line
+    assert nni_stress.check(convolutional(), tmp_path, resume=True).ok
+
+
 def test_anything_but_a_task_is_named():
     assert nni_stress.check(42).faults == ["check takes an nni_stress.Task, but got a int"]
