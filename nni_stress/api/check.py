@@ -35,9 +35,9 @@ def check(
     task
         The task. Nothing of it is changed, nor is torch's generator.
     folder, space, founder, resume, workers
-        As of :func:`nni_stress.evolve`. Nothing is written.
+        As of `evolve`. Nothing is written.
     **arguments
-        Further arguments of :func:`nni_stress.evolve`, such as `generations` and `resource`.
+        Further arguments of `evolve`, such as `generations` and `resource`.
 
     Returns
     -------

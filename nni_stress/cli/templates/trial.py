@@ -1,7 +1,4 @@
-"""A trial of your network's evolution. First: `python3 trial.py --check`, which needs no NNI.
-
-Then NNI runs it: `nnictl create --config stress.yml`.
-"""
+"""A trial of your network: `python3 trial.py --check`, then `nnictl create --config stress.yml`."""
 
 from nni_stress import Task, run_trial  # first, so that --check tells in one line what follows
 
