@@ -18,6 +18,12 @@ raise SystemExit(1)
 """
 
 
+@pytest.fixture(autouse=True)
+def switched_on(monkeypatch):
+    """Undo what integration tests set for their own starts."""
+    monkeypatch.delenv(trial_check.SWITCH, raising=False)
+
+
 def config_of(folder, script, platform="local", command="python3 trial.py"):
     (folder / "trial.py").write_text(script)
     config = ExperimentConfig(platform)
