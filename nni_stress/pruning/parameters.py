@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterable, Mapping
 from typing import Any
-from weakref import WeakValueDictionary
 
 from nni.compression.base.wrapper import ModuleWrapper
 from torch import Tensor, nn
@@ -14,83 +13,48 @@ from torch.overrides import TorchFunctionMode
 from .targets import replace_mask
 
 
-class OriginalParameters:
-    """The parameters that a model had before it was wrapped, as long as something else holds them.
+def lend(wrappers: Iterable[ModuleWrapper]) -> None:
+    """Let wrappers train the very parameters of their modules, which are not wrapped yet.
 
-    Parameters
-    ----------
-    model
-        The model, not wrapped yet.
+    NNI gives them copies. So optimizers that were made before, ``DistributedDataParallel``, and
+    modules that share a parameter go on with what is trained.
 
     Examples
     --------
-    >>> import torch
-    >>> model = nn.Linear(2, 1)
-    >>> weight = model.weight
-    >>> original = OriginalParameters(model)
-    >>> model.weight = nn.Parameter(torch.zeros(1, 2))
-    >>> original.restore()
-    >>> model.weight is weight
+    >>> layer = nn.Linear(2, 1)
+    >>> weight = layer.weight
+    >>> wrapper = ModuleWrapper(layer, "layer", {"pruning": {"sparse_ratio": 0.5}})
+    >>> lend([wrapper])
+    >>> wrapper.wrap()
+    >>> wrapper.weight is weight
     True
     """
-
-    def __init__(self, model: nn.Module):
-        self._model = model
-        self._alive = WeakValueDictionary(parameters_of(model))
-
-    def alive(self) -> dict[str, nn.Parameter]:
-        """Those parameters that something, such as an optimizer, still holds, by name."""
-        return dict(self._alive)
-
-    def restore(self) -> None:
-        """Put them back into the model, once it is unwrapped."""
-        for name, parameter in self._alive.items():
-            owner, _, leaf = name.rpartition(".")
-            setattr(self._model.get_submodule(owner), leaf, parameter)
+    for wrapper in wrappers:
+        _hand_over(wrapper.module, wrapper)
 
 
-class TiedParameters:
-    """The parameters that a model has in several modules; NNI's wrappers give each its own.
-
-    Parameters
-    ----------
-    model
-        The model, not wrapped yet.
+def give_back(wrappers: Iterable[ModuleWrapper]) -> None:
+    """Let modules, which have just been unwrapped, have the parameters that wrappers trained.
 
     Examples
     --------
-    >>> model = nn.ModuleDict({"words": nn.Embedding(5, 2), "head": nn.Linear(2, 5)})
-    >>> model["head"].weight = model["words"].weight
-    >>> tied = TiedParameters(model)
-    >>> ModuleWrapper(model["head"], "head", {"pruning": {"sparse_ratio": 0.5}}).wrap()
-    >>> tied.tie()
-    >>> model["words"].weight is model["head"]._nni_wrapper.weight
+    >>> layer = nn.Linear(2, 1)
+    >>> wrapper = ModuleWrapper(layer, "layer", {"pruning": {"sparse_ratio": 0.5}})
+    >>> wrapper.wrap()
+    >>> wrapper.unwrap()
+    >>> give_back([wrapper])
+    >>> layer.weight is wrapper.weight
     True
     """
-
-    def __init__(self, model: nn.Module):
-        places: dict[nn.Parameter, list[tuple[nn.Module, str]]] = {}
-        for module in model.modules():
-            for leaf, parameter in module.named_parameters(recurse=False):
-                places.setdefault(parameter, []).append((module, leaf))
-        self._places = [own for own in places.values() if len(own) > 1]
-
-    def tie(self) -> None:
-        """Let them be one again, the one of a wrapper if any module is wrapped."""
-        for places in self._places:
-            owners = [(_owner(module, leaf), leaf) for module, leaf in places]
-            wrapped = [own for own in owners if isinstance(own[0], ModuleWrapper)]
-            first, name = (wrapped or owners)[0]
-            parameter = first.get_parameter(name)
-            for owner, leaf in owners:
-                setattr(owner, leaf, parameter)
+    for wrapper in wrappers:
+        _hand_over(wrapper, wrapper.module)
 
 
-def _owner(module: nn.Module, leaf: str) -> nn.Module:
-    wrapper = getattr(module, "_nni_wrapper", None)
-    if isinstance(wrapper, ModuleWrapper) and leaf in dict(wrapper.named_parameters(recurse=False)):
-        return wrapper
-    return module
+def _hand_over(owner: nn.Module, to: nn.Module) -> None:
+    """Replace those parameters of a module that another one has as well."""
+    own = dict(owner.named_parameters(recurse=False))
+    for name in dict(to.named_parameters(recurse=False)).keys() & own.keys():
+        setattr(to, name, own[name])
 
 
 def parameters_of(model: nn.Module) -> dict[str, nn.Parameter]:

@@ -34,7 +34,7 @@ from .inheritance import Inheritance
 from .kept_layers import asked_outputs, check_removable, keep_outputs, warn_of_outputs
 from .layer_settings import LayerSettings
 from .masked_model import MaskedModel
-from .parameters import LazyClones, OriginalParameters, TiedParameters, parameters_of, release
+from .parameters import LazyClones, give_back, lend, parameters_of, release
 from .sampler import Offspring, Sampler
 from .screening import Judged, Screen
 from .stress_phase import StressPhase
@@ -180,8 +180,6 @@ class StressPruner(Pruner):
             self._budget = Budget(model, graph, budget, rules)
             config_list = [{**config, "sparse_ratio": 0.0} for config in config_list]
         outputs = set() if budget is not None else _output_layers(model, graph)
-        self._original = OriginalParameters(model)
-        self._tied = TiedParameters(model)
         self.training_steps = training_steps
         # NNI's scheduled pruners set by these names how often masks are drawn while training
         self.interval_steps = -1
@@ -202,7 +200,6 @@ class StressPruner(Pruner):
             self._assemble(graph, seed, candidates, screen)
         except ValueError:
             self.unwrap_model()
-            self._original.restore()
             raise
 
     def _assemble(
@@ -364,9 +361,9 @@ class StressPruner(Pruner):
 
     def wrap_model(self) -> None:
         """Wrap the model as NNI does; the copies left in its modules take no memory."""
+        lend(self._module_wrappers.values())
         with LazyClones():
             super().wrap_model()
-        self._tied.tie()
         if "_masked" in vars(self):  # wrapped again
             self._masked.wrap_attentions()
 
@@ -378,7 +375,7 @@ class StressPruner(Pruner):
             self._masked.take_off()
         with LazyClones():
             super().unwrap_model()
-        self._tied.tie()
+        give_back(self._module_wrappers.values())
 
     def _single_compress(self, max_steps: int | None, max_epochs: int | None) -> None:
         if self.evaluator is not None:
@@ -567,12 +564,8 @@ class StressPruner(Pruner):
         self._check_removable()
         masks = self._inheritance.current()
         self._inheritance.release()
-        wrapped = parameters_of(self.bound_model)
         self.unwrap_model()
-        release(self._module_wrappers.values(), self.bound_model)  # the model has copies now
-        if optimizer is not None:
-            for before in (self._original.alive(), wrapped):
-                synthesis.repoint(optimizer, before, parameters_of(self.bound_model))
+        release(self._module_wrappers.values(), self.bound_model)
         draw = self._masked.draw
         assert draw is not None
         return synthesis.synthesize(

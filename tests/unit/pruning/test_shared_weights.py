@@ -99,21 +99,34 @@ def of_several_processes(tensor, folder):
     return tensor.share_memory_()
 
 
+def test_wrapped_and_unwrapped_the_parameters_are_the_models_own():
+    network = Pair()
+    own = dict(network.named_parameters(remove_duplicate=False))
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
+    config = [{"op_types": ["Linear"], "exclude_op_names": ["head"], "sparse_ratio": 0.5}]
+    pruner = StressPruner(network, config)
+    before = {name: tensor.detach().clone() for name, tensor in own.items()}
+    network(torch.rand(4, 5)).square().sum().backward()
+    optimizer.step()  # it was made before
+    assert {id(parameter) for parameter in network.parameters()} == set(map(id, own.values()))
+    pruner.unwrap_model()
+    assert list(network.state_dict()) == list(own)
+    for name, parameter in network.named_parameters(remove_duplicate=False):
+        assert parameter is own[name] and not torch.equal(parameter, before[name])
+
+
 @pytest.mark.parametrize("memory", [torch.clone, of_numpy, of_a_file, of_several_processes])
 def test_weights_in_foreign_memory_are_pruned_and_left_alone(memory, tmp_path):
     network = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
     for parameter in network.parameters():
         own = parameter.data.clone()
         parameter.data = own.clone() if memory is torch.clone else memory(own, tmp_path)
-    weights = [parameter.detach() for parameter in network[0].parameters()]  # NNI wraps copies
+    weights = [parameter.detach() for parameter in network[0].parameters()]
     before = [weight.clone() for weight in weights]
     inputs = torch.rand(3, 4)
     config = [{"op_names": ["0"], "sparse_ratio": 0.5}]
     pruner = StressPruner(network, config, example_input=inputs)
-    model, masks = pruner.compress()
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-    model(inputs).sum().backward()
-    optimizer.step()
+    _, masks = pruner.compress()
     masks["0"]["weight"].zero_()
     small = pruner.synthesize(inputs)
     assert small[0].weight.shape == (4, 4)
