@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
+from collections.abc import Mapping
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -15,14 +15,11 @@ from torch import Tensor, nn
 
 from ..graph import synthesis
 from ..graph.cluster_graph import ClusterGraph
-from ..graph.direct_readings import read_directly
 from ..graph.output_layers import output_layers
 from ..hparams import PrunerArguments
 from . import validation
-from .allocator import Allocator
+from .ancestor import Ancestor
 from .budget import Budget, SharingRules
-from .candidates import CandidateSearch
-from .cluster_draw import ClusterDraw
 from .config_list import (
     check_blocks,
     check_targets,
@@ -31,24 +28,15 @@ from .config_list import (
     without_whole_modules,
 )
 from .inheritance import Inheritance
-from .kept_layers import asked_outputs, check_removable, keep_outputs, warn_of_outputs
+from .kept_layers import keep_outputs
 from .layer_settings import LayerSettings
-from .masked_model import MaskedModel
-from .parameters import LazyClones, give_back, lend, parameters_of, release
-from .sampler import Offspring, Sampler
+from .parameters import LazyClones, give_back, lend, release
 from .screening import Judged, Screen
-from .stress_phase import StressPhase
-from .stressed import Stressed
-from .stressed_clusters import StressedClusters
-from .stressed_targets import StressedTargets
 from .targets import (
     Masks,
-    TargetSpaces,
     active_targets,
     align_transposed,
     outputs_come_second,
-    trained_tensors,
-    unwrapped_copy,
 )
 
 
@@ -137,7 +125,6 @@ class StressPruner(Pruner):
     """
 
     _requested_steps: int | None = None  # what the call of compress that is running asked for
-    _interrupted: Mapping[str, Any] | None = None
     _given: Mapping[tuple[str, str], Tensor] = {}
 
     def __init__(
@@ -197,95 +184,35 @@ class StressPruner(Pruner):
             self._settings.check_modules(self._target_spaces)
             new = self._module_wrappers.keys() - (existed_wrappers or {}).keys()
             self._inheritance = Inheritance(self._module_wrappers, new)
-            self._assemble(graph, seed, candidates, screen)
+            self._ancestor = Ancestor(
+                self.bound_model,
+                self._module_wrappers,
+                self._target_spaces,
+                self._ratios,
+                self._inheritance,
+                self.arguments,
+                self._settings,
+                graph,
+                self._budget,
+                torch.Generator().manual_seed(seed),
+                candidates,
+                screen,
+                self.update_masks,
+                self._redrawn,
+            )
         except ValueError:
             self.unwrap_model()
             raise
 
-    def _assemble(
-        self, graph: ClusterGraph | None, seed: int, candidates: int, screen: Screen | None
-    ) -> None:
-        """Make the parts that work on NNI's targets."""
-        spaces = self._target_spaces
-        wrappers = self._module_wrappers
-        self._generator = torch.Generator().manual_seed(seed)
-        self._scores: Masks | None = None
-        self._masked = MaskedModel(
-            self.bound_model,
-            wrappers,
-            spaces,
-            self._ratios,
-            self._inheritance,
-            self.arguments.attention,
-            self.update_masks,
-            self._learned,
-        )
-        if graph is not None:
-            self._masked.know(graph)
-        draw = self._masked.draw
-        allocator = None
-        if self._budget is not None and draw is not None:
-            allocator = Allocator(self._budget, spaces, draw)
-        self._allocator = allocator
-        self.judged: Judged | None = None
-        self._search = None
-        if allocator is not None and screen is not None and candidates > 1:
-            self._search = CandidateSearch(allocator, candidates, screen, self._generator)
-        self._sampler = Sampler(
-            self.arguments,
-            spaces,
-            self._inheritance,
-            self._generator,
-            draw,
-            allocator,
-            lambda: parameters_of(self.bound_model),
-        )
-        self._check_removable()
-        self._phase = self._new_phase(0)
+    @property
+    def judged(self) -> Judged | None:
+        """How several candidates were judged; None unless they were."""
+        return self._ancestor.judged
 
-    def _check_removable(self) -> None:
-        """Check that something can be removed, where the structure is known and clusters are."""
-        draw = self._masked.draw
-        if draw is None or not self._sampler.draws_clusters() or draw.others_active:
-            return
-        frozen = [group.frozen for group in draw.groups]
-        check_removable(self.bound_model, draw.graph, self._target_spaces, frozen)
-
-    def _new_phase(self, steps: int) -> StressPhase:
-        return StressPhase(
-            self._target_spaces,
-            self._sampler,
-            self._stressed() if steps else [],
-            self._settings,
-            self._generator,
-            steps,
-        )
-
-    def _stressed(self) -> list[Stressed]:
-        """What feels stress: clusters, where the structure is known, and NNI's targets."""
-        draw = self._masked.draw
-        if draw is None or not self._sampler.clusters_are_whole():
-            return [self._stressed_targets(self._target_spaces)]
-        wrappers = [
-            wrapper
-            for name, wrapper in self._module_wrappers.items()
-            if name in draw.graph.structure.input_shapes
-            and not self._inheritance.lacks_part_of(name)
-        ]
-        clusters = StressedClusters(
-            self.bound_model,
-            wrappers,
-            draw,
-            self._sampler,
-            lambda offspring: self._removed_by(draw, offspring),
-            read_directly(unwrapped_copy(self.bound_model), draw.graph),
-        )
-        if self._budget is not None or not draw.others_active:
-            return [clusters]
-        return [clusters, self._stressed_targets(draw.others)]
-
-    def _stressed_targets(self, spaces: TargetSpaces) -> StressedTargets:
-        return StressedTargets(spaces, self._inheritance, self._sampler, self.update_masks)
+    @property
+    def missed(self) -> str | None:
+        """With a budget, once it is divided: why it is exceeded, or not fully used."""
+        return self._ancestor.missed
 
     def _set_default_sparse_granularity(self, target_space: PruningTargetSpace) -> Any:
         if self.arguments.encoding == "synapse":
@@ -294,85 +221,30 @@ class StressPruner(Pruner):
             return "in_channel"
         return super()._set_default_sparse_granularity(target_space)
 
-    @property
-    def missed(self) -> str | None:
-        """With a budget, once it is divided: why it is exceeded, or not fully used."""
-        return None if self._allocator is None else self._allocator.missed
-
-    # The draw of an offspring
+    # The interface of NNI
 
     def _collect_data(self) -> Masks:
         return active_targets(self._target_spaces)
 
     def _calculate_metrics(self, data: Masks) -> Masks:
-        return self._sampler.finite_strengths(self._phase.observed)
+        return self._ancestor.strengths()
 
     def _generate_sparsity(self, metrics: Masks) -> Masks:
-        keep, scores = self._phase.coming or self._sampler.draw(metrics, self._phase.observed)
-        draw = self._masked.draw
-        if self._search is not None and keep is not None and draw is not None:
-            small = self._masked.small_copies()
-            self.judged = self._search.choose(keep, scores, draw, small)
-        self._phase.forget_coming()
-        self._scores = scores
-        return self._sampler.masks(scores)
-
-    def _show(self, masks: Masks) -> torch.nn.Module:
-        """Put masks on the model, less what earlier generations removed."""
-        shown = self._masked.show(masks, self._sampler.draws_clusters())
-        self._learn_when_run()
-        return shown
-
-    def _learn_when_run(self) -> None:
-        if self._sampler.clusters_are_whole():
-            self._masked.learn_when_run()
-
-    def _removed_by(self, draw: ClusterDraw, offspring: Offspring) -> Set[int]:
-        """The clusters that an offspring lacks which is drawn, but not shown yet."""
-        before = draw.removed
-        masks = self._sampler.masks(offspring.scores)
-        removed = self._masked.removed(masks, self._sampler.draws_clusters())
-        draw.removed = before
-        return removed
-
-    def _learned(self) -> None:
-        """Let layers that must agree lose the same clusters, now that they are known."""
-        draw = self._masked.draw
-        assert draw is not None
-        warn_of_outputs(asked_outputs(self._target_spaces, draw.graph.output_layers))
-        self._sampler.learn(draw, self._scores)
-        if self._synthesized and self._scores is not None:
-            self._inheritance.undo()
-            self._show(self._sampler.masks(self._scores))
-            self._inheritance.update()
-            masks = self.get_masks()
-            for (module, target), given in self._given.items():
-                given.data = masks[module][target]
-        elif self._phase.total_steps and self._phase.step == 0:
-            self._begin(self._phase.total_steps)
-
-    def _synthesize(self) -> None:
-        self._phase.take_off()
-        self._show(self.generate_masks())
-        self._synthesized = True
-        self._inheritance.update()
-
-    # The interface of NNI
+        return self._ancestor.masks_of_a_draw(metrics)
 
     def wrap_model(self) -> None:
         """Wrap the model as NNI does; the copies left in its modules take no memory."""
         lend(self._module_wrappers.values())
         with LazyClones():
             super().wrap_model()
-        if "_masked" in vars(self):  # wrapped again
-            self._masked.wrap_attentions()
+        if "_ancestor" in vars(self):  # wrapped again
+            self._ancestor.masked.wrap_attentions()
 
     def unwrap_model(self) -> None:
         """Unwrap the model as NNI does, and mask nothing any more."""
-        if "_phase" in vars(self):  # not where arguments are refused
-            self._phase.take_off()
-        if "_masked" in vars(self):
-            self._masked.take_off()
+        if "_ancestor" in vars(self):  # not where arguments are refused
+            self._ancestor.take_off()
+            self._ancestor.masked.take_off()
         with LazyClones():
             super().unwrap_model()
         give_back(self._module_wrappers.values())
@@ -387,43 +259,24 @@ class StressPruner(Pruner):
             )
         else:
             self._inheritance.update()
-            self._synthesize()
+            self._ancestor.draw_offspring()
 
     def _fuse_preprocess(self, evaluator: Evaluator) -> None:
         scheduled = self.interval_steps > 0
-        self._phase.take_off()  # of a training that was interrupted
+        self._ancestor.take_off()  # of a training that was interrupted
         self._inheritance.update()
-        if self._synthesized and not scheduled and self._requested_steps is None:
+        if self._ancestor.drawn and not scheduled and self._requested_steps is None:
             return  # another compressor trains the offspring on; it only keeps its masks
         planned = self.interval_steps * self.total_times if scheduled else self.training_steps
-        steps = validation.phase_length(self._requested_steps, None, planned, None)
-        self._synthesized = False
-        self._begin(steps)
-        self._learn_when_run()
-
-        def after_step() -> None:
-            self._phase.after_step()
-            step = self._phase.step
-            due = scheduled and step < steps and step % self.interval_steps == 0
-            if step == steps or due:
-                self._synthesize()
-
+        self._ancestor.begin(validation.phase_length(self._requested_steps, None, planned, None))
+        interval = self.interval_steps if scheduled else None
         evaluator.patch_optimizer_step(
-            before_step_tasks=[lambda: self._phase.before_step()], after_step_tasks=[after_step]
+            before_step_tasks=[self._ancestor.before_step],
+            after_step_tasks=[lambda: self._ancestor.after_step(interval)],
         )
 
-    def _begin(self, steps: int) -> None:
-        """Begin a training under stress."""
-        self._phase.take_off()
-        self._phase = self._new_phase(steps)
-        self._phase.start()
-        if self._interrupted is not None and self._masked.draw is not None:
-            self._phase.restore(self._interrupted)
-            self._interrupted = None
-
     def _fuse_postprocess(self, evaluator: Evaluator) -> None:
-        if not self._synthesized:
-            self._synthesize()
+        self._ancestor.end()
 
     def compress(
         self, max_steps: int | None = None, max_epochs: int | None = None
@@ -477,12 +330,18 @@ class StressPruner(Pruner):
     def _remembered(self, masks: Masks) -> Masks:
         """Masks that are given away; they change once the structure is learned."""
         self._given = WeakValueDictionary()  # nothing to change if nobody keeps them
-        if self._masked.draw is None:
+        if self._ancestor.masked.draw is None:
             for module, targets in masks.items():
                 for target, mask in targets.items():
                     if mask is not None:
                         self._given[module, target] = mask
         return masks
+
+    def _redrawn(self) -> None:
+        """Change the masks that were given away, as the structure is known now."""
+        masks = self.get_masks()
+        for (module, target), given in self._given.items():
+            given.data = masks[module][target]
 
     def stress_state(self) -> dict[str, Any]:
         """A snapshot of the network and of stress, between two steps of the training under stress.
@@ -493,13 +352,7 @@ class StressPruner(Pruner):
             Tensors and plain data. The tensors are shared with the training, not copied. The state
             of the optimizer, and of what the training draws from, is not among them.
         """
-        return {
-            "network": {name: tensor.detach() for name, tensor in self._trained().items()},
-            "phase": self._phase.state(),
-            "learned": self._masked.draw is not None,
-            "allocator": None if self._allocator is None else self._allocator.state(),
-            "generator": self._generator.get_state(),
-        }
+        return self._ancestor.state()
 
     def restore_stress(self, state: Mapping[str, Any]) -> None:
         """Resume a training under stress, which must have begun, from a snapshot.
@@ -514,23 +367,7 @@ class StressPruner(Pruner):
         ValueError, KeyError, RuntimeError
             If it is the state of another network.
         """
-        trained = self._trained()
-        if list(trained) != list(state["network"]):
-            raise ValueError("the state of the stress phase is of another network")
-        with torch.no_grad():
-            for name, tensor in trained.items():
-                tensor.copy_(state["network"][name])
-        if self._allocator is not None:
-            self._allocator.restore(state["allocator"])
-        if self._masked.draw is None and state["learned"]:
-            self._interrupted = state["phase"]  # until the structure is learned again
-        else:
-            self._phase.restore(state["phase"])
-        self._generator.set_state(state["generator"])
-
-    def _trained(self) -> dict[str, Tensor]:
-        """Parameters and buffers of the wrapped model, without masks and what is made of them."""
-        return trained_tensors(self.bound_model, self._target_spaces)
+        self._ancestor.restore(state)
 
     def synthesize(
         self, example_input: Any, optimizer: torch.optim.Optimizer | None = None
@@ -559,14 +396,15 @@ class StressPruner(Pruner):
         nni_stress.exceptions.SynthesisError
             If the offspring does not compute what the masked model does. The model is left whole.
         """
-        if self._masked.draw is None:
-            self._masked.learn(example_input)
-        self._check_removable()
+        masked = self._ancestor.masked
+        if masked.draw is None:
+            masked.learn(example_input)
+        self._ancestor.check_removable()
         masks = self._inheritance.current()
         self._inheritance.release()
         self.unwrap_model()
         release(self._module_wrappers.values(), self.bound_model)
-        draw = self._masked.draw
+        draw = masked.draw
         assert draw is not None
         return synthesis.synthesize(
             self.bound_model, example_input, masks, optimizer, draw.graph, draw.removed

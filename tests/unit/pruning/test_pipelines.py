@@ -36,8 +36,8 @@ def test_under_nnis_schedules_the_goal_is_met_and_removed_stays_removed(schedule
     inner = StressPruner(
         model, config(), evaluator(model), temperature=0.3, stressor=stressor, stress_peak=1.0
     )
-    synthesize = inner._synthesize
-    inner._synthesize = lambda: (synthesize(), seen.append(alive(inner.get_masks())))
+    draw = inner._ancestor.draw_offspring
+    inner._ancestor.draw_offspring = lambda: (draw(), seen.append(alive(inner.get_masks())))
     _, masks = schedule(inner, interval_steps=4, total_times=3).compress(
         max_steps=14, max_epochs=None
     )
@@ -94,7 +94,7 @@ def test_schedulers_and_gradient_accumulation_count_optimizer_steps():
     _, masks = pruner.compress()
     assert (
         rates == pytest.approx([0.1, 0.05, 0.025, 0.0125])
-        and pruner._phase.step == 4
+        and pruner._ancestor.phase.step == 4
         and kept(masks, "fc1") == 250
     )
 
@@ -147,7 +147,11 @@ def test_it_trains_under_two_optimizers():
     )
     _, masks = pruner.compress()
     pruner.unwrap_model()
-    assert pruner._phase.step == 4 and kept(masks, "conv1") == 10 and kept(masks, "fc1") == 250
+    assert (
+        pruner._ancestor.phase.step == 4
+        and kept(masks, "conv1") == 10
+        and kept(masks, "fc1") == 250
+    )
     assert not torch.equal(model.conv1.weight, before.conv1.weight) and not torch.equal(
         model.fc2.weight, before.fc2.weight
     )
@@ -166,7 +170,7 @@ def test_it_trains_with_lightning(lightning, tmp_path, strength):  # noqa: F811
         strength=strength,
     )
     _, masks = pruner.compress()
-    assert model.steps == pruner._phase.step == 13
+    assert model.steps == pruner._ancestor.phase.step == 13
     assert {name: kept(masks, name) for name in masks} == {"net.conv1": 3, "net.conv2": 8}
 
 

@@ -394,7 +394,7 @@ def test_epochs_are_steps_where_their_length_is_known():
     trained = evaluator(network)
     pruner = StressPruner(network, **ratio(sparse_ratio=0.5), evaluator=trained, steps_per_epoch=3)
     pruner.compress(max_epochs=2)
-    assert pruner._phase.step == 6
+    assert pruner._ancestor.phase.step == 6
 
 
 def test_an_unknown_name_of_the_package_is_an_attribute_error():
