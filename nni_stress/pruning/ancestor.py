@@ -177,9 +177,9 @@ class Ancestor:
         self._begin(steps)
         self._learn_when_run()
 
-    def before_step(self) -> None:
-        """Look at the gradients of the coming optimizer step."""
-        self.phase.before_step()
+    def before_step(self, steps: Callable[[Tensor], bool] | None = None) -> None:
+        """Look at the gradients of the coming step, see :meth:`StressPhase.before_step`."""
+        self.phase.before_step(steps)
 
     def after_step(self, interval: int | None = None) -> None:
         """Count an optimizer step; draw the offspring if it was the last one.

@@ -82,16 +82,25 @@ class MaskedModel:
         self._uncalled: UncalledWrappers | None = None
         self._first_run: PatchedForward | None = None
         self._attentions: list[Callable[[], None]] = []
-        self.wrap_attentions()
+        self._wrap_attentions()
 
-    def wrap_attentions(self) -> None:
+    def wrap_again(self) -> None:
+        """Let the model compute with NNI's wrappers after `take_off`; nothing is masked."""
+        self._wrap_attentions()
+        if self.draw is not None:
+            self._show_uncalled(self.draw.graph)
+
+    def _wrap_attentions(self) -> None:
         """Let attentions call their layers, which NNI has wrapped."""
         self._attentions += masked_attentions(self._model)
 
-    def know(self, graph: ClusterGraph) -> None:
-        """Draw and mask the clusters of a graph from now on."""
+    def _show_uncalled(self, graph: ClusterGraph) -> None:
         called = graph.structure.input_shapes
         self._uncalled = UncalledWrappers(self._model, self._wrappers, called)
+
+    def know(self, graph: ClusterGraph) -> None:
+        """Draw and mask the clusters of a graph from now on."""
+        self._show_uncalled(graph)
         self._factors = ClusterFactors(self._model, graph.structure)
         self.draw = ClusterDraw(graph, self._model, self._spaces, self._ratios)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -12,6 +13,7 @@ from nni.compression.base.target_space import PruningTargetSpace, TargetType
 from nni.compression.base.wrapper import ModuleWrapper
 from nni.compression.utils.evaluator import Evaluator
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from ..graph import synthesis
 from ..graph.cluster_graph import ClusterGraph
@@ -30,7 +32,8 @@ from .config_list import (
 from .inheritance import Inheritance
 from .kept_layers import keep_outputs
 from .layer_settings import LayerSettings
-from .parameters import LazyClones, give_back, lend, release
+from .optimizer_hooks import StepHooks, optimizers_of, owners_of
+from .parameters import LazyClones, give_back, lend, parameters_of, release
 from .screening import Judged, Screen
 from .targets import (
     Masks,
@@ -126,6 +129,8 @@ class StressPruner(Pruner):
 
     _requested_steps: int | None = None  # what the call of compress that is running asked for
     _given: Mapping[tuple[str, str], Tensor] = {}
+    _hooks: StepHooks | None = None  # of a block of stress
+    _made_small = False
 
     def __init__(
         self,
@@ -155,9 +160,7 @@ class StressPruner(Pruner):
         )
         rules = SharingRules(floor, multiple, worth, redundancy)
         config_list, self._ratios = without_whole_modules(checked_config(config_list, model), model)
-        validation.check_combination(
-            self.arguments, config_list, evaluator, budget, candidates, screen
-        )
+        validation.check_combination(self.arguments, config_list, budget, candidates, screen)
         self._settings = LayerSettings(self.arguments, stress_overrides or {}, steps_per_epoch)
         self._budget = None
         graph = None
@@ -238,10 +241,11 @@ class StressPruner(Pruner):
         with LazyClones():
             super().wrap_model()
         if "_ancestor" in vars(self):  # wrapped again
-            self._ancestor.masked.wrap_attentions()
+            self._ancestor.masked.wrap_again()
 
     def unwrap_model(self) -> None:
-        """Unwrap the model as NNI does, and mask nothing any more."""
+        """Unwrap the model as NNI does, and mask nothing any more. A block of `stress` is over."""
+        self._leave_optimizers()
         if "_ancestor" in vars(self):  # not where arguments are refused
             self._ancestor.take_off()
             self._ancestor.masked.take_off()
@@ -252,12 +256,8 @@ class StressPruner(Pruner):
     def _single_compress(self, max_steps: int | None, max_epochs: int | None) -> None:
         if self.evaluator is not None:
             self._fusion_compress(max_steps, max_epochs)
-        elif max_steps is not None or max_epochs is not None:
-            raise ValueError(
-                f"training under stress needs an evaluator, but got max_steps={max_steps}, "
-                f"max_epochs={max_epochs} and evaluator=None"
-            )
         else:
+            validation.check_untrained(self.arguments, max_steps, max_epochs)
             self._inheritance.update()
             self._ancestor.draw_offspring()
 
@@ -313,6 +313,89 @@ class StressPruner(Pruner):
             return model, self._remembered(masks)
         finally:
             self._requested_steps = None
+
+    @contextmanager
+    def stress(
+        self, optimizer: Optimizer | Sequence[Optimizer], steps: int | None = None
+    ) -> Iterator[None]:
+        """Put the model under stress while you train it in a ``with`` block.
+
+        At the end of the block the offspring is drawn, as by `compress`, or earlier, after `steps`
+        steps; `synthesize` then makes the model small. With the same batches, that is bit for bit
+        what `compress` does with an evaluator.
+
+        Optimizer steps are counted, not backward passes, so gradients may be accumulated. A step
+        that a ``GradScaler`` skips is none. A step by a closure is one, however often the closure
+        is called. The model may be trained through ``DistributedDataParallel`` or what
+        ``torch.compile`` makes of it.
+
+        Parameters
+        ----------
+        optimizer
+            The optimizer that trains the model, made before the pruner or after it. Of several in a
+            list, each must train some of the model; a step counts once all of them have stepped.
+        steps
+            Length of the stress phase in optimizer steps; `training_steps` by default. It should
+            be what the block trains for, as stress follows a schedule. If the block ends earlier,
+            a warning says so.
+
+        Raises
+        ------
+        ValueError
+            If the length is not known, an optimizer trains nothing of the model, no step was taken,
+            or a weight is NaN or infinite.
+
+        Notes
+        -----
+        After an exception in the block, or Ctrl-C, the model is unwrapped, with its weights as
+        trained, and the optimizers are as they were. A new block begins the phase anew.
+
+        Examples
+        --------
+        >>> network = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
+        >>> optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
+        >>> inputs = torch.rand(16, 4)
+        >>> pruner = StressPruner(network, [{"op_names": ["0"], "sparse_ratio": 0.5}])
+        >>> with pruner.stress(optimizer, steps=20):
+        ...     for _ in range(20):
+        ...         loss = network(inputs).square().mean()
+        ...         optimizer.zero_grad()
+        ...         loss.backward()
+        ...         optimizer.step()
+        >>> pruner.synthesize(inputs, optimizer)[0]
+        Linear(in_features=4, out_features=4, bias=True)
+        """
+        total = validation.phase_length(steps, None, self.training_steps, None)
+        validation.check_ready(self.fused_compressors, self._made_small, self._hooks is not None)
+        if not self._is_wrapped:
+            self.wrap_model()
+        parameters = parameters_of(self.bound_model).values()
+        optimizers = optimizers_of(optimizer, parameters)
+        look = self._ancestor.before_step
+        owners = owners_of(parameters, optimizers)
+        self._inheritance.update()
+        self._ancestor.begin(total)
+        self._hooks = StepHooks(
+            optimizers,
+            lambda index: look(lambda parameter: owners.get(id(parameter), 0) == index),
+            self._ancestor.after_step,
+        )
+        try:
+            yield
+            if self._hooks is not None:  # not unwrapped meanwhile
+                self._leave_optimizers()
+                validation.check_taken(self._ancestor.phase.step, total)
+                self._ancestor.end()
+        except BaseException:
+            if self._is_wrapped:
+                self.unwrap_model()
+            raise
+
+    def _leave_optimizers(self) -> None:
+        """Leave the optimizers of a block of stress as they were."""
+        if self._hooks is not None:
+            self._hooks.remove()
+            self._hooks = None
 
     def get_masks(self) -> Masks:
         """The masks in the wrappers, as NNI's pruners return them.
@@ -392,10 +475,12 @@ class StressPruner(Pruner):
         Raises
         ------
         ValueError
-            If the network does not run on the example input.
+            If the network does not run on the example input, or it was unwrapped, for example as
+            a block of `stress` was interrupted.
         nni_stress.exceptions.SynthesisError
             If the offspring does not compute what the masked model does. The model is left whole.
         """
+        validation.check_drawn(self._is_wrapped, self._hooks is not None)
         masked = self._ancestor.masked
         if masked.draw is None:
             masked.learn(example_input)
@@ -403,6 +488,7 @@ class StressPruner(Pruner):
         masks = self._inheritance.current()
         self._inheritance.release()
         self.unwrap_model()
+        self._made_small = True
         release(self._module_wrappers.values(), self.bound_model)
         draw = masked.draw
         assert draw is not None

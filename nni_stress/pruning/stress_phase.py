@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -17,7 +17,7 @@ from .sampler import Offspring, Sampler
 from .stressed import Ranks, Stressed
 from .stressors import STRESSORS
 from .stressors.base import Coming, Situation
-from .targets import Masks, TargetSpaces, ordered
+from .targets import Masks, TargetSpaces, is_parameter, ordered
 
 Unit = tuple[int, Hashable]  # (index of what feels stress, its unit)
 
@@ -153,10 +153,21 @@ class StressPhase:
         for stressed in self._stressed:
             stressed.take_off()
 
-    def before_step(self) -> None:
-        """Look at the gradients of the coming optimizer step."""
+    def before_step(self, steps: Callable[[Tensor], bool] | None = None) -> None:
+        """Look at the gradients of the coming optimizer step.
+
+        Parameters
+        ----------
+        steps
+            Says whether a parameter is about to be changed. None: all are.
+        """
         if self.step < self.total_steps:
-            self._observer.observe(ordered(self._spaces), self._felt)
+            targets = ordered(self._spaces)
+            if steps is not None:
+                targets = (
+                    each for each in targets if is_parameter(each[2]) and steps(each[2].target)
+                )
+            self._observer.observe(targets, self._felt)
 
     def _felt(self) -> Masks:
         """Factors of clusters at present that NNI's masks do not show."""

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from nni.compression.base.compressor import Compressor, Pruner
 from nni.compression.utils.evaluator import Evaluator
 from torch import nn
 
 from ..hparams import PrunerArguments, check_value
 from .importances import IMPORTANCES
 from .screening import Screen
+
+_log = logging.getLogger(__name__)
 
 
 def check_whole(**numbers: Any) -> None:
@@ -67,10 +71,44 @@ def phase_length(
     steps = max_steps or training_steps
     if steps is None:
         raise ValueError(
-            "the length of the stress phase must be given by compress(max_steps=...) or "
-            "training_steps=..., but got neither"
+            "the length of the stress phase must be given by compress(max_steps=...), "
+            "stress(steps=...) or training_steps=..., but got none of them"
         )
     return steps
+
+
+def check_untrained(
+    arguments: PrunerArguments, max_steps: int | None, max_epochs: int | None
+) -> None:
+    """Check that an offspring can be drawn without training, as there is no evaluator.
+
+    Parameters
+    ----------
+    arguments
+        Settings of stress and genetics.
+    max_steps, max_epochs
+        As ``compress`` takes them.
+
+    Raises
+    ------
+    ValueError
+        If it cannot.
+
+    Examples
+    --------
+    >>> check_untrained(PrunerArguments(), max_steps=None, max_epochs=None)
+    """
+    if max_steps is not None or max_epochs is not None:
+        raise ValueError(
+            f"training under stress needs an evaluator, or a loop of your own in a block of "
+            f"StressPruner.stress, but got max_steps={max_steps}, max_epochs={max_epochs} and "
+            f"evaluator=None"
+        )
+    if IMPORTANCES[arguments.strength].needs_training:
+        raise ValueError(
+            f"strength={arguments.strength!r} is gathered while training: compress() needs an "
+            f"evaluator, but got none; a loop of your own goes in a block of StressPruner.stress"
+        )
 
 
 def check_worth(worth: Any) -> None:
@@ -107,6 +145,11 @@ def check_kinds(model: Any, evaluator: Any, existed_wrappers: Any, seed: Any) ->
     """
     if not isinstance(model, nn.Module):
         raise TypeError(f"model must be a torch.nn.Module, but got {model!r}")
+    if isinstance(vars(model).get("_modules", {}).get("_orig_mod"), nn.Module):
+        raise TypeError(
+            "model must be the network itself, but got what torch.compile made of it; give the "
+            "network to the pruner, and train what torch.compile makes of it"
+        )
     if evaluator is not None and not isinstance(evaluator, Evaluator):
         raise TypeError(f"evaluator must be one of NNI's evaluators or None, but got {evaluator!r}")
     if existed_wrappers is not None and not isinstance(existed_wrappers, Mapping):
@@ -126,7 +169,6 @@ def check_kinds(model: Any, evaluator: Any, existed_wrappers: Any, seed: Any) ->
 def check_combination(
     arguments: PrunerArguments,
     config_list: list[dict[str, Any]],
-    evaluator: Evaluator | None,
     budget: Any,
     candidates: int,
     screen: Any,
@@ -139,7 +181,7 @@ def check_combination(
         Settings of stress and genetics.
     config_list
         The config list, checked.
-    evaluator, budget, candidates, screen
+    budget, candidates, screen
         As :class:`nni_stress.StressPruner` takes them.
 
     Raises
@@ -149,13 +191,8 @@ def check_combination(
 
     Examples
     --------
-    >>> check_combination(PrunerArguments(), [{"op_types": ["Linear"]}], None, None, 1, None)
+    >>> check_combination(PrunerArguments(), [{"op_types": ["Linear"]}], None, 1, None)
     """
-    if IMPORTANCES[arguments.strength].needs_training and evaluator is None:
-        raise ValueError(
-            f"strength={arguments.strength!r} is gathered while training: it needs an evaluator, "
-            f"but got none"
-        )
     if candidates > 1 and (budget is None or not isinstance(screen, Screen)):
         raise ValueError(
             f"candidates={candidates} needs a budget to draw around and a Screen to judge on, but "
@@ -166,4 +203,92 @@ def check_combination(
         raise ValueError(
             f"a budget needs encoding='cluster' and a config list without sparse_ratio, but got "
             f"encoding={arguments.encoding!r} and {config_list!r}"
+        )
+
+
+def check_ready(compressors: Sequence[Compressor], made_small: bool, under_stress: bool) -> None:
+    """Check that a pruner can put its network under stress in a loop of the user's own.
+
+    Parameters
+    ----------
+    compressors
+        The pruner and those that it goes on from.
+    made_small
+        Whether it has synthesized the offspring.
+    under_stress
+        Whether it does so already.
+
+    Raises
+    ------
+    ValueError
+        If it cannot.
+
+    Examples
+    --------
+    >>> check_ready([], made_small=False, under_stress=False)
+    """
+    if made_small:
+        raise ValueError(
+            "stress needs a pruner that has not synthesized its offspring yet; make another one, "
+            "with the small network"
+        )
+    if under_stress:
+        raise ValueError(
+            "stress must begin outside any other block of stress of the same pruner; leave that "
+            "block, or call unwrap_model()"
+        )
+    for other in compressors:
+        if not isinstance(other, Pruner):
+            raise ValueError(
+                f"stress in a loop of your own goes without other compressors, but this pruner "
+                f"goes on from a {type(other).__name__}; train with an evaluator"
+            )
+
+
+def check_taken(steps: int, planned: int) -> None:
+    """Check, when a training under stress ends, how many steps were taken; warn of too few.
+
+    Raises
+    ------
+    ValueError
+        If there was none.
+
+    Examples
+    --------
+    >>> check_taken(steps=20, planned=20)
+    """
+    if not steps:
+        raise ValueError(
+            f"stress was to last {planned} optimizer steps, but none was taken in its block; does "
+            f"it call step() of the optimizer that stress was given?"
+        )
+    if steps < planned:
+        _log.warning(
+            "stress ended after %d of %d optimizer steps, before its schedule did: the offspring "
+            "is drawn as strengths are now",
+            steps,
+            planned,
+        )
+
+
+def check_drawn(wrapped: bool, under_stress: bool) -> None:
+    """Check that a pruner can synthesize its offspring.
+
+    Raises
+    ------
+    ValueError
+        If it cannot.
+
+    Examples
+    --------
+    >>> check_drawn(wrapped=True, under_stress=False)
+    """
+    if under_stress:
+        raise ValueError(
+            "synthesize must be called after the block of stress, as its end draws the offspring"
+        )
+    if not wrapped:
+        raise ValueError(
+            "synthesize needs the wrapped model, but it is unwrapped: by unwrap_model, by an "
+            "earlier synthesize, or because its training under stress was interrupted"
         )

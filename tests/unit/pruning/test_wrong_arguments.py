@@ -135,7 +135,6 @@ WRONG = [
         ValueError,
         "strength must be one of magnitude, l2, taylor, or registered by you .*, but got 'weight'",
     ),
-    ({"strength": "taylor"}, ValueError, "strength='taylor' .* needs an evaluator, but got none"),
     ({"sampling": "once"}, ValueError, "sampling must be one of exact, bernoulli, but got 'once'"),
     (
         ratio(sparse_ratio=0.5, internal_metric_block=2) | {"sampling": "bernoulli"},
@@ -330,6 +329,10 @@ def test_training_needs_an_evaluator():
         ValueError, match="training under stress needs an evaluator, but got max_steps=3"
     ):
         StressPruner(lenet5(), **ratio(sparse_ratio=0.5)).compress(max_steps=3)
+    with pytest.raises(
+        ValueError, match="strength='taylor' is gathered .* needs an evaluator, but got none"
+    ):
+        StressPruner(lenet5(), **ratio(sparse_ratio=0.5), strength="taylor").compress()
 
 
 @pytest.mark.parametrize(
