@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Callable, Mapping, Set
 from contextlib import nullcontext
 from typing import Any
 
+import torch
 from nni.compression.base.wrapper import ModuleWrapper
 from torch import Tensor, nn
 
@@ -121,7 +123,10 @@ class MaskedModel:
     def learn_when_run(self) -> None:
         """Learn the structure where the model first runs, unless it is known."""
         if self.draw is None and self._first_run is None:
-            self._first_run = PatchedForward(self._model, self._on_first_run)
+            on_first_run = self._on_first_run
+            if "torch._dynamo" in sys.modules:  # torch.compile cannot trace what follows a network
+                on_first_run = torch.compiler.disable(on_first_run)
+            self._first_run = PatchedForward(self._model, on_first_run)
 
     def _on_first_run(self, plain: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         if kwargs and args:

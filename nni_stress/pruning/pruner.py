@@ -365,6 +365,7 @@ class StressPruner(Pruner):
         >>> pruner.synthesize(inputs, optimizer)[0]
         Linear(in_features=4, out_features=4, bias=True)
         """
+        validation.check_whole(steps=steps)
         total = validation.phase_length(steps, None, self.training_steps, None)
         validation.check_ready(self.fused_compressors, self._made_small, self._hooks is not None)
         if not self._is_wrapped:
@@ -373,14 +374,14 @@ class StressPruner(Pruner):
         optimizers = optimizers_of(optimizer, parameters)
         look = self._ancestor.before_step
         owners = owners_of(parameters, optimizers)
-        self._inheritance.update()
-        self._ancestor.begin(total)
         self._hooks = StepHooks(
             optimizers,
             lambda index: look(lambda parameter: owners.get(id(parameter), 0) == index),
             self._ancestor.after_step,
         )
         try:
+            self._inheritance.update()
+            self._ancestor.begin(total)
             yield
             if self._hooks is not None:  # not unwrapped meanwhile
                 self._leave_optimizers()
