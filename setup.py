@@ -23,6 +23,8 @@ PACKAGES = [
 ]
 
 DOCS = ["sphinx>=8", "myst-parser>=4", "furo"]
+LIGHTNING = ["pytorch-lightning>=2"]
+TRANSFORMERS = ["transformers>=4.30", "accelerate"]
 ONNX = ["onnx>=1.15", "onnxscript>=0.1", "onnxruntime>=1.16"]
 # Networks of other libraries, and the pruner that they are made small by for comparison.
 ZOO = [
@@ -110,15 +112,16 @@ setup(
         "cloudpickle>=2.2",  # sends them what a notebook defines
     ],
     extras_require={
+        "lightning": LIGHTNING,
         "onnx": ONNX,
+        "transformers": TRANSFORMERS,
         "test": [
             "pytest>=7",
             "pytest-xdist>=3",
             "hypothesis>=6.100",
-            "pytorch-lightning>=2",
+            *LIGHTNING,
             "tensorboard",
-            "transformers>=4.30",
-            "accelerate",
+            *TRANSFORMERS,
             "nbclient>=0.8",  # with ipykernel: runs the notebooks of the documentation
             "ipykernel>=6",
             "torchmetrics>=1",  # with pycocotools: the reference of average precision

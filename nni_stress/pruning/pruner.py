@@ -374,21 +374,22 @@ class StressPruner(Pruner):
         optimizers = optimizers_of(optimizer, parameters)
         look = self._ancestor.before_step
         owners = owners_of(parameters, optimizers)
-        self._hooks = StepHooks(
+        hooks = StepHooks(
             optimizers,
             lambda index: look(lambda parameter: owners.get(id(parameter), 0) == index),
             self._ancestor.after_step,
         )
+        self._hooks = hooks
         try:
             self._inheritance.update()
             self._ancestor.begin(total)
             yield
-            if self._hooks is not None:  # not unwrapped meanwhile
-                self._leave_optimizers()
+            if self._hooks is hooks:  # the model was not unwrapped meanwhile
                 validation.check_taken(self._ancestor.phase.step, total)
                 self._ancestor.end()
+                self._leave_optimizers()
         except BaseException:
-            if self._is_wrapped:
+            if self._hooks is hooks:
                 self.unwrap_model()
             raise
 

@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from nni_stress import StressPruner
 from tests.helpers.networks import Transformer
+from tests.helpers.workers import free_ports
 from tests.unit.pruning.test_pruner import same_masks
 from trials.models import lenet5
 
@@ -258,9 +259,13 @@ def test_an_interrupted_block_leaves_network_and_optimizer_clean(name, error):
     parameters = list(network.parameters())
     optimizer = torch.optim.Adam(network.parameters(), lr=0.01)
     pruner = StressPruner(network, **TAYLOR, stress_peak=1.0, **budget(name))
-    with pytest.raises(error), pruner.stress(optimizer, STEPS):
-        train(network, optimizer, data[:5])
+
+    def interrupted():
+        yield from data[:5]
         raise error
+
+    with pytest.raises(error), pruner.stress(optimizer, STEPS):
+        train(network, optimizer, interrupted())
     assert hooks_of(optimizer) == []
     assert list(state_of(network)) == list(before) and str(network) == structure
     assert all(map(lambda one, other: one is other, network.parameters(), parameters))
@@ -343,7 +348,7 @@ def test_wrong_use_is_refused():
         StressPruner(torch.compile(copied, backend="eager"), **budget("normed"))
 
 
-@pytest.mark.parametrize("with_example", [True, False])
+@pytest.mark.parametrize("with_example", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_a_compiled_network_trains_as_one_that_is_not(with_example):
     arguments = (
         budget("normed") if with_example else {"config_list": [{**LAYERS, "sparse_ratio": 0.5}]}
@@ -356,3 +361,44 @@ def test_a_compiled_network_trains_as_one_that_is_not(with_example):
     plain = in_a_block("normed", train, **TAYLOR, **arguments)
     got = in_a_block("normed", compiled, **TAYLOR, **arguments)
     assert same_masks(plain[0], got[0]) and same_state(plain[1], got[1])
+
+
+def _distributed(rank, world, port, where, folder):
+    """One process: trains its share of every batch, and writes what came out."""
+    torch.set_num_threads(1)
+    torch.distributed.init_process_group(
+        "gloo", f"tcp://127.0.0.1:{port}", rank=rank, world_size=world
+    )
+    try:
+        network, data = made("normed"), batches("normed")
+        parallel = nn.parallel.DistributedDataParallel(network) if where == "before" else None
+        optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
+        pruner = StressPruner(network, seed=3, temperature=0, **TAYLOR, **budget("normed"))
+        parallel = parallel or nn.parallel.DistributedDataParallel(network)
+        with pruner.stress(optimizer, STEPS):
+            train(
+                parallel, optimizer, [[values[rank::world] for values in batch] for batch in data]
+            )
+        trained = {name: tensor.detach() for name, tensor in network.named_parameters()}
+        masks = dict(pruner.get_masks())
+        small = pruner.synthesize(data[0][0])
+        torch.save((masks, trained, small.state_dict()), folder / f"{rank}.pt")
+    finally:
+        torch.distributed.destroy_process_group()
+
+
+@pytest.mark.parametrize("where", ["before", "after"])
+def test_in_several_processes_all_draw_the_same_offspring(where, tmp_path):
+    """DistributedDataParallel wraps the network before the pruner does, or after it."""
+    world = 2
+    port = free_ports(1)[0]
+    arguments = (world, port, where, tmp_path)
+    torch.multiprocessing.start_processes(_distributed, arguments, world, start_method="fork")
+    found = [torch.load(tmp_path / f"{rank}.pt") for rank in range(world)]
+    for masks, trained, small in found[1:]:
+        assert same_masks(masks, found[0][0])
+        assert same_state(trained, found[0][1])
+        assert all(
+            torch.equal(small[name], found[0][2][name]) for name in small if "running" not in name
+        )
+    assert found[0][2]["0.weight"].shape[0] < 8

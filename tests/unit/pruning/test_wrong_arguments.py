@@ -330,7 +330,7 @@ def test_training_needs_an_evaluator():
     ):
         StressPruner(lenet5(), **ratio(sparse_ratio=0.5)).compress(max_steps=3)
     with pytest.raises(
-        ValueError, match="strength='taylor' is gathered .* needs an evaluator, but got none"
+        ValueError, match=r"strength='taylor' is gathered .* needs an evaluator, but got none"
     ):
         StressPruner(lenet5(), **ratio(sparse_ratio=0.5), strength="taylor").compress()
 
