@@ -46,11 +46,12 @@ from .targets import (
 class StressPruner(Pruner):
     """Trains the ancestor under stress, then draws which of its clusters an offspring keeps.
 
-    Takes NNI's config list, wrappers and evaluators, as every pruner of NNI does. Without an
-    evaluator the offspring is drawn at once, without stress; with ``temperature=0`` that is exactly
-    NNI's ``L1NormPruner``. The idea of training under stress is that of StressedNets (Shafiee et
-    al., arXiv 1801.05387). On the meta device, where weights have no values, it plans: all clusters
-    of a layer are equally strong, and of the small network only shapes are checked.
+    Takes NNI's config list, wrappers and evaluators, as every pruner of NNI does. `stress` needs no
+    evaluator: it stresses the model while your own loop trains it. Without either the offspring is
+    drawn at once; with ``temperature=0`` that is exactly NNI's ``L1NormPruner``. The idea of
+    training under stress is that of StressedNets (Shafiee et al., arXiv 1801.05387). On the meta
+    device, where weights have no values, it plans: all clusters of a layer are equally strong, and
+    of the small network only shapes are checked.
 
     Parameters
     ----------
@@ -61,7 +62,7 @@ class StressPruner(Pruner):
         to remove. The network's outputs all stay: a warning says so where ``op_types`` selects the
         layer that computes them, and an error where ``op_names`` does.
     evaluator
-        NNI's evaluator, for training under stress.
+        NNI's evaluator, for training under stress by `compress`.
     training_steps
         Length of the stress phase in optimizer steps; ``compress(max_steps=...)`` overrides it.
     seed

@@ -20,6 +20,7 @@ PYTHON_PAGES = [
     "docs/guides/from-l1normpruner.md",
     "docs/guides/in-python.md",
     "docs/guides/own-layers.md",
+    "docs/guides/own-loop.md",
 ]
 REFERENCE = "docs/reference"
 

@@ -283,6 +283,25 @@ def test_an_interrupted_block_leaves_network_and_optimizer_clean(name, error):
     train(small, optimizer, data)  # goes on where it was
 
 
+def test_a_block_goes_on_from_a_snapshot_bit_for_bit():
+    expected = in_a_block("lenet", train, **TAYLOR, **budget("lenet"))
+    network, data = made("lenet"), batches("lenet")
+    optimizer = torch.optim.Adam(network.parameters(), lr=0.01)
+    pruner = StressPruner(network, seed=3, **TAYLOR, **budget("lenet"))
+    with pruner.stress(optimizer, STEPS):
+        train(network, optimizer, data[:4])
+        kept = copy.deepcopy((pruner.stress_state(), optimizer.state_dict()))
+    network = made("lenet")
+    optimizer = torch.optim.Adam(network.parameters(), lr=0.01)
+    pruner = StressPruner(network, seed=3, **TAYLOR, **budget("lenet"))
+    with pruner.stress(optimizer, STEPS):
+        pruner.restore_stress(kept[0])
+        optimizer.load_state_dict(kept[1])
+        train(network, optimizer, data[4:])
+    assert same_masks(expected[0], pruner.get_masks())
+    assert same_state(expected[1], state_of(network))
+
+
 def test_too_few_steps_are_said(caplog):
     network, data = made("normed"), batches("normed")
     optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
