@@ -119,9 +119,12 @@ class StepHooks:
         self._after_step = after_step
         self._stepped: set[int] = set()
         self._handles: list[RemovableHandle] = []
+        # where the step is compiled, these are not
+        before = torch.compiler.disable(self._before)
+        after = torch.compiler.disable(self._after)
         for optimizer in optimizers:
-            self._handles.append(optimizer.register_step_pre_hook(self._before))
-            self._handles.append(optimizer.register_step_post_hook(self._after))
+            self._handles.append(optimizer.register_step_pre_hook(before))
+            self._handles.append(optimizer.register_step_post_hook(after))
 
     def remove(self) -> None:
         """Leave the optimizers as they were."""

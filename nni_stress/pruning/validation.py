@@ -150,6 +150,11 @@ def check_kinds(model: Any, evaluator: Any, existed_wrappers: Any, seed: Any) ->
             "model must be the network itself, but got what torch.compile made of it; give the "
             "network to the pruner, and train what torch.compile makes of it"
         )
+    if evaluator is None and isinstance(model, nn.parallel.DistributedDataParallel):
+        raise TypeError(
+            "model must be the network itself, but got what DistributedDataParallel made of it; "
+            "give its module to the pruner, and train what DistributedDataParallel makes of it"
+        )
     if evaluator is not None and not isinstance(evaluator, Evaluator):
         raise TypeError(f"evaluator must be one of NNI's evaluators or None, but got {evaluator!r}")
     if existed_wrappers is not None and not isinstance(existed_wrappers, Mapping):
