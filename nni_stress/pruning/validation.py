@@ -100,9 +100,9 @@ def check_untrained(
     """
     if max_steps is not None or max_epochs is not None:
         raise ValueError(
-            f"training under stress needs an evaluator, or a loop of your own in a block of "
-            f"StressPruner.stress, but got max_steps={max_steps}, max_epochs={max_epochs} and "
-            f"evaluator=None"
+            f"training under stress needs an evaluator, but got max_steps={max_steps}, "
+            f"max_epochs={max_epochs} and evaluator=None; a loop of your own goes in a block of "
+            f"StressPruner.stress"
         )
     if IMPORTANCES[arguments.strength].needs_training:
         raise ValueError(
