@@ -25,7 +25,7 @@ PACKAGES = [
 DOCS = ["sphinx>=8", "myst-parser>=4", "furo"]
 LIGHTNING = ["pytorch-lightning>=2"]
 TRANSFORMERS = ["transformers>=4.30", "accelerate"]
-ONNX = ["onnx>=1.15", "onnxscript>=0.1", "onnxruntime>=1.16"]
+ONNX = ["onnx>=1.16", "onnxscript>=0.3", "onnx-ir>=0.1.1", "onnxruntime>=1.18"]
 # Networks of other libraries, and the pruner that they are made small by for comparison.
 ZOO = [
     "timm>=1.0,<2",

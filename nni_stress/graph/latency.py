@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import statistics
 import time
 from collections.abc import Callable, Sequence
 from functools import lru_cache
@@ -22,13 +21,49 @@ from .resizing import depthwise, is_resizable, resize
 
 
 @torch.inference_mode()
+def turns(
+    runs: Sequence[Callable[[], object]],
+    seconds: float = 1.0,
+    clock: Callable[[], float] = time.perf_counter,
+) -> NDArray[np.float64]:
+    """Measure what is compared in turns, so that other load on the machine slows down all alike.
+
+    Parameters
+    ----------
+    runs
+        What to measure.
+    seconds
+        Least duration of the measurement; it takes at least nine turns.
+    clock
+        Measures a run. `time.thread_time` does not count what other processes take of the
+        processor; it is for what runs on one thread of the CPU.
+
+    Returns
+    -------
+    numpy.ndarray
+        Seconds of each run (columns) in each turn (rows).
+
+    Examples
+    --------
+    >>> turns([lambda: None, lambda: None], seconds=0).shape
+    (9, 2)
+    """
+    for _ in range(3):
+        for run in runs:
+            run()
+    began = time.perf_counter()
+    found: list[list[float]] = []
+    while len(found) < 9 or time.perf_counter() - began < seconds:
+        found.append([_time(run, clock) for run in runs])
+    return np.array(found)
+
+
 def ratio(
     network: nn.Module, reference: nn.Module, inputs: Sequence[Any], seconds: float = 1.0
 ) -> float:
     """Latency of a network as a share of a reference network's.
 
-    The two run in turns, and the median of the ratios is taken, so that other load on the machine
-    slows down both alike.
+    The two run in turns, and the median of the ratios is taken.
 
     Parameters
     ----------
@@ -51,23 +86,17 @@ def ratio(
     True
     """
     with evaluating(network), evaluating(reference):
-        for _ in range(3):
-            _time(network, inputs)
-            _time(reference, inputs)
-        began = time.perf_counter()
-        ratios: list[float] = []
-        while len(ratios) < 9 or time.perf_counter() - began < seconds:
-            ratios.append(_time(network, inputs) / _time(reference, inputs))
-    return statistics.median(ratios)
+        times = turns([lambda: network(*inputs), lambda: reference(*inputs)], seconds)
+    return float(np.median(times[:, 0] / times[:, 1]))
 
 
-def _time(network: nn.Module, inputs: Sequence[Any]) -> float:
-    """Seconds of one forward pass."""
-    began = time.perf_counter()
-    network(*inputs)
+def _time(run: Callable[[], object], clock: Callable[[], float] = time.perf_counter) -> float:
+    """Seconds of one run."""
+    began = clock()
+    run()
     if torch.cuda.is_available():
         torch.cuda.synchronize()
-    return time.perf_counter() - began
+    return clock() - began
 
 
 def layer_latencies(
@@ -166,7 +195,11 @@ def _layer_time(module: nn.Module, shape: torch.Size, inputs: int, outputs: int)
     size = list(shape)
     size[-1 if isinstance(module, nn.Linear) else -(weight.dim() - 1)] = inputs
     batch = torch.rand(size, device=weight.device, dtype=weight.dtype)
-    times = [_time(layer, (batch,)) for _ in range(3)]
+
+    def run() -> object:
+        return layer(batch)
+
+    times = [_time(run) for _ in range(3)]
     while len(times) < 8 or sum(times) < 0.004:
-        times.append(_time(layer, (batch,)))
+        times.append(_time(run))
     return min(times[3:])

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import logging
-import math
 import tempfile
-import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
-from torch.utils._pytree import tree_map
 
 from ..utils.atomic_files import write_atomically
-from ..utils.batches import answer, arguments_of, tensors_in
-from ..utils.module_modes import evaluating
+from .agreement import TOLERANCE, check_agreement
+from .onnx_network import OnnxNetwork
+from .tracing import Traced, first_cause, quiet_exporters, trace
 
 
 def export_onnx(
@@ -25,13 +20,13 @@ def export_onnx(
     path: str | Path,
     example_input: Any,
     dynamic_batch: bool = True,
-    tolerance: float = 1e-4,
+    tolerance: float = TOLERANCE,
 ) -> None:
     """Write a network, in evaluation mode, to an ONNX file that ONNX Runtime agrees with.
 
     The file is written only after ONNX Runtime has computed the network's outputs for
-    `example_input`. Needs the packages onnxscript and onnxruntime
-    (``pip install nni-stress[onnx]``).
+    `example_input`, and with `dynamic_batch` for a batch of another size. Needs the packages
+    onnxscript and onnxruntime (``pip install nni-stress[onnx]``).
 
     Parameters
     ----------
@@ -51,7 +46,8 @@ def export_onnx(
     Raises
     ------
     ValueError
-        If ONNX Runtime's outputs differ by more than the tolerance. No file is written then.
+        If torch.export cannot follow the network, or ONNX Runtime's outputs differ by more than the
+        tolerance. No file is written then.
     ImportError
         If a package is missing.
 
@@ -61,78 +57,84 @@ def export_onnx(
     >>> network = nn.Linear(2, 1)
     >>> nni_stress.export_onnx(network, "network.onnx", torch.rand(1, 2))  # doctest: +SKIP
     """
-    try:
-        import onnxruntime
-        import onnxscript  # noqa: F401  torch's exporter needs it
-    except ImportError as error:
-        raise ImportError(
-            f"export_onnx needs onnxscript and onnxruntime, but {error.name} is missing: "
-            f"pip install nni-stress[onnx]"
-        ) from None
-    by_name = isinstance(example_input, Mapping)
-    inputs: Any = dict(example_input) if by_name else arguments_of(example_input)
+    require_packages("export_onnx")
+    traced = trace(network, example_input, dynamic_batch)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "network.onnx"
-        with evaluating(network), torch.no_grad(), _quiet_exporter():
-            _export(network, file, inputs, dynamic_batch)
-            expected = tensors_in(answer(network, inputs))
-            session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
-            names = [entry.name for entry in session.get_inputs()]
-            feed = inputs if by_name else dict(zip(names, tensors_in(inputs)))
-            arrays = {name: value.detach().cpu().numpy() for name, value in feed.items()}
-            outputs = session.run(None, arrays)
-            for wanted, output in zip(expected, map(torch.from_numpy, outputs), strict=True):
-                _check_equal(wanted.detach().cpu(), output, tolerance)
+        write_onnx(traced, file, tolerance)
         write_atomically(Path(path), file.read_bytes())
 
 
-def _export(network: nn.Module, file: Path, inputs: Any, dynamic_batch: bool) -> None:
-    shapes = None
-    if dynamic_batch:
-        batch = torch.export.Dim("batch")
-        shapes = tree_map(lambda value: {0: batch} if _is_batch(value) else None, inputs)
-        if any(len(value) == 1 for value in filter(_is_batch, tensors_in(inputs))):
-            # torch takes a dimension of size 1 for a constant
-            inputs = tree_map(lambda v: torch.cat([v, v]) if _is_batch(v) else v, inputs)
-    keywords: dict[str, Any] = {"kwargs": inputs} if isinstance(inputs, dict) else {}
-    torch.onnx.export(
-        network,
-        () if keywords else inputs,
-        str(file),
-        **keywords,
-        dynamo=True,
-        dynamic_shapes=shapes,
-        external_data=False,
-        verbose=False,
-    )
+def require_packages(what: str) -> None:
+    """Check that the packages are there that ONNX needs.
 
+    Parameters
+    ----------
+    what
+        What needs them, for the message.
 
-def _is_batch(value: Any) -> bool:
-    return isinstance(value, torch.Tensor) and value.dim() > 0
+    Raises
+    ------
+    ImportError
+        If one is missing; the message names it.
 
-
-def _check_equal(expected: torch.Tensor, output: torch.Tensor, tolerance: float) -> None:
-    largest = float(expected.abs().max())
-    same_shape = expected.shape == output.shape
-    difference = float((expected - output).abs().max()) if same_shape else math.inf
-    if not difference <= tolerance * max(largest, 1e-6):  # also if the difference is NaN
-        raise ValueError(
-            f"ONNX Runtime disagrees with the network: an output of largest magnitude {largest:g} "
-            f"differs by {difference:g}"
-        )
-
-
-@contextmanager
-def _quiet_exporter() -> Iterator[None]:
-    """Silence torch's exporter, which warns about its internals and about optional packages."""
-    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
-    levels = [logger.level for logger in loggers]
+    Examples
+    --------
+    >>> require_packages("export_onnx")
+    """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            for logger in loggers:
-                logger.setLevel(logging.ERROR)
-            yield
-    finally:
-        for logger, level in zip(loggers, levels):
-            logger.setLevel(level)
+        import onnxruntime  # noqa: F401
+        import onnxscript  # noqa: F401  torch's exporter needs it
+    except ImportError as error:
+        raise ImportError(
+            f"{what} needs onnxscript and onnxruntime, but {error.name} is missing: "
+            f"pip install nni-stress[onnx]"
+        ) from None
+
+
+def write_onnx(
+    traced: Traced, path: Path, tolerance: float = TOLERANCE
+) -> tuple[OnnxNetwork, float]:
+    """Write an ONNX file, load it again and compare it with the network.
+
+    Parameters
+    ----------
+    traced
+        The network.
+    path
+        The file to write.
+    tolerance
+        Largest difference allowed, as a share of the output's largest magnitude.
+
+    Returns
+    -------
+    OnnxNetwork, float
+        The file, and the largest difference.
+
+    Raises
+    ------
+    ValueError
+        If the network has an operator that ONNX lacks, or the difference exceeds the tolerance.
+        What is in the file then is of no use.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> file = Path(tempfile.mkdtemp()) / "network.onnx"
+    >>> loaded, difference = write_onnx(trace(nn.Linear(2, 1), torch.rand(4, 2)), file)
+    >>> loaded(torch.rand(7, 2)).shape, difference < 1e-5
+    (torch.Size([7, 1]), True)
+    """
+    from onnx_ir.passes.common import ClearMetadataAndDocStringPass
+
+    try:
+        with quiet_exporters():
+            program = torch.onnx.export(traced.program, (), verbose=False)
+            assert program is not None  # as no file was named
+            # Names of modules and classes, which no runtime reads, can be most of a small file.
+            ClearMetadataAndDocStringPass()(program.model)
+            program.save(path, external_data=False)
+    except Exception as error:  # of many types
+        raise ValueError(f"torch.onnx cannot write the network: {first_cause(error)}") from None
+    loaded = OnnxNetwork(path, traced)
+    return loaded, check_agreement(traced, loaded.answer, "ONNX Runtime", tolerance)

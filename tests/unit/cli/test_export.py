@@ -15,6 +15,7 @@ from nni_stress import StressPruner
 from nni_stress.evolution.rules import Rules
 from nni_stress.graph import cost, serialization
 from nni_stress.lineage.store import Lineage, Record, uid_of
+from nni_stress.trial.task import load_task
 from nni_stress.utils.atomic_files import digest, write_json
 from tests.integration.test_starting_files import command
 
@@ -104,12 +105,17 @@ def test_the_best_survivor_is_written_with_its_record_ancestors_and_onnx(lineage
     target = tmp_path / "new" / "exported"
     task = f"{tmp_path / 'trial.py'}:make_task"
     assert command("export", tmp_path / "run", "--to", target, "--task", task) == 0
-    first, last = capsys.readouterr().out.splitlines()
+    first, *files, last = capsys.readouterr().out.splitlines()
     assert first.startswith("g002-01: 357 synapses, 2.7x fewer than the founder")
     assert last == str(target)
+    assert [line.split(":")[0] for line in files] == ["network.safetensors", "network.onnx"]
     names = {path.name for path in target.iterdir()}
     assert names == {"network.safetensors", "network.onnx", "record.json", "ancestors.json"}
-    assert json.loads((target / "record.json").read_text()) == lineage.record("g002-01")._asdict()
+    written = json.loads((target / "record.json").read_text())
+    assert {name: file["bytes"] for name, file in written.pop("files").items()} == {
+        name: (target / name).stat().st_size for name in ("network.safetensors", "network.onnx")
+    }
+    assert written == lineage.record("g002-01")._asdict()
     ancestors = json.loads((target / "ancestors.json").read_text())
     uids = [ancestor["uid"] for ancestor in ancestors]
     assert uids == ["g000-00", "g001-00", "g001-01", "g002-01"]  # it has two parents
@@ -127,10 +133,12 @@ def test_the_best_survivor_is_written_with_its_record_ancestors_and_onnx(lineage
     assert {path.stat().st_mode & 0o777 for path in target.iterdir()} == {0o666 & ~umask}
 
 
-def test_any_offspring_can_be_exported_without_a_task_and_onnx(lineage, tmp_path):
+def test_any_offspring_can_be_exported_without_a_task_and_onnx(lineage, tmp_path, capsys):
     target = tmp_path / "empty"
     target.mkdir()
-    assert command("export", lineage.folder, "g003-00", "--to", target, "--no-onnx") == 0
+    arguments = ["export", lineage.folder, "g003-00", "--format", "safetensors"]
+    assert command(*arguments, "--to", target) == 0
+    assert "neither checked nor measured, for lack of --task" in capsys.readouterr().out
     names = {path.name for path in target.iterdir()}
     assert names == {"network.safetensors", "record.json", "ancestors.json"}
     assert serialization.load(target / "network.safetensors", network)[0].out_channels == 1
@@ -172,7 +180,12 @@ def lose_founder(lineage):
 def test_a_damaged_lineage_is_refused_and_not_changed(damage, words, lineage, tmp_path, capsys):
     damage(lineage)
     before = content_of(tmp_path)
-    assert command("export", tmp_path / "run", "--to", tmp_path / "exported", "--no-onnx") == 1
+    assert (
+        command(
+            "export", tmp_path / "run", "--to", tmp_path / "exported", "--format", "safetensors"
+        )
+        == 1
+    )
     error = capsys.readouterr().err
     assert len(error.splitlines()) == 1 and error.startswith("error: ") and words in error
     assert content_of(tmp_path) == before and not (tmp_path / "exported").exists()
@@ -181,13 +194,24 @@ def test_a_damaged_lineage_is_refused_and_not_changed(damage, words, lineage, tm
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["{0}/run", "g002-07", "--no-onnx"], "holds no offspring g002-07"),
+        (["{0}/run", "g002-07", "--format", "safetensors"], "holds no offspring g002-07"),
         (
-            ["{0}/run", "../g002", "--no-onnx"],
+            ["{0}/run", "../g002", "--format", "safetensors"],
             "an offspring is named like g001-00, but got '../g002'",
         ),
-        (["{0}/nowhere", "--no-onnx"], "expected a folder or the id of an experiment"),
-        (["{0}/run"], "an ONNX file needs --task"),
+        (
+            ["{0}/nowhere", "--format", "safetensors"],
+            "expected a folder or the id of an experiment",
+        ),
+        (
+            ["{0}/run"],
+            "without --task FILE.py:FUNCTION, which makes the task, there is no other format",
+        ),
+        (["{0}/run", "--no-onnx", "--int8"], "nothing to calibrate and judge an 8-bit network on"),
+        (
+            ["{0}/run", "--format", "onnx,tflite", "--task", "{0}/trial.py:make_task"],
+            "formats are onnx, pt2, but got 'tflite'",
+        ),
         (
             ["{0}/run", "--task", "trial"],
             "--task takes FILE.py:FUNCTION or MODULE:FUNCTION, but got 'trial'",
@@ -237,7 +261,10 @@ def run_at_once():
 def test_a_folder_in_use_is_not_touched(lineage, tmp_path, capsys):
     (tmp_path / "exported").mkdir()
     (tmp_path / "exported" / "mine").write_text("mine")
-    assert command("export", lineage.folder, "--to", tmp_path / "exported", "--no-onnx") == 1
+    assert (
+        command("export", lineage.folder, "--to", tmp_path / "exported", "--format", "safetensors")
+        == 1
+    )
     assert "exported already exists, and is not an empty folder" in capsys.readouterr().err
     assert [path.name for path in (tmp_path / "exported").iterdir()] == ["mine"]
 
@@ -257,7 +284,7 @@ def test_a_missing_package_is_named_and_nothing_is_left(lineage, tmp_path):
     )
     assert done.returncode == 1
     assert done.stderr == (
-        "error: export_onnx needs onnxscript and onnxruntime, but onnxruntime is missing: "
+        "error: an ONNX file needs onnxscript and onnxruntime, but onnxruntime is missing: "
         "pip install nni-stress[onnx]\n"
     )
     assert not [path for path in tmp_path.iterdir() if "exported" in path.name]
@@ -284,3 +311,37 @@ def test_a_network_file_runs_no_code(lineage, tmp_path, capsys):
     assert not (tmp_path / "went off").exists() and not (tmp_path / "exported").exists()
     pickle.loads(file.read_bytes()).close()  # to load it as a pickle would run code
     assert (tmp_path / "went off").exists()
+
+
+UNKNOWN_TO_ONNX = """
+class Network(nn.Linear):
+    def forward(self, values):
+        return torch.special.bessel_j0(super().forward(values))
+
+
+def make_odd_task():
+    return Task(lambda: Network(4, 3), torch.rand(4, 4), lambda generator: [(torch.rand(4, 4), 0)],
+                functional.cross_entropy, lambda network, split: 1.0, 1, 0.1)
+"""
+
+
+def test_a_format_that_fails_leaves_the_others_and_one_line(tmp_path, capsys):
+    pytest.importorskip("onnxruntime")
+    file = tmp_path / "odd.py"
+    file.write_text(TASK + UNKNOWN_TO_ONNX)
+    odd = load_task(f"{file}:make_odd_task")
+    lineage = Lineage(tmp_path / "lineage")
+    lineage.update_state(**Rules(4, 0.01)._asdict())
+    record = Record("g000-00", 0, None, {}, 0.9, 0.9, 15, 12, 1.0, None, {}, {})
+    lineage.add(record, lambda path: serialization.save(odd.network(), path))
+    target = tmp_path / "exported"
+    arguments = ["--task", f"{file}:make_odd_task", "--format", "onnx,pt2", "--int8"]
+    assert command("export", lineage.folder, "g000-00", "--to", target, *arguments) == 1
+    shown = capsys.readouterr()
+    assert len(shown.err.splitlines()) == 1
+    assert "not written: network.onnx, network.int8.onnx (torch.onnx cannot write" in shown.err
+    assert "network.pt2: " in shown.out and str(target) in shown.out
+    files = {"network.safetensors", "network.pt2"}
+    assert {path.name for path in target.iterdir()} == files | {"record.json", "ancestors.json"}
+    assert set(json.loads((target / "record.json").read_text())["files"]) == files
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".exported")]
