@@ -25,6 +25,7 @@ BLOCKS = {
     "masking": speed.masking,
     "engines": speed.engines,
     "layers": speed.layers,
+    "device": speed.device,
     "records": speed.records,
     "tuner cost": speed.tuner_cost,
     "machines measured": machines.measured,

@@ -137,6 +137,32 @@ def layers() -> str:
     )
 
 
+_WAYS = {
+    "channels last": "channels last",
+    "compiled": "compiled",
+    "compiled, channels last": "compiled, channels last",
+    "pt2": "torch.export",
+    "ONNX Runtime": "ONNX Runtime",
+    "8-bit": "ONNX Runtime, 8-bit",
+}
+
+
+def device() -> str:
+    """How many times faster other runtimes and formats make small networks."""
+    return table(
+        ["network", "default format", *_WAYS, "compiling"],
+        (
+            [
+                name,
+                f"{fixed(found['ways']['eager']['milliseconds'], 2)} ms",
+                *(f"{fixed(found['ways'][way]['faster'], 1)}x" for way in _WAYS.values()),
+                f"{fixed(found['ways']['compiled']['first_call_s'])} s",
+            ]
+            for name, found in bench("device").items()
+        ),
+    )
+
+
 def records() -> str:
     """Milliseconds for each record, by the number of records."""
     return table(

@@ -24,7 +24,7 @@ from .resizing import depthwise, is_resizable, resize
 def turns(
     runs: Sequence[Callable[[], object]],
     seconds: float = 1.0,
-    clock: Callable[[], float] = time.perf_counter,
+    clock: Callable[[], float] | None = None,
 ) -> NDArray[np.float64]:
     """Measure what is compared in turns, so that other load on the machine slows down all alike.
 
@@ -35,8 +35,8 @@ def turns(
     seconds
         Least duration of the measurement; it takes at least nine turns.
     clock
-        Measures a run. `time.thread_time` does not count what other processes take of the
-        processor; it is for what runs on one thread of the CPU.
+        Measures a run; None: the time that passes. `time.thread_time` does not count what other
+        processes take of the processor; it is for what runs on one thread of the CPU.
 
     Returns
     -------
@@ -54,7 +54,7 @@ def turns(
     began = time.perf_counter()
     found: list[list[float]] = []
     while len(found) < 9 or time.perf_counter() - began < seconds:
-        found.append([_time(run, clock) for run in runs])
+        found.append([_time(run, clock or time.perf_counter) for run in runs])
     return np.array(found)
 
 
@@ -90,7 +90,7 @@ def ratio(
     return float(np.median(times[:, 0] / times[:, 1]))
 
 
-def _time(run: Callable[[], object], clock: Callable[[], float] = time.perf_counter) -> float:
+def _time(run: Callable[[], object], clock: Callable[[], float]) -> float:
     """Seconds of one run."""
     began = clock()
     run()
@@ -199,7 +199,7 @@ def _layer_time(module: nn.Module, shape: torch.Size, inputs: int, outputs: int)
     def run() -> object:
         return layer(batch)
 
-    times = [_time(run) for _ in range(3)]
+    times = [_time(run, time.perf_counter) for _ in range(3)]
     while len(times) < 8 or sum(times) < 0.004:
-        times.append(_time(run))
+        times.append(_time(run, time.perf_counter))
     return min(times[3:])

@@ -20,6 +20,7 @@ from nni_stress.utils.atomic_files import read_json, write_json
 
 from ..checkout import RESULTS
 from ..environment import environment
+from .device import device
 from .engines import engines, thirty_three
 from .evolutions import SEEDS, ending, overhead
 from .masking import masking
@@ -36,6 +37,7 @@ PARTS: dict[str, Callable[[], dict[str, Any]]] = {
     "masking": masking,
     "engines": engines,
     "thirty-three": thirty_three,
+    "device": device,
     "growth": growth,
     "records": records,
 }
