@@ -34,7 +34,7 @@ nitpick_ignore_regex = [
     ("py:.*", r"(torch|nni|numpy|collections|pathlib|typing|dataclasses|safetensors)(\..*)?"),
     (
         "py:.*",
-        r"(Path|Any|Callable|Mapping|Sequence|Iterable|Iterator|Tensor|Module|Optimizer|Generator|Evaluator|ModuleWrapper|Comparison|Axes|DataFrame)",
+        r"(Path|Any|Lineage|Callable|Mapping|Sequence|Iterable|Iterator|Tensor|Module|Optimizer|Generator|Evaluator|ModuleWrapper|Comparison|Axes|DataFrame)",
     ),
     ("py:class", r"[a-z].*"),  # optional, tensor, callable
 ]
