@@ -46,8 +46,8 @@ def export_onnx(
     Raises
     ------
     ValueError
-        If torch.export cannot follow the network, or ONNX Runtime's outputs differ by more than the
-        tolerance. No file is written then.
+        If torch.export cannot follow the network, or not for any batch size, or ONNX Runtime's
+        outputs differ by more than the tolerance. No file is written then.
     ImportError
         If a package is missing.
 

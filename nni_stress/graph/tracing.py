@@ -105,7 +105,10 @@ def trace(network: nn.Module, example_input: Any, dynamic_batch: bool = True) ->
                 strict=False,
             )
     except Exception as error:  # of many types, with advice for torch's developers
-        raise ValueError(f"torch.export cannot follow the network: {first_cause(error)}") from None
+        how = " for any batch size" if dynamic_batch else ""
+        raise ValueError(
+            f"torch.export cannot follow the network{how}: {first_cause(error)}"
+        ) from None
     _forget_origin(program)
     return Traced(program, network, batches, dynamic_batch)
 

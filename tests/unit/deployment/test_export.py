@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from nni_stress import Task
+from nni_stress import Task, export_onnx
 from nni_stress.deployment.export import export
 from nni_stress.exceptions import ExportError
 from nni_stress.graph import serialization
@@ -182,6 +182,9 @@ def test_a_network_that_takes_one_batch_size_is_exported_for_that(tmp_path):
     small = exported.files["network.int8.onnx"]
     assert small.any_batch is False and small.validation > 0.8
     assert small.calibration == "100 training examples"
+    with pytest.raises(ValueError, match="cannot follow the network for any batch size"):
+        export_onnx(network, tmp_path / "network.onnx", task.example_input)
+    assert not (tmp_path / "network.onnx").exists()
 
 
 def test_a_fidelity_that_fails_costs_the_quantized_file_only(tmp_path):
