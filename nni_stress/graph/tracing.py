@@ -97,12 +97,8 @@ def trace(network: nn.Module, example_input: Any, dynamic_batch: bool = True) ->
         shapes = tree_map(lambda v: {0: size} if _is_batch(v, length) else None, inputs)
     try:
         with evaluating(network), torch.no_grad(), quiet_exporters():
-            program = torch.export.export(
-                network,
-                () if by_name else example,
-                example if by_name else None,
-                dynamic_shapes=shapes,
-                strict=False,
+            program = _program(
+                network, () if by_name else example, example if by_name else None, shapes
             )
     except Exception as error:  # of many types, with advice for torch's developers
         how = " for any batch size" if dynamic_batch else ""
@@ -125,6 +121,20 @@ def trace_any_batch(network: nn.Module, example_input: Any) -> Traced:
         return trace(network, example_input)
     except ValueError:
         return trace(network, example_input, dynamic_batch=False)
+
+
+def _program(
+    network: nn.Module, arguments: Any, keywords: Any, shapes: Any
+) -> torch.export.ExportedProgram:
+    try:
+        return torch.export.export(
+            network, arguments, keywords, dynamic_shapes=shapes, strict=False
+        )
+    except Exception:  # of many types
+        if shapes is None:
+            raise
+    # By running Python, torch takes `len(images)` for a constant; by reading its code, it does not.
+    return torch.export.export(network, arguments, keywords, dynamic_shapes=shapes, strict=True)
 
 
 def _resized(inputs: Any, length: int, count: int) -> Any:
