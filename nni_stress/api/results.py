@@ -12,10 +12,13 @@ from ..lineage.store import FOUNDER, Lineage
 from ..visualization.snapshot import Overview, overview
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pandas as pd
     from matplotlib.axes import Axes
     from torch import nn
 
+    from ..deployment.export import Exported
     from ..trial.task import Task
 
 
@@ -115,6 +118,43 @@ class Evolution:
         with lineage.open_network(record):  # compares the file with its record
             pass
         return serialization.load(lineage.network_path(record.uid), self._task.network)
+
+    def export(
+        self,
+        folder: str | Path,
+        uid: str | None = None,
+        formats: Sequence[str] = ("onnx",),
+        int8: bool = False,
+    ) -> Exported:
+        """Write a network into a new folder, with its record and files for other runtimes.
+
+        Parameters
+        ----------
+        folder
+            A folder that does not exist yet, or is empty.
+        uid
+            Name of the offspring, as "g003-01". None: the best survivor.
+        formats
+            Formats beside safetensors: "onnx" and "pt2" (of torch.export). They need the task.
+        int8
+            Whether to write an 8-bit ONNX file, too, calibrated on the task's screening batch.
+
+        Returns
+        -------
+        nni_stress.deployment.export.Exported
+            The record, with size and latency of each file.
+
+        Raises
+        ------
+        ExportError
+            If a format cannot be written; all others are.
+        ValueError, OSError, ImportError
+            If nothing is written: there is no such network, the folder is in use, a package is
+            missing.
+        """
+        from ..deployment.export import export
+
+        return export(Lineage(self.folder), folder, self._task, uid, formats, int8)
 
     def frame(self) -> pd.DataFrame:
         """All records as a pandas frame, a row for each offspring, by name.

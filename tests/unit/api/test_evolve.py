@@ -37,7 +37,7 @@ class Manager(SimulatedManager):
         return make(make_task(), spec, lineage, None).validation
 
 
-def test_results(whole):
+def test_results(whole, tmp_path):
     assert [record.uid for record in whole.records] == UIDS
     assert whole.finished == "all 2 generations done, and the best matured"
     best = whole.best
@@ -47,6 +47,8 @@ def test_results(whole):
     assert make_task().fidelity(network, "validation") == best.validation
     frame = whole.frame()
     assert list(frame.index) == UIDS and frame.loc[best.uid, "synapses"] == best.synapses
+    exported = whole.export(tmp_path / "best")
+    assert exported.record.uid == best.uid and "network.onnx" in exported.files
     axes = whole.plot()
     assert len(axes.collections) == 3 and "parameters" in axes.get_xlabel()
     assert best.uid in whole._repr_html_() and best.uid in repr(whole)
