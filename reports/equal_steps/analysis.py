@@ -34,7 +34,10 @@ class Lead(NamedTuple):
 
 
 def division_scores(records: Sequence[Record]) -> dict[str, float]:
-    """Mean validation fidelity of each division in percent, each network counting the same."""
+    """Mean validation fidelity of each division in percent, each network counting the same.
+
+    A division that has no record yet of one of the networks has no score.
+    """
 
     def of_network(division: str, subject: str) -> float:
         return statistics.mean(
@@ -44,9 +47,11 @@ def division_scores(records: Sequence[Record]) -> dict[str, float]:
         )
 
     subjects = sorted({one["subject"] for one in records})
-    known = [name for name in DIVISIONS if any(one["method"] == name for one in records)]
+    seen = {(one["method"], one["subject"]) for one in records}
+    complete = [name for name in DIVISIONS if all((name, subject) in seen for subject in subjects)]
     return {
-        name: statistics.mean(of_network(name, subject) for subject in subjects) for name in known
+        name: statistics.mean(of_network(name, subject) for subject in subjects)
+        for name in complete
     }
 
 
@@ -58,9 +63,10 @@ def division_table(records: Sequence[Record]) -> str:
         "| division | " + " | ".join(map(", ".join, budgets)) + " | mean |",
         "|---" * (len(budgets) + 2) + "|",
     ]
-    for name, score in scores.items():
+    for name in DIVISIONS:
         cells = [_shown(records, name, *key) for key in budgets]
-        lines.append(f"| {name} | " + " | ".join(cells) + f" | {score:.2f} |")
+        score = f"{scores[name]:.2f}" if name in scores else ""
+        lines.append(f"| {name} | " + " | ".join([*cells, score]) + " |")
     return "\n".join(lines)
 
 
