@@ -55,7 +55,10 @@ def in_workers(
             while missing:
                 _run(file, missing, lineage, founder, workers)
                 _lose_killed(missing, lineage)
-                missing[:] = [spec for spec in missing if is_missing(lineage, spec.uid)]
+                left = [spec for spec in missing if is_missing(lineage, spec.uid)]
+                if len(left) == len(missing):
+                    raise RuntimeError("workers were killed before they began (out of memory?)")
+                missing[:] = left
 
     return make
 
@@ -68,14 +71,15 @@ def _run(
     workers: int,
 ) -> None:
     """Make what can be made, until all is done or a worker was killed."""
+    from concurrent.futures.process import BrokenProcessPool
+
     import joblib
     import torch
-    from joblib.externals.loky.process_executor import TerminatedWorkerError
 
     threads = max(1, torch.get_num_threads() // workers)
     pool = joblib.Parallel(n_jobs=workers, return_as="generator_unordered", batch_size=1)
     work = joblib.delayed(_work)
-    with contextlib.suppress(TerminatedWorkerError):
+    with contextlib.suppress(BrokenProcessPool):  # what was made is in the lineage
         calls = (work(file, spec, lineage.folder, founder, threads) for spec in specs)
         for wrong in pool(calls):
             if wrong is not None:
@@ -167,6 +171,7 @@ def _task_in(file: Path, folder: Path) -> Task:
 _held: list[IO[Any]] = []  # the lock of this worker's slot, as long as it lives
 
 
+@functools.lru_cache
 def _slot(folder: Path) -> int:
     """The least number that no other worker of the lineage has."""
     home = folder / "workers"

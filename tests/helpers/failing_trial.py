@@ -11,12 +11,12 @@ from trials import lenet5
 make_offspring = offspring.make_offspring
 
 
-def fail_or_make(task, spec, lineage):
+def fail_or_make(task, spec, lineage, watch):
     if spec.uid == "g001-01":
         raise RuntimeError("made to fail")
     if spec.uid == "g002-00":
         os.kill(os.getpid(), signal.SIGKILL)
-    return make_offspring(task, spec, lineage)
+    return make_offspring(task, spec, lineage, watch)
 
 
 if __name__ == "__main__":

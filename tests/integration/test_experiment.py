@@ -11,11 +11,13 @@ import psutil
 import pytest
 import yaml
 
+from nni_stress import evolve
 from nni_stress.evolution.ancestry import best_survivor
 from nni_stress.experiment import launch
 from nni_stress.experiment.config_file import read as read_config
 from nni_stress.lineage.store import Lineage
 from nni_stress.nni_runtime import loopback
+from trials import lenet5
 
 ROOT = Path(__file__).parents[2]
 
@@ -110,9 +112,7 @@ def test_an_evolution_continues_after_failures_and_repeats_with_its_seed(tmp_pat
     assert lineage_of(runs[0]) == lineage_of(runs[-1])
 
 
-def test_the_manager_listens_on_127_0_0_1_only_and_shows_valid_results_to_the_maturation(
-    tmp_path, port
-):
+def test_the_manager_listens_on_127_0_0_1_only_and_evolves_what_evolve_does(tmp_path, port):
     config = read_config(write_config(tmp_path, generations=1, population=2))
     config["tuner"]["classArgs"] |= {
         "folder": str(tmp_path / "lineage"),
@@ -139,6 +139,14 @@ def test_the_manager_listens_on_127_0_0_1_only_and_shows_valid_results_to_the_ma
     assert matured.uid == "g002-00" and matured.matured
     assert matured.validation == max(matured.curve)
     assert no_process_is_left(tmp_path)
+    evolve(
+        lenet5.make_task("digits", None, 32, 3),
+        tmp_path / "here" / "lineage",
+        space=config["searchSpace"],
+        progress=False,
+        **{k: v for k, v in config["tuner"]["classArgs"].items() if k != "folder"},
+    )
+    assert lineage_of(tmp_path / "here") == lineage_of(tmp_path)
 
 
 @pytest.mark.parametrize(
