@@ -6,45 +6,56 @@ import torch
 
 torch.set_num_threads(1)
 
-# Tests that start NNI's manager, or count processes and ports, run one at a time.
-REAL_MANAGER = (
-    "tests/faults/",
-    "tests/integration/test_check.py",
-    "tests/integration/test_ended_evolution.py",
-    "tests/integration/test_experiment.py",
-    "tests/integration/test_foreign_pages.py",
-    "tests/integration/test_hostile_parameters.py",
-    "tests/integration/test_interrupted_training.py",
-    "tests/integration/test_odd_paths.py",
-    "tests/integration/test_other_users.py",
-    "tests/integration/test_own",  # networks, and ownership
-    "tests/integration/test_package.py",
-    "tests/integration/test_registration.py",
-    "tests/integration/test_remote.py",
-    "tests/integration/test_safety.py",
-    "tests/integration/test_small_contest.py",
-    "tests/integration/test_starting_files.py",
-    "tests/integration/test_stored_profile.py",
-    "tests/integration/test_tuner_start.py",
-)
+# Tests that start NNI's manager, which wait for most of their time: those of a group run one at a
+# time, the groups at the same time.
+REAL_MANAGERS = {
+    "first managers": (
+        "tests/faults/",
+        "tests/integration/test_ended_evolution.py",
+        "tests/integration/test_experiment.py",
+        "tests/integration/test_foreign_pages.py",
+        "tests/integration/test_hostile_parameters.py",
+        "tests/integration/test_interrupted_training.py",
+        "tests/integration/test_odd_paths.py",
+        "tests/integration/test_own",  # networks, and ownership
+    ),
+    "second managers": (
+        "tests/integration/test_other_users.py",
+        "tests/integration/test_package.py",
+        "tests/integration/test_registration.py",
+        "tests/integration/test_remote.py",
+        "tests/integration/test_safety.py",
+        "tests/integration/test_small_contest.py",
+        "tests/integration/test_starting_files.py",
+        "tests/integration/test_stored_profile.py",
+        "tests/integration/test_tuner_start.py",
+        "tests/integration/test_wrong_tasks.py",
+    ),
+}
+
+
+def group_of(nodeid):
+    """The group of managers that a test belongs to, or its file."""
+    file = nodeid.split("::")[0]
+    groups = (name for name, files in REAL_MANAGERS.items() if file.startswith(files))
+    return next(groups, file)
 
 
 def pytest_collection_modifyitems(items):
-    """Real managers come first: they take longest, and one worker runs them all."""
-    items.sort(key=lambda item: not item.nodeid.startswith(REAL_MANAGER))
+    """Real managers come first: they take longest, and one worker runs all of a group."""
+    items.sort(key=lambda item: group_of(item.nodeid) not in REAL_MANAGERS)
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
-    """One worker of pytest-xdist runs all real managers; other tests are handed out by file."""
+    """One worker of pytest-xdist runs each group of managers; other tests go by file."""
     from xdist.scheduler import LoadScopeScheduling
 
     config.option.loadscopereorder = False  # else the files with most tests come first
 
     class Scheduler(LoadScopeScheduling):
         def _split_scope(self, nodeid):
-            file = nodeid.split("::")[0]
-            return "real manager" if file.startswith(REAL_MANAGER) else file
+            return group_of(nodeid)
 
     return Scheduler(config, log)
 
