@@ -7,6 +7,7 @@ import dataclasses
 import random
 import sys
 import time
+from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -141,12 +142,12 @@ def specs(name):
 
 def make(folder, name, pause=0.0, uids=(FOUNDER, UID)):
     """Make what is missing of a founder and an offspring; snapshots are taken at each epoch."""
-    snapshots.EVERY, snapshots.SHARE = 0.0, 1e9
     lineage = Lineage(folder)
-    for spec, made_by in zip(specs(name), (make_founder, make_offspring)):
-        if spec.uid in uids and lineage.record(spec.uid) is None:
-            arguments = (make_task(name, pause), spec, lineage)
-            made_by(*arguments, None) if spec.uid == FOUNDER else made_by(*arguments)
+    with patch.multiple(snapshots, EVERY=0.0, SHARE=1e9):
+        for spec, made_by in zip(specs(name), (make_founder, make_offspring)):
+            if spec.uid in uids and lineage.record(spec.uid) is None:
+                arguments = (make_task(name, pause), spec, lineage)
+                made_by(*arguments, None) if spec.uid == FOUNDER else made_by(*arguments)
     return lineage
 
 

@@ -9,6 +9,7 @@ import torch
 
 from nni_stress.lineage.store import FOUNDER
 from nni_stress.lineage.trial_spec import TrialSpec
+from nni_stress.trial import snapshots
 from nni_stress.trial.errors import InputError
 from nni_stress.trial.maturation import PATIENCE, Maturation
 from nni_stress.trial.offspring import make_matured
@@ -69,6 +70,12 @@ def test_an_interrupted_maturation_equals_one_that_was_not(name, steps, whole, t
     make_matured(make_task(name), SPEC, lineage)
     assert result(lineage, MATURED) == result(whole[name], MATURED)
     assert not list((tmp_path / "snapshots").glob("*"))
+
+
+@pytest.fixture(autouse=True)
+def always_due(monkeypatch):
+    monkeypatch.setattr(snapshots, "EVERY", 0.0)
+    monkeypatch.setattr(snapshots, "SHARE", 1e9)
 
 
 def test_a_damaged_snapshot_costs_the_training_and_nothing_else(whole, tmp_path, caplog):
