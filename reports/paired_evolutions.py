@@ -11,7 +11,6 @@ evolutions. Any number of processes may share the work.
 from __future__ import annotations
 
 import argparse
-import logging
 import math
 import tempfile
 from collections.abc import Mapping
@@ -144,7 +143,6 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--table", action="store_true", help="print what is recorded, run nothing")
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
-    logging.getLogger("nni").setLevel(logging.WARNING)  # it prints every intermediate result
     folder = folder_of(options.setting, options.results)
     if not options.table:
         _run(options.setting, options.seeds, folder, options.founder)

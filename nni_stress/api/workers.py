@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import fcntl
 import functools
+import logging
 import os
 import tempfile
 import threading
@@ -19,6 +20,7 @@ from ..trial.errors import InputError
 from ..trial.in_process import Maker, attempt, is_missing
 from ..trial.placement import placed
 from ..trial.task import Task
+from ..utils.logs import quieted
 
 POLL = 1.0  # seconds between two looks at what the workers do
 
@@ -138,14 +140,12 @@ def _work(
     file: Path, spec: TrialSpec, folder: Path, founder: str | Path | None, threads: int
 ) -> str | None:
     """Make one offspring; returns what is wrong if all others would fail for the same reason."""
-    import logging
-
     import torch
 
     torch.set_num_threads(threads)
-    logging.getLogger("nni").setLevel(logging.WARNING)
     try:
-        attempt(_task_in(file, folder), spec, Lineage(folder), founder)
+        with quieted("nni", logging.WARNING):
+            attempt(_task_in(file, folder), spec, Lineage(folder), founder)
     except InputError as error:
         return str(error)
     return None

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from ..evolution.tuner_arguments import TunerArguments
 from ..evolution.tuner_process import lock_lineage
 from ..lineage.store import Lineage
 from ..lineage.trial_spec import TrialSpec
-from ..utils.messages import one_line
+from ..utils.logs import quieted
 from . import offspring
 from .errors import InputError
 from .own_names import check_own_names
@@ -80,7 +79,8 @@ def evolve(
     search = Search(given.search, given.search_arguments())
     generations = Generations(lineage, Planner(given, rules, search))
     generations.search_space = space
-    with lock_lineage(lineage.folder, wait=False), _quiet_nni():
+    # NNI takes this process for a trial without an experiment, and would print its results.
+    with lock_lineage(lineage.folder, wait=False), quieted("nni", logging.WARNING):
         lineage.remove_leftovers()
         lineage.update_state(
             population_size=given.population_size,
@@ -161,17 +161,4 @@ def attempt(
     except InputError:
         raise
     except Exception as error:
-        lineage.add_failure(spec.uid, one_line(error))
-        lineage.snapshot_path(spec.uid).unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def _quiet_nni() -> Iterator[None]:
-    """Keep NNI, which takes this process for a trial without an experiment, from printing."""
-    logger = logging.getLogger("nni")
-    level = logger.level
-    logger.setLevel(logging.WARNING)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
+        offspring.note_loss(lineage, spec.uid, error)

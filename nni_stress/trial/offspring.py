@@ -17,6 +17,7 @@ from ..lineage.record import Record
 from ..lineage.store import FOUNDER, Lineage
 from ..lineage.trial_spec import TrialSpec
 from ..utils.atomic_files import write_json
+from ..utils.messages import one_line
 from ..utils.module_copies import copy_of
 from ..utils.seeding import seed_of
 from ..utils.temporaries import remove_leftovers
@@ -197,6 +198,33 @@ def make(
                 return make_founder(task, spec, lineage, founder, watch)
             make_child = make_matured if spec.maturation else make_offspring
             return make_child(task, spec, lineage, watch)
+
+
+def note_loss(lineage: Lineage, uid: str, error: Exception) -> None:
+    """Note in the lineage why an offspring was lost.
+
+    Parameters
+    ----------
+    lineage
+        The lineage.
+    uid
+        Name of the offspring.
+    error
+        What its making ended with. After an `InputError` the snapshot stays: once what is wrong has
+        been put right, the training may go on.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> lineage = Lineage(tempfile.mkdtemp())
+    >>> note_loss(lineage, "g001-00", FloatingPointError("the training loss became nan"))
+    >>> lineage.failure("g001-00")["fatal"]
+    False
+    """
+    wrong_input = isinstance(error, InputError)
+    lineage.add_failure(uid, one_line(error), fatal=wrong_input)
+    if not wrong_input:
+        lineage.snapshot_path(uid).unlink(missing_ok=True)
 
 
 def check_removable(network: nn.Module, task: Task) -> None:

@@ -9,10 +9,9 @@ from pathlib import Path
 import nni
 
 from ..utils.logs import start_logging
-from ..utils.messages import one_line
 from . import claim, offspring
 from .contract import task_of
-from .errors import InputError, fatal
+from .errors import fatal
 from .own_names import check_own_names
 from .placement import placed
 from .task import Task
@@ -47,10 +46,7 @@ def run(make_task: Callable[[], Task], founder: str | Path | None = None) -> Non
         record = offspring.make(task, spec, lineage, founder)
     except Exception as error:
         logging.getLogger(__name__).exception("offspring %s was lost", spec.uid)
-        wrong_input = isinstance(error, InputError)
-        lineage.add_failure(spec.uid, one_line(error), fatal=wrong_input)
-        if not wrong_input:  # once that is put right, the training may go on
-            lineage.snapshot_path(spec.uid).unlink(missing_ok=True)
+        offspring.note_loss(lineage, spec.uid, error)
         raise SystemExit(1) from None
     nni.report_final_result(
         {

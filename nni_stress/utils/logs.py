@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 VARIABLE = "NNI_STRESS_LOG"
 LEVELS = ("debug", "info", "warning", "error")
@@ -40,3 +42,29 @@ def start_logging(default: str) -> None:
         logger.addHandler(handler)
     if logger.level == logging.NOTSET or VARIABLE in os.environ:
         logger.setLevel(level.upper())
+
+
+@contextmanager
+def quieted(name: str, level: int) -> Iterator[None]:
+    """Within the block, a logger shows nothing below a level.
+
+    Parameters
+    ----------
+    name
+        The logger's name.
+    level
+        One of those of :mod:`logging`.
+
+    Examples
+    --------
+    >>> with quieted("nni", logging.ERROR):
+    ...     logging.getLogger("nni").isEnabledFor(logging.WARNING)
+    False
+    """
+    logger = logging.getLogger(name)
+    before = logger.level
+    logger.setLevel(level)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
 
+from ...utils.logs import quieted
 from ...utils.messages import one_line
 from ..task import Task
 from . import functions, phases
@@ -93,7 +93,8 @@ def examine(
 
     work = Work(make_task, make_plan, None if founder is None else Path(founder), _unset)
     devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
-    with torch.random.fork_rng(devices=devices), _quiet():
+    # The findings have what parts of this package warn of.
+    with torch.random.fork_rng(devices=devices), quieted("nni_stress", logging.ERROR):
         for name, step in _STEPS.items():
             if brief and not step.brief:
                 continue
@@ -120,18 +121,6 @@ def _run(step: _Step, work: Work, name: str, failed: Mapping[str, None]) -> None
         return
     if name not in failed:
         work.tell(State.OK, text)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Silence warnings of this package's parts, which the findings have."""
-    log = logging.getLogger("nni_stress")
-    level = log.level
-    log.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        log.setLevel(level)
 
 
 def _unset(state: State, text: str) -> None:
