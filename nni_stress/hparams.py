@@ -131,8 +131,7 @@ _TIME = Bounds(0.0, 1e9, time=True)
 class PrunerArguments:
     """Hyperparameters of stress and genetics: the settings of a StressPruner.
 
-    The defaults of stress are the best that ``reports/results/stress_study`` found, but those of
-    `stress_range` and `stress_renewals`, which it did not vary.
+    ``reports/results/stress`` has what the settings of stress were found to be worth.
 
     Raises
     ------

@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 
 from . import machines
-from .records import RESULTS, bench, contest, fixed, percent, record
+from .records import bench, contest, fixed, percent, record
 
 
 def lost_points(name: str, digits: int) -> str:
@@ -27,31 +27,6 @@ def yolov2_faster() -> list[str]:
         if isinstance(one, dict)
     ]
     return [fixed(min(faster), 1), fixed(max(faster), 1)]
-
-
-def study(variant: str, efficiency: int, figure: str) -> list[float]:
-    """A figure of one cell of the stress study in percent, by seed."""
-    found = [
-        one
-        for path in sorted((RESULTS / "stress_study").glob("*.json"))
-        if (one := record(f"stress_study/{path.stem}"))["variant"] == variant
-        and (one["efficiency"], one["learning_rate"]) == (efficiency, 8e-3)
-    ]
-    return [100 * one[figure] for one in sorted(found, key=lambda one: one["seed"])]
-
-
-def untrained(variant: str) -> str:
-    """Median accuracy right after synthesis at 140x."""
-    return fixed(statistics.median(study(variant, 140, "synthesized")), 2)
-
-
-def worth_of_a_budget(efficiency: int) -> str:
-    """Mean gain of a shared budget over one ratio for every layer, in points."""
-    pairs = zip(
-        study("synthesis first", efficiency, "recovered"),
-        study("synthesis first, uniform ratio", efficiency, "recovered"),
-    )
-    return fixed(statistics.mean(shared - uniform for shared, uniform in pairs), 2)
 
 
 def separated() -> tuple[list[float], list[float]]:

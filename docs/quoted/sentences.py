@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
-
 from . import evolutions, figures, machines, studies
 from .pages import Sentence
 from .records import bench, contest, fixed, percent, record
@@ -42,8 +40,12 @@ SENTENCES = [
     ),
     Sentence(
         "README.md",
-        "({} % instead of {} % accuracy)",
-        lambda: [figures.untrained("nested silence"), figures.untrained("none")],
+        "({} % instead of {} % accuracy). {} points are left after 100 steps, {} after four epochs.",
+        lambda: [
+            *studies.stressed("lenet5", "parameters", "renewed", "0"),
+            *studies.stressed("lenet5", "parameters", "none", "0"),
+            *studies.gained("lenet5", "parameters", "renewed", "100", "4 epochs"),
+        ],
     ),
     Sentence(
         "README.md",
@@ -113,18 +115,32 @@ SENTENCES = [
     Sentence(_CONTEST, "{} s against {} s for L1NormPruner at 10x", figures.seconds_at_10x),
     Sentence(
         _STRESS,
-        "one founder with {} % test accuracy",
-        lambda: [fixed(statistics.median(figures.study("none", 44, "founder")), 2)],
+        "LeNet-5 at 100x fewer parameters has {} % test accuracy, without it {} %.",
+        lambda: [
+            *studies.stressed("lenet5", "parameters", "renewed", "0"),
+            *studies.stressed("lenet5", "parameters", "none", "0"),
+        ],
     ),
     Sentence(
         _STRESS,
-        "worth {} points over one ratio for every layer at 44x, and {} points at 140x",
-        lambda: [figures.worth_of_a_budget(44), figures.worth_of_a_budget(140)],
+        "{} points are left after 100 steps of recovery, {} after an epoch and {} after four",
+        lambda: studies.gained("lenet5", "parameters", "renewed", "100", "1 epoch", "4 epochs"),
     ),
     Sentence(
         _STRESS,
-        "{} % right after synthesis at 140x, against {} % without stress",
-        lambda: [figures.untrained("nested silence"), figures.untrained("none")],
+        "(300 steps on 1 % of them) it is worth {} points, and {} at 25x fewer MACs",
+        lambda: [
+            gain
+            for resource in ("parameters", "macs")
+            for gain in studies.gained("lenet5", resource, "renewed", "300 on 1 %")
+        ],
+    ),
+    Sentence(
+        _STRESS,
+        "instead of under stress gives {}, {} and {} points",
+        lambda: studies.gained(
+            "lenet5", "parameters", "synthesis first", "100", "1 epoch", "4 epochs"
+        ),
     ),
     Sentence(
         _ENDING,

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import statistics
+from typing import Any
 
-from reports import first_stress_study as study
 from reports import shift_study
+from reports.claims import records_in
+from reports.stress_study import analysis
 from reports.significance import LEVEL
 from reports.tables import bounds
 from reports.tables import percent as hundredths
 
-from .records import bench, contest, percent, record, table
+from .records import RESULTS, bench, contest, fixed, percent, record, table
 
 
 def level() -> list[str]:
@@ -80,9 +83,28 @@ def contest_verdict() -> str:
     return f"> {contest().verdict}".replace("p < ", "p \\< ")
 
 
-def stress_study() -> str:
-    """All variants of the study."""
-    return study.table(study.RESULTS).replace("|  |", "| |").replace("| 0.000 |", "| < 0.001 |")
+@functools.cache
+def stress_records() -> list[dict[str, Any]]:
+    """All cells of the stress study."""
+    return records_in(RESULTS / "stress")
+
+
+def stress_table(subject: str, resource: str) -> str:
+    """One network and one budget of the stress study: all arms, all lengths of recovery."""
+    return analysis.table(stress_records(), subject, resource)
+
+
+def stressed(subject: str, resource: str, arm: str, *points: str) -> list[str]:
+    """Mean test fidelity of an arm after some lengths of recovery, in percent."""
+    own = analysis.of_table(stress_records(), subject, resource)
+    return [fixed(analysis.mean(own, arm, point, "test"), 1) for point in points]
+
+
+def gained(subject: str, resource: str, arm: str, *points: str) -> list[str]:
+    """Mean gains of an arm over no stress after some lengths of recovery, in points."""
+    own = analysis.of_table(stress_records(), subject, resource)
+    found = [analysis.difference(own, arm, point, "test") for point in points]
+    return [fixed(one.mean, 1) for one in found if one is not None]
 
 
 def early_ending(part: str) -> str:
