@@ -40,7 +40,8 @@ SENTENCES = [
     ),
     Sentence(
         "README.md",
-        "({} % instead of {} % accuracy). {} points are left after 100 steps, {} after four epochs.",
+        "({} % instead of {} % accuracy). "
+        "{} points are left after 100 steps, {} after four epochs.",
         lambda: [
             *studies.stressed("lenet5", "parameters", "renewed", "0"),
             *studies.stressed("lenet5", "parameters", "none", "0"),

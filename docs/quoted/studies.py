@@ -8,8 +8,8 @@ from typing import Any
 
 from reports import shift_study
 from reports.claims import records_in
-from reports.stress_study import analysis
 from reports.significance import LEVEL
+from reports.stress_study import analysis
 from reports.tables import bounds
 from reports.tables import percent as hundredths
 
