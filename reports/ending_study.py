@@ -25,7 +25,8 @@ from nni_stress.trials.lenet5 import make_task
 
 from nni_stress import StressTuner
 from nni_stress.lineage.store import FOUNDER, Lineage
-from nni_stress.trial.offspring import make_founder, make_offspring
+from nni_stress.trial.founding import make_founder
+from nni_stress.trial.offspring import make_offspring
 from nni_stress.utils.atomic_files import read_json, write_json
 
 from .bench.evolutions import BRIEF, KINDS, summary

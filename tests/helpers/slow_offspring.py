@@ -22,7 +22,8 @@ from nni_stress.lineage.trial_spec import TrialSpec
 # Some import of NNI's draws from Python's global generator: it must not happen between trials.
 from nni_stress.pruning import pruner  # noqa: F401
 from nni_stress.trial import snapshots
-from nni_stress.trial.offspring import make_founder, make_offspring
+from nni_stress.trial.founding import make_founder
+from nni_stress.trial.offspring import make_offspring
 
 EPOCHS = {"stress_epochs": 3.5, "recovery_epochs": 3.5, "environmental_factor": 0.5}
 UID = "g001-00"

@@ -12,7 +12,8 @@ from nni_stress.experiment.config_file import read as read_config
 from nni_stress.graph import cost, serialization
 from nni_stress.lineage.store import FOUNDER, Lineage
 from nni_stress.lineage.trial_spec import TrialSpec
-from nni_stress.trial.offspring import make_founder, make_offspring
+from nni_stress.trial.founding import make_founder
+from nni_stress.trial.offspring import make_offspring
 from tests.helpers.folders import write_idx
 from trials.alexnet import make_task
 from trials.founders import train_founder

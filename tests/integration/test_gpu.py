@@ -17,7 +17,8 @@ from nni_stress.graph.following.reference import difference, run_without
 from nni_stress.graph.verification import halves
 from nni_stress.hparams import STRESSORS
 from nni_stress.lineage.store import FOUNDER, Lineage
-from nni_stress.trial.offspring import make_founder, make_offspring
+from nni_stress.trial.founding import make_founder
+from nni_stress.trial.offspring import make_offspring
 from nni_stress.trial.placement import device_of, placed
 from nni_stress.trial.training import train
 from nni_stress.utils.batches import answer

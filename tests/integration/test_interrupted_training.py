@@ -13,7 +13,8 @@ import torch
 import yaml
 
 from nni_stress.lineage.store import FOUNDER, Lineage
-from nni_stress.trial.offspring import make_founder, make_offspring
+from nni_stress.trial.founding import make_founder
+from nni_stress.trial.offspring import make_offspring
 from tests.helpers.nnictl import nnictl
 from tests.helpers.running import Running
 from tests.helpers.slow_offspring import ARGUMENTS, EPOCHS, UID, make_task

@@ -14,7 +14,8 @@ from nni_stress.evolution.rules import Rules
 from nni_stress.experiment.config_file import read as read_config
 from nni_stress.graph import serialization
 from nni_stress.lineage.store import FOUNDER, Lineage
-from nni_stress.trial.offspring import make_founder, make_offspring
+from nni_stress.trial.founding import make_founder
+from nni_stress.trial.offspring import make_offspring
 from tests.helpers.folders import write_idx, write_kitti, write_voc
 from tests.integration.test_alexnet import trial
 from tests.unit.trials.test_darknet import BACKBONE, random_convolutions, write

@@ -21,8 +21,8 @@ from ...utils.module_copies import copy_of
 from ..compression import compress
 from ..errors import InputError
 from ..fields import wrong_names
+from ..founding import check_removable
 from ..measurement import resource_share
-from ..offspring import check_removable
 from ..training import Training, founder_training
 from .estimate import estimate
 from .work import STEPS, Work, expecting

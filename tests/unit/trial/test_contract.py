@@ -14,7 +14,8 @@ from nni_stress.lineage.store import FOUNDER, Lineage
 from nni_stress.lineage.trial_spec import TrialSpec
 from nni_stress.trial import claim
 from nni_stress.trial.errors import InputError
-from nni_stress.trial.offspring import make_founder, make_offspring
+from nni_stress.trial.founding import make_founder
+from nni_stress.trial.offspring import make_offspring
 
 INPUTS, TARGETS = torch.rand(24, 6), torch.rand(24, 2)
 CONVOLUTIONAL = {

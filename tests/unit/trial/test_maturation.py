@@ -12,7 +12,7 @@ from nni_stress.lineage.trial_spec import TrialSpec
 from nni_stress.trial import snapshots
 from nni_stress.trial.errors import InputError
 from nni_stress.trial.maturation import PATIENCE, Maturation
-from nni_stress.trial.offspring import make_matured
+from nni_stress.trial.maturing import make_matured
 from nni_stress.trial.training import Training
 from tests.helpers.slow_offspring import UID, make, make_task
 from tests.unit.trial.test_snapshots import Killed, killed_at, result

@@ -14,7 +14,8 @@ from nni_stress.graph import cost, serialization
 from nni_stress.hparams import Arguments
 from nni_stress.lineage.store import FOUNDER, Lineage
 from nni_stress.lineage.trial_spec import TrialSpec
-from nni_stress.trial.offspring import make_founder, make_offspring, stress_and_synthesize
+from nni_stress.trial.founding import make_founder
+from nni_stress.trial.offspring import make_offspring, stress_and_synthesize
 from nni_stress.trial.training import Training
 from nni_stress.utils.atomic_files import read_json
 from trials.lenet5 import make_task

@@ -9,7 +9,8 @@ import torch
 
 from nni_stress.lineage.store import FOUNDER, Lineage
 from nni_stress.trial import snapshots
-from nni_stress.trial.offspring import make_founder, make_offspring
+from nni_stress.trial.founding import make_founder
+from nni_stress.trial.offspring import make_offspring
 from tests.helpers.slow_offspring import ARGUMENTS, UID, Momentum, make, make_task, specs
 
 BATCHES = 6  # of an epoch

@@ -169,7 +169,7 @@ def test_a_right_task_has_no_fault_and_a_cost(tmp_path):
     assert small.ok and not small.warnings and "not checked, as onnxscript" in repr(small)
     nni_stress.save(convolutional().network(), founder)
     large = nni_stress.check(convolutional(), space=SPACE, generations=20, founder=founder)
-    assert large.ok and large.estimate.founder_seconds < 5
+    assert large.ok and large.estimate.founder_seconds < small.estimate.founder_seconds
     assert large.estimate.seconds > 3 * small.estimate.seconds > 0
     assert large.estimate.disk_bytes > small.estimate.disk_bytes > founder.stat().st_size
 
