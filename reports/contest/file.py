@@ -9,15 +9,24 @@ from typing import Any
 import yaml
 
 from nni_stress.exceptions import DamagedFileError
+from nni_stress.resources import RESOURCES
 from nni_stress.utils.atomic_files import refuse_code, write_atomically
 from nni_stress.utils.messages import one_line, short
 from nni_stress.utils.regular_files import read_text
 from nni_stress.utils.yaml_files import MOST_BYTES, parse_yaml, read_yaml
 
-from .contest import ABLATIONS, LONG, METHODS, Contest, is_number
+from .plan import EVOLUTION, METHODS, UNSTRUCTURED, Axis, Contest
 
 # Records compare only within a contest of the same values of these fields.
-_FIXED = ("task", "task_arguments", "trials", "epochs", "evolution")
+_FIXED = (
+    "task",
+    "task_arguments",
+    "search_epochs",
+    "final_epochs",
+    "learning_rate",
+    "learning_rates",
+    "evolution",
+)
 
 
 def read_contest(file: str | Path) -> Contest:
@@ -112,15 +121,40 @@ def _begin(content: Mapping[str, Any], folder: Path) -> Contest:
 
 def _contest_from(content: Mapping[str, Any]) -> Contest:
     _check_names(content)
-    _check_list(content, "methods", METHODS.__contains__, f"names among {', '.join(METHODS)}")
-    _check_list(content, "budgets", _is_budget, "numbers above 1")
-    _check_list(content, "seeds", _is_seed, "whole numbers of at least 0")
+    axes = content["axes"]
+    if not isinstance(axes, Mapping) or not axes:
+        raise ValueError(f"axes must be {{resource: budgets and methods}}, but got {short(axes)}")
+    lists = {}
+    for name in ("founders", "seeds"):
+        _check_list(content, name, _is_seed, "whole numbers of at least 0")
+        lists[name] = tuple(content[name])
     _check_values(content)
-    lists = {name: tuple(content[name]) for name in ("methods", "budgets", "seeds")}
-    contest = Contest(**{**content, **lists})
-    if any(method in ABLATIONS or method.endswith(LONG) for method in contest.methods):
-        _check_evolution(contest)
+    _check_evolution(content["evolution"])
+    contest = Contest(
+        **{**content, **lists, "axes": tuple(_axis(name, axes[name]) for name in axes)}
+    )
+    if len(contest.founders) > len(contest.seeds):
+        raise ValueError(
+            f"each founder needs a seed, but got {len(contest.founders)} founders and "
+            f"{len(contest.seeds)} seeds"
+        )
     return contest
+
+
+def _axis(resource: Any, content: Any) -> Axis:
+    """One entry of `axes`."""
+    if resource not in RESOURCES:
+        raise ValueError(f"axes must be of {', '.join(RESOURCES)}, but got {resource!r}")
+    if not isinstance(content, Mapping) or set(content) != {"budgets", "methods"}:
+        raise ValueError(f"{resource} must be {{budgets, methods}}, but got {short(content)}")
+    _check_list(content, "budgets", _is_budget, "numbers above 1")
+    _check_list(content, "methods", METHODS.__contains__, f"names among {', '.join(METHODS)}")
+    unfit = [name for name in content["methods"] if name in UNSTRUCTURED]
+    if unfit and resource != "parameters":
+        raise ValueError(f"{unfit[0]} removes single synapses, and saves no {resource}")
+    if EVOLUTION not in content["methods"]:
+        raise ValueError(f"methods of {resource} must have {EVOLUTION!r}, which the others meet")
+    return Axis(resource, tuple(content["budgets"]), tuple(content["methods"]))
 
 
 def _check_names(content: Mapping[str, Any]) -> None:
@@ -143,8 +177,12 @@ def _check_list(
         raise ValueError(f"{name} must differ from each other, but got {values!r}")
 
 
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float) and abs(value) < 1e300
+
+
 def _is_budget(value: Any) -> bool:
-    return is_number(value) and value > 1
+    return _is_number(value) and value > 1
 
 
 def _is_seed(value: Any) -> bool:
@@ -152,36 +190,37 @@ def _is_seed(value: Any) -> bool:
 
 
 def _check_values(content: Mapping[str, Any]) -> None:
-    for name in ("trials", "concurrency", "threads"):
+    for name in ("processes", "threads"):
         value = content.get(name, 1)
         if type(value) is not int or value < 1:
             raise ValueError(f"{name} must be a whole number of at least 1, but got {value!r}")
-    epochs, task = content["epochs"], content["task"]
-    if not is_number(epochs) or epochs <= 0:
-        raise ValueError(f"epochs must be a number above 0, but got {epochs!r}")
+    for name in ("search_epochs", "final_epochs", "learning_rate"):
+        value = content[name]
+        if not _is_number(value) or value <= 0:
+            raise ValueError(f"{name} must be a number above 0, but got {value!r}")
+    task = content["task"]
     if not isinstance(task, str) or ":" not in task:
         raise ValueError(f"task must name a function, as trials.lenet5:make_task, but got {task!r}")
-    for name in ("task_arguments", "evolution", "training_service"):
-        if not isinstance(content.get(name, {}), Mapping):
-            raise ValueError(f"{name} must be a mapping, but got {content[name]!r}")
-
-
-def _check_evolution(contest: Contest) -> None:
-    found = contest.evolution
-    if set(found) != {"generations", "tolerance", "stress_epochs", "space"} or not isinstance(
-        found["space"], Mapping
+    if not isinstance(content.get("task_arguments", {}), Mapping):
+        raise ValueError(f"task_arguments must be a mapping, but got {content['task_arguments']!r}")
+    rates = content.get("learning_rates", {})
+    if (
+        not isinstance(rates, Mapping)
+        or not set(rates) <= set(METHODS)
+        or not all(_is_number(rate) and rate > 0 for rate in rates.values())
     ):
         raise ValueError(
-            "evolution must be {generations, tolerance, stress_epochs, space}, but got "
-            f"{', '.join(found) or 'nothing'}"
+            f"learning_rates must be {{method: number above 0}}, but got {short(rates)}"
         )
-    generations, stress_epochs = found["generations"], found["stress_epochs"]
-    if type(generations) is not int or generations < 1 or contest.trials % generations:
+
+
+def _check_evolution(found: Any) -> None:
+    if (
+        not isinstance(found, Mapping)
+        or set(found) != {"arguments", "space"}
+        or not all(isinstance(part, Mapping) for part in found.values())
+    ):
         raise ValueError(
-            f"generations must divide the {contest.trials} trials, but got {generations!r}"
-        )
-    if not is_number(stress_epochs) or not 0 <= stress_epochs < contest.epochs:
-        raise ValueError(
-            f"stress_epochs must lie in [0, {contest.epochs:g}), the epochs of a trial, "
-            f"but got {stress_epochs!r}"
+            "evolution must be {arguments: those of StressTuner, space: a search space}, but got "
+            f"{short(found)}"
         )
