@@ -8,6 +8,8 @@ from typing import Any
 
 import yaml
 
+from nni_stress.evolution.search_space import check_search_space
+from nni_stress.evolution.tuner_arguments import check_values
 from nni_stress.exceptions import DamagedFileError
 from nni_stress.resources import RESOURCES
 from nni_stress.utils.atomic_files import refuse_code, write_atomically
@@ -16,6 +18,19 @@ from nni_stress.utils.regular_files import read_text
 from nni_stress.utils.yaml_files import MOST_BYTES, parse_yaml, read_yaml
 
 from .plan import EVOLUTION, METHODS, UNSTRUCTURED, Axis, Contest
+
+# Arguments of StressTuner that are for a contest's file to say.
+EVOLUTION_ARGUMENTS = (
+    "population_size",
+    "generations",
+    "tolerance",
+    "patience",
+    "survivors",
+    "parents",
+    "search",
+    "search_args",
+)
+_SET_BY_CONTEST = {"environmental_factor", "stress_epochs", "recovery_epochs"}
 
 # Records compare only within a contest of the same values of these fields.
 _FIXED = (
@@ -54,7 +69,7 @@ def read_contest(file: str | Path) -> Contest:
         raise DamagedFileError(f"{file.name}: {one_line(error)}") from None
 
 
-def begin(file: Path, folder: Path, task: str | None = None) -> Contest:
+def begin(file: Path, folder: Path, task: str | None = None, founders: int = 0) -> Contest:
     """Put a contest's file into the folder of its records.
 
     Parameters
@@ -65,6 +80,8 @@ def begin(file: Path, folder: Path, task: str | None = None) -> Contest:
         Made where it does not exist.
     task
         Replaces the task of the file, and its arguments by none.
+    founders
+        Number of founders that are given as files, in place of those of the file; 0: none are.
 
     Raises
     ------
@@ -74,13 +91,17 @@ def begin(file: Path, folder: Path, task: str | None = None) -> Contest:
     """
     read_contest(file)
     text = read_text(file, MOST_BYTES)
-    content = parse_yaml(text)
+    changes: dict[str, Any] = {}
     if task is not None:
-        content = {**content, "task": task, "task_arguments": {}}
+        changes.update(task=task, task_arguments={})
+    if founders:
+        changes.update(founders=list(range(1, founders + 1)))
+    content = {**parse_yaml(text), **changes}
+    if changes:
         text = yaml.safe_dump(content, sort_keys=False)
     contest = _begin(content, folder)
     target = folder / "contest.yml"
-    if task is not None or not target.exists() or not target.samefile(file):
+    if changes or not target.exists() or not target.samefile(file):
         write_atomically(target, text.encode("utf-8"))
     return contest
 
@@ -217,10 +238,23 @@ def _check_values(content: Mapping[str, Any]) -> None:
 def _check_evolution(found: Any) -> None:
     if (
         not isinstance(found, Mapping)
-        or set(found) != {"arguments", "space"}
-        or not all(isinstance(part, Mapping) for part in found.values())
+        or set(found) != {"arguments", "stress_share", "space"}
+        or not all(isinstance(found[part], Mapping) for part in ("arguments", "space"))
     ):
         raise ValueError(
-            "evolution must be {arguments: those of StressTuner, space: a search space}, but got "
-            f"{short(found)}"
+            "evolution must be {arguments: those of StressTuner, stress_share: of an offspring's "
+            f"steps, space: a search space}}, but got {short(found)}"
         )
+    share = found["stress_share"]
+    if not _is_number(share) or not 0 < share <= 1:
+        raise ValueError(f"stress_share must be a share in (0, 1], but got {share!r}")
+    for name in found["arguments"]:
+        if name not in EVOLUTION_ARGUMENTS:
+            raise ValueError(
+                f"arguments of the evolution must be among {', '.join(EVOLUTION_ARGUMENTS)}, but "
+                f"got {name!r}: the contest sets the others"
+            )
+    for name in set(found["space"]) & _SET_BY_CONTEST:
+        raise ValueError(f"{name} is set by the contest, and cannot be searched")
+    check_values(found["arguments"])
+    check_search_space({"stress_epochs": {"_type": "choice", "_value": [1]}, **found["space"]})

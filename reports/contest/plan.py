@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 EVOLUTION = "evolution"
@@ -101,7 +101,8 @@ class Contest(NamedTuple):
     learning_rate
         Highest learning rate of the final training.
     evolution
-        {"arguments": StressTuner's, "space": the search space}.
+        {"arguments": StressTuner's, "stress_share": of an offspring's steps, "space": the search
+        space}.
     learning_rates
         {method: that of its final training}, where it differs.
     task_arguments
@@ -127,21 +128,29 @@ class Contest(NamedTuple):
         """The founder with which a seed begins."""
         return self.founders[self.seeds.index(seed) % len(self.founders)]
 
-    def cells(self) -> Iterator[Cell]:
-        """All cells, seed by seed: a contest that is cut short has whole seeds.
+    def waves(self) -> list[list[Cell]]:
+        """All cells, those that take up what others found after them.
 
-        Cells that take up what another cell found come after it.
+        Within a wave they come seed by seed: a contest that is cut short has whole seeds.
         """
+        waves: list[list[Cell]] = [[], [], []]
         for seed in self.seeds:
             for axis in self.axes:
                 for budget in axis.budgets:
-                    for method in sorted(axis.methods, key=_is_late):
-                        founder = self.founder_of(seed)
-                        yield Cell(axis.resource, budget, method, founder, seed)
+                    for method in axis.methods:
+                        cell = Cell(axis.resource, budget, method, self.founder_of(seed), seed)
+                        waves[_wave(method)].append(cell)
+        return waves
+
+    def cells(self) -> list[Cell]:
+        """All cells, in the order in which they are run."""
+        return [cell for wave in self.waves() for cell in wave]
 
 
-def _is_late(method: str) -> bool:
-    return method == SCRATCH or method.endswith(EQUAL_SECONDS)
+def _wave(method: str) -> int:
+    if method.endswith(EQUAL_SECONDS):
+        return 2  # after all seeds of the method itself and of the evolution
+    return int(method == SCRATCH)
 
 
 def base_of(method: str) -> str:

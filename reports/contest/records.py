@@ -139,8 +139,13 @@ def _place(cell: Cell) -> Path:
 
 
 def founder_path(folder: Path, founder: int) -> Path:
-    """The file of what a founder achieves; the network lies beside it."""
+    """The file of what a founder achieves; its network lies beside it."""
     return folder / "founders" / f"{founder}.json"
+
+
+def founder_network(folder: Path, founder: int) -> Path:
+    """The file of a founder's network."""
+    return founder_path(folder, founder).with_suffix(".safetensors")
 
 
 def write_record(folder: Path, cell: Cell, found: Mapping[str, Any]) -> None:

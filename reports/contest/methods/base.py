@@ -31,7 +31,7 @@ class Job:
     seed
         Of all random numbers.
     evolution
-        Settings of the evolution: "arguments" and "space".
+        Settings of the evolution, as the contest's file has them.
     evolved
         File of the network that the evolution found in the same place.
     """
@@ -46,6 +46,11 @@ class Job:
     evolved: Path
 
 
+def unchanged(network: nn.Module) -> nn.Module:
+    """The network as it is."""
+    return network
+
+
 class Found(NamedTuple):
     """What a search found.
 
@@ -57,11 +62,14 @@ class Found(NamedTuple):
         Epochs of training that the search took; the final training has what is left.
     trials
         What was tried: plain data, each with "validation" and "epochs" at least.
+    finish
+        What is left to do after the final training; gives the network that is judged.
     """
 
     network: nn.Module
     epochs: float
     trials: list[dict[str, Any]]
+    finish: Callable[[nn.Module], nn.Module] = unchanged
 
 
 Method = Callable[[Job], Found]
