@@ -27,7 +27,7 @@ _MODULES = {
     "Arguments": "hparams",
     "PrunerArguments": "hparams",
     "Screen": "pruning.screening",
-    "compare": "reports.in_process",
+    "compare": "reports.contest.api",
     "inspect": "pruning.inspection",
     "Task": "trial.task",
     "FusedAdam": "trial.task",

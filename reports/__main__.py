@@ -11,6 +11,12 @@ from nni_stress.utils.messages import one_line
 
 from .checkout import PACKAGE, RESULTS
 
+# A contest's file without --task and with it.
+_FILES = (
+    Path(__file__).with_name("compare.yml"),
+    Path(__file__).with_name("contest") / "own.yml",
+)
+
 
 def page(name: str) -> Path:
     """Write the report on a contest.
@@ -30,9 +36,9 @@ def page(name: str) -> Path:
     FileNotFoundError, ValueError
         If there is no such contest, or its file or its founder is wrong.
     """
-    from .collect import collect
-    from .compare import compare
-    from .page import write_report
+    from .contest.records import collect
+    from .contest.report.facts import compare
+    from .contest.report.page import write_report
 
     folder = Path(name) if Path(name).is_dir() else RESULTS / name
     if not folder.is_dir():
@@ -57,23 +63,17 @@ def contest(words: list[str]) -> Path:
     Raises
     ------
     FileNotFoundError, ValueError
-        If a file or a record is wrong, or an experiment fails.
+        If a file or a record is wrong.
     """
-    from nni_stress.experiment.launch import LaunchError
-
-    from .contest_file import begin
-    from .running import run_contest
+    from .contest.file import begin
+    from .contest.running import run_contest
 
     options = _contest_parser().parse_args(words)
-    try:
-        begin(options.file, options.folder, options.task)
-        incomplete = run_contest(
-            options.folder, options.port, options.founder, lambda line: print(line, flush=True)
-        )
-    except LaunchError as error:
-        raise ValueError(str(error)) from None
-    for cell in incomplete:
-        print(f"warning: {cell.name} is incomplete: some trials were lost", file=sys.stderr)
+    file = options.file or _FILES[options.task is not None]
+    begin(file, options.folder, options.task, len(options.founder))
+    failures = run_contest(options.folder, options.founder, lambda line: print(line, flush=True))
+    for line in failures:
+        print(f"warning: {line}", file=sys.stderr)
     return page(str(options.folder))
 
 
@@ -86,8 +86,8 @@ def _contest_parser() -> argparse.ArgumentParser:
         "file",
         type=Path,
         nargs="?",
-        default=Path(__file__).with_name("compare.yml"),
-        help="the contest's file; default: reports/compare.yml",
+        help="the contest's file; default: reports/compare.yml, or with --task "
+        "reports/contest/own.yml",
     )
     parser.add_argument(
         "--task", help="your own task, trial.py:make_task, in place of the file's task"
@@ -96,13 +96,11 @@ def _contest_parser() -> argparse.ArgumentParser:
         "--folder", type=Path, required=True, help="folder for the records and the report"
     )
     parser.add_argument(
-        "--founder", type=Path, help="file of the founder; default: trained by the task, once"
-    )
-    parser.add_argument(
-        "--port",
-        type=int,
-        default=8080,
-        help="the first port; as many are used as trials run at a time",
+        "--founder",
+        type=Path,
+        nargs="+",
+        default=[],
+        help="files of the founders; default: trained by the task, once",
     )
     return parser
 
@@ -116,7 +114,7 @@ def main(arguments: list[str] | None = None) -> None:
         help="name of recorded results, as lenet5, or a contest's folder; or `contest`, to run one:"
         f" see `python -m {PACKAGE} contest --help`",
     )
-    # So that NNI's managers are stopped then, too. nohup has SIGHUP ignored.
+    # So that other processes of the contest end then, too. nohup has SIGHUP ignored.
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, signal.default_int_handler)

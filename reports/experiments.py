@@ -1,8 +1,7 @@
-"""Starts the experiments of contests and benchmarks by the real nnictl, and waits for their end."""
+"""Starts the experiments of benchmarks by the real nnictl, and waits for their end."""
 
 from __future__ import annotations
 
-import json
 import shlex
 import sys
 from collections.abc import Callable
@@ -10,8 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from nni_stress.experiment import launch
-
-from .contest import Contest, importable_task
 
 
 def trial_command(module: str, *words: object) -> str:
@@ -26,29 +23,6 @@ def trial_command(module: str, *words: object) -> str:
     """
     python = Path(sys.executable).name
     return shlex.join([python, "-m", f"nni_stress.trials.{module}", *map(str, words)])
-
-
-def contest_command(module: str, contest: Contest, founder: Path) -> str:
-    """Return the command of a contest's trial, which names its task and its founder.
-
-    No message names them: whoever can send one could run any code.
-
-    Parameters
-    ----------
-    module
-        Name of the module of ``nni_stress.trials``.
-    contest
-        The contest.
-    founder
-        File of the founder.
-    """
-    return trial_command(
-        module,
-        *("--threads", contest.threads),
-        *("--task", importable_task(contest.task)),
-        *("--founder", founder),
-        *("--task-arguments", json.dumps(dict(contest.task_arguments))),
-    )
 
 
 def run_experiment(

@@ -26,6 +26,7 @@ from .plan import EQUAL_SECONDS, EVOLUTION, UNSTRUCTURED, Cell, Contest, base_of
 from .records import founder_network, network_path, read_record
 
 _LATENCY_SECONDS = 0.5  # of measuring each network
+_RATES = (0.25, 8.0)  # lowest and highest learning rate of a search, over the founder's
 
 
 def run_cell(contest: Contest, task: Task, folder: Path, cell: Cell) -> dict[str, Any]:
@@ -55,10 +56,10 @@ def run_cell(contest: Contest, task: Task, folder: Path, cell: Cell) -> dict[str
         If the cell takes up what another cell found, and that is not there.
     """
     begun = time.process_time()
-    found = METHODS[base_of(cell.method)](_job(contest, task, folder, cell))
+    found = METHODS[base_of(cell.method)](job_of(contest, task, folder, cell))
     searched = time.process_time()
     epochs = _final_epochs(contest, folder, cell, found)
-    rate = contest.learning_rates.get(base_of(cell.method), contest.learning_rate)
+    rate = _rate(contest, task, cell.method)
     seed = seed_of(cell.founder, cell.seed, "final")  # the same batches for all methods
     curve, epochs = final_training(found.network, task, epochs, rate, seed)
     trained = time.process_time()
@@ -112,7 +113,8 @@ def final_training(
     return list(curve), training.step / batches_per_epoch(task)
 
 
-def _job(contest: Contest, task: Task, folder: Path, cell: Cell) -> Job:
+def job_of(contest: Contest, task: Task, folder: Path, cell: Cell) -> Job:
+    """A cell as its method sees it."""
     return Job(
         task,
         founder_network(folder, cell.founder),
@@ -120,9 +122,16 @@ def _job(contest: Contest, task: Task, folder: Path, cell: Cell) -> Job:
         cell.budget,
         contest.search_epochs,
         seed_of(cell.founder, cell.seed, "search"),
+        (_RATES[0] * task.founder_learning_rate, _RATES[1] * task.founder_learning_rate),
         contest.evolution,
         network_path(folder, cell._replace(method=EVOLUTION)),
     )
+
+
+def _rate(contest: Contest, task: Task, method: str) -> float:
+    """Highest learning rate of a method's final training."""
+    usual = contest.learning_rate or task.founder_learning_rate
+    return contest.learning_rates.get(base_of(method), usual)
 
 
 def _final_epochs(contest: Contest, folder: Path, cell: Cell, found: Found) -> float:

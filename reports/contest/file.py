@@ -216,7 +216,7 @@ def _check_values(content: Mapping[str, Any]) -> None:
         if type(value) is not int or value < 1:
             raise ValueError(f"{name} must be a whole number of at least 1, but got {value!r}")
     for name in ("search_epochs", "final_epochs", "learning_rate"):
-        value = content[name]
+        value = content.get(name, 1)
         if not _is_number(value) or value <= 0:
             raise ValueError(f"{name} must be a number above 0, but got {value!r}")
     task = content["task"]

@@ -98,11 +98,11 @@ class Contest(NamedTuple):
         Of the cells. The founders take turns.
     search_epochs, final_epochs
         Epochs of training of each cell's search, and of its final training.
-    learning_rate
-        Highest learning rate of the final training.
     evolution
         {"arguments": StressTuner's, "stress_share": of an offspring's steps, "space": the search
         space}.
+    learning_rate
+        Highest learning rate of the final training; None: the founder's.
     learning_rates
         {method: that of its final training}, where it differs.
     task_arguments
@@ -117,8 +117,8 @@ class Contest(NamedTuple):
     seeds: tuple[int, ...]
     search_epochs: float
     final_epochs: float
-    learning_rate: float
     evolution: Mapping[str, Any]
+    learning_rate: float | None = None
     learning_rates: Mapping[str, float] = {}
     task_arguments: Mapping[str, Any] = {}
     processes: int = 1

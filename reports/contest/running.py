@@ -70,7 +70,7 @@ def run_contest(
     with _generators_kept():
         made = source.task()
         for place, number in enumerate(contest.founders):
-            _prepare(made, folder, number, founders[place] if founders else None)
+            prepare_founder(made, folder, number, founders[place] if founders else None)
         for path in folder.glob("cells/*/*/*"):
             remove_leftovers(path)
         for wave in contest.waves():
@@ -123,7 +123,7 @@ def _run_one(contest: Contest, source: Source, folder: Path, cell: Cell) -> tupl
     return f"{cell.name}: validation {found['validation']:.4f}", True
 
 
-def _prepare(task: Task, folder: Path, number: int, file: Path | None) -> None:
+def prepare_founder(task: Task, folder: Path, number: int, file: Path | None) -> None:
     """Train a founder, or take its file; record what it achieves.
 
     Raises

@@ -1,10 +1,8 @@
-"""Parameters of a message name neither code nor files nor folders, for any of our trials."""
+"""Parameters of a message name neither code nor files nor folders, for a trial."""
 
 import shlex
 import sys
 from pathlib import Path
-
-import pytest
 
 from nni_stress.experiment import launch
 
@@ -24,27 +22,21 @@ class Hostile(Tuner):
 """
 
 
-@pytest.mark.parametrize("trial", ["builtin", "contestant"])
-def test_hostile_parameters_run_nothing_and_write_nowhere(trial, tmp_path, port):
+def test_hostile_parameters_run_nothing_and_write_nowhere(tmp_path, port):
     touched, elsewhere = tmp_path / "touched", tmp_path / "elsewhere"
     elsewhere.mkdir()
     (elsewhere / "state.json").write_text("{ of another program")
     (tmp_path / "hostile.py").write_text(TUNER)
     code = {"task": "os:system", "task_arguments": {"command": f"touch {touched}"}}
-    cell = {"method": "AGPPruner", "budget": 8, "seed": 1, "trial": 0, "epochs": 0.1}
-    pruner = {
-        "pruner": "AGPPruner",
-        "knobs": {"base": "tools"},
-        "founder": str(elsewhere / "state.json"),
-    }
+    founder = {"founder": str(elsewhere / "state.json")}
     spec = {"uid": "g000-00", "generation": 0, "ancestor": None, "arguments": {}}
     delivery = {"incarnation": 0, "attempt": "0.0", "lineage": str(elsewhere)}
-    parameters = {**code, **cell, **pruner, **spec, **delivery}
-    arguments = ["--task", "trials.lenet5:make_task", "--founder", str(tmp_path / "founder")]
+    parameters = {**code, **founder, **spec, **delivery}
+    arguments = ["--data", "digits", "--founder", str(tmp_path / "founder")]
     python = Path(sys.executable).name
     config = {
         "searchSpace": {"unused": {"_type": "choice", "_value": [0]}},
-        "trialCommand": shlex.join([python, "-m", f"trials.{trial}", *arguments]),
+        "trialCommand": shlex.join([python, "-m", "trials.lenet5", *arguments]),
         "trialCodeDirectory": str(ROOT),
         "trialConcurrency": 1,
         "maxTrialNumber": 1,
@@ -63,5 +55,4 @@ def test_hostile_parameters_run_nothing_and_write_nowhere(trial, tmp_path, port)
     (output,) = experiment.folder.glob("environments/*/trials/*/trial.stderr")
     assert not touched.exists() and not (tmp_path / "founder").exists(), output.read_text()
     assert [path.name for path in elsewhere.iterdir()] == ["state.json"]
-    if trial == "contestant":
-        assert "must be that of experiment" in output.read_text()
+    assert "must be that of experiment" in output.read_text()

@@ -30,6 +30,8 @@ class Job:
         Epochs of training that the search may take.
     seed
         Of all random numbers.
+    rates
+        Lowest and highest learning rate of the search.
     evolution
         Settings of the evolution, as the contest's file has them.
     evolved
@@ -42,6 +44,7 @@ class Job:
     times: float
     epochs: float
     seed: int
+    rates: tuple[float, float]
     evolution: Mapping[str, Any]
     evolved: Path
 

@@ -19,7 +19,6 @@ from .base import Found, Job, Method
 _ONCE = {  # StressPruner alone: one synthesis, and nothing is searched
     "stress_epochs": 0.25,
     "recovery_epochs": 0.0,
-    "learning_rate": 2e-3,
     "temperature": 0.0,
 }
 
@@ -46,15 +45,26 @@ def evolution(changes: Mapping[str, Any]) -> Method:
             "recovery_epochs": epochs - stress,
             **changes,
         }
-        return _evolved(job, {**job.evolution["space"], **_fixed(fixed)}, arguments)
+        space = {
+            "learning_rate": {"_type": "loguniform", "_value": list(job.rates)},
+            **job.evolution["space"],
+            **_fixed(fixed),
+        }
+        if job.task.screening is None:
+            space.pop("candidates", None)  # there is nothing to judge several of them on
+        return _evolved(job, space, arguments)
 
     return run
 
 
 def one_shot(job: Job) -> Found:
     """One synthesis by StressPruner after brief stress."""
-    fixed = {"environmental_factor": 1 / job.times, **_ONCE}
-    fixed["stress_epochs"] = min(_ONCE["stress_epochs"], job.epochs)
+    fixed = {
+        **_ONCE,
+        "environmental_factor": 1 / job.times,
+        "stress_epochs": min(_ONCE["stress_epochs"], job.epochs),
+        "learning_rate": job.task.founder_learning_rate,
+    }
     return _evolved(job, _fixed(fixed), {"population_size": 1, "generations": 1, "tolerance": 1.0})
 
 

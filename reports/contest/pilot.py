@@ -1,0 +1,127 @@
+"""How long the final training of a contest should be, and at which rate: a pilot on validation data.
+
+    python -m reports.contest.pilot reports/compare.yml --folder runs/pilot          # what is missing
+    python -m reports.contest.pilot reports/compare.yml --folder runs/pilot --table  # what there is
+
+Each kind of method searches once at the last budget of each axis; what it found is trained for half
+of the contest's final epochs, for as many, and for twice as many, each at half of the contest's
+rate, at the rate and at twice the rate. Any number of processes may share the work.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import itertools
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from nni_stress.trial.task import Task
+from nni_stress.utils.seeding import seed_of
+
+from ..claims import provenance, records_in, run_cells
+from .cell import final_training, job_of
+from .file import read_contest
+from .methods import METHODS
+from .plan import Cell, Contest
+from .running import prepare_founder
+from .source import Source
+
+KINDS = ("evolution", "one-shot StressPruner", "L1NormPruner", "Torch-Pruning Taylor")
+FOUNDER = 1
+SEEDS = (101, 102)  # they enter no table
+FACTORS = (0.5, 1.0, 2.0)  # of final epochs, and of learning rates
+
+
+def cells(contest: Contest) -> Iterator[Cell]:
+    """All searches of the pilot.
+
+    Parameters
+    ----------
+    contest
+        The contest.
+    """
+    for seed, axis, method in itertools.product(SEEDS, contest.axes, KINDS):
+        if method in axis.methods and axis.resource != "latency":
+            yield Cell(axis.resource, axis.budgets[-1], method, FOUNDER, seed)
+
+
+def run(contest: Contest, task: Task, folder: Path, cell: Cell) -> dict[str, Any]:
+    """Search once, and train what was found in every way.
+
+    Returns
+    -------
+    dict
+        The cell; "trainings", each with epochs, learning_rate, validation and curve.
+    """
+    found = METHODS[cell.method](job_of(contest, task, folder, cell))
+    usual = contest.learning_rate or task.founder_learning_rate
+    left = contest.search_epochs - found.epochs
+    trainings = []
+    for longer, higher in itertools.product(FACTORS, FACTORS):
+        network = copy.deepcopy(found.network)
+        epochs, rate = longer * contest.final_epochs + left, higher * usual
+        seed = seed_of(cell.founder, cell.seed, "final")
+        curve, _ = final_training(network, task, epochs, rate, seed)
+        trainings.append(
+            {
+                "final_epochs": longer * contest.final_epochs,
+                "learning_rate": rate,
+                "validation": max(curve),
+                "curve": curve,
+            }
+        )
+    return {**cell._asdict(), "trainings": trainings, **provenance()}
+
+
+def table(records: list[dict[str, Any]]) -> list[str]:
+    """Mean validation fidelity of each kind of method, by length and rate.
+
+    Examples
+    --------
+    >>> one = {"final_epochs": 9.0, "learning_rate": 0.008, "validation": 0.9}
+    >>> table([{"method": "L1NormPruner", "resource": "macs", "trainings": [one]}])
+    ['L1NormPruner, macs: 9 epochs at 0.008: 90.00']
+    """
+    found: dict[tuple[str, str, float, float], list[float]] = {}
+    for record in records:
+        for one in record["trainings"]:
+            kind = record["method"], record["resource"], one["final_epochs"], one["learning_rate"]
+            found.setdefault(kind, []).append(one["validation"])
+    return [
+        f"{method}, {resource}: {epochs:g} epochs at {rate:g}: {100 * np.mean(values):.2f}"
+        for (method, resource, epochs, rate), values in sorted(found.items())
+    ]
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m reports.contest.pilot",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("file", type=Path, help="the contest's file")
+    parser.add_argument("--folder", type=Path, required=True, help="folder of records and founder")
+    parser.add_argument("--founder", type=Path, help="file of the founder; default: trained")
+    parser.add_argument("--table", action="store_true", help="print what is recorded, run nothing")
+    options = parser.parse_args(arguments)
+    contest, records = read_contest(options.file), options.folder / "records"
+    if not options.table:
+        torch.set_num_threads(contest.threads)
+        task = Source(contest).task()
+        prepare_founder(task, options.folder, FOUNDER, options.founder)
+        makers = {
+            cell.name: partial(run, contest, task, options.folder, cell) for cell in cells(contest)
+        }
+        run_cells(makers, records, options.folder / "locks", lambda record: table([record]))
+    print("\n".join(table(records_in(records))))
+
+
+if __name__ == "__main__":
+    main()
