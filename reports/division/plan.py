@@ -1,11 +1,10 @@
-"""Divisions of the steps, methods, and the cells of each stage. See protocol.md."""
+"""Divisions of the steps, and the cells that compare them. See protocol.md."""
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from nni_stress import Task
 
@@ -58,7 +57,7 @@ class Subject:
     epochs
         Epochs of training in all.
     rate
-        Highest learning rate of the final training, where no stage has chosen it.
+        Highest learning rate of the final training.
     """
 
     name: str
@@ -77,8 +76,6 @@ SUBJECTS = {
         "lenet5",
         {
             "44x parameters": ("parameters", 44.0),
-            "100x parameters": ("parameters", 100.0),
-            "10x MACs": ("macs", 10.0),
             "25x MACs": ("macs", 25.0),
         },
         epochs=12.0,
@@ -94,22 +91,9 @@ SUBJECTS = {
 EARLY_RATE = 2e-3  # of stress and of offspring's recovery
 FOUNDERS = (1, 2, 3)
 
-# Chosen by stage `division`, on validation data.
-DEFAULT = "1 x 4, a sixth"
-RATES = (4e-3, 8e-3, 16e-3)
-METHODS: Mapping[str, tuple[str, Mapping[str, Any]] | None] = {
-    "evolution": (DEFAULT, {}),
-    "without stress": (DEFAULT, {"stress_peak": 0.0}),
-    "without breeding": (DEFAULT, {"candidates": 1}),
-    "one shot": ("one shot, brief stress", {}),
-    "L1NormPruner": None,
-}
-# {(method, budget): rate of the final training}, chosen by stage `rates`, on validation data.
-CHOSEN_RATES: Mapping[tuple[str, str], float] = {}
-
 
 class Cell(NamedTuple):
-    """One run: a method, or a division, at one budget.
+    """One run of a division at one budget.
 
     Examples
     --------
@@ -117,7 +101,7 @@ class Cell(NamedTuple):
     'division-lenet5-44x-parameters-1-x-4-a-sixth-1-1-0.008'
     """
 
-    stage: str
+    stage: str  # "division"
     subject: str
     budget: str
     method: str
@@ -132,58 +116,12 @@ class Cell(NamedTuple):
         return "-".join(map(str, parts)).replace(",", "").replace(" ", "-")
 
 
-def divisions() -> list[Cell]:
-    """Cells of stage `division`."""
-    budgets = [
-        ("lenet5", "44x parameters"),
-        ("lenet5", "25x MACs"),
-        *(("resnet20", budget) for budget in SUBJECTS["resnet20"].budgets),
-    ]
+def cells() -> list[Cell]:
+    """All cells."""
     return [
-        Cell("division", subject, budget, name, founder, 1, SUBJECTS[subject].rate)
+        Cell("division", subject.name, budget, division, founder, 1, subject.rate)
         for founder in FOUNDERS
-        for subject, budget in budgets
-        for name in DIVISIONS
-    ]
-
-
-def rates() -> list[Cell]:
-    """Cells of stage `rates`."""
-    return [
-        Cell("rates", "lenet5", budget, method, 1, seed, rate)
-        for seed in (101, 102)
-        for budget in SUBJECTS["lenet5"].budgets
-        for method, rate in itertools.product(METHODS, RATES)
-    ]
-
-
-def comparison() -> list[Cell]:
-    """Cells of stage `comparison`.
-
-    Examples
-    --------
-    >>> len(comparison())
-    200
-    """
-    subject = SUBJECTS["lenet5"]
-    return [
-        Cell(
-            "comparison",
-            "lenet5",
-            budget,
-            method,
-            FOUNDERS[seed % len(FOUNDERS)],
-            seed,
-            CHOSEN_RATES.get((method, budget), subject.rate),
-        )
-        for seed in range(1, 11)
+        for subject in SUBJECTS.values()
         for budget in subject.budgets
-        for method in METHODS
+        for division in DIVISIONS
     ]
-
-
-STAGES: Mapping[str, Callable[[], list[Cell]]] = {
-    "division": divisions,
-    "rates": rates,
-    "comparison": comparison,
-}

@@ -1,4 +1,4 @@
-"""Runs cells: an evolution in this process, or NNI's L1NormPruner, with as many steps."""
+"""Runs cells: an evolution in this process, with as many steps whatever its division."""
 
 from __future__ import annotations
 
@@ -7,15 +7,13 @@ import time
 from pathlib import Path
 from typing import Any
 
-from nni_stress import Task
 from nni_stress.evolution.ancestry import best_survivor
-from nni_stress.graph import cost, serialization
+from nni_stress.graph import serialization
 from nni_stress.lineage.store import FOUNDER, Lineage
 from nni_stress.trial.in_process import evolve
-from nni_stress.trials import pruners
 
 from ..claims import provenance
-from .plan import DIVISIONS, EARLY_RATE, METHODS, Cell, Division, Subject
+from .plan import DIVISIONS, EARLY_RATE, Cell, Division, Subject
 
 
 def run_cell(cell: Cell, subject: Subject, founder: Path) -> dict[str, Any]:
@@ -33,21 +31,16 @@ def run_cell(cell: Cell, subject: Subject, founder: Path) -> dict[str, Any]:
     task = subject.task()
     resource, times = subject.budgets[cell.budget]
     started = time.perf_counter()
-    settings = METHODS.get(cell.method, (cell.method, {}))
-    if settings is None:
-        found = _pruned(task, founder, cell, subject, resource, times)
-    else:
-        division, changes = settings
-        space = {**_space(DIVISIONS[division], times), **_fixed(changes)}
-        with tempfile.TemporaryDirectory() as folder:
-            lineage = evolve(
-                task,
-                folder,
-                space,
-                founder,
-                **_arguments(DIVISIONS[division], cell, subject, resource, times),
-            )
-            found = _evolved(lineage)
+    division = DIVISIONS[cell.method]
+    with tempfile.TemporaryDirectory() as folder:
+        lineage = evolve(
+            task,
+            folder,
+            _space(division, times),
+            founder,
+            **_arguments(division, cell, subject, resource, times),
+        )
+        found = _evolved(lineage)
     whole = serialization.load(founder, task.network)
     return {
         **cell._asdict(),
@@ -131,24 +124,4 @@ def _evolved(lineage: Lineage) -> dict[str, Any]:
             for record in lineage.records()
             if record.uid != FOUNDER
         ],
-    }
-
-
-def _pruned(
-    task: Task, founder: Path, cell: Cell, subject: Subject, resource: str, times: float
-) -> dict[str, Any]:
-    network = serialization.load(founder, task.network)
-    founder_macs = cost.macs(network, task.example_input)
-    knobs = {"scope": "uniform", "learning_rate": cell.rate}
-    whole = pruners.run(
-        cell.method, task, network, times, subject.epochs, knobs, cell.seed, resource
-    )
-    return {
-        "validation": whole["validation"],
-        "test": whole["test"],
-        "times_fewer": {
-            "parameters": whole["efficiency"],
-            "macs": founder_macs / whole["macs"],
-        },
-        "architecture": whole["architecture"],
     }

@@ -1,7 +1,7 @@
-"""Run a stage: ``python -m reports.equal_steps division|rates|comparison``.
+"""How an evolution should divide its steps: ``python -m reports.division``.
 
-    python -m reports.equal_steps comparison           # all cells not yet recorded
-    python -m reports.equal_steps comparison --table   # what is recorded so far
+    python -m reports.division           # all cells not yet recorded
+    python -m reports.division --table   # what is recorded so far
 
 Any number of processes may share the work, one a core. A cell that was interrupted is run again.
 """
@@ -22,10 +22,10 @@ from ..stress_study.__main__ import FOUNDERS
 from ..stress_study.plan import SUBJECTS as FOUNDERS_OF
 from ..stress_study.running import founder_of
 from . import analysis
-from .plan import STAGES, SUBJECTS, Cell
+from .plan import SUBJECTS, Cell, cells
 from .running import run_cell
 
-RESULTS = checkout.RESULTS / "equal_steps"
+RESULTS = checkout.RESULTS / "division"
 
 
 def run(chosen: list[Cell], results: Path, founders: Path) -> None:
@@ -44,21 +44,19 @@ def run(chosen: list[Cell], results: Path, founders: Path) -> None:
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(
-        prog="python -m reports.equal_steps",
+        prog="python -m reports.division",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("stage", choices=list(STAGES))
     parser.add_argument("--table", action="store_true", help="print what is recorded, run nothing")
     parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument("--founders", type=Path, default=FOUNDERS, help="folder of the founders")
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
     logging.getLogger("nni").setLevel(logging.WARNING)  # it prints every intermediate result
-    results = options.results / options.stage
     if not options.table:
-        run(STAGES[options.stage](), results, options.founders)
-    print(analysis.TABLES[options.stage](records_in(results)))
+        run(cells(), options.results, options.founders)
+    print(analysis.table(records_in(options.results)))
 
 
 if __name__ == "__main__":
