@@ -93,7 +93,8 @@ setup(
             "cli/templates/*",
         ],
         "nni_stress.trials": ["*.yml"],
-        "nni_stress.reports": ["*.css", "*.yml"],
+        "nni_stress.reports": ["*.yml"],
+        "nni_stress.reports.contest.report": ["*.css"],
     },
     cmdclass={"build_py": BuildWithHook},
     install_requires=[

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
 import math
-import warnings
 from collections.abc import Mapping, Sequence
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from scipy import stats
@@ -14,20 +12,6 @@ from scipy import stats
 from nni_stress.evolution.selection import unbeaten
 
 LEVEL = 0.02  # a difference is claimed where its corrected p is below this
-_RESAMPLES = 9999
-# BCa is not defined where leaving out any one value changes nothing.
-_METHODS: tuple[Literal["BCa", "percentile"], ...] = ("BCa", "percentile")
-
-
-class Interval(NamedTuple):
-    """A median and its 95 % interval.
-
-    `low` and `high` are None where there are fewer than three values, or all are equal.
-    """
-
-    median: float
-    low: float | None
-    high: float | None
 
 
 class Difference(NamedTuple):
@@ -49,42 +33,6 @@ class Difference(NamedTuple):
     mean: float
     effect: float | None
     p: float | None
-
-
-def interval(values: Sequence[float]) -> Interval:
-    """Return median and bootstrap interval, the same at every call.
-
-    The interval is the bias-corrected and accelerated one (BCa; Efron 1987), or the percentile
-    interval where BCa is not defined.
-
-    Examples
-    --------
-    >>> interval([0.5, 0.7])
-    Interval(median=0.6, low=None, high=None)
-    """
-    array = np.asarray(values, float)
-    median = float(np.median(array))
-    if len(array) < 3 or np.ptp(array) == 0:
-        return Interval(median, None, None)
-    for method in _METHODS:
-        with np.errstate(all="ignore"):
-            bounds = _bootstrap(array, method)
-        if all(map(math.isfinite, bounds)):
-            return Interval(median, *bounds)
-    return Interval(median, None, None)
-
-
-def _bootstrap(values: np.ndarray, method: Literal["BCa", "percentile"]) -> tuple[float, float]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        found = stats.bootstrap(
-            (values,),
-            np.median,
-            n_resamples=_RESAMPLES,
-            method=method,
-            rng=np.random.default_rng(0),
-        )
-    return float(found.confidence_interval.low), float(found.confidence_interval.high)
 
 
 def difference(first: Mapping[int, float], second: Mapping[int, float]) -> Difference | None:
@@ -144,54 +92,6 @@ def frontier(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]
     [(1.0, 0.92), (40.0, 0.9)]
     """
     return unbeaten(points, tuple)[::-1]
-
-
-def fidelity_at(points: Sequence[tuple[float, float]], efficiency: float) -> float | None:
-    """Interpolate a frontier's fidelity at an efficiency, linearly in log efficiency.
-
-    Returns
-    -------
-    float or None
-        None beyond the last point.
-
-    Examples
-    --------
-    >>> round(fidelity_at([(1.0, 0.9), (100.0, 0.8)], 10.0), 6)
-    0.85
-    """
-    line = frontier(points)
-    if not line or efficiency > line[-1][0] * (1 + 1e-9):
-        return None
-    positions = [math.log(position) for position, _ in line]
-    return float(np.interp(math.log(efficiency), positions, [fidelity for _, fidelity in line]))
-
-
-def efficiency_at(
-    points: Sequence[tuple[float, float]], fidelity: float
-) -> tuple[float, bool] | None:
-    """Interpolate the highest efficiency at which a frontier keeps a fidelity.
-
-    Returns
-    -------
-    tuple or None
-        Efficiency, and whether it is a lower bound because the last point keeps the fidelity, too.
-        None where no point keeps it.
-
-    Examples
-    --------
-    >>> efficiency_at([(1.0, 0.9), (100.0, 0.8)], 0.8)
-    (100.0, True)
-    """
-    line = frontier(points)
-    if not line or line[0][1] < fidelity:
-        return None
-    if line[-1][1] >= fidelity:
-        return line[-1][0], True
-    (low, above), (high, below) = next(
-        (left, right) for left, right in itertools.pairwise(line) if left[1] >= fidelity > right[1]
-    )
-    share = (above - fidelity) / (above - below)
-    return math.exp(math.log(low) + share * math.log(high / low)), False
 
 
 def hypervolume(

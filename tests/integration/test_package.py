@@ -27,7 +27,7 @@ DATA_FILES = (
     "nnictl.pth",
     "py.typed",
     "reports/compare.yml",
-    "reports/report.css",
+    "reports/contest/report/report.css",
     "trials/alexnet.yml",
     "trials/yolov2.yml",
     "visualization/page.css",
@@ -139,7 +139,10 @@ def test_the_wheel_is_whole_and_claims_one_top_level_name(wheel):
 
 def test_every_module_of_the_wheel_is_imported_from_it(installation):
     names = installation.run("python", "-c", IMPORT_ALL, installation.site).split()
-    assert {"nni_stress.trials.lenet5", "nni_stress.reports.sections.fidelity"} <= set(names)
+    assert {
+        "nni_stress.trials.lenet5",
+        "nni_stress.reports.contest.report.sections.fidelity",
+    } <= set(names)
     assert not any(name.startswith(("nni_stress.tests", "nni_stress.setup")) for name in names)
 
 

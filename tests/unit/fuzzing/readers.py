@@ -40,10 +40,12 @@ from nni_stress.utils.atomic_files import read_json, refuse_code
 from nni_stress.visualization.html_page import page
 from nni_stress.visualization.snapshot import overview
 from nni_stress.visualization.text import status_text
-from reports.collect import collect
-from reports.contest_file import read_contest
+from reports.contest.file import read_contest
+from reports.contest.planted import Truth, plant
+from reports.contest.records import collect
+from reports.contest.report.facts import compare
+from reports.contest.report.page import write_report
 from reports.simulation import SPACE, SimulatedManager
-from reports.synthetic_contest import plant
 from tests.helpers.folders import write_idx
 from tests.helpers.running import config_of
 from tests.unit.trials import test_darknet
@@ -85,7 +87,7 @@ class Given:
         manager.run()
         assert manager.error is None
         Lineage(self.lineage).add_failure("g001-02", "no memory")
-        self.contest = plant(folder / "contest", seeds=(1, 2))
+        self.contest = plant(folder / "contest", Truth(seeds=(1, 2), founders=(1, 2)))
         test_darknet.write(folder / "some.weights", test_darknet.random_convolutions())
         write_idx(folder / "digits", compress=True)
         (folder / "experiment").mkdir()
@@ -272,6 +274,13 @@ def receive(value):
         assert tuner.barrier.error is None and len(sent) == 1
 
 
+def report(folder):
+    """Report on a contest; what is damaged is a line of the page."""
+    page = write_report(compare(collect(folder / "contest")), folder / "contest")
+    assert "<script" not in page.read_text()
+
+
+_CELL = "cells/parameters/10x/L1NormPruner/1.json"
 _LINEAGE = ("state.json", "generations/g001.json", "offspring/g001-00/record.json")
 
 READERS = {
@@ -330,14 +339,12 @@ READERS = {
         lambda folder: read_contest(folder / "contest" / "contest.yml"),
     ),
     "contest's founder": FileReader(
-        "contest/founder.json",
-        lambda given: json_files(given.json("contest/founder.json")),
-        lambda folder: collect(folder / "contest"),
+        "contest/founders/1.json",
+        lambda given: json_files(given.json("contest/founders/1.json")),
+        report,
     ),
     "contest's cell": FileReader(
-        "contest/cells/L1NormPruner/10x-1.json",
-        lambda given: json_files(given.json("contest/cells/L1NormPruner/10x-1.json")),
-        lambda folder: collect(folder / "contest"),
+        f"contest/{_CELL}", lambda given: json_files(given.json(f"contest/{_CELL}")), report
     ),
     "database": Reader(
         lambda given: st.one_of(

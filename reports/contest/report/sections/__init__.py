@@ -1,7 +1,7 @@
 """The sections of a contest's page, one module each.
 
-To add a section, write ``reports/sections/NAME.py`` with two functions and name it in
-:data:`SECTIONS`::
+To add a section, write ``reports/contest/report/sections/NAME.py`` with two functions and name it
+in :data:`SECTIONS`::
 
     def html(facts: Comparison) -> list[Element]: ...  # the section on the HTML page
     def markdown(facts: Comparison) -> list[str]: ...  # its paragraphs in the Markdown twin
@@ -16,20 +16,20 @@ from typing import Protocol, cast
 
 from nni_stress.visualization.markup import Element
 
-from ..compare import Comparison
+from ..facts import Comparison
 
 # In the order of the page.
 SECTIONS = (
-    "frontier_builtin",
+    "frontiers",
     "fidelity",
-    "frontier_ablations",
     "differences",
-    "frontier",
-    "latency",
-    "training_cost",
-    "speed",
-    "survivor",
+    "equal_seconds",
+    "costs",
+    "uses",
+    "final_training",
     "hyperparameters",
+    "architectures",
+    "cells",
     "problems",
     "environment",
 )

@@ -1,6 +1,6 @@
 """Assembles a contest's report: a self-contained HTML page, its Markdown twin, CSV and JSON.
 
-What the page shows is in :mod:`reports.sections`.
+What the page shows is in :mod:`.sections`.
 """
 
 from __future__ import annotations
@@ -10,12 +10,15 @@ from pathlib import Path
 
 from nni_stress import visualization
 from nni_stress.utils.atomic_files import write_atomically
-from nni_stress.visualization.markup import document, tag
+from nni_stress.visualization.markup import Element, document, tag
 
-from .compare import Comparison
 from .export import as_csv, as_json
+from .facts import Comparison
 from .sections import sections
-from .tables import markdown_text
+from .sentences import HOW, second_line, sentence
+from .tables import markdown_list, markdown_text
+from .verdict import verdicts
+from .warnings import warnings
 
 _CSS = (
     Path(__file__).with_name("report.css"),
@@ -56,7 +59,7 @@ def heading(facts: Comparison) -> str:
 
 
 def html(facts: Comparison) -> str:
-    """Return the HTML page: all sections below the verdict."""
+    """Return the HTML page: warnings and verdict, and below them all sections."""
     title = heading(facts)
     head = tag(
         "head",
@@ -68,17 +71,37 @@ def html(facts: Comparison) -> str:
     )
     body = tag(
         "body",
-        tag("header", tag("h1", title), tag("p", facts.verdict, class_="verdict")),
+        tag("header", tag("h1", title), *_warnings(facts), *_verdict(facts)),
         tag("main", *(element for section in sections() for element in section.html(facts))),
     )
     return document(tag("html", head, body, lang="en"))
 
 
+def _warnings(facts: Comparison) -> list[Element]:
+    lines = warnings(facts)
+    return [tag("ul", *(tag("li", line) for line in lines), class_="warnings")] if lines else []
+
+
+def _verdict(facts: Comparison) -> list[Element]:
+    parts = []
+    for found in verdicts(facts):
+        line = second_line(found)
+        second = tag("p", line) if line else None
+        claim = found.claims[0].name.lower()
+        parts.append(
+            tag("div", tag("p", tag("strong", sentence(found))), second, class_=f"verdict {claim}")
+        )
+    return [*parts, tag("p", HOW, class_="soft")]
+
+
 def markdown(facts: Comparison) -> str:
     """Return the same in Markdown, without the charts."""
-    parts = [
-        f"# {markdown_text(heading(facts))}",
-        f"**{markdown_text(facts.verdict)}**",
-        *(paragraph for section in sections() for paragraph in section.markdown(facts)),
-    ]
-    return "\n\n".join(parts) + "\n"
+    lines = warnings(facts)
+    parts = [f"# {markdown_text(heading(facts))}"]
+    if lines:
+        parts.append(markdown_list([f"Warning: {line}" for line in lines]))
+    for found in verdicts(facts):
+        parts += [f"**{markdown_text(sentence(found))}**", markdown_text(second_line(found))]
+    parts.append(markdown_text(HOW))
+    parts += [paragraph for section in sections() for paragraph in section.markdown(facts)]
+    return "\n\n".join(filter(None, parts)) + "\n"

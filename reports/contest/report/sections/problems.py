@@ -1,13 +1,13 @@
-"""Section: records that are missing or cannot be used."""
+"""Section: records that cannot be used."""
 
 from __future__ import annotations
 
 from nni_stress.visualization.markup import Element, tag
 
-from ..compare import Comparison
+from ..facts import Comparison
 from ..tables import markdown_list
 
-_TITLE = "Records that are missing or cannot be used"
+_TITLE = "Records that cannot be used"
 
 
 def html(facts: Comparison) -> list[Element]:

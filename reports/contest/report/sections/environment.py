@@ -1,16 +1,18 @@
-"""Section: machine and versions of the contest, and the command that repeats it."""
+"""Section: commit, machine and versions of the contest, and the command that repeats it."""
 
 from __future__ import annotations
 
 import shlex
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 
+from nni_stress.utils.messages import short
 from nni_stress.visualization.markup import Element, tag
 
-from ..checkout import PACKAGE
-from ..collect import Results
-from ..compare import Comparison
+from ....checkout import PACKAGE
+from ...records import Record, Results
+from ..facts import Comparison
 from ..tables import markdown_list
 
 _TITLE = "Environment, and how to repeat the contest"
@@ -33,7 +35,7 @@ def html(facts: Comparison) -> list[Element]:
     return [
         tag("h2", _TITLE),
         tag("table", tag("tbody", *rows), class_="facts"),
-        tag("pre", repeat_command(facts.results)),
+        tag("pre", repeat_command(facts.results), tabindex=0),
         numbers,
     ]
 
@@ -45,23 +47,34 @@ def markdown(facts: Comparison) -> list[str]:
 
 
 def environment_facts(results: Results) -> list[tuple[str, str]]:
-    """Return (name, value) of what the records say about machine and versions, task and seeds.
+    """Return (name, value) of what the records say about where they come from, task and seeds.
 
     Where the cells differ in a value, all values are named, with the number of cells of each.
     """
-    names = dict.fromkeys(name for machine in results.environments for name in machine)
-    task, arguments = results.contest.task, dict(results.contest.task_arguments)
+    origins = [_origin(record) for record in results.records.values()]
+    names = dict.fromkeys(name for origin in origins for name in origin)
+    contest = results.contest
     return [
-        *((name, _values(results, name)) for name in names),
-        ("task", f"{task} {arguments or ''}".strip()),
-        ("seeds", ", ".join(map(str, results.contest.seeds))),
+        *((name, _values(origins, name)) for name in names),
+        ("task", f"{contest.task} {dict(contest.task_arguments) or ''}".strip()),
+        ("founders", ", ".join(map(str, contest.founders))),
+        ("seeds", ", ".join(map(str, contest.seeds))),
     ]
 
 
-def _values(results: Results, name: str) -> str:
-    cells = Counter(
-        outcome.environment.get(name, "not recorded") for outcome in results.outcomes.values()
-    )
+def _origin(record: Record) -> dict[str, str]:
+    """What a record says of its origin, the environment spread out."""
+    origin = dict(record.origin)
+    environment = origin.pop("environment", {})
+    spread = environment if isinstance(environment, Mapping) else {"environment": environment}
+    return {
+        str(name): value if isinstance(value, str) else short(value)
+        for name, value in {**origin, **spread}.items()
+    }
+
+
+def _values(origins: list[dict[str, str]], name: str) -> str:
+    cells = Counter(origin.get(name, "not recorded") for origin in origins)
     if len(cells) == 1:
         return next(iter(cells))
     return "; ".join(f"{value} ({number} cells)" for value, number in cells.items())

@@ -1,0 +1,1 @@
+"""What is made of a contest's records: the verdict of each axis, and the page."""

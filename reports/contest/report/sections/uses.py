@@ -1,0 +1,39 @@
+"""Section: how much less of each resource the networks use."""
+
+from __future__ import annotations
+
+from nni_stress.visualization.markup import Element
+
+from ..facts import AXES, Comparison, Entry
+from ..tables import MISSING, Block, Field, axis_table, html_block, markdown_block, median_of
+
+
+def html(facts: Comparison) -> list[Element]:
+    """Write the tables."""
+    return html_block(block(facts))
+
+
+def markdown(facts: Comparison) -> list[str]:
+    """Write the tables."""
+    return markdown_block(block(facts))
+
+
+def block(facts: Comparison) -> Block:
+    """Make the tables: parameters, MACs and latency, as times less than the founder's."""
+    machines = len(facts.machines)
+    where = f", each on its own of {machines} machines" if machines > 1 else ""
+    columns = [f" {name}" for name in ("parameters", "MACs", "latency")]
+    return Block(
+        "What the networks use",
+        "How many times less than the founder, medians over seeds. Latency is measured at the end "
+        f"of a cell, in turns with the founder, on one thread{where}.",
+        [axis_table(facts, axis, _fields, columns) for axis in facts.axes],
+    )
+
+
+def _fields(entry: Entry) -> list[Field]:
+    shares = [
+        median_of(entry.records.values(), lambda record, name=name: record.uses[name])
+        for name in AXES
+    ]
+    return [Field(f"{1 / share:.3g}x" if share else MISSING) for share in shares]
