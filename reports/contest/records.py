@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar, get_type_hints
 
-from typeguard import TypeCheckError, check_type
+from typeguard import CollectionCheckStrategy, TypeCheckError, check_type
 
 from nni_stress.exceptions import DamagedFileError
 from nni_stress.utils.atomic_files import read_json, write_json
@@ -22,6 +22,7 @@ from .plan import EQUAL_SECONDS, Cell, Contest
 # Share of a budget that a network must reach: clusters (output channels, neurons) go as a whole.
 LEAST_USE = 0.98
 _PHASES = {"search", "final"}
+_ALL = CollectionCheckStrategy.ALL_ITEMS
 
 
 class Record(NamedTuple):
@@ -251,7 +252,7 @@ def _checked(kind: type[_Fields], content: Mapping[str, Any], where: str) -> _Fi
         if name not in content:
             raise DamagedFileError(f"{where} must have {name}")
         try:
-            check_type(content[name], expected)
+            check_type(content[name], expected, collection_check_strategy=_ALL)
         except TypeCheckError as error:
             raise DamagedFileError(f"{where}: {name}: {one_line(error)}") from None
     return kind(**{name: content[name] for name in kind._fields})

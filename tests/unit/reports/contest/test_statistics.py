@@ -58,7 +58,8 @@ def test_the_protocol_states_the_power():
     text = " ".join(Path(reports.__file__).with_name("protocol.md").read_text().split())
     found = re.search(
         r"With ten seeds and a standard deviation of ([\d.]+) points.* a lead of the evolution of "
-        r"([\d.]+) points.* probability of (\d+) % at one budget of two, and a rival's of ([\d.]+) points",
+        r"([\d.]+) points.* probability of (\d+) % at one budget of two, and a "
+        r"rival's of ([\d.]+) points",
         text,
     )
     sd, own, chance, theirs = map(float, found.groups())
