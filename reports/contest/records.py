@@ -5,7 +5,6 @@ A record that is damaged, contradictory or missing becomes a line of text, never
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar, get_type_hints
@@ -22,6 +21,7 @@ from .plan import EQUAL_SECONDS, Cell, Contest
 # Share of a budget that a network must reach: clusters (output channels, neurons) go as a whole.
 LEAST_USE = 0.98
 _PHASES = {"search", "final"}
+_MOST = 1e9
 _ALL = CollectionCheckStrategy.ALL_ITEMS
 
 
@@ -273,8 +273,9 @@ def _fault(record: Record, contest: Contest) -> str:
     if missing:
         return f"uses must have {', '.join(sorted(missing))}"
     numbers = [*record.uses.values(), *record.epochs.values(), *record.seconds.values()]
-    if not all(map(math.isfinite, [record.validation, record.test, *record.curve, *numbers])):
-        return "all numbers must be finite"
+    numbers += [record.validation, record.test, *record.curve]
+    if not all(abs(number) < _MOST for number in numbers):
+        return f"all numbers must be finite, and below {_MOST:g}"
     allowed = contest.search_epochs + contest.final_epochs
     used = sum(record.epochs.values())
     if used > allowed * (1 + 1e-9) and not cell.method.endswith(EQUAL_SECONDS):

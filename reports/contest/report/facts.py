@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from ...significance import corrected
-from ..plan import EQUAL_SECONDS, EVOLUTION, PARTS, RIVALS, UNSTRUCTURED, Axis, Cell
+from ..plan import EQUAL_SECONDS, EVOLUTION, RIVALS, Axis, Cell
 from ..records import Record, Results
 from .statistics import Effect, Mean, mean_of, welch
 
@@ -188,27 +188,3 @@ def count_rivals(entries: Entries, resource: str, budget: float) -> int:
 
 def _rivals(resource: str, budget: float) -> list[Key]:
     return [Key(resource, budget, method) for method in RIVALS]
-
-
-def groups(facts: Comparison, axis: Axis) -> dict[str, list[str]]:
-    """The methods of an axis's tables, by kind; rivals are sorted by their validation fidelity.
-
-    Those in equal seconds have a table of their own.
-    """
-    rivals = [method for method in RIVALS if method in axis.methods]
-    rivals.sort(key=lambda method: _mean_validation(facts.row(axis, method)), reverse=True)
-    found = {
-        "The evolution and its parts": [EVOLUTION, *PARTS],
-        "Rivals, best on validation data first": rivals,
-        "Removes single synapses: the network keeps its size, and is in no verdict": UNSTRUCTURED,
-    }
-    known = {
-        name: [method for method in methods if method in axis.methods]
-        for name, methods in found.items()
-    }
-    return {name: methods for name, methods in known.items() if methods}
-
-
-def _mean_validation(row: Iterable[Entry]) -> float:
-    known = [entry.validation for entry in row if entry.validation is not None]
-    return mean_of(known).mean if known else float("-inf")

@@ -19,7 +19,7 @@ HOW = (
 
 def sentence(found: Verdict) -> str:
     """Say what is claimed at which budgets, beginning with what speaks against the evolution."""
-    clauses = []
+    clauses: list[str] = []
     for claim in found.claims:
         judged = [one for one in found.judgements if one.claim is claim]
         clauses.append(_clause(claim, judged, bool(clauses)))

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from nni_stress.visualization.markup import Element
 
 from ..facts import Comparison, Entry
-from ..tables import MISSING, Block, Field, axis_table, first_record, html_block, markdown_block
+from ..fields import axis_table, first_record
+from ..tables import MISSING, Block, Field, html_block, markdown_block
 
 
 def html(facts: Comparison) -> list[Element]:

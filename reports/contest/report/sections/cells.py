@@ -6,7 +6,8 @@ from nni_stress.visualization.markup import Element
 
 from ...plan import Axis
 from ..facts import AXES, Comparison
-from ..tables import MISSING, Block, Field, Table, html_block, percent
+from ..fields import percent
+from ..tables import MISSING, Block, Field, Table, html_block
 
 
 def html(facts: Comparison) -> list[Element]:

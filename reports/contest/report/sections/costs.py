@@ -5,17 +5,8 @@ from __future__ import annotations
 from nni_stress.visualization.markup import Element
 
 from ..facts import Comparison, Entry
-from ..tables import (
-    MISSING,
-    Block,
-    Field,
-    axis_table,
-    by_machine,
-    html_block,
-    machines_remark,
-    markdown_block,
-    median_of,
-)
+from ..fields import axis_table, by_machine, machines_remark, median_of
+from ..tables import MISSING, Block, Field, html_block, markdown_block
 
 _PHASES = ("search", "final")
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from nni_stress.visualization.markup import Element
 
 from ...plan import EVOLUTION
-from ..facts import Comparison, Entry, groups
+from ..facts import Comparison, Entry
+from ..fields import axis_table, bounds, groups
 from ..sentences import chance, points
-from ..tables import MISSING, Block, Field, axis_table, bounds, html_block, markdown_block
+from ..tables import MISSING, Block, Field, html_block, markdown_block
 
 
 def html(facts: Comparison) -> list[Element]:

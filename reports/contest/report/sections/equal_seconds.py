@@ -6,20 +6,9 @@ from nni_stress.visualization.markup import Element
 
 from ...plan import EQUAL_SECONDS, EVOLUTION, Axis, base_of
 from ..facts import Comparison, Entry
+from ..fields import axis_table, bounds, by_machine, first_record, machines_remark, percent
 from ..sentences import chance, points
-from ..tables import (
-    MISSING,
-    Block,
-    Field,
-    axis_table,
-    bounds,
-    by_machine,
-    first_record,
-    html_block,
-    machines_remark,
-    markdown_block,
-    percent,
-)
+from ..tables import MISSING, Block, Field, html_block, markdown_block
 
 
 def html(facts: Comparison) -> list[Element]:

@@ -5,17 +5,8 @@ from __future__ import annotations
 from nni_stress.visualization.markup import Element
 
 from ..facts import Comparison, Entry, rival
-from ..tables import (
-    MISSING,
-    Block,
-    Field,
-    axis_table,
-    bounds,
-    first_record,
-    html_block,
-    markdown_block,
-    percent,
-)
+from ..fields import axis_table, bounds, first_record, percent
+from ..tables import MISSING, Block, Field, html_block, markdown_block
 
 
 def html(facts: Comparison) -> list[Element]:

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from nni_stress.visualization.markup import Element
 
 from ..facts import Comparison, Entry
+from ..fields import axis_table
 from ..sentences import points
-from ..tables import MISSING, Block, Field, axis_table, html_block, markdown_block
+from ..tables import MISSING, Block, Field, html_block, markdown_block
 
 
 def html(facts: Comparison) -> list[Element]:

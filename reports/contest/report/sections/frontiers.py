@@ -10,7 +10,7 @@ from nni_stress.visualization.markup import Element, tag
 from ...plan import EVOLUTION, PARTS, TORCH_PRUNING, Axis
 from ..charts import Line, Mark, Scale, legend, lines_chart
 from ..facts import AXES, Comparison, Entry
-from ..tables import bounds, first_record, percent
+from ..fields import bounds, first_record, percent
 
 _FAMILIES: Mapping[str, tuple[str, ...]] = {
     "its parts": PARTS,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from nni_stress.visualization.markup import Element
 
 from ..facts import AXES, Comparison, Entry
-from ..tables import MISSING, Block, Field, axis_table, html_block, markdown_block, median_of
+from ..fields import axis_table, median_of
+from ..tables import MISSING, Block, Field, html_block, markdown_block
 
 
 def html(facts: Comparison) -> list[Element]:
@@ -32,8 +33,9 @@ def block(facts: Comparison) -> Block:
 
 
 def _fields(entry: Entry) -> list[Field]:
-    shares = [
-        median_of(entry.records.values(), lambda record, name=name: record.uses[name])
-        for name in AXES
-    ]
-    return [Field(f"{1 / share:.3g}x" if share else MISSING) for share in shares]
+    return [_field(entry, name) for name in AXES]
+
+
+def _field(entry: Entry, resource: str) -> Field:
+    share = median_of(entry.records.values(), lambda record: record.uses[resource])
+    return Field(f"{1 / share:.3g}x" if share else MISSING)

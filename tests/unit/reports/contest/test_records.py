@@ -79,6 +79,7 @@ def _change(path, change):
             ),
             "finite",
         ),
+        (lambda path: _change(path, lambda d: d.update(test=1e300)), "finite, and below 1e+09"),
         (lambda path: _change(path, lambda d: d.pop("curve")), "must have curve"),
         (
             lambda path: _change(path, lambda d: d["curve"].append("a")),
