@@ -94,6 +94,7 @@ setup(
         ],
         "nni_stress.trials": ["*.yml"],
         "nni_stress.reports": ["*.yml"],
+        "nni_stress.reports.contest": ["*.yml"],
         "nni_stress.reports.contest.report": ["*.css"],
     },
     cmdclass={"build_py": BuildWithHook},
@@ -109,6 +110,7 @@ setup(
         "scikit-learn>=1.2",  # its handwritten digits are the default data set
         "setuptools<80.9",  # nnictl needs pkg_resources: gone in 81, deprecation warnings from 80.9
         "wrapt>=1.15",
+        "typeguard>=4",  # checks the records of a contest
         "joblib>=1.3",  # runs offspring in several processes
         "cloudpickle>=2.2",  # sends them what a notebook defines
     ],

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import statistics
-
 from . import machines
-from .records import bench, contest, fixed, percent, record
+from .records import bench, fixed, percent, record
 
 
 def lost_points(name: str, digits: int) -> str:
@@ -27,55 +25,6 @@ def yolov2_faster() -> list[str]:
         if isinstance(one, dict)
     ]
     return [fixed(min(faster), 1), fixed(max(faster), 1)]
-
-
-def separated() -> tuple[list[float], list[float]]:
-    """Budgets at which every seed of the evolution is above every seed of NNI's, and the others."""
-    facts = contest()
-    apart: tuple[list[float], list[float]] = ([], [])
-    for budget in facts.budgets:
-        ours = [one.chosen.test for one in facts.entries["evolution", budget].outcomes.values()]
-        theirs = [
-            one.chosen.test
-            for method in facts.methods
-            if not method.startswith("evolution")
-            for one in facts.entries[method, budget].outcomes.values()
-        ]
-        apart[min(ours) <= max(theirs)].append(budget)
-    return apart
-
-
-def least_lead() -> str:
-    """Least mean lead over a pruner of NNI's that makes the network smaller, in points."""
-    facts = contest()
-    methods = [
-        one for one in facts.methods if not one.startswith("evolution") and one != "LevelPruner"
-    ]
-    leads = [
-        facts.entries[method, budget].against.mean for method in methods for budget in facts.budgets
-    ]
-    return fixed(100 * min(leads), 2)
-
-
-def lost_in_a_uniform_environment() -> list[str]:
-    """Least and most that the evolution loses in a uniform environment, in points."""
-    facts = contest()
-    method = "evolution in a uniform environment"
-    found = [100 * facts.entries[method, budget].against.mean for budget in facts.budgets]
-    return [fixed(min(found), 2), fixed(max(found), 2)]
-
-
-def seconds_at_10x() -> list[str]:
-    """Median seconds of a cell of evolution and L1NormPruner, on the machine that ran both."""
-    facts = contest()
-    cells = [
-        facts.entries[method, 10].outcomes.values() for method in ("evolution", "L1NormPruner")
-    ]
-    machine = next(iter(cells[0])).environment
-    return [
-        fixed(statistics.median(one.seconds for one in cell if one.environment == machine))
-        for cell in cells
-    ]
 
 
 def saved_by_seed(part: str) -> list[float]:

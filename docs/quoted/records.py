@@ -9,9 +9,6 @@ from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
 from typing import Any
 
-from reports.collect import collect
-from reports.compare import Comparison, compare
-
 RESULTS = Path(__file__).parents[2] / "reports" / "results"
 
 
@@ -24,12 +21,6 @@ def record(name: str) -> Any:
 def bench(part: str) -> Any:
     """One part of the benchmark."""
     return record("bench")[part]
-
-
-@functools.cache
-def contest() -> Comparison:
-    """The contest of LeNet-5, compared from the records of its cells."""
-    return compare(collect(RESULTS / "lenet5"))
 
 
 def text(name: str) -> str:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from . import evolutions, figures, machines, studies
 from .pages import Sentence
-from .records import bench, contest, fixed, percent, record
+from .records import bench, fixed, percent, record
 
-_CONTEST = "docs/results/contest.md"
 _STRESS = "docs/results/stress-study.md"
 _ENDING = "docs/results/early-ending.md"
 _EVOLUTIONS = "docs/results/evolutions.md"
@@ -88,32 +87,6 @@ SENTENCES = [
         "also for {} times fewer MACs",
         evolutions.asked_of_yolov2,
     ),
-    Sentence(
-        _CONTEST,
-        "one founder with {} % test accuracy and {} synapses (weights)",
-        lambda: [
-            percent(contest().results.founder["test"], 2),
-            f"{contest().results.founder['synapses']:,}",
-        ],
-    ),
-    Sentence(_CONTEST, "at p < {} after correction", studies.level),
-    Sentence(
-        _CONTEST,
-        "At {}x and {}x, the evolution's worst seed is above",
-        lambda: figures.budgets(figures.separated()[0]),
-    ),
-    Sentence(
-        _CONTEST, "At {}x and {}x it is not.", lambda: figures.budgets(figures.separated()[1])
-    ),
-    Sentence(
-        _CONTEST,
-        "the evolution's mean is at least {} points ahead at every budget",
-        lambda: [figures.least_lead()],
-    ),
-    Sentence(
-        _CONTEST, "the evolution loses {} to {} points", figures.lost_in_a_uniform_environment
-    ),
-    Sentence(_CONTEST, "{} s against {} s for L1NormPruner at 10x", figures.seconds_at_10x),
     Sentence(
         _STRESS,
         "LeNet-5 at 100x fewer parameters has {} % test accuracy, without it {} %.",

@@ -1,86 +1,15 @@
-"""The contest with NNI's pruners, the study of stressors, and the study of early ending."""
+"""The study of stressors, and the study of early ending."""
 
 from __future__ import annotations
 
 import functools
-import statistics
 from typing import Any
 
 from reports import shift_study
 from reports.claims import records_in
-from reports.significance import LEVEL
 from reports.stress_study import analysis
-from reports.tables import bounds
-from reports.tables import percent as hundredths
 
-from .records import RESULTS, bench, contest, fixed, percent, record, table
-
-
-def level() -> list[str]:
-    """The p value below which the contest claims a difference."""
-    return [f"{LEVEL:g}"]
-
-
-def _method(name: str) -> str:
-    return f"**{name}**" if name == "evolution" else name
-
-
-def contest_fidelity() -> str:
-    """Median test accuracy and its interval, of every method at every budget."""
-    facts = contest()
-
-    def cell(method: str, budget: float) -> str:
-        found = facts.entries[method, budget].test
-        return f"{hundredths(found.median)} ({bounds(found)})"
-
-    return table(
-        ["test accuracy, %", *(f"{budget:g}x" for budget in facts.budgets)],
-        (
-            [_method(method), *(cell(method, budget) for budget in facts.budgets)]
-            for method in facts.methods
-        ),
-    )
-
-
-def contest_differences() -> str:
-    """Mean difference of the evolution to every other method, with the corrected p value."""
-    facts = contest()
-
-    def cell(method: str, budget: float) -> str:
-        entry = facts.entries[method, budget]
-        return f"{100 * entry.against.mean:+.2f} (p {entry.p:.3f})"
-
-    return table(
-        ["evolution less ..., points", *(f"{budget:g}x" for budget in facts.budgets)],
-        (
-            [method, *(cell(method, budget) for budget in facts.budgets)]
-            for method in facts.methods
-            if method != "evolution"
-        ),
-    )
-
-
-def contest_macs() -> str:
-    """How many times fewer MACs the chosen networks have, median over seeds."""
-    facts = contest()
-    full = facts.results.founder["macs"]
-
-    def cell(method: str, budget: float) -> str:
-        outcomes = facts.entries[method, budget].outcomes.values()
-        return f"{statistics.median(full / one.chosen.macs for one in outcomes):.1f}x"
-
-    return table(
-        ["fewer MACs", *(f"{budget:g}x fewer synapses" for budget in facts.budgets)],
-        (
-            [_method(method), *(cell(method, budget) for budget in facts.budgets)]
-            for method in facts.methods
-        ),
-    )
-
-
-def contest_verdict() -> str:
-    """The sentence by which the report begins."""
-    return f"> {contest().verdict}".replace("p < ", "p \\< ")
+from .records import RESULTS, bench, fixed, percent, record, table
 
 
 @functools.cache

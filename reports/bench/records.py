@@ -12,10 +12,11 @@ from nni_stress.visualization.html_page import page
 from nni_stress.visualization.snapshot import overview
 from nni_stress.visualization.text import status_text
 
-from ..collect import collect
-from ..compare import compare
-from ..page import write_report
-from ..synthetic_contest import plant
+from ..contest.plan import EVOLUTION, RIVALS
+from ..contest.planted import Truth, plant
+from ..contest.records import collect
+from ..contest.report.facts import compare
+from ..contest.report.page import write_report
 from ..tuner_cost import run
 
 _NUMBERS = (10, 100, 1_000, 10_000)
@@ -63,8 +64,9 @@ def _lineage_seconds(number: int) -> tuple[float, float]:
 
 def _contest_seconds(number: int) -> float:
     """Return seconds to report on a number of cells: five methods, two budgets, many seeds."""
+    truth = Truth(methods=(EVOLUTION, *RIVALS[:4]), seeds=range(number // 10), founders=(1,))
     with tempfile.TemporaryDirectory() as parent:
-        folder = plant(Path(parent) / "contest", seeds=tuple(range(number // 10)))
+        folder = plant(Path(parent) / "contest", truth)
         start = time.perf_counter()
         write_report(compare(collect(folder)), folder)
         return time.perf_counter() - start

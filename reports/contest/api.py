@@ -14,11 +14,14 @@ from nni_stress.trial.task import Task
 
 from .file import begin_with
 from .records import collect
-from .report.export import records
+from .report.export import cells
 from .report.facts import Comparison
 from .report.facts import compare as compare_records
 from .report.page import html as page_of
 from .report.page import write_report
+from .report.sentences import sentence
+from .report.verdict import verdicts
+from .report.warnings import warnings
 from .running import run_contest
 
 _OWN = Path(__file__).with_name("own.yml")
@@ -56,15 +59,15 @@ class ContestResult:
     @property
     def verdict(self) -> list[str]:
         """The sentence of each axis, at the top of the report."""
-        return self.facts.sentences
+        return [sentence(found) for found in verdicts(self.facts)]
 
     @property
     def records(self) -> list[dict[str, Any]]:
         """Every cell as plain data that ``pandas.DataFrame`` takes."""
-        return records(self.facts)
+        return cells(self.facts)
 
     def __repr__(self) -> str:
-        return "\n".join([*self.facts.warnings, *self.verdict, *self.facts.results.problems])
+        return "\n".join([*self.verdict, *warnings(self.facts), *self.facts.results.problems])
 
     def _repr_html_(self) -> str:
         return (

@@ -146,9 +146,7 @@ def _final_epochs(contest: Contest, folder: Path, cell: Cell, found: Found) -> f
 
 def _median_seconds(contest: Contest, folder: Path, cell: Cell) -> dict[str, float]:
     """Seconds of each phase of a method at a budget, in the middle of its seeds."""
-    cells = [
-        cell._replace(seed=seed, founder=contest.founder_of(seed)) for seed in contest.seeds
-    ]
+    cells = [cell._replace(seed=seed, founder=contest.founder_of(seed)) for seed in contest.seeds]
     records = [read_record(folder, one) for one in cells]
     known = [record.seconds for record in records if record is not None]
     if len(known) < len(cells):
@@ -160,7 +158,7 @@ def _median_seconds(contest: Contest, folder: Path, cell: Cell) -> dict[str, flo
 
 
 def _uses(network: nn.Module, whole: nn.Module, task: Task, sparse: bool) -> dict[str, float]:
-    """Shares of what the founder uses; of a sparse network, the synapses that are not zero count."""
+    """Shares of what the founder uses; of a sparse network, only synapses that are not zero."""
     inputs = task.example_input
     left = cost.synapses(network)
     if sparse:

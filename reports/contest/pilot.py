@@ -1,7 +1,8 @@
-"""How long the final training of a contest should be, and at which rate: a pilot on validation data.
+"""How long a contest's final training should be, and at which rate: a pilot on validation data.
 
-    python -m reports.contest.pilot reports/compare.yml --folder runs/pilot          # what is missing
-    python -m reports.contest.pilot reports/compare.yml --folder runs/pilot --table  # what there is
+    python -m reports.contest.pilot reports/compare.yml --folder runs/pilot    # what is missing
+
+With ``--table`` it prints what is recorded so far.
 
 Each kind of method searches once at the last budget of each axis; what it found is trained for half
 of the contest's final epochs, for as many, and for twice as many, each at half of the contest's

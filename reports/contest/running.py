@@ -98,9 +98,7 @@ def _run(
     yield from pool(work(contest, source, folder, cell) for cell in cells)
 
 
-def _run_in_process(
-    contest: Contest, source: Source, folder: Path, cell: Cell
-) -> tuple[str, bool]:
+def _run_in_process(contest: Contest, source: Source, folder: Path, cell: Cell) -> tuple[str, bool]:
     torch.set_num_threads(contest.threads)
     return _run_one(contest, source, folder, cell)
 
@@ -138,7 +136,7 @@ def prepare_founder(task: Task, folder: Path, number: int, file: Path | None) ->
         if file is not None and not file.is_file():
             raise FileNotFoundError(f"no founder at {file}")
         if file is not None and target.exists() and file.read_bytes() != target.read_bytes():
-            raise ValueError(f"{target} must be {file}, but is another network: name another folder")
+            raise ValueError(f"{target} is another network than {file}: name another folder")
         if file is not None and not target.exists():
             serialization.save(serialization.load(file, task.network), target)
         network = train_founder(task, target, seed=number)  # or reads it

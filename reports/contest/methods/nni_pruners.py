@@ -1,1 +1,1 @@
-METHODS={}
+METHODS = {}

@@ -18,7 +18,7 @@ _PHASES = ("search", "final")
 
 def as_csv(facts: Comparison) -> str:
     """Write every cell that has a record as CSV."""
-    rows = [_cell(record) for record in facts.results.records.values()]
+    rows = cells(facts)
     text = io.StringIO()
     if rows:
         writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
@@ -36,10 +36,15 @@ def as_json(facts: Comparison) -> str:
         "verdicts": [_verdict(found) for found in verdicts(facts)],
         "founders": {number: found._asdict() for number, found in results.founders.items()},
         "entries": [_entry(entry) for entry in facts.entries.values()],
-        "cells": [_cell(record) for record in results.records.values()],
+        "cells": cells(facts),
         "problems": results.problems,
     }
     return json.dumps(content, indent=1) + "\n"
+
+
+def cells(facts: Comparison) -> list[dict[str, Any]]:
+    """Every cell that has a record, as plain data."""
+    return [_cell(record) for record in facts.results.records.values()]
 
 
 def _cell(record: Record) -> dict[str, Any]:

@@ -32,14 +32,14 @@ def test_our_files_are_sound(file):
 
 
 def test_what_takes_up_results_comes_last(tmp_path):
-    methods = [f"L1NormPruner in equal seconds", SCRATCH, EVOLUTION, "L1NormPruner"]
+    methods = ["L1NormPruner in equal seconds", SCRATCH, EVOLUTION, "L1NormPruner"]
     axes = {"macs": {"budgets": [4], "methods": methods}}
     cells = read_contest(written(tmp_path, axes=axes, seeds=[7, 8, 9])).cells()
     assert [cell.method for cell in cells[-6:]] == [SCRATCH] * 3 + [methods[0]] * 3
     assert cells[0] == Cell("macs", 4, EVOLUTION, 1, 7)
 
 
-SPACE = CONTENT["evolution"]["space"]
+RANGE = {"_type": "uniform", "_value": [0.0, 1.0]}
 
 
 @pytest.mark.parametrize(
@@ -50,8 +50,8 @@ SPACE = CONTENT["evolution"]["space"]
         ({"axes": {"weights": {}}}, "axes must be of parameters, macs, latency, but got 'weights'"),
         ({"axes": {"macs": {"budgets": [4]}}}, "macs must be {budgets, methods}"),
         ({"axes": {"macs": {"budgets": [1], "methods": [EVOLUTION]}}}, "numbers above 1"),
-        ({"axes": {"macs": {"budgets": [4], "methods": ["L3"]}}}, "methods must be a list of names"),
-        ({"axes": {"macs": {"budgets": [4], "methods": ["L1NormPruner"]}}}, "must have 'evolution'"),
+        ({"axes": {"macs": {"budgets": [4], "methods": ["L3"]}}}, "methods must be a list of"),
+        ({"axes": {"macs": {"budgets": [4], "methods": ["L1NormPruner"]}}}, "have 'evolution'"),
         (
             {"axes": {"macs": {"budgets": [4], "methods": [EVOLUTION, "LevelPruner"]}}},
             "LevelPruner removes single synapses, and saves no macs",
@@ -73,14 +73,14 @@ SPACE = CONTENT["evolution"]["space"]
             "generations must be",
         ),
         (
-            {"evolution": {**CONTENT["evolution"], "space": {"stress_epochs": SPACE["redundancy"]}}},
+            {"evolution": {**CONTENT["evolution"], "space": {"stress_epochs": RANGE}}},
             "stress_epochs is set by the contest",
         ),
-        ({"evolution": {**CONTENT["evolution"], "space": {"heat": SPACE["redundancy"]}}}, "heat"),
+        ({"evolution": {**CONTENT["evolution"], "space": {"heat": RANGE}}}, "heat"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_line(tmp_path, changes, said):
-    with pytest.raises(ValueError, match="^other.yml: ") as caught:
+    with pytest.raises(ValueError, match=r"^other\.yml: ") as caught:
         read_contest(written(tmp_path, **changes))
     assert said in str(caught.value) and "\n" not in str(caught.value)
 
