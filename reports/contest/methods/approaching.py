@@ -3,18 +3,53 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Generic, TypeVar
 
-# Share of the budget that is aimed at, and at which the search for the ratio ends.
-_AIM = 0.99
-ENOUGH = 0.98
+ENOUGH = 0.98  # share of a budget that is used at least, if the network allows it
 _TRIES = 10  # of ratios, each with a network that is really made small
+
+
+Found = TypeVar("Found")
+
+
+class Best(Generic[Found]):
+    """Of all that was tried, what uses most of a budget and does not exceed it.
+
+    Attributes
+    ----------
+    found, use
+        It, and the share of the budget that it uses; None and 0 as long as all exceed the budget.
+
+    Examples
+    --------
+    >>> best = Best()
+    >>> [best.note(*tried) for tried in (("a", 0.7), ("b", 1.2), ("c", 0.6))]
+    [0.7, 1.2, 0.6]
+    >>> best.found, best.use
+    ('a', 0.7)
+    """
+
+    def __init__(self) -> None:
+        self.found: Found | None = None
+        self.use = 0.0
+
+    def note(self, found: Found, use: float) -> float:
+        """Note what was tried, and return its use."""
+        if self.use < use <= 1:
+            self.found = found
+            self.use = use
+        return use
 
 
 Point = tuple[float, float]  # a size, and the use at this size
 
 
 def approach(
-    use_at: Callable[[float], float], fitting: Point, exceeding: Point, least: float = 0.0
+    use_at: Callable[[float], float],
+    fitting: Point,
+    exceeding: Point,
+    enough: float = ENOUGH,
+    nearest: float = 0.0,
 ) -> float:
     """Look for the size at which nearly all of a budget is used; few sizes are tried.
 
@@ -24,8 +59,10 @@ def approach(
         Share of the budget that is used at a size: nearly a linear function.
     fitting, exceeding
         A size that is within the budget, and one that is above it.
-    least
-        The search ends when the two are as near as this.
+    enough
+        Share of the budget at which the search ends.
+    nearest
+        It also ends when the two are as near as this.
 
     Returns
     -------
@@ -40,14 +77,15 @@ def approach(
     use = exceeding[1]
     for number in range(1, _TRIES + 1):
         gap = exceeding[0] - fitting[0]
-        if gap <= least:
+        if gap <= nearest:
             break
-        place = (_AIM - fitting[1]) / (exceeding[1] - fitting[1])
+        # Between what is enough and all of it.
+        place = ((1 + enough) / 2 - fitting[1]) / (exceeding[1] - fitting[1])
         if number % 3 == 0:  # use has a jump
             place = 0.5
-        size = fitting[0] + gap * min(max(place, 0.02, least / gap), 0.95, 1 - least / gap)
+        size = fitting[0] + gap * min(max(place, 0.02, nearest / gap), 0.95, 1 - nearest / gap)
         use = use_at(size)
-        if ENOUGH <= use <= 1:
+        if enough <= use <= 1:
             break
         if use > 1:
             exceeding = size, use

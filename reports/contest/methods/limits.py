@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from typing import Protocol
 
 from nni.compression import pruning
@@ -13,10 +14,10 @@ from nni_stress.graph.cluster_graph import ClusterGraph
 from nni_stress.graph.grouping import Group
 from nni_stress.resources import RESOURCES
 
+from .approaching import Best, approach
+
 Keep = list[int]  # how many clusters each group of the cluster graph keeps
 
-TOLERANCE = 0.02  # share of a measured budget that may be left unused
-CORRECTIONS = 8  # of a measured budget
 _HALVINGS = 40  # of the interval of ratios; that is cheap, as no network is made
 
 
@@ -63,9 +64,11 @@ class Limit:
         self._share = share
         self._whole = whole
         self._network = copy.deepcopy(network)  # pruners put wrappers around the layers
-        self._cost = self._resource.cost(self.graph, self._network)
-        present = self._resource.measure(self._network, whole, self.graph.inputs)
-        self._allowed = share / present * self._cost(self.sizes)
+        self._removed = 0.0  # share of the clusters, as measured last
+        if not self._resource.measured:
+            self._cost = self._resource.cost(self.graph, self._network)
+            present = self._resource.measure(self._network, whole, self.graph.inputs)
+            self._allowed = share / present * self._cost(self.sizes)
 
     @property
     def sizes(self) -> Keep:
@@ -75,43 +78,45 @@ class Limit:
     def met(self, choice: Choice, progress: float = 1.0) -> Keep:
         """Keep as many clusters as the budget allows.
 
-        Clusters go until the budget is met, and those that still fit come back. Latency is
-        predicted, then measured, and what is asked for is corrected.
+        Clusters go until the budget is met, and those that still fit come back. Where latency is
+        measured, none come back, and up to 2 % of the budget are left.
 
         Parameters
         ----------
         choice
             Which clusters go first.
         progress
-            Share of the removal that is to be done now. Before all of it is, latency is not
-            measured.
+            Share of the removal that is to be done now. Before all of it is, latency is measured
+            at the first time only.
 
         Raises
         ------
         ValueError
             If the smallest network uses more.
         """
-        if progress < 1:
-            return choice.keep(progress * self._least_removed(choice))
-        keep = self._most(choice)
-        if not self._resource.measured:
-            return keep
-        fits: dict[float, Keep] = {}  # {use as measured: what is kept}
-        for _ in range(CORRECTIONS):
-            small = self.graph.resized(self._network, keep)
+        if progress == 1:
+            return self._measured(choice) if self._resource.measured else self._most(choice)
+        if self._resource.measured and not self._removed:
+            self._measured(choice)
+        removed = self._removed or self._least_removed(choice)
+        return choice.keep(progress * removed)
+
+    def _measured(self, choice: Choice) -> Keep:
+        """What is kept so that a network of this shape uses nearly all it may, as measured."""
+        best: Best[float] = Best()
+
+        def use_at(square: float) -> float:
+            removed = 1 - math.sqrt(square)
+            small = self.graph.resized(self._network, choice.keep(removed))
             used = self._resource.measure(small, self._whole, self.graph.inputs)
-            if used <= self._share:
-                fits[used] = keep
-                if used >= (1 - TOLERANCE) * self._share:
-                    break
-            self._allowed *= (1 - TOLERANCE / 2) * self._share / used
-            try:
-                keep = self._most(choice)
-            except ValueError:  # it was the smallest network that was measured
-                break
-        if not fits:
-            raise self._exceeded(used)
-        return fits[max(fits)]
+            return best.note(removed, used / self._share)
+
+        # Most layers have inputs and outputs that lose clusters: use goes with their square.
+        last = approach(use_at, (0.0, 0.0), (1.0, use_at(1.0)))
+        if best.found is None:
+            raise exceeded(self._resource.name, self._share, last * self._share)
+        self._removed = best.found
+        return choice.keep(best.found)
 
     def _most(self, choice: Choice) -> Keep:
         removed = self._least_removed(choice)
@@ -133,7 +138,7 @@ class Limit:
         low, high = 0.0, 1.0
         least = self._cost(choice.keep(high))
         if least > self._allowed:
-            raise self._exceeded(self._share * least / self._allowed)
+            raise exceeded(self._resource.name, self._share, self._share * least / self._allowed)
         for _ in range(_HALVINGS):
             middle = (low + high) / 2
             if self._cost(choice.keep(middle)) > self._allowed:
@@ -141,9 +146,6 @@ class Limit:
             else:
                 high = middle
         return high
-
-    def _exceeded(self, used: float) -> ValueError:
-        return exceeded(self._resource.name, self._share, used)
 
 
 def free_groups(graph: ClusterGraph, task: Task, network: nn.Module) -> list[int]:

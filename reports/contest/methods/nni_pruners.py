@@ -76,6 +76,7 @@ def prune(method: str, trial: Trial) -> nn.Module:
             trial.knobs["learning_rate"],
             seed_of(stage.seed, "recovery"),
         )
+    network.zero_grad()
     return network
 
 
@@ -135,14 +136,8 @@ class _Stage(NamedTuple):
 def _made_small(method: str, stage: _Stage, steps: int) -> nn.Module:
     pruner, masks = _METHODS[method](stage, method, steps)
     pruner.unwrap_model()
-    network = synthesize(
-        stage.network,
-        stage.task.example_input,
-        {layer: dict(targets) for layer, targets in masks.items()},
-        graph=stage.limit.graph,
-    )
-    network.zero_grad()
-    return network
+    plain = {layer: dict(targets) for layer, targets in masks.items()}
+    return synthesize(stage.network, stage.task.example_input, plain, graph=stage.limit.graph)
 
 
 # Each function prunes by a group of methods, and returns the pruner and its masks. It trains for

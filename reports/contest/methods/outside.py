@@ -17,12 +17,14 @@ from nni_stress.utils.module_modes import evaluating
 from nni_stress.utils.seeding import seed_of
 
 from ..halving import search
+from .approaching import ENOUGH
 from .base import Method, Trial
 from .phases import divided, train_for, whole_steps
 from .removal import Removal, trainable
 from .spaces import TORCH_PRUNING
 
 REMOVALS = 4  # of the iterative methods, with training after each
+_ROUGHLY = 0.9  # share of the budget that is used at least by networks that become smaller yet
 _GRADIENT_BATCHES = 32  # at most
 _GRADIENT_SHARE = 1 / 8  # of the steps between two removals, at most
 
@@ -62,7 +64,8 @@ def prune(importance: str, removals: int, trial: Trial) -> nn.Module:
                 raise ValueError("Taylor importance needs a step for its gradients, but got none")
             gradients = _gradients(network, task, batches, seed_of(trial.seed, number, "gradients"))
         removal = Removal(package, network, trial, score, graph, gradients)
-        network = removal.within(trial.allowed ** (number / removals), whole)
+        enough = ENOUGH if number == removals else _ROUGHLY
+        network = removal.within(trial.allowed ** (number / removals), whole, enough)
         rate = trial.knobs["learning_rate"]
         train_for(network, task, steps - batches, rate, seed_of(trial.seed, number, "recovery"))
     network.zero_grad()

@@ -42,8 +42,11 @@ class Uniform:
         return keep
 
     def returning(self, removed: float) -> list[int]:
-        """Each layer may keep one cluster more, which its ratio is too coarse for."""
-        return self._limit.free
+        """Each layer may keep one cluster more; what is then left goes to the widest layers."""
+        free = self._limit.free
+        sizes = self._limit.sizes
+        widest = sorted(free, key=lambda index: -sizes[index])
+        return [*free, *(index for index in widest for _ in range(sizes[index]))]
 
 
 class Ranked:

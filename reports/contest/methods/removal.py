@@ -23,7 +23,7 @@ from nni_stress.utils.batches import first_example
 from nni_stress.utils.module_modes import evaluating
 
 from ...zoo.tools import attention_heads
-from .approaching import ENOUGH, approach
+from .approaching import ENOUGH, Best, approach
 from .base import Trial
 from .limits import exceeded, free_groups
 
@@ -74,8 +74,17 @@ class Removal:
             graph.groups[index].layers for index in free_groups(graph, trial.task, network)
         ]
 
-    def within(self, share: float, whole: nn.Module) -> nn.Module:
+    def within(self, share: float, whole: nn.Module, enough: float = ENOUGH) -> nn.Module:
         """A smaller copy of the network that uses a share of what the whole network does.
+
+        Parameters
+        ----------
+        share
+            The share.
+        whole
+            The whole network.
+        enough
+            Share of the budget at which the search for the ratio ends.
 
         Raises
         ------
@@ -87,22 +96,27 @@ class Removal:
         def use_of(network: nn.Module) -> float:
             return resource.measure(network, whole, self._trial.task.example_input) / share
 
-        made = _Made(use_of)
+        best: Best[nn.Module] = Best()
+
+        def noted(network: nn.Module) -> float:
+            return best.note(network, use_of(network))
+
         # Most layers have inputs and outputs that lose channels: use goes with their square.
         last = approach(
-            lambda square: made.use_of(self._at(1 - math.sqrt(square))),
+            lambda square: noted(self._at(1 - math.sqrt(square))),
             (0.0, 0.0),
             (1.0, use_of(self._network)),
+            enough,
         )
-        if made.best is None:
+        if best.found is None:
             raise exceeded(resource.name, share, last * share)
         # What the ratio was too coarse for goes to the widest layers.
-        widths = self._widths_of(made.best)
+        widths = self._widths_of(best.found)
         for layers in sorted(self._groups, key=lambda layers: -widths[layers[0]]):
-            if made.use >= ENOUGH:
+            if best.use >= enough:
                 break
-            self._widen(layers, made)
-        return made.best
+            self._widen(layers, best, noted)
+        return best.found
 
     def _at(self, ratio: float) -> nn.Module:
         """The network at one ratio for all layers, or for a ranking of all channels."""
@@ -119,20 +133,22 @@ class Removal:
             },
         )
 
-    def _widen(self, layers: Sequence[str], made: _Made) -> None:
+    def _widen(
+        self, layers: Sequence[str], best: Best[nn.Module], noted: Callable[[nn.Module], float]
+    ) -> None:
         """Let layers that lose channels together have as many as fit."""
-        assert made.best is not None
-        widths = self._widths_of(made.best)
+        assert best.found is not None
+        widths = self._widths_of(best.found)
         low, high = widths[layers[0]], self._widths[layers[0]]
 
         def use_at(width: float) -> float:
             wider = {**widths, **dict.fromkeys(layers, round(width))}
             # Half a channel more, as Torch-Pruning rounds the number that stays down.
             ratios = {name: 1 - (own + 0.5) / self._widths[name] for name, own in wider.items()}
-            return made.use_of(self._without(0.0, ratios))
+            return noted(self._without(0.0, ratios))
 
         if high > low and (most := use_at(high)) > 1:
-            approach(use_at, (low, made.use), (high, most), least=1.0)
+            approach(use_at, (low, best.use), (high, most), ENOUGH, nearest=1.0)
 
     def _without(self, ratio: float, ratios: Ratios | None) -> nn.Module:
         """A copy of the network without some channels: by ratios of layers, or by a ranking."""
@@ -188,34 +204,6 @@ class Removal:
             assert isinstance(weight, Tensor)
             found[name] = weight.shape[output_dim(module) or 0]
         return found
-
-
-class _Made:
-    """The networks that were made small, of which the one is kept that uses most of the budget.
-
-    Parameters
-    ----------
-    use_of
-        What a network uses, as a share of the budget.
-
-    Attributes
-    ----------
-    best, use
-        That network, and what it uses; None and 0 as long as all exceed the budget.
-    """
-
-    def __init__(self, use_of: Callable[[nn.Module], float]) -> None:
-        self.best: nn.Module | None = None
-        self.use = 0.0
-        self._use_of = use_of
-
-    def use_of(self, network: nn.Module) -> float:
-        """What a network uses."""
-        use = self._use_of(network)
-        if self.use < use <= 1:
-            self.best = network
-            self.use = use
-        return use
 
 
 def _keeping_one(importance: Importance, group: Any) -> Tensor | None:
