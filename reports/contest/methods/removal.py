@@ -25,7 +25,7 @@ from nni_stress.utils.module_modes import evaluating
 from ...zoo.tools import attention_heads
 from .approaching import ENOUGH, Best, approach
 from .base import Trial
-from .limits import exceeded, free_groups
+from .limits import exceeded, free_groups, share_used
 
 # Layers of the same width do not lose a channel at the same ratio, but one after the other: their
 # ratios differ by this share at most.
@@ -77,6 +77,8 @@ class Removal:
     def within(self, share: float, whole: nn.Module, enough: float = ENOUGH) -> nn.Module:
         """A smaller copy of the network that uses a share of what the whole network does.
 
+        The network itself if it uses no more.
+
         Parameters
         ----------
         share
@@ -94,18 +96,21 @@ class Removal:
         resource = RESOURCES[self._trial.resource]
 
         def use_of(network: nn.Module) -> float:
-            return resource.measure(network, whole, self._trial.task.example_input) / share
+            return share_used(resource, network, whole, self._trial.task.example_input, share)
 
         best: Best[nn.Module] = Best()
 
         def noted(network: nn.Module) -> float:
             return best.note(network, use_of(network))
 
+        present = use_of(self._network)
+        if present <= 1:  # latency may be less than it was when the last channels went
+            return self._network
         # Most layers have inputs and outputs that lose channels: use goes with their square.
         last = approach(
             lambda square: noted(self._at(1 - math.sqrt(square))),
             (0.0, 0.0),
-            (1.0, use_of(self._network)),
+            (1.0, present),
             enough,
         )
         if best.found is None:
