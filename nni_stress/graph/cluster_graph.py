@@ -226,7 +226,7 @@ class ClusterGraph:
         """A copy of the network in the shape it has when group i keeps ``keep[i]`` clusters.
 
         Every group keeps its first clusters; only their number matters. The copy is good for
-        measuring, or to be filled with other weights.
+        measuring, or to be filled with other weights; it has the network's memory format.
 
         Examples
         --------
@@ -238,9 +238,10 @@ class ClusterGraph:
           (2): Linear(in_features=3, out_features=2, bias=True)
         )
         """
+        memory_format = memory_format_of(network)
         network = copy.deepcopy(network)
         cut(network, self.structure, self.removed(keep))
-        return network
+        return network.to(memory_format=memory_format)
 
     def small_copies(self, network: nn.Module) -> Callable[[Set[int]], nn.Module]:
         """Return a function that copies the network without some clusters, to be evaluated.

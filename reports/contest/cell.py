@@ -20,8 +20,9 @@ from nni_stress.utils.logs import quieted
 from nni_stress.utils.seeding import seed_of
 
 from ..claims import provenance
-from .methods import METHODS
 from .methods.base import Found, Job
+from .methods.level_pruner import synapses_left
+from .methods.registry import METHODS
 from .plan import EQUAL_SECONDS, EVOLUTION, UNSTRUCTURED, Cell, Contest, base_of
 from .records import founder_network, network_path, read_record
 
@@ -160,9 +161,7 @@ def _median_seconds(contest: Contest, folder: Path, cell: Cell) -> dict[str, flo
 def _uses(network: nn.Module, whole: nn.Module, task: Task, sparse: bool) -> dict[str, float]:
     """Shares of what the founder uses; of a sparse network, only synapses that are not zero."""
     inputs = task.example_input
-    left = cost.synapses(network)
-    if sparse:
-        left = sum(int(parameter.count_nonzero()) for parameter in network.parameters())
+    left = synapses_left(network) if sparse else cost.synapses(network)
     return {
         "parameters": left / cost.synapses(whole),
         "macs": cost.macs(network, inputs) / cost.macs(whole, inputs),

@@ -28,7 +28,7 @@ from nni_stress.utils.seeding import seed_of
 from ..claims import provenance, records_in, run_cells
 from .cell import final_training, job_of
 from .file import read_contest
-from .methods import METHODS
+from .methods.registry import METHODS
 from .plan import Cell, Contest
 from .running import prepare_founder
 from .source import Source

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -95,10 +96,14 @@ def _run(
         n_jobs=contest.processes, return_as="generator_unordered", batch_size=1, pre_dispatch="all"
     )
     work = joblib.delayed(_run_in_process)
-    yield from pool(work(contest, source, folder, cell) for cell in cells)
+    yield from pool(work(contest, source, folder, cell, os.getpid()) for cell in cells)
 
 
-def _run_in_process(contest: Contest, source: Source, folder: Path, cell: Cell) -> tuple[str, bool]:
+def _run_in_process(
+    contest: Contest, source: Source, folder: Path, cell: Cell, parent: int
+) -> tuple[str, bool]:
+    if os.getppid() != parent:  # it was killed, and nobody waits for more cells
+        os._exit(1)
     torch.set_num_threads(contest.threads)
     return _run_one(contest, source, folder, cell)
 

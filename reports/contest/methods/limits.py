@@ -12,7 +12,6 @@ from torch import nn
 from nni_stress import Task
 from nni_stress.graph.cluster_graph import ClusterGraph
 from nni_stress.graph.grouping import Group
-from nni_stress.graph.memory_layout import memory_format_of
 from nni_stress.resources import RESOURCES
 from nni_stress.resources.base import Resource
 
@@ -110,7 +109,6 @@ class Limit:
         def use_at(square: float) -> float:
             removed = 1 - math.sqrt(square)
             small = self.graph.resized(self._network, choice.keep(removed))
-            small.to(memory_format=memory_format_of(self._network))  # on which latency depends
             used = share_used(self._resource, small, self._whole, self.graph.inputs, self._share)
             return best.note(removed, used)
 

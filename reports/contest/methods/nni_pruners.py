@@ -17,13 +17,13 @@ from nni_stress.trial.contract import batches_per_epoch, fidelity_of
 from nni_stress.trial.stress_training import stress_evaluator
 from nni_stress.utils.seeding import seed_of
 
-from ..halving import loaded, search
 from . import level_pruner
 from .base import Found, Job, Method, Trial
+from .halving import loaded, search
 from .limits import Limit
 from .phases import divided, train_for, whole_steps
 from .ratios import NOMINAL, Masks, Uniform, config_of, rank_together, ratios_of
-from .spaces import LEARNING_RATE, NORMS, SPACES
+from .spaces import NORMS, SPACES
 
 _SCHEDULE_STEPS = 10  # how often a schedule raises the sparsity
 
@@ -198,8 +198,7 @@ def at_one_ratio(job: Job) -> Found:
     All epochs are left for the final training, which takes place at the final size.
     """
     network = loaded(job)
-    # Without training the learning rate does not matter.
-    knobs = {"scope": "uniform", "stages": 1, "learning_rate": LEARNING_RATE["_value"][0]}
+    knobs = {"scope": "uniform", "stages": 1, "learning_rate": job.rates[0]}  # of no training
     trial = Trial(job.task, network, job.resource, 1 / job.times, 0.0, knobs, job.seed)
     network = prune("L1NormPruner", trial)
     tried = {
@@ -210,10 +209,14 @@ def at_one_ratio(job: Job) -> Found:
     return Found(network, 0.0, [tried])
 
 
+def _searched(method: str, job: Job) -> Found:
+    found = search(job, partial(prune, method), SPACES[method])
+    if method == "LevelPruner":
+        return found._replace(finish=level_pruner.make_permanent)
+    return found
+
+
 METHODS: dict[str, Method] = {
-    **{
-        method: partial(search, prune=partial(prune, method), space=space)
-        for method, space in SPACES.items()
-    },
+    **{method: partial(_searched, method) for method in SPACES},
     "L1NormPruner at one ratio": at_one_ratio,
 }

@@ -16,9 +16,9 @@ from nni_stress.utils.batches import answer
 from nni_stress.utils.module_modes import evaluating
 from nni_stress.utils.seeding import seed_of
 
-from ..halving import search
 from .approaching import ENOUGH
 from .base import Method, Trial
+from .halving import search
 from .phases import divided, train_for, whole_steps
 from .removal import Removal, trainable
 from .spaces import TORCH_PRUNING

@@ -1,4 +1,4 @@
-"""Hyperparameters of NNI's pruners: all that their users would tune."""
+"""Hyperparameters of the rivals: all that their users would tune, but the learning rate."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import Any
 _Space = dict[str, dict[str, Any]]  # of NNI, by hyperparameter
 
 NORMS = ("L1NormPruner", "L2NormPruner", "FPGMPruner")
-LEARNING_RATE: dict[str, Any] = {"_type": "loguniform", "_value": [0.0005, 0.016]}
 # One ratio for every layer, or one ranking of all clusters.
 SCOPE: dict[str, Any] = {"_type": "choice", "_value": ["uniform", "global"]}
 # Share of the steps that are taken before the network is made small.
@@ -19,7 +18,7 @@ _ONCE: _Space = {"scope": SCOPE, "stages": _STAGES}
 _BASE: dict[str, Any] = {"_type": "choice", "_value": [*NORMS]}
 _SCHEDULE: _Space = {"scope": SCOPE, "share": _SHARE, "base": _BASE}
 
-_OWN: dict[str, _Space] = {
+SPACES: dict[str, _Space] = {
     "RandomPruner": _ONCE,
     **dict.fromkeys(NORMS, _ONCE),
     "TaylorPruner": {**_ONCE, "share": _SHARE},
@@ -29,8 +28,5 @@ _OWN: dict[str, _Space] = {
     "AGPPruner": _SCHEDULE,
     "LevelPruner": {"scope": SCOPE},
 }
-SPACES: dict[str, _Space] = {
-    method: {**space, "learning_rate": LEARNING_RATE} for method, space in _OWN.items()
-}
 # Torch-Pruning's methods have the same.
-TORCH_PRUNING: _Space = {"scope": SCOPE, "learning_rate": LEARNING_RATE}
+TORCH_PRUNING: _Space = {"scope": SCOPE}

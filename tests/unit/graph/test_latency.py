@@ -10,6 +10,7 @@ from nni.compression.pruning import L1NormPruner
 from nni_stress import StressPruner
 from nni_stress.graph import cost, latency
 from nni_stress.graph.cluster_graph import ClusterGraph
+from nni_stress.graph.memory_layout import memory_format_of
 from tests.helpers.slow import all_but
 from tests.unit.graph.test_cluster_graph import NETWORKS as CASES
 from tests.unit.pruning.test_budget import EVERY, NETWORKS, make
@@ -36,6 +37,14 @@ def test_a_resized_network_has_the_counted_size(name):
     assert cost.macs(small, images) == graph.macs(keep)
     assert small(images).shape == answer.shape
     assert cost.synapses(network) == before and torch.equal(network(images), answer)
+
+
+def test_a_resized_network_is_measured_in_its_memory_format():
+    network, images = make("lenet5")
+    network = network.to(memory_format=torch.channels_last)
+    graph = ClusterGraph(network, images)
+    small = graph.resized(network, [max(1, group.clusters // 2) for group in graph.groups])
+    assert memory_format_of(small) == torch.channels_last
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from nni_stress.graph import serialization
-from reports.contest.halving import search
 from reports.contest.methods import nni_pruners
 from reports.contest.methods.base import Job
+from reports.contest.methods.halving import search
 from reports.contest.methods.phases import train_for, whole_steps
 from trials.lenet5 import make_task
 
@@ -24,7 +24,7 @@ def job(tmp_path_factory):
     torch.manual_seed(0)
     file = tmp_path_factory.mktemp("founder") / "founder.safetensors"
     serialization.save(task.network(), file)
-    return Job(task, file, "parameters", 8.0, 1.0, 5, {}, file)
+    return Job(task, file, "parameters", 8.0, 1.0, 5, (5e-4, 16e-3), {}, file)
 
 
 class Planted:
@@ -50,7 +50,7 @@ class Planted:
 @pytest.fixture
 def judged(job, monkeypatch):
     monkeypatch.setattr(
-        "reports.contest.halving.fidelity_of", lambda task, network, split: network.fidelity
+        "reports.contest.methods.halving.fidelity_of", lambda task, network, split: network.fidelity
     )
     return job
 

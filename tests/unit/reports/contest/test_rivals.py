@@ -3,6 +3,7 @@
 import copy
 import dataclasses
 import sys
+from functools import partial
 
 import pytest
 import torch
@@ -13,12 +14,14 @@ from nni_stress.graph.cluster_graph import ClusterGraph
 from nni_stress.graph.memory_layout import memory_format_of
 from nni_stress.resources import RESOURCES
 from nni_stress.trial.training import train
-from reports.contest.halving import BatchCount
 from reports.contest.methods import level_pruner, nni_pruners, outside
 from reports.contest.methods.base import Trial
+from reports.contest.methods.halving import BatchCount
 from reports.contest.methods.limits import Limit
 from reports.contest.methods.ratios import Ranked, Uniform, normalised
-from reports.contest.plan import NNI_PRUNERS, TORCH_PRUNING, UNSTRUCTURED
+from reports.contest.methods.spaces import SPACES, TORCH_PRUNING
+from reports.contest.plan import NNI_PRUNERS, UNSTRUCTURED
+from reports.contest.plan import TORCH_PRUNING as TORCH_PRUNERS
 from trials.lenet5 import make_task
 from trials.models.resnet import resnet20
 
@@ -26,9 +29,8 @@ BATCHES = 31  # of an epoch
 EPOCHS = 0.2
 KNOBS = {"share": 0.5, "base": "L2NormPruner", "learning_rate": 2e-3, "regular_scale": 0.01}
 PRUNES = {
-    name: (method.keywords["prune"], method.keywords["space"])
-    for name, method in {**nni_pruners.METHODS, **outside.METHODS}.items()
-    if hasattr(method, "keywords")
+    **{name: (partial(nni_pruners.prune, name), space) for name, space in SPACES.items()},
+    **{name: (method.keywords["prune"], TORCH_PRUNING) for name, method in outside.METHODS.items()},
 }
 RIVALS = {name: PRUNES[name] for name in PRUNES if name not in UNSTRUCTURED}
 
@@ -85,7 +87,8 @@ def founders():
 def run(task, founder, method, resource="parameters", times=8.0, epochs=EPOCHS, **knobs):
     """The small network, and the epochs that it took."""
     prune, space = PRUNES[method]
-    knobs = {name: value for name, value in {**KNOBS, **knobs}.items() if name in space}
+    known = {*space, "learning_rate"}
+    knobs = {name: value for name, value in {**KNOBS, **knobs}.items() if name in known}
     count = BatchCount(task)
     network = copy.deepcopy(founder)
     found = prune(Trial(count.task, network, resource, 1 / times, epochs, knobs, seed=3))
@@ -168,7 +171,7 @@ def test_depthwise_and_grouped_convolutions(founders, method, scope):
 
 def test_names_are_those_of_the_plan():
     assert set(nni_pruners.METHODS) == {*NNI_PRUNERS, *UNSTRUCTURED}
-    assert set(outside.METHODS) == set(TORCH_PRUNING)
+    assert set(outside.METHODS) == set(TORCH_PRUNERS)
 
 
 @pytest.mark.parametrize("method", ["L1NormPruner", "LinearPruner", "Torch-Pruning L1"])

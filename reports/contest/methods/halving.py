@@ -16,7 +16,7 @@ from nni_stress.trial.task import Batches
 from nni_stress.utils.messages import one_line
 from nni_stress.utils.seeding import seed_of
 
-from .methods.base import Found, Job, Prune, Trial
+from .base import Found, Job, Prune, Trial
 
 DRAWS = 4  # of hyperparameters
 # Shares of the search's epochs: of each draw, and of the best of them once more.
@@ -35,7 +35,7 @@ def search(job: Job, prune: Prune, space: Mapping[str, Any]) -> Found:
     prune
         Makes the small network of a trial, and trains it.
     space
-        NNI's search space of its hyperparameters.
+        NNI's search space of its hyperparameters, but for the learning rate.
 
     Returns
     -------
@@ -49,6 +49,8 @@ def search(job: Job, prune: Prune, space: Mapping[str, Any]) -> Found:
         If all trials fail.
     """
     tpe = Search("TPE", {"tpe_args": {"n_startup_jobs": DRAWS}})
+    rate = {"_type": "loguniform", "_value": list(job.rates)}
+    space = {**space, "learning_rate": rate}
     draws = tpe.suggestions(space, [], DRAWS, seed_of(job.seed, "search"))
     trials = _Trials(job, prune)
     for knobs in draws:
