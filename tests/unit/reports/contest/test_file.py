@@ -9,8 +9,8 @@ from reports.contest.file import begin, read_contest
 from reports.contest.plan import EVOLUTION, METHODS, SCRATCH, Cell
 
 ROOT = Path(__file__).parents[4]
-FILES = [ROOT / "reports" / "compare.yml", ROOT / "reports" / "contest" / "own.yml"]
-CONTENT = yaml.safe_load(FILES[1].read_text())
+FILES = [*sorted((ROOT / "reports").glob("*.yml")), ROOT / "reports" / "contest" / "own.yml"]
+CONTENT = yaml.safe_load(FILES[-1].read_text())
 
 
 def written(tmp_path, **changes):
