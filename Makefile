@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 SEED   ?= 1
 PORT   ?= 8080
 CONFIG ?= stress.yml
-PARALLEL ?= -n 3  # two of them wait for managers of NNI most of the time
+PARALLEL ?= -n 4  # two of them wait for managers of NNI most of the time
 
 # The stamp is newer than these once everything is installed: a second run installs nothing again.
 # Of 20,000 files of Python a fifth is ever imported, and compiled then.

@@ -14,6 +14,15 @@ from ..stress_study.plan import SUBJECTS as FOUNDERS_OF
 class Division(NamedTuple):
     """How an evolution divides its steps; what is left is for the maturation.
 
+    Attributes
+    ----------
+    generations, population
+        Of the evolution.
+    stress, recovery
+        Epochs of each offspring.
+    fixed
+        Hyperparameters of a single offspring that are not the study's usual ones.
+
     Examples
     --------
     >>> Division(generations=2, population=4, stress=0.25, recovery=0.25).search
@@ -24,6 +33,7 @@ class Division(NamedTuple):
     population: int
     stress: float
     recovery: float
+    fixed: Mapping[str, float] = {}
 
     @property
     def search(self) -> float:
@@ -33,14 +43,17 @@ class Division(NamedTuple):
 
 # Importance needs a few steps; without stress they are taken at the same rate as with it.
 DIVISIONS = {
-    "one shot, no stress": Division(1, 1, 0.05, 0.0),
-    "one shot, brief stress": Division(1, 1, 0.25, 0.0),
-    "one shot, an epoch of stress": Division(1, 1, 1.0, 0.0),
-    "1 x 4, a sixth": Division(1, 4, 0.25, 0.25),
+    "one shot, no stress": Division(1, 1, 0.05, 0.0, {"stress_peak": 0.0, "candidates": 1}),
+    "one shot, equal shares": Division(
+        1, 1, 0.05, 0.0, {"stress_peak": 0.0, "candidates": 1, "redundancy": 20.0}
+    ),
+    "one shot, no stress, bred": Division(1, 1, 0.05, 0.0, {"stress_peak": 0.0}),
+    "one shot, brief stress, bred": Division(1, 1, 0.25, 0.0),
+    "one shot, an epoch of stress, bred": Division(1, 1, 1.0, 0.0),
+    "1 x 2, a twelfth": Division(1, 2, 0.5, 0.0),
+    "1 x 4, a twelfth": Division(1, 4, 0.125, 0.125),
     "1 x 8, a quarter": Division(1, 8, 0.125, 0.25),
-    "1 x 4, a half": Division(1, 4, 0.5, 1.0),
     "2 x 4, a quarter": Division(2, 4, 0.125, 0.25),
-    "3 x 4, a half": Division(3, 4, 0.25, 0.25),
 }
 
 
@@ -89,6 +102,8 @@ SUBJECTS = {
     ),
 }
 EARLY_RATE = 2e-3  # of stress and of offspring's recovery
+CANDIDATES = 200  # that are bred
+RANGE = 0.5  # of the stress of a single offspring
 FOUNDERS = (1, 2, 3)
 
 
@@ -97,11 +112,10 @@ class Cell(NamedTuple):
 
     Examples
     --------
-    >>> Cell("division", "lenet5", "44x parameters", "1 x 4, a sixth", 1, 1, 8e-3).name
-    'division-lenet5-44x-parameters-1-x-4-a-sixth-1-1-0.008'
+    >>> Cell("lenet5", "44x parameters", "1 x 4, a twelfth", 1, 1, 8e-3).name
+    'lenet5-44x-parameters-1-x-4-a-twelfth-1-1-0.008'
     """
 
-    stage: str  # "division"
     subject: str
     budget: str
     method: str
@@ -119,7 +133,7 @@ class Cell(NamedTuple):
 def cells() -> list[Cell]:
     """All cells."""
     return [
-        Cell("division", subject.name, budget, division, founder, 1, subject.rate)
+        Cell(subject.name, budget, division, founder, 1, subject.rate)
         for founder in FOUNDERS
         for subject in SUBJECTS.values()
         for budget in subject.budgets

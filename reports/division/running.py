@@ -13,7 +13,7 @@ from nni_stress.lineage.store import FOUNDER, Lineage
 from nni_stress.trial.in_process import evolve
 
 from ..claims import provenance
-from .plan import DIVISIONS, EARLY_RATE, Cell, Division, Subject
+from .plan import CANDIDATES, DIVISIONS, EARLY_RATE, RANGE, Cell, Division, Subject
 
 
 def run_cell(cell: Cell, subject: Subject, founder: Path) -> dict[str, Any]:
@@ -54,24 +54,22 @@ def run_cell(cell: Cell, subject: Subject, founder: Path) -> dict[str, Any]:
 
 
 def _space(division: Division, times: float) -> dict[str, Any]:
-    """The search space of an evolution; one offspring alone takes the defaults."""
-    fixed = _fixed(
-        {
-            "environmental_factor": times ** (-1 / division.generations),
-            "stress_epochs": division.stress,
-            "recovery_epochs": division.recovery,
-            "learning_rate": EARLY_RATE,
-            "temperature": 0.0,
-        }
-    )
+    """The search space of an evolution; where there is one offspring, nothing is searched."""
+    fixed = {
+        "environmental_factor": times ** (-1 / division.generations),
+        "stress_epochs": division.stress,
+        "recovery_epochs": division.recovery,
+        "learning_rate": EARLY_RATE,
+        "temperature": 0.0,
+        "candidates": CANDIDATES,
+    }
     if division.generations * division.population == 1:
-        return {**fixed, **_fixed({"stress_peak": 0.0} if division.stress < 0.1 else {})}
+        return _fixed({**fixed, "stress_range": RANGE, **division.fixed})
     return {
-        **fixed,
-        "candidates": {"_type": "choice", "_value": [1, 200]},
+        **_fixed(fixed),
         "stress_peak": {"_type": "uniform", "_value": [0.0, 1.0]},
         "stress_range": {"_type": "uniform", "_value": [0.0, 1.0]},
-        "redundancy": {"_type": "uniform", "_value": [0.0, 3.0]},
+        "redundancy": {"_type": "loguniform", "_value": [0.3, 20.0]},
     }
 
 

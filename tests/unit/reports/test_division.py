@@ -29,7 +29,7 @@ def subject(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("method", "budget"), [("2 x 4, a quarter", "4x MACs"), ("one shot, brief stress", "4x")]
+    ("method", "budget"), [("2 x 4, a quarter", "4x MACs"), ("one shot, brief stress, bred", "4x")]
 )
 def test_every_division_has_the_same_steps_and_keeps_to_its_budget(
     founder, subject, monkeypatch, method, budget
@@ -44,7 +44,7 @@ def test_every_division_has_the_same_steps_and_keeps_to_its_budget(
     monkeypatch.setattr(training, "optimize", counted)
     monkeypatch.setattr("nni_stress.trial.stress_training.optimize", counted)
     monkeypatch.setattr("nni_stress.trial.maturation.PATIENCE", 10.0)  # to the end
-    cell = Cell("division", "lenet5", budget, method, 1, 1, 4e-3)
+    cell = Cell("lenet5", budget, method, 1, 1, 4e-3)
     record = running.run_cell(cell, subject, founder)
     per_epoch = training.batches_per_epoch(subject.task())
     rounding = 2 * 2 * 2  # stress and recovery of each offspring
@@ -57,7 +57,7 @@ def test_every_division_has_the_same_steps_and_keeps_to_its_budget(
 
 
 def test_a_division_without_stress_has_none(founder, subject):
-    cell = Cell("division", "lenet5", "4x", "one shot, no stress", 1, 3, 4e-3)
+    cell = Cell("lenet5", "4x", "one shot, no stress", 1, 3, 4e-3)
     (one, _) = running.run_cell(cell, subject, founder)["offspring"]
     assert one["arguments"]["stress_peak"] == 0.0
 
