@@ -48,10 +48,10 @@ DIVISIONS = {
         1, 1, 0.05, 0.0, {"stress_peak": 0.0, "candidates": 1, "redundancy": 20.0}
     ),
     "one shot, no stress, bred": Division(1, 1, 0.05, 0.0, {"stress_peak": 0.0}),
-    "one shot, brief stress, bred": Division(1, 1, 0.25, 0.0),
+    "one shot, brief stress": Division(1, 1, 0.25, 0.0, {"candidates": 1}),
     "one shot, an epoch of stress, bred": Division(1, 1, 1.0, 0.0),
-    "1 x 2, a twelfth": Division(1, 2, 0.5, 0.0),
     "1 x 4, a twelfth": Division(1, 4, 0.125, 0.125),
+    "1 x 4, a quarter": Division(1, 4, 0.125, 0.625),
     "1 x 8, a quarter": Division(1, 8, 0.125, 0.25),
     "2 x 4, a quarter": Division(2, 4, 0.125, 0.25),
 }
@@ -101,7 +101,7 @@ SUBJECTS = {
         rate=16e-3,
     ),
 }
-EARLY_RATE = 2e-3  # of stress and of offspring's recovery
+EARLY_RATE = 4e-3  # of stress and of offspring's recovery
 CANDIDATES = 200  # that are bred
 RANGE = 0.5  # of the stress of a single offspring
 FOUNDERS = (1, 2, 3)

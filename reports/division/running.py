@@ -61,12 +61,13 @@ def _space(division: Division, times: float) -> dict[str, Any]:
         "recovery_epochs": division.recovery,
         "learning_rate": EARLY_RATE,
         "temperature": 0.0,
-        "candidates": CANDIDATES,
     }
     if division.generations * division.population == 1:
-        return _fixed({**fixed, "stress_range": RANGE, **division.fixed})
+        usual = {"candidates": CANDIDATES, "stress_range": RANGE}
+        return _fixed({**fixed, **usual, **division.fixed})
     return {
         **_fixed(fixed),
+        "candidates": {"_type": "choice", "_value": [1, CANDIDATES]},
         "stress_peak": {"_type": "uniform", "_value": [0.0, 1.0]},
         "stress_range": {"_type": "uniform", "_value": [0.0, 1.0]},
         "redundancy": {"_type": "loguniform", "_value": [0.3, 20.0]},

@@ -22,6 +22,10 @@ _ONCE = {  # StressPruner alone: one synthesis, and nothing is searched
     "temperature": 0.0,
 }
 
+# Learning rate of all offspring, over the founder's. If it were searched, those of high rates would
+# be chosen: after a brief recovery they are ahead, whatever their architecture.
+_RATE = 2.0
+
 
 def evolution(changes: Mapping[str, Any]) -> Method:
     """An evolution in which some hyperparameters are fixed.
@@ -46,7 +50,7 @@ def evolution(changes: Mapping[str, Any]) -> Method:
             **changes,
         }
         space = {
-            "learning_rate": {"_type": "loguniform", "_value": list(job.rates)},
+            **_fixed({"learning_rate": _RATE * job.task.founder_learning_rate}),
             **job.evolution["space"],
             **_fixed(fixed),
         }
