@@ -52,6 +52,7 @@ def stress_and_synthesize(
 
     Examples
     --------
+    >>> import torch
     >>> inputs, targets = torch.rand(8, 4), torch.rand(8, 1)
     >>> task = Task(
     ...     network=lambda: nn.Sequential(nn.Linear(4, 8, bias=False), nn.Linear(8, 1, bias=False)),

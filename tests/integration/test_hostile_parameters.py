@@ -29,7 +29,7 @@ def test_hostile_parameters_run_nothing_and_write_nowhere(tmp_path, port):
     (tmp_path / "hostile.py").write_text(TUNER)
     code = {"task": "os:system", "task_arguments": {"command": f"touch {touched}"}}
     founder = {"founder": str(elsewhere / "state.json")}
-    spec = {"uid": "g000-00", "generation": 0, "ancestor": None, "arguments": {}}
+    spec = {"uid": "g000-00", "generation": 0, "ancestor": None, "seed": 1, "arguments": {}}
     delivery = {"incarnation": 0, "attempt": "0.0", "lineage": str(elsewhere)}
     parameters = {**code, **founder, **spec, **delivery}
     arguments = ["--data", "digits", "--founder", str(tmp_path / "founder")]

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import time
 
 import pytest
 import torch
@@ -135,9 +136,26 @@ def test_it_goes_on_under_nnictl_and_back(whole, tmp_path):
 def test_ctrl_c_leaves_what_resume_continues(whole, tmp_path):
     script = textwrap.dedent(
         """
-        import sys
-        from tests.unit.api.test_evolve import run
-        run(sys.argv[1], progress=True)
+        import dataclasses, sys, time
+        from tests.unit.api.test_evolve import make_task, run
+
+        def slowly(generator):
+            for batch in task.loader(generator):
+                time.sleep(0.05)
+                yield batch
+
+        class Slow:
+            def __init__(self, generator):
+                self.generator = generator
+
+            def __len__(self):
+                return len(task.loader(self.generator))
+
+            def __iter__(self):
+                return slowly(self.generator)
+
+        task = make_task()
+        run(sys.argv[1], dataclasses.replace(task, loader=Slow), progress=True)
         """
     )
     command = [sys.executable, "-c", script, str(tmp_path)]
@@ -145,6 +163,7 @@ def test_ctrl_c_leaves_what_resume_continues(whole, tmp_path):
     try:
         while not (tmp_path / "offspring" / "g001-00").exists():
             assert process.poll() is None
+            time.sleep(0.02)
         process.send_signal(signal.SIGINT)
         _, shown = process.communicate(timeout=60)
     finally:

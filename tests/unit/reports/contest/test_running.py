@@ -108,6 +108,7 @@ def test_interrupted_it_goes_on(whole, tmp_path):
     assert not list(tmp_path.glob("cells/**/*.lock"))
 
 
+@pytest.mark.slow
 def test_several_processes_give_the_same_records(whole, tmp_path):
     found = nni_stress.compare(make_task(), tmp_path, processes=2, show=quiet, **SETTINGS)
     assert results(found) == results(whole)
