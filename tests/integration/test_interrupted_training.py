@@ -42,6 +42,7 @@ def wait_for_phase(lineage, uid, phase, epochs, process=None):
     raise AssertionError(f"no snapshot of the {phase} of {uid}")
 
 
+@pytest.mark.slow
 def test_a_trial_killed_in_each_of_its_trainings_ends_with_the_same_networks(tmp_path):
     name = "dropout"
     lineage = Lineage(tmp_path / "killed")

@@ -166,6 +166,7 @@ def make_short(folder):
     (folder / "trial.py").write_text(trial.replace("founder_epochs=10", "founder_epochs=1"))
 
 
+@pytest.mark.slow
 def test_an_installed_wheel_evolves_shows_and_exports_a_network(installation, port):
     installation.run("python", "-m", "nni_stress", "init", "digits")
     folder = installation.folder / "digits"

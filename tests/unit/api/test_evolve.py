@@ -59,6 +59,7 @@ def test_results(whole, tmp_path):
         again.network()
 
 
+@pytest.mark.slow
 def test_several_workers_make_the_same(whole, tmp_path):
     """The task is sent by value, as what a notebook defines: its functions have no module."""
     task = make_task()
@@ -136,7 +137,7 @@ def test_it_goes_on_under_nnictl_and_back(whole, tmp_path):
 def test_ctrl_c_leaves_what_resume_continues(whole, tmp_path):
     script = textwrap.dedent(
         """
-        import dataclasses, sys, time
+        import dataclasses, signal, sys, time
         from tests.unit.api.test_evolve import make_task, run
 
         def slowly(generator):
@@ -154,6 +155,7 @@ def test_ctrl_c_leaves_what_resume_continues(whole, tmp_path):
             def __iter__(self):
                 return slowly(self.generator)
 
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # some shells have it ignored
         task = make_task()
         run(sys.argv[1], dataclasses.replace(task, loader=Slow), progress=True)
         """
