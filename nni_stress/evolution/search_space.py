@@ -19,6 +19,17 @@ _NORMALS = {"normal": 2, "qnormal": 3, "lognormal": 2, "qlognormal": 3}
 _TYPES = {**_RANGES, **_NORMALS}
 
 
+def fixed(values: Mapping[str, Any]) -> dict[str, Any]:
+    """A search space in which each hyperparameter has one value.
+
+    Examples
+    --------
+    >>> fixed({"candidates": 30})
+    {'candidates': {'_type': 'choice', '_value': [30]}}
+    """
+    return {name: {"_type": "choice", "_value": [value]} for name, value in values.items()}
+
+
 def clipped(name: str, value: Any) -> Any:
     """The nearest value within the bounds of a hyperparameter; normal distributions exceed them.
 

@@ -23,7 +23,7 @@ from ..claims import provenance
 from .methods.base import Found, Job
 from .methods.level_pruner import synapses_left
 from .methods.registry import METHODS
-from .plan import EQUAL_SECONDS, EVOLUTION, UNSTRUCTURED, Cell, Contest, base_of
+from .plan import EVOLUTION, UNSTRUCTURED, Cell, Contest, base_of, in_equal_seconds
 from .records import founder_network, network_path, read_record
 
 _LATENCY_SECONDS = 0.5  # of measuring each network
@@ -138,7 +138,7 @@ def _rate(contest: Contest, task: Task, method: str) -> float:
 def _final_epochs(contest: Contest, folder: Path, cell: Cell, found: Found) -> float:
     """What the search has left; or as much as makes the seconds those of the evolution."""
     left = contest.search_epochs + contest.final_epochs - found.epochs
-    if not cell.method.endswith(EQUAL_SECONDS):
+    if not in_equal_seconds(cell.method):
         return left
     own = _median_seconds(contest, folder, cell._replace(method=base_of(cell.method)))
     evolution = _median_seconds(contest, folder, cell._replace(method=EVOLUTION))

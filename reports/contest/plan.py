@@ -148,9 +148,20 @@ class Contest(NamedTuple):
 
 
 def _wave(method: str) -> int:
-    if method.endswith(EQUAL_SECONDS):
+    if in_equal_seconds(method):
         return 2  # after all seeds of the method itself and of the evolution
     return int(method == SCRATCH)
+
+
+def in_equal_seconds(method: str) -> bool:
+    """Whether a method has the evolution's seconds, in place of its steps.
+
+    Examples
+    --------
+    >>> in_equal_seconds("AGPPruner"), in_equal_seconds("AGPPruner in equal seconds")
+    (False, True)
+    """
+    return method.endswith(EQUAL_SECONDS)
 
 
 def base_of(method: str) -> str:

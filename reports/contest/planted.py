@@ -11,7 +11,7 @@ import numpy as np
 from nni_stress.utils.atomic_files import write_json
 
 from .file import begin_with
-from .plan import EQUAL_SECONDS, EVOLUTION, SCRATCH, UNSTRUCTURED, Axis, Cell, Contest
+from .plan import EVOLUTION, SCRATCH, UNSTRUCTURED, Axis, Cell, Contest, in_equal_seconds
 from .records import Founder, Record, Results, cell_path, founder_path, write_record
 
 FOUNDER = Founder(
@@ -145,7 +145,7 @@ def record(cell: Cell, test: float, validation: float, **changes: Any) -> dict[s
     if cell.method in UNSTRUCTURED:
         uses.update(macs=1.0, latency=1.0)
     search = 0.0 if cell.method == SCRATCH else 6.0
-    longer = 1.5 if cell.method.endswith(EQUAL_SECONDS) else 1.0
+    longer = 1.5 if in_equal_seconds(cell.method) else 1.0
     final = longer * (18.0 - search)
     gone = np.exp(-np.arange(int(final) + 1) / 3.0)
     return {

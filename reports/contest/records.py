@@ -16,7 +16,7 @@ from nni_stress.utils.atomic_files import read_json, write_json
 from nni_stress.utils.messages import one_line, short
 
 from .file import read_contest
-from .plan import EQUAL_SECONDS, Cell, Contest
+from .plan import Cell, Contest, in_equal_seconds
 
 # Share of a budget that a network must reach: clusters (output channels, neurons) go as a whole.
 LEAST_USE = 0.98
@@ -278,7 +278,7 @@ def _fault(record: Record, contest: Contest) -> str:
         return f"all numbers must be finite, and below {_MOST:g}"
     allowed = contest.search_epochs + contest.final_epochs
     used = sum(record.epochs.values())
-    if used > allowed * (1 + 1e-9) and not cell.method.endswith(EQUAL_SECONDS):
+    if used > allowed * (1 + 1e-9) and not in_equal_seconds(cell.method):
         return f"took {used:g} epochs, but the contest gives each cell {allowed:g}"
     if record.uses[cell.resource] * cell.budget * LEAST_USE > 1:
         times = 1 / record.uses[cell.resource]

@@ -145,16 +145,18 @@ def prepare_founder(task: Task, folder: Path, number: int, file: Path | None) ->
         if file is not None and not target.exists():
             serialization.save(serialization.load(file, task.network), target)
         network = train_founder(task, target, seed=number)  # or reads it
+        validation = float(task.fidelity(network, "validation"))
+        if path.exists() and "parameters" in read_json(path):  # not only of its training
+            _compare(folder, number, validation)
+            return
         found = {
             "parameters": cost.synapses(network),
             "macs": cost.macs(network, task.example_input),
             "architecture": cost.architecture(network),
-            "validation": float(task.fidelity(network, "validation")),
+            "validation": validation,
             "test": float(task.fidelity(network, "test")),
             "epochs": float(task.founder_epochs),
         }
-        if path.exists() and "parameters" in read_json(path):
-            _compare(folder, number, found["validation"])
         write_json(path, found)
 
 

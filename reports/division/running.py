@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from nni_stress.evolution.ancestry import best_survivor
+from nni_stress.evolution.search_space import fixed
 from nni_stress.graph import serialization
 from nni_stress.lineage.store import FOUNDER, Lineage
 from nni_stress.trial.in_process import evolve
@@ -55,7 +56,7 @@ def run_cell(cell: Cell, subject: Subject, founder: Path) -> dict[str, Any]:
 
 def _space(division: Division, times: float) -> dict[str, Any]:
     """The search space of an evolution; where there is one offspring, nothing is searched."""
-    fixed = {
+    settings = {
         "environmental_factor": times ** (-1 / division.generations),
         "stress_epochs": division.stress,
         "recovery_epochs": division.recovery,
@@ -64,18 +65,14 @@ def _space(division: Division, times: float) -> dict[str, Any]:
     }
     if division.generations * division.population == 1:
         usual = {"candidates": CANDIDATES, "stress_range": RANGE}
-        return _fixed({**fixed, **usual, **division.fixed})
+        return fixed({**settings, **usual, **division.fixed})
     return {
-        **_fixed(fixed),
+        **fixed(settings),
         "candidates": {"_type": "choice", "_value": [1, CANDIDATES]},
         "stress_peak": {"_type": "uniform", "_value": [0.0, 1.0]},
         "stress_range": {"_type": "uniform", "_value": [0.0, 1.0]},
         "redundancy": {"_type": "loguniform", "_value": [0.3, 20.0]},
     }
-
-
-def _fixed(values: Any) -> dict[str, Any]:
-    return {name: {"_type": "choice", "_value": [value]} for name, value in values.items()}
 
 
 def _arguments(

@@ -6,6 +6,7 @@ import copy
 import dataclasses
 import itertools
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ from .plan import ARMS, COMMON, FEW, STALE, Cell, Subject
 _STRESS_EPOCHS = 1.0
 # Epochs in which importance is measured where the synthesis comes first, at a rate that hardly
 # changes the weights.
-LOOK = 0.05
+_LOOK = 0.05
 _STANDING = 1e-6
 
 Curve = dict[str, dict[str, float]]  # {length of recovery: {split: fidelity}}
@@ -123,9 +124,7 @@ def small_network(
     share = 1 / subject.budgets[cell.resource]
     if settings is None:
         budget = {cell.resource: share}
-        small = synthesized_first(
-            network, task, [task.clusters], seed, budget=budget, example_input=task.example_input
-        )
+        small = _synthesized_first(network, task, seed, budget)
         train(small, task, _STRESS_EPOCHS, subject.stress_rate, seed)
         return small, {}
     arguments = Arguments(
@@ -144,34 +143,21 @@ def small_network(
     return small, stale
 
 
-def synthesized_first(
-    network: nn.Module, task: Task, config_list: list[dict[str, Any]], seed: int, **settings: Any
+def _synthesized_first(
+    network: nn.Module, task: Task, seed: int, budget: Mapping[str, float]
 ) -> nn.Module:
-    """An offspring without stress, by importance that is measured on a network that stands still.
-
-    Parameters
-    ----------
-    network
-        The ancestor.
-    task
-        Its task.
-    config_list
-        NNI's pruning config.
-    seed
-        Of the importance.
-    **settings
-        Further arguments of StressPruner.
-    """
-    evaluator, steps = stress_evaluator(network, task, LOOK, _STANDING, seed)
+    """An offspring without stress, by importance on a network that stands still."""
+    evaluator, steps = stress_evaluator(network, task, _LOOK, _STANDING, seed)
     pruner = StressPruner(
         network,
-        config_list,
+        [task.clusters],
         evaluator,
         steps,
         seed=seed,
         stress_peak=0.0,
         **COMMON,
-        **settings,
+        budget=budget,
+        example_input=task.example_input,
     )
     pruner.compress()
     small = pruner.synthesize(task.example_input)

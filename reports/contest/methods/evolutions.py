@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from nni_stress.evolution.ancestry import best_survivor
+from nni_stress.evolution.search_space import fixed
 from nni_stress.evolution.tuner_arguments import TunerArguments
 from nni_stress.graph import serialization
 from nni_stress.lineage.store import FOUNDER, Lineage
@@ -43,16 +44,16 @@ def evolution(changes: Mapping[str, Any]) -> Method:
         given = TunerArguments(**arguments)
         epochs = job.epochs / (given.generations * given.population_size)
         stress = job.evolution["stress_share"] * epochs
-        fixed = {
+        settings = {
             "environmental_factor": job.times ** (-1 / given.generations),
             "stress_epochs": stress,
             "recovery_epochs": epochs - stress,
             **changes,
         }
         space = {
-            **_fixed({"learning_rate": _RATE * job.task.founder_learning_rate}),
+            **fixed({"learning_rate": _RATE * job.task.founder_learning_rate}),
             **job.evolution["space"],
-            **_fixed(fixed),
+            **fixed(settings),
         }
         if job.task.screening is None:
             space.pop("candidates", None)  # there is nothing to judge several of them on
@@ -63,13 +64,15 @@ def evolution(changes: Mapping[str, Any]) -> Method:
 
 def one_shot(job: Job) -> Found:
     """One synthesis by StressPruner after brief stress."""
-    fixed = {
+    settings = {
         **_ONCE,
         "environmental_factor": 1 / job.times,
         "stress_epochs": min(_ONCE["stress_epochs"], job.epochs),
         "learning_rate": job.task.founder_learning_rate,
     }
-    return _evolved(job, _fixed(fixed), {"population_size": 1, "generations": 1, "tolerance": 1.0})
+    return _evolved(
+        job, fixed(settings), {"population_size": 1, "generations": 1, "tolerance": 1.0}
+    )
 
 
 def from_scratch(job: Job) -> Found:
@@ -124,10 +127,6 @@ def _trials(lineage: Lineage) -> list[dict[str, Any]]:
         for record in lineage.records()
         if record.uid != FOUNDER
     ]
-
-
-def _fixed(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: {"_type": "choice", "_value": [value]} for name, value in values.items()}
 
 
 METHODS: dict[str, Callable[[Job], Found]] = {

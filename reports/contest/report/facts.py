@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from ...significance import corrected
-from ..plan import EQUAL_SECONDS, EVOLUTION, RIVALS, Axis, Cell
+from ..plan import EVOLUTION, RIVALS, Axis, Cell, in_equal_seconds
 from ..records import Record, Results
 from .statistics import Effect, Mean, mean_of, welch
 
@@ -102,7 +102,7 @@ def compare(results: Results) -> Comparison:
     entries: dict[Key, Entry] = {}
     for axis in results.contest.axes:
         found = _entries(results, axis)
-        for group in (_in_equal_steps, _in_equal_seconds):
+        for group in (_in_equal_steps, in_equal_seconds):
             keys = [key for key in found if group(key.method)]
             leads = [found[key].lead for key in keys]
             p_values = corrected([lead and lead.p for lead in leads])
@@ -110,12 +110,8 @@ def compare(results: Results) -> Comparison:
     return Comparison(results, entries)
 
 
-def _in_equal_seconds(method: str) -> bool:
-    return method.endswith(EQUAL_SECONDS)
-
-
 def _in_equal_steps(method: str) -> bool:
-    return not _in_equal_seconds(method)
+    return not in_equal_seconds(method)
 
 
 def _entries(results: Results, axis: Axis) -> dict[Key, Entry]:

@@ -4,21 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from nni_stress.visualization.markup import Element
-
 from ..facts import Comparison, Entry
 from ..fields import axis_table, first_record
-from ..tables import MISSING, Block, Field, html_block, markdown_block
-
-
-def html(facts: Comparison) -> list[Element]:
-    """Write the tables, folded up."""
-    return html_block(block(facts))
-
-
-def markdown(facts: Comparison) -> list[str]:
-    """Write the tables."""
-    return markdown_block(block(facts))
+from ..tables import MISSING, Block, Field
 
 
 def block(facts: Comparison) -> Block:

@@ -2,23 +2,11 @@
 
 from __future__ import annotations
 
-from nni_stress.visualization.markup import Element
-
 from ..facts import Comparison, Entry
 from ..fields import axis_table, by_machine, machines_remark, median_of
-from ..tables import MISSING, Block, Field, html_block, markdown_block
+from ..tables import MISSING, Block, Field
 
 _PHASES = ("search", "final")
-
-
-def html(facts: Comparison) -> list[Element]:
-    """Write the tables."""
-    return html_block(block(facts))
-
-
-def markdown(facts: Comparison) -> list[str]:
-    """Write the tables."""
-    return markdown_block(block(facts))
 
 
 def block(facts: Comparison) -> Block:

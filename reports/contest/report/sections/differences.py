@@ -2,25 +2,11 @@
 
 from __future__ import annotations
 
-from nni_stress.visualization.markup import Element
-
 from ...plan import EVOLUTION
 from ..facts import Comparison, Entry
 from ..fields import axis_table, bounds, groups
 from ..sentences import chance, points
-from ..tables import MISSING, Block, Field, html_block, markdown_block
-
-
-def html(facts: Comparison) -> list[Element]:
-    """Write the tables; nothing where the evolution is alone."""
-    found = block(facts)
-    return html_block(found) if found.tables else []
-
-
-def markdown(facts: Comparison) -> list[str]:
-    """Write the tables; nothing where the evolution is alone."""
-    found = block(facts)
-    return markdown_block(found) if found.tables else []
+from ..tables import MISSING, Block, Field
 
 
 def block(facts: Comparison) -> Block:

@@ -2,25 +2,11 @@
 
 from __future__ import annotations
 
-from nni_stress.visualization.markup import Element
-
-from ...plan import EQUAL_SECONDS, EVOLUTION, Axis, base_of
+from ...plan import EVOLUTION, Axis, base_of, in_equal_seconds
 from ..facts import Comparison, Entry
 from ..fields import axis_table, bounds, by_machine, first_record, machines_remark, percent
 from ..sentences import chance, points
-from ..tables import MISSING, Block, Field, html_block, markdown_block
-
-
-def html(facts: Comparison) -> list[Element]:
-    """Write the tables; nothing where no method had equal seconds."""
-    found = block(facts)
-    return html_block(found) if found.tables else []
-
-
-def markdown(facts: Comparison) -> list[str]:
-    """Write the tables; nothing where no method had equal seconds."""
-    found = block(facts)
-    return markdown_block(found) if found.tables else []
+from ..tables import MISSING, Block, Field
 
 
 def block(facts: Comparison) -> Block:
@@ -49,7 +35,7 @@ def _methods(axis: Axis) -> list[str]:
     return [
         name
         for method in axis.methods
-        if method.endswith(EQUAL_SECONDS)
+        if in_equal_seconds(method)
         for name in (base_of(method), method)
         if name in axis.methods
     ]

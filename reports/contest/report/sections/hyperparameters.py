@@ -6,22 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from nni_stress.utils.messages import short
-from nni_stress.visualization.markup import Element
 
 from ...records import Record
 from ..facts import Comparison, Entry
 from ..fields import axis_table, first_record
-from ..tables import MISSING, Block, Field, html_block, markdown_block
-
-
-def html(facts: Comparison) -> list[Element]:
-    """Write the tables, folded up."""
-    return html_block(block(facts))
-
-
-def markdown(facts: Comparison) -> list[str]:
-    """Write the tables."""
-    return markdown_block(block(facts))
+from ..tables import MISSING, Block, Field
 
 
 def block(facts: Comparison) -> Block:

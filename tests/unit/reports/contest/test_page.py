@@ -32,6 +32,7 @@ from reports.contest.report.sections import (
     final_training,
     frontiers,
     hyperparameters,
+    sections,
     uses,
 )
 from reports.contest.report.sections.environment import environment_facts
@@ -195,7 +196,8 @@ def test_equal_seconds_stand_beside_equal_steps(planted):
     rows = dict(table.rows[""])
     assert list(rows) == [EVOLUTION, "AGPPruner", EQUAL]
     assert rows[EQUAL][0].note.startswith("300 s; lead ")
-    assert equal_seconds.html(compare(draw(Truth()))) == []
+    section = sections()[SECTIONS.index("equal_seconds")]
+    assert section.html(compare(draw(Truth()))) == []
 
 
 def test_costs_and_uses_are_medians():
