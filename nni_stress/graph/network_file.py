@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Set
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -118,6 +119,13 @@ def read(path: Path, network: nn.Module) -> tuple[dict[str, torch.Tensor], Shape
     >>> tensors["weight"].shape, shapes
     (torch.Size([2, 3]), {})
     """
+    # Interrupts go to the main thread. In it, one that comes while safetensors makes a tensor would
+    # be turned into a ValueError by torch, and the file be called damaged.
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(_read, path, network).result()
+
+
+def _read(path: Path, network: nn.Module) -> tuple[dict[str, torch.Tensor], Shapes]:
     state = tensors_of(network)
     try:
         _check_size(path, state)

@@ -62,7 +62,7 @@ def test_nnictl_does_not_start_what_the_check_refuses(folder, port):
     assert "nn.Linear(128, 10)" in script
     (folder / "trial.py").write_text(script.replace("nn.Linear(128, 10)", "nn.Linear(128, 9)"))
     command = ("create", "--config", folder / "stress.yml", "--port", port)
-    done = nnictl(*command, timeout=120, **{SWITCH: None})
+    done = nnictl(*command, timeout=180, **{SWITCH: "120"})
     (line,) = done.stderr.splitlines()
     assert done.returncode == 1 and "Experiment ID" not in done.stdout
     assert line.startswith(

@@ -72,8 +72,16 @@ def test_what_says_nothing_may_start(script, platform, switch, tmp_path, monkeyp
     trial_check.check_trials(config_of(tmp_path, script, platform))
 
 
+@pytest.mark.parametrize("switch", ["on", "0", "-1", "nan", "inf", ""])
+def test_the_limit_must_be_seconds_or_off(switch, tmp_path, monkeypatch):
+    monkeypatch.setenv(trial_check.SWITCH, switch)
+    expected = f"^NNI_STRESS_CHECK must be off or a number of seconds above 0, but is {switch!r}$"
+    with pytest.raises(LaunchError, match=expected):
+        trial_check.check_trials(config_of(tmp_path, TELLS))
+
+
 def test_a_trial_that_takes_long_is_not_waited_for(tmp_path, monkeypatch):
-    monkeypatch.setattr(trial_check, "LIMIT", 0.5)
+    monkeypatch.setenv(trial_check.SWITCH, "0.5")
     pid = tmp_path / "pid"
     script = f"import os, time; open({str(pid)!r}, 'w').write(str(os.getpid())); time.sleep(60)"
     began = time.monotonic()
