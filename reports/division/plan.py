@@ -50,6 +50,7 @@ DIVISIONS = {
     "one shot, no stress, bred": Division(1, 1, 0.05, 0.0, {"stress_peak": 0.0}),
     "one shot, brief stress": Division(1, 1, 0.25, 0.0, {"candidates": 1}),
     "one shot, an epoch of stress, bred": Division(1, 1, 1.0, 0.0),
+    "1 x 3, half an epoch of stress": Division(1, 3, 0.5, 0.25),
     "1 x 4, a twelfth": Division(1, 4, 0.125, 0.125),
     "1 x 4, a quarter": Division(1, 4, 0.125, 0.625),
     "1 x 8, a quarter": Division(1, 8, 0.125, 0.25),
