@@ -5,8 +5,8 @@
 With ``--table`` it prints what is recorded so far.
 
 Each kind of method searches once at the last budget of each axis; what it found is trained for half
-of the contest's final epochs, for as many, and for twice as many, each at half of the contest's
-rate, at the rate and at twice the rate. Any number of processes may share the work.
+of the contest's final epochs, for as many, and for twice as many, and for as many at half of the
+contest's rate and at twice the rate. Any number of processes may share the work.
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ from .source import Source
 KINDS = ("evolution", "one-shot StressPruner", "L1NormPruner", "Torch-Pruning Taylor")
 FOUNDER = 1
 SEEDS = (101, 102)  # they enter no table
-FACTORS = (0.5, 1.0, 2.0)  # of final epochs, and of learning rates
+# {(factor of the final epochs, factor of the learning rate)}
+TRAININGS = ((0.5, 1.0), (1.0, 1.0), (2.0, 1.0), (1.0, 0.5), (1.0, 2.0))
 
 
 def cells(contest: Contest) -> Iterator[Cell]:
@@ -64,7 +65,7 @@ def run(contest: Contest, task: Task, folder: Path, cell: Cell) -> dict[str, Any
     usual = contest.learning_rate or task.founder_learning_rate
     left = contest.search_epochs - found.epochs
     trainings = []
-    for longer, higher in itertools.product(FACTORS, FACTORS):
+    for longer, higher in TRAININGS:
         network = copy.deepcopy(found.network)
         epochs, rate = longer * contest.final_epochs + left, higher * usual
         seed = seed_of(cell.founder, cell.seed, "final")
