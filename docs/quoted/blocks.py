@@ -15,7 +15,6 @@ BLOCKS = {
     "stress, LeNet-5, MACs": lambda: studies.stress_table("lenet5", "macs"),
     "early ending, TPE": lambda: studies.early_ending("ending"),
     "early ending, Random": lambda: studies.early_ending("ending-random"),
-    "early ending, 24 seeds": studies.many_seeds,
     "training steps": speed.training_steps,
     "synthesis": speed.synthesis,
     "growth": speed.growth,

@@ -136,13 +136,6 @@ SENTENCES = [
         "{} %, {} %, {} %, {} % and {} % less efficient",
         lambda: [percent(studies.saved("ending")), *figures.less_efficient("ending")],
     ),
-    Sentence(
-        _ENDING,
-        "Of {} small evolutions on handwritten digits, the last survivor is more efficient with "
-        "early ending in {} and less efficient in {}, by a factor of {} in the geometric mean, "
-        "with {} % less training.",
-        studies.many_seeds_in_words,
-    ),
     Sentence(_SPEED, "stress makes it {} to {} times as long", figures.gpu_steps),
     Sentence(_SPEED, "On the CPU it costs at most {} % more", figures.cpu_steps),
     Sentence(_SPEED, "Peak memory falls from {}x to {}x as networks grow.", figures.growth),

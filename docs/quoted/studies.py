@@ -1,4 +1,4 @@
-"""The study of stressors, and the study of early ending."""
+"""The studies of stress, of early ending and of folded channels."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from reports import shift_study
 from reports.claims import records_in
 from reports.stress_study import analysis
 
-from .records import RESULTS, bench, fixed, percent, record, table
+from .records import RESULTS, bench, fixed, record, table
 
 
 @functools.cache
@@ -85,41 +85,6 @@ def lost_hypervolume(part: str) -> float:
         sum(pair[kind]["hypervolume"] for pair in pairs) for kind in ("to the end", "ended early")
     )
     return 1 - early / whole
-
-
-def many_seeds() -> str:
-    """Last survivors of many small evolutions with early ending, beside those without."""
-    found = record("ending_study")["compared"]
-    return table(
-        [
-            "seeds",
-            "training saved",
-            "efficiency of the last survivor",
-            "p",
-            "higher",
-            "same",
-            "lower",
-        ],
-        [
-            [
-                str(found["seeds"]),
-                f"{100 * found['saved']:.0f} %",
-                f"{found['efficiency_ratio']:.3f} times",
-                f"{found['p']:.3f}",
-                *(str(found[name]) for name in ("higher", "same", "lower")),
-            ]
-        ],
-    )
-
-
-def many_seeds_in_words() -> list[str]:
-    """Seeds, how often higher and lower, gain in efficiency, training saved in percent."""
-    found = record("ending_study")["compared"]
-    return [
-        *(str(found[name]) for name in ("seeds", "higher", "lower")),
-        f"{found['efficiency_ratio']:.3f}",
-        percent(found["saved"]),
-    ]
 
 
 def shift() -> str:
