@@ -5,7 +5,8 @@ BIN    := $(VENV)/bin
 SEED   ?= 1
 PORT   ?= 8080
 CONFIG ?= stress.yml
-PARALLEL ?= -n 4  # two of them wait for managers of NNI most of the time
+# Two of the four wait for managers of NNI most of the time; the long tests come first.
+PARALLEL ?= -n 4 --dist worksteal
 
 # The stamp is newer than these once everything is installed: a second run installs nothing again.
 # Of 20,000 files of Python a fifth is ever imported, and compiled then.

@@ -101,9 +101,8 @@ class Experiment:
         if reason:
             raise LaunchError(reason) from None
         if missed >= _MISSED_ANSWERS:
-            raise LaunchError(
-                f"NNI's manager does not answer on port {self.port} any more"
-            ) from None
+            gone = f"NNI's manager does not answer on port {self.port} any more"
+            raise LaunchError(self.reason() or gone) from None
 
     def reason(self) -> str | None:
         """Return the reason for which the tuner ended the experiment in ERROR, in one line.

@@ -27,6 +27,7 @@ def campaign(folder, *options):
     return done.returncode, done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_a_campaign_goes_on_from_its_record(tmp_path):
     code, shown = campaign(tmp_path, "--faults", 4)
     record = tmp_path / "record.jsonl"

@@ -121,6 +121,7 @@ def test_every_page_is_in_the_contents():
     assert set(toctrees.split()) == expected
 
 
+@pytest.mark.slow
 def test_the_site_builds_without_a_warning(tmp_path):
     command = [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-n", "-b", "html"]
     done = subprocess.run(

@@ -86,11 +86,11 @@ def lineage_of(run):
     return [record._replace(seconds={}) for record in records]
 
 
-@pytest.mark.parametrize("times", [1, pytest.param(2, marks=pytest.mark.slow)])
-def test_an_evolution_continues_after_failures_and_repeats_with_its_seed(tmp_path, port, times):
+@pytest.mark.slow
+def test_an_evolution_continues_after_failures_and_repeats_with_its_seed(tmp_path, port):
     config = write_config(tmp_path, "tests.helpers.failing_trial")
     runs = []
-    for _again in range(times):
+    for _again in range(2):
         done = demo(config, tmp_path, port, "--seed", "5")
         assert done.returncode == 0, done.stdout + done.stderr
         runs.append(Path(done.stdout.splitlines()[-1]))
@@ -152,22 +152,18 @@ def test_the_manager_listens_on_127_0_0_1_only_and_evolves_what_evolve_does(tmp_
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        pytest.param(
+        (
             {"trialCommand": "python3 -m trials.lenet5 --data mnist --data-dir /nowhere"},
             "data folder /nowhere does not exist",
-            marks=pytest.mark.slow,
         ),
         (
             {"trialCommand": "python3 -m trials.lenet5 --founder {folder}/founder"},
             "founder is damaged or not a network file",
         ),
-        pytest.param(
-            {"trialCommand": "python3 -m trials.lenet5 --dat digits"},
-            "error: ",
-            marks=pytest.mark.slow,
-        ),
+        ({"trialCommand": "python3 -m trials.lenet5 --dat digits"}, "error: "),
     ],
 )
+@pytest.mark.slow
 def test_a_fault_of_every_trial_is_reported_in_one_line(change, words, tmp_path, port):
     (tmp_path / "founder").write_bytes(b"garbage")
     config = write_config(tmp_path)
@@ -230,6 +226,7 @@ def test_a_port_in_use_is_named(tmp_path, port):
     assert done.returncode == 1 and done.stderr == f"error: port {port} is in use; name another\n"
 
 
+@pytest.mark.slow
 def test_a_tuner_that_cannot_start_puts_the_experiment_into_error(tmp_path, port):
     """Started without the hooks, the experiment is not checked before the tuner runs."""
     content = {

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import psutil
+import pytest
 import requests
 
 from nni_stress.nni_runtime.url_prefix import prefix_of
@@ -101,6 +102,7 @@ def test_nnictl_and_the_page_find_the_secret(running, tmp_path):
         assert running.id in page.stdout and "Max trial" in page.stdout
 
 
+@pytest.mark.slow
 def test_a_prefix_that_the_user_asks_for_stands_before_the_secret(experiment, port, tmp_path):
     config = config_of(tmp_path)
     running = experiment("create", "--config", config, "--url_prefix", "/nni")

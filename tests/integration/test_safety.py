@@ -60,6 +60,7 @@ def test_no_port_of_an_experiment_is_reached_from_another_address(experiment, po
         assert running.listening() == {("127.0.0.1", port)} and not reaches(other, port)
 
 
+@pytest.mark.slow
 def test_the_user_may_open_the_manager_to_other_machines(experiment, port, tmp_path):
     config_of(tmp_path)
     running = experiment(NNI_STRESS_LISTEN="everywhere")
@@ -78,7 +79,7 @@ def test_the_user_may_open_the_manager_to_other_machines(experiment, port, tmp_p
                 "NNI_STRESS_LISTEN=everywhere",
             ],
         ),
-        ("everywhere", ["not exposed"]),
+        pytest.param("everywhere", ["not exposed"], marks=pytest.mark.slow),
     ],
 )
 def test_a_tuner_sees_that_its_manager_is_exposed(listen, words, experiment, port, tmp_path):

@@ -92,6 +92,7 @@ def test_a_changed_profile_is_neither_resumed_nor_viewed(stopped, tmp_path, port
     assert not touched.exists()
 
 
+@pytest.mark.slow
 def test_what_nnictl_changes_itself_is_resumed(stopped, tmp_path, experiment):
     changed = {
         **stored(stopped.folder),

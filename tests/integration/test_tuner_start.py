@@ -41,7 +41,11 @@ def test_a_tuner_may_take_longer_than_ten_seconds_to_start(experiment, tmp_path)
 @pytest.mark.parametrize(
     ("statement", "words"),
     [
-        ("raise SystemExit('no such disk')", ("no such disk", "no such disk")),
+        pytest.param(
+            "raise SystemExit('no such disk')",
+            ("no such disk", "no such disk"),
+            marks=pytest.mark.slow,
+        ),
         ("pass", ("already holds a lineage", "but it is that of another")),
     ],
 )

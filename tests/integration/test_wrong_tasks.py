@@ -47,9 +47,10 @@ RIGHT = {
     ("change", "reason"),
     [
         ({"fidelity": "labels()"}, "KeyError: 'labels' (trials/data.py, line 6)"),
-        (
+        pytest.param(
             {"layers": "nn.Unflatten(1, (2, 2)), nn.Flatten(), nn.Linear(4, 2)"},
             "nothing of the network can be removed: 2 (Linear) reaches the network's output",
+            marks=pytest.mark.slow,
         ),
         pytest.param(
             {"fidelity": "None"},

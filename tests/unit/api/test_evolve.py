@@ -71,6 +71,7 @@ def test_several_workers_make_the_same(whole, tmp_path):
     assert records(Lineage(found.folder)) == records(Lineage(whole.folder))
 
 
+@pytest.mark.slow
 def test_a_worker_that_is_killed_loses_its_offspring_only(tmp_path):
     task = make_task()
     killed = tmp_path / "killed"
@@ -88,7 +89,7 @@ def test_a_worker_that_is_killed_loses_its_offspring_only(tmp_path):
     assert lost == ["its process was killed (out of memory?)"] and len(found.records) == 2
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_wrong_input_is_one_error(tmp_path, workers):
     task = dataclasses.replace(make_task(), loss=lambda outputs, targets: 0.5)
     with pytest.raises(InputError, match=r"Task\.loss must return a tensor"):

@@ -270,6 +270,7 @@ def test_a_loss_that_is_not_finite_ends_the_trial(task, lineage):
     assert lineage.record("g001-70") is None
 
 
+@pytest.mark.slow
 def test_training_in_bfloat16_keeps_fidelity_and_float32_synapses(task, lineage, tmp_path):
     """Tolerance: 0.01 of the validation fidelity, which is 4 of 400 images."""
     made = {}
