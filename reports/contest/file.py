@@ -31,6 +31,7 @@ EVOLUTION_ARGUMENTS = (
     "search_args",
 )
 _SET_BY_CONTEST = {"environmental_factor", "stress_epochs", "recovery_epochs"}
+_SHARES = ("search_share", "stress_share")
 
 # Records compare only within a contest of the same values of these fields.
 _FIXED = (
@@ -238,16 +239,17 @@ def _check_values(content: Mapping[str, Any]) -> None:
 def _check_evolution(found: Any) -> None:
     if (
         not isinstance(found, Mapping)
-        or set(found) != {"arguments", "stress_share", "space"}
+        or set(found) != {"arguments", *_SHARES, "space"}
         or not all(isinstance(found[part], Mapping) for part in ("arguments", "space"))
     ):
         raise ValueError(
-            "evolution must be {arguments: those of StressTuner, stress_share: of an offspring's "
-            f"steps, space: a search space}}, but got {short(found)}"
+            "evolution must be {arguments: those of StressTuner, search_share: of the search's "
+            "epochs, stress_share: of an offspring's epochs, space: a search space}, but got "
+            f"{short(found)}"
         )
-    share = found["stress_share"]
-    if not _is_number(share) or not 0 < share <= 1:
-        raise ValueError(f"stress_share must be a share in (0, 1], but got {share!r}")
+    for name in _SHARES:
+        if not _is_number(found[name]) or not 0 < found[name] <= 1:
+            raise ValueError(f"{name} must be a share in (0, 1], but got {found[name]!r}")
     for name in found["arguments"]:
         if name not in EVOLUTION_ARGUMENTS:
             raise ValueError(

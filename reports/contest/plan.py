@@ -99,8 +99,8 @@ class Contest(NamedTuple):
     search_epochs, final_epochs
         Epochs of training of each cell's search, and of its final training.
     evolution
-        {"arguments": StressTuner's, "stress_share": of an offspring's steps, "space": the search
-        space}.
+        {"arguments": StressTuner's, "search_share": share of the search's epochs that it takes,
+        "stress_share": of an offspring's epochs, "space": the search space}.
     learning_rate
         Highest learning rate of the final training; None: the founder's.
     learning_rates

@@ -203,6 +203,7 @@ def test_an_installed_wheel_runs_a_contest_and_writes_its_page(installation):
         "final_epochs": 0.5,
         "evolution": {
             "arguments": {"generations": 1, "population_size": 1, "tolerance": 1.0},
+            "search_share": 1.0,
             "stress_share": 0.5,
             "space": {},
         },

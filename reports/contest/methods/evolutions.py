@@ -31,7 +31,8 @@ _RATE = 2.0
 def evolution(changes: Mapping[str, Any]) -> Method:
     """An evolution in which some hyperparameters are fixed.
 
-    Its offspring share out the epochs of the search evenly, and its generations the budget.
+    Its offspring share out evenly the epochs of the search that the contest's file gives it, and
+    its generations the budget.
 
     Parameters
     ----------
@@ -42,7 +43,8 @@ def evolution(changes: Mapping[str, Any]) -> Method:
     def run(job: Job) -> Found:
         arguments = job.evolution["arguments"]
         given = TunerArguments(**arguments)
-        epochs = job.epochs / (given.generations * given.population_size)
+        offspring = given.generations * given.population_size
+        epochs = job.evolution["search_share"] * job.epochs / offspring
         stress = job.evolution["stress_share"] * epochs
         settings = {
             "environmental_factor": job.times ** (-1 / given.generations),

@@ -65,6 +65,10 @@ RANGE = {"_type": "uniform", "_value": [0.0, 1.0]}
         ({"task": "trial.py"}, "task must name a function"),
         ({"evolution": {}}, "evolution must be"),
         (
+            {"evolution": {**CONTENT["evolution"], "search_share": 1.5}},
+            "search_share must be a share in (0, 1], but got 1.5",
+        ),
+        (
             {"evolution": {**CONTENT["evolution"], "arguments": {"seed": 1}}},
             "arguments of the evolution must be among",
         ),

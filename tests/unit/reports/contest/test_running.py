@@ -30,6 +30,7 @@ SETTINGS = {
     "final_epochs": 3.0,
     "evolution": {
         "arguments": {"generations": 2, "population_size": 2, "tolerance": 1.0},
+        "search_share": 1.0,
         "stress_share": 0.5,
         "space": {"stress_peak": {"_type": "uniform", "_value": [0.0, 1.0]}},
     },
