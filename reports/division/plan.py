@@ -47,6 +47,12 @@ DIVISIONS = {
     "one shot, equal shares": Division(
         1, 1, 0.05, 0.0, {"stress_peak": 0.0, "candidates": 1, "redundancy": 20.0}
     ),
+    **{
+        f"one shot, redundancy {redundancy:g}": Division(
+            1, 1, 0.05, 0.0, {"stress_peak": 0.0, "candidates": 1, "redundancy": redundancy}
+        )
+        for redundancy in (4.0, 8.0)
+    },
     "one shot, no stress, bred": Division(1, 1, 0.05, 0.0, {"stress_peak": 0.0}),
     "one shot, brief stress": Division(1, 1, 0.25, 0.0, {"candidates": 1}),
     "one shot, an epoch of stress, bred": Division(1, 1, 1.0, 0.0),
