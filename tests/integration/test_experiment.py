@@ -112,6 +112,7 @@ def test_an_evolution_continues_after_failures_and_repeats_with_its_seed(tmp_pat
     assert lineage_of(runs[0]) == lineage_of(runs[-1])
 
 
+@pytest.mark.slow
 def test_the_manager_listens_on_127_0_0_1_only_and_evolves_what_evolve_does(tmp_path, port):
     config = read_config(write_config(tmp_path, generations=1, population=2))
     config["tuner"]["classArgs"] |= {

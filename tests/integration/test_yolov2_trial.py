@@ -64,6 +64,7 @@ def evolved(data, tmp_path_factory):
     return task, folder / "founder", lineage
 
 
+@pytest.mark.slow
 def test_a_founder_trained_beforehand_has_small_offspring(evolved):
     task, file, lineage = evolved
     founder, offspring = lineage.record(FOUNDER), lineage.record("g001-00")
@@ -81,6 +82,7 @@ def test_a_founder_trained_beforehand_has_small_offspring(evolved):
     assert trained < 0.8 * untrained
 
 
+@pytest.mark.slow
 def test_founder_and_survivor_are_compared_by_a_picture_and_a_table(
     evolved, data, tmp_path, capsys
 ):
@@ -111,6 +113,7 @@ def test_founder_and_survivor_are_compared_by_a_picture_and_a_table(
     assert all(path.read_bytes() == content for path, content in before.items())
 
 
+@pytest.mark.slow
 def test_all_trials_have_the_same_anchors(evolved, data):
     task, other = evolved[0], make_task("scenes", data, **SMALL)
     assert task.loss.anchors == other.loss.anchors and len(task.loss.anchors) == 5
@@ -140,6 +143,7 @@ def test_difficult_objects_are_used_neither_for_training_nor_for_screening(tmp_p
     assert torch.isfinite(task.loss(task.network()(inputs), targets))
 
 
+@pytest.mark.slow
 def test_a_founder_starts_from_the_part_of_darknets_weights_that_fits(evolved, tmp_path, capsys):
     convolutions = random_convolutions()
     for name, part in (
