@@ -36,7 +36,7 @@ from .source import Source
 KINDS = ("evolution", "one-shot StressPruner", "L1NormPruner", "Torch-Pruning Taylor")
 FOUNDER = 1
 SEEDS = (101, 102)  # they enter no table
-# {(factor of the final epochs, factor of the learning rate)}
+# Factors of the final epochs and of the learning rate.
 TRAININGS = ((0.5, 1.0), (1.0, 1.0), (2.0, 1.0), (1.0, 0.5), (1.0, 2.0))
 
 

@@ -25,7 +25,7 @@ from .plan import PILOT, RATES, SUBJECTS, Cell, cells, pilot
 from .running import founder_of, run_cell
 
 RESULTS = checkout.RESULTS / "stress"
-FOUNDERS = Path("reports/results/founders")
+FOUNDERS = checkout.RESULTS / "founders"
 _SHORT, _LONG = ("10", "30", "100"), ("300", "1 epoch", "4 epochs")
 
 
