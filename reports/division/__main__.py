@@ -56,7 +56,7 @@ def main(arguments: list[str] | None = None) -> None:
     logging.getLogger("nni").setLevel(logging.WARNING)  # it prints every intermediate result
     if not options.table:
         run(cells(), options.results, options.founders)
-    print(analysis.table(records_in(options.results)))
+    print(analysis.looks(records_in(options.results)))
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .plan import DIVISIONS
+from .plan import DIVISIONS, FOUNDERS, SECOND_LOOK, Cell, cells
 
 Record = Mapping[str, Any]
 
@@ -14,23 +14,36 @@ Record = Mapping[str, Any]
 def scores(records: Sequence[Record]) -> dict[str, float]:
     """Mean validation fidelity of each division in percent, each network counting the same.
 
-    A division that has no record yet of one of the networks has no score.
+    A division that lacks a network, a budget or a founder that another one has no score.
     """
+    places = {_place(one) for one in records}
+    found = {}
+    for division in DIVISIONS:
+        own = [one for one in records if one["method"] == division]
+        if {_place(one) for one in own} == places:
+            means = [
+                statistics.mean(100 * one["validation"] for one in own if one["subject"] == subject)
+                for subject in sorted({one["subject"] for one in own})
+            ]
+            found[division] = statistics.mean(means)
+    return found
 
-    def of_network(division: str, subject: str) -> float:
-        return statistics.mean(
-            100 * one["validation"]
-            for one in records
-            if (one["method"], one["subject"]) == (division, subject)
-        )
 
-    subjects = sorted({one["subject"] for one in records})
-    seen = {(one["method"], one["subject"]) for one in records}
-    complete = [name for name in DIVISIONS if all((name, subject) in seen for subject in subjects)]
-    return {
-        name: statistics.mean(of_network(name, subject) for subject in subjects)
-        for name in complete
-    }
+def _place(record: Record) -> tuple[str, str, int]:
+    return record["subject"], record["budget"], record["founder"]
+
+
+def looks(records: Sequence[Record]) -> str:
+    """The first look, at founder 1 and all divisions; and the second, at those of all founders."""
+    planned = {cell.name for cell in cells()}
+    known = [one for one in records if _name(one) in planned]
+    first = [one for one in known if one["founder"] == FOUNDERS[0]]
+    second = [one for one in known if one["method"] in SECOND_LOOK]
+    return f"{table(first)}\n\n{table(second)}"
+
+
+def _name(record: Record) -> str:
+    return Cell(*(record[field] for field in Cell._fields)).name
 
 
 def table(records: Sequence[Record]) -> str:
@@ -42,18 +55,16 @@ def table(records: Sequence[Record]) -> str:
         "|---" * (len(budgets) + 2) + "|",
     ]
     for name in DIVISIONS:
-        cells = [_shown(records, name, *key) for key in budgets]
-        score = f"{means[name]:.2f}" if name in means else ""
-        lines.append(f"| {name} | " + " | ".join([*cells, score]) + " |")
+        own = [one for one in records if one["method"] == name]
+        if own:
+            shown = [_shown(own, *key) for key in budgets]
+            score = f"{means[name]:.2f}" if name in means else ""
+            lines.append(f"| {name} | " + " | ".join([*shown, score]) + " |")
     return "\n".join(lines)
 
 
-def _shown(records: Sequence[Record], method: str, subject: str, budget: str) -> str:
-    own = [
-        one
-        for one in records
-        if (one["method"], one["subject"], one["budget"]) == (method, subject, budget)
-    ]
+def _shown(records: Sequence[Record], subject: str, budget: str) -> str:
+    own = [one for one in records if (one["subject"], one["budget"]) == (subject, budget)]
     if not own:
         return ""
     validation, test = (

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from nni_stress import Task
+from nni_stress.evolution.search_space import fixed
 
 from ..stress_study.plan import SUBJECTS as FOUNDERS_OF
+
+# What four offspring or more drew in the first look.
+DRAWN = {
+    "candidates": {"_type": "choice", "_value": [1, 200]},
+    "stress_peak": {"_type": "uniform", "_value": [0.0, 1.0]},
+    "stress_range": {"_type": "uniform", "_value": [0.0, 1.0]},
+    "redundancy": {"_type": "loguniform", "_value": [0.3, 20.0]},
+}
 
 
 class Division(NamedTuple):
@@ -21,7 +30,10 @@ class Division(NamedTuple):
     stress, recovery
         Epochs of each offspring.
     fixed
-        Hyperparameters of a single offspring that are not the study's usual ones.
+        Hyperparameters that are not the study's usual ones.
+    searched
+        {name: choices} of hyperparameters of which offspring take all combinations, instead of
+        drawing at random from DRAWN.
 
     Examples
     --------
@@ -34,12 +46,40 @@ class Division(NamedTuple):
     stress: float
     recovery: float
     fixed: Mapping[str, float] = {}
+    searched: Mapping[str, list[float]] = {}
 
     @property
     def search(self) -> float:
         """Epochs of all offspring together."""
         return self.generations * self.population * (self.stress + self.recovery)
 
+    @property
+    def is_drawn(self) -> bool:
+        """Whether offspring draw their hyperparameters at random."""
+        return self.generations * self.population > 1 and not self.searched
+
+    def space(self, environmental_factor: float) -> dict[str, Any]:
+        """NNI's search space."""
+        settings = {
+            "environmental_factor": environmental_factor,
+            "stress_epochs": self.stress,
+            "recovery_epochs": self.recovery,
+            "learning_rate": EARLY_RATE,
+            "temperature": 0.0,
+        }
+        if self.is_drawn:
+            return {**fixed(settings), **DRAWN}
+        usual = {"candidates": CANDIDATES, "stress_range": RANGE}
+        choices = {
+            name: {"_type": "choice", "_value": values} for name, values in self.searched.items()
+        }
+        return {**fixed({**settings, **usual, **self.fixed}), **choices}
+
+
+EARLY_RATE = 4e-3  # of stress and of offspring's recovery
+CANDIDATES = 200  # that are bred
+RANGE = 0.5  # of the stress, where it is not drawn
+ALLOCATIONS = [1.0, 4.0, 8.0, 20.0]  # redundancy, from importance per cost to equal shares
 
 # Importance needs a few steps; without stress they are taken at the same rate as with it.
 DIVISIONS = {
@@ -61,7 +101,33 @@ DIVISIONS = {
     "1 x 4, a quarter": Division(1, 4, 0.125, 0.625),
     "1 x 8, a quarter": Division(1, 8, 0.125, 0.25),
     "2 x 4, a quarter": Division(2, 4, 0.125, 0.25),
+    "1 x 4, allocations": Division(
+        1, 4, 0.125, 0.125, {"stress_peak": 0.5, "candidates": 1}, {"redundancy": ALLOCATIONS}
+    ),
+    "1 x 4, allocations, no stress": Division(
+        1, 4, 0.125, 0.125, {"stress_peak": 0.0, "candidates": 1}, {"redundancy": ALLOCATIONS}
+    ),
+    "1 x 4, allocations, bred": Division(
+        1,
+        4,
+        0.125,
+        0.125,
+        {"stress_peak": 0.5},
+        {"redundancy": [1.0, 20.0], "candidates": [1, CANDIDATES]},
+    ),
 }
+# Compared on all founders, after the first look at founder 1.
+SECOND_LOOK = (
+    "one shot, no stress",
+    "one shot, equal shares",
+    "one shot, redundancy 4",
+    "one shot, redundancy 8",
+    "one shot, an epoch of stress, bred",
+    "1 x 4, a twelfth",
+    "1 x 4, allocations",
+    "1 x 4, allocations, no stress",
+    "1 x 4, allocations, bred",
+)
 
 
 @dataclass(frozen=True)
@@ -108,9 +174,6 @@ SUBJECTS = {
         rate=16e-3,
     ),
 }
-EARLY_RATE = 4e-3  # of stress and of offspring's recovery
-CANDIDATES = 200  # that are bred
-RANGE = 0.5  # of the stress of a single offspring
 FOUNDERS = (1, 2, 3)
 
 
@@ -138,11 +201,12 @@ class Cell(NamedTuple):
 
 
 def cells() -> list[Cell]:
-    """All cells."""
+    """All cells; offspring that draw at random draw anew for each founder of the second look."""
     return [
-        Cell(subject.name, budget, division, founder, 1, subject.rate)
+        Cell(subject.name, budget, name, founder, founder if division.is_drawn else 1, subject.rate)
         for founder in FOUNDERS
         for subject in SUBJECTS.values()
         for budget in subject.budgets
-        for division in DIVISIONS
+        for name, division in DIVISIONS.items()
+        if founder == 1 or name in SECOND_LOOK
     ]

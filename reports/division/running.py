@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from nni_stress.evolution.ancestry import best_survivor
-from nni_stress.evolution.search_space import fixed
 from nni_stress.graph import serialization
 from nni_stress.lineage.store import FOUNDER, Lineage
 from nni_stress.trial.in_process import evolve
 
 from ..claims import provenance
-from .plan import CANDIDATES, DIVISIONS, EARLY_RATE, RANGE, Cell, Division, Subject
+from .plan import DIVISIONS, Cell, Division, Subject
 
 
 def run_cell(cell: Cell, subject: Subject, founder: Path) -> dict[str, Any]:
@@ -37,7 +36,7 @@ def run_cell(cell: Cell, subject: Subject, founder: Path) -> dict[str, Any]:
         lineage = evolve(
             task,
             folder,
-            _space(division, times),
+            division.space(times ** (-1 / division.generations)),
             founder,
             **_arguments(division, cell, subject, resource, times),
         )
@@ -54,27 +53,6 @@ def run_cell(cell: Cell, subject: Subject, founder: Path) -> dict[str, Any]:
     }
 
 
-def _space(division: Division, times: float) -> dict[str, Any]:
-    """The search space of an evolution; where there is one offspring, nothing is searched."""
-    settings = {
-        "environmental_factor": times ** (-1 / division.generations),
-        "stress_epochs": division.stress,
-        "recovery_epochs": division.recovery,
-        "learning_rate": EARLY_RATE,
-        "temperature": 0.0,
-    }
-    if division.generations * division.population == 1:
-        usual = {"candidates": CANDIDATES, "stress_range": RANGE}
-        return fixed({**settings, **usual, **division.fixed})
-    return {
-        **fixed(settings),
-        "candidates": {"_type": "choice", "_value": [1, CANDIDATES]},
-        "stress_peak": {"_type": "uniform", "_value": [0.0, 1.0]},
-        "stress_range": {"_type": "uniform", "_value": [0.0, 1.0]},
-        "redundancy": {"_type": "loguniform", "_value": [0.3, 20.0]},
-    }
-
-
 def _arguments(
     division: Division, cell: Cell, subject: Subject, resource: str, times: float
 ) -> dict[str, Any]:
@@ -87,7 +65,7 @@ def _arguments(
         "resource": resource,
         "maturation_epochs": subject.epochs - division.search,
         "maturation_learning_rate": cell.rate,
-        "search": "Random",
+        "search": "GridSearch" if division.searched else "Random",
         "seed": cell.seed,
     }
 

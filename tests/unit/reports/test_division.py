@@ -52,8 +52,12 @@ def test_every_division_has_the_same_steps_and_keeps_to_its_budget(
     resource = subject.budgets[budget][0]
     assert record["times_fewer"][resource] >= 3.999
     assert 0.1 < record["test"] <= 1 and record["founder_fidelity"]["test"] > 0.5
+    *offspring, _matured = record["offspring"]
     if method == "2 x 4, a quarter":
-        assert len(record["offspring"]) == 5 and len(record["curve"]) >= 2
+        assert len(offspring) == 4 and len(record["curve"]) >= 2
+    if method == "1 x 4, allocations":
+        drawn = [one["arguments"]["redundancy"] for one in offspring]
+        assert sorted(drawn) == plan.ALLOCATIONS
 
 
 def test_a_division_without_stress_has_none(founder, subject):
@@ -68,6 +72,9 @@ def test_choices_follow_validation():
             "method": method,
             "budget": "25x MACs",
             "subject": subject,
+            "founder": 1,
+            "seed": 1,
+            "rate": 0.008,
             "validation": validation,
             "test": -validation,
         }
@@ -78,10 +85,13 @@ def test_choices_follow_validation():
     scores = analysis.scores(many)
     assert scores[names[0]] == pytest.approx(70) and scores[names[1]] == pytest.approx(75)
     assert names[1] in analysis.table(many)
+    other = {**record(names[1], 0.9), "founder": 2}
+    assert list(analysis.scores([*many, other])) == [names[1]]  # the other lacks that founder
 
 
 def test_every_division_leaves_steps_for_maturation():
     found = cells()
-    assert len(set(found)) == len({cell.name for cell in found}) == 4 * len(DIVISIONS) * 3
+    number = 4 * (len(DIVISIONS) + 2 * len(plan.SECOND_LOOK))
+    assert len(set(found)) == len({cell.name for cell in found}) == number
     for name, subject in SUBJECTS.items():
         assert all(division.search < subject.epochs for division in DIVISIONS.values()), name
