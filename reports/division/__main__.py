@@ -56,7 +56,9 @@ def main(arguments: list[str] | None = None) -> None:
     logging.getLogger("nni").setLevel(logging.WARNING)  # it prints every intermediate result
     if not options.table:
         run(cells(), options.results, options.founders)
-    print(analysis.looks(records_in(options.results)))
+    records = records_in(options.results)
+    for look in (analysis.first_look, analysis.second_look):
+        print(f"{analysis.table(look(records))}\n")
 
 
 if __name__ == "__main__":

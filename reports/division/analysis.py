@@ -33,13 +33,19 @@ def _place(record: Record) -> tuple[str, str, int]:
     return record["subject"], record["budget"], record["founder"]
 
 
-def looks(records: Sequence[Record]) -> str:
-    """The first look, at founder 1 and all divisions; and the second, at those of all founders."""
-    planned = {cell.name for cell in cells()}
-    known = [one for one in records if _name(one) in planned]
-    first = [one for one in known if one["founder"] == FOUNDERS[0]]
-    second = [one for one in known if one["method"] in SECOND_LOOK]
-    return f"{table(first)}\n\n{table(second)}"
+def first_look(records: Sequence[Record]) -> list[Record]:
+    """Those of all divisions on founder 1."""
+    return [one for one in _planned(records) if one["founder"] == FOUNDERS[0]]
+
+
+def second_look(records: Sequence[Record]) -> list[Record]:
+    """Those of the divisions that are compared on all founders."""
+    return [one for one in _planned(records) if one["method"] in SECOND_LOOK]
+
+
+def _planned(records: Sequence[Record]) -> list[Record]:
+    names = {cell.name for cell in cells()}
+    return [one for one in records if _name(one) in names]
 
 
 def _name(record: Record) -> str:

@@ -89,6 +89,13 @@ def test_choices_follow_validation():
     assert list(analysis.scores([*many, other])) == [names[1]]  # the other lacks that founder
 
 
+def test_the_second_look_has_the_planned_cells_of_its_divisions():
+    record = next(cell for cell in cells() if cell.method in plan.SECOND_LOOK)._asdict()
+    dropped = {**record, "method": "2 x 4, a quarter", "founder": 2}
+    assert analysis.second_look([record, dropped]) == [record]
+    assert analysis.first_look([record, dropped]) == [record]
+
+
 def test_every_division_leaves_steps_for_maturation():
     found = cells()
     number = 4 * (len(DIVISIONS) + 2 * len(plan.SECOND_LOOK))
