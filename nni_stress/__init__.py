@@ -22,6 +22,7 @@ _MODULES = {
     "StressPruner": "pruning.pruner",
     "StressTuner": "evolution.tuner",
     "evolve": "api.evolve",
+    "for_budget": "evolution.one_budget",
     "open_lineage": "api.results",
     "Evolution": "api.results",
     "Arguments": "hparams",

@@ -97,6 +97,8 @@ def test_files_are_replaced_only_with_force(tmp_path, capsys):
     ("there", "arguments", "words"),
     [
         ("file", ["file"], "file is not a folder"),
+        ("a", ["b", "--epochs", "3"], "--epochs needs --times, which says how small"),
+        ("a", ["b", "--times", "1"], "times must be a number above 1, but got 1.0"),
         ("a/trial.py/b", ["a", "--force"], "trial.py is a folder, where a file is to be written"),
     ],
 )
@@ -122,3 +124,13 @@ def test_the_written_files_are_valid_and_the_trial_is_short(tmp_path):
     )
     text = (tmp_path / "trial.py").read_text()
     assert "trials" not in text and len(text.splitlines()) < 60
+
+
+def test_a_budget_replaces_the_generations(tmp_path):
+    assert command("init", tmp_path, "--times", 8, "--epochs", 6) == 0
+    config = read_config(tmp_path / "stress.yml")
+    expected = nni_stress.for_budget(8.0, 6.0)
+    assert config["searchSpace"] == expected.pop("space")
+    given = config["tuner"]["classArgs"]
+    assert given.pop("resource") == "macs" and given.pop("seed") == 1
+    assert given == expected
