@@ -13,6 +13,8 @@ BLOCKS = {
     "yolov2 precision": evolutions.precision,
     "stress, LeNet-5, parameters": lambda: studies.stress_table("lenet5", "parameters"),
     "stress, LeNet-5, MACs": lambda: studies.stress_table("lenet5", "macs"),
+    "division, first look": lambda: studies.division_table("first"),
+    "division, second look": lambda: studies.division_table("second"),
     "early ending, TPE": lambda: studies.early_ending("ending"),
     "early ending, Random": lambda: studies.early_ending("ending-random"),
     "training steps": speed.training_steps,

@@ -7,6 +7,7 @@ from typing import Any
 
 from reports import shift_study
 from reports.claims import records_in
+from reports.division import analysis as division
 from reports.stress_study import analysis
 
 from .records import RESULTS, bench, fixed, record, table
@@ -34,6 +35,12 @@ def gained(subject: str, resource: str, arm: str, *points: str) -> list[str]:
     own = analysis.of_table(stress_records(), subject, resource)
     found = [analysis.difference(own, arm, point, "test") for point in points]
     return [fixed(one.mean, 1) for one in found if one is not None]
+
+
+def division_table(look: str) -> str:
+    """One look of the study of how an evolution should divide its steps."""
+    chosen = {"first": division.first_look, "second": division.second_look}[look]
+    return division.table(chosen(records_in(RESULTS / "division")))
 
 
 def early_ending(part: str) -> str:

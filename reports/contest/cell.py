@@ -166,4 +166,5 @@ def _uses(network: nn.Module, whole: nn.Module, task: Task, sparse: bool) -> dic
         "parameters": left / cost.synapses(whole),
         "macs": cost.macs(network, inputs) / cost.macs(whole, inputs),
         "latency": latency.ratio(network, whole, arguments_of(inputs), _LATENCY_SECONDS),
+        "clusters": cost.clusters(network) / cost.clusters(whole),
     }

@@ -141,9 +141,15 @@ def record(cell: Cell, test: float, validation: float, **changes: Any) -> dict[s
         Other fields.
     """
     share = 1 / cell.budget
-    uses = {"parameters": share, "macs": share, "latency": share**0.5, cell.resource: share}
+    uses = {
+        "parameters": share,
+        "macs": share,
+        "latency": share**0.5,
+        "clusters": share**0.5,
+        cell.resource: share,
+    }
     if cell.method in UNSTRUCTURED:
-        uses.update(macs=1.0, latency=1.0)
+        uses.update(macs=1.0, latency=1.0, clusters=1.0)
     search = 0.0 if cell.method == SCRATCH else 6.0
     longer = 1.5 if in_equal_seconds(cell.method) else 1.0
     final = longer * (18.0 - search)

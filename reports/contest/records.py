@@ -20,6 +20,7 @@ from .plan import Cell, Contest, in_equal_seconds
 
 # Share of a budget that a network must reach: clusters (output channels, neurons) go as a whole.
 LEAST_USE = 0.98
+USES = ("parameters", "macs", "latency", "clusters")
 _PHASES = {"search", "final"}
 _MOST = 1e9
 _ALL = CollectionCheckStrategy.ALL_ITEMS
@@ -39,7 +40,7 @@ class Record(NamedTuple):
     curve
         Validation fidelity before the final training, and after each of its epochs.
     uses
-        {resource: share of what the founder uses}, for "parameters", "macs" and "latency".
+        {name: share of what the founder has}, of USES.
     architecture
         {layer: shape of its weight}.
     epochs, seconds
@@ -269,7 +270,7 @@ def _fault(record: Record, contest: Contest) -> str:
     cell = record.cell
     if set(record.epochs) != _PHASES or set(record.seconds) != _PHASES:
         return f"epochs and seconds must have {' and '.join(sorted(_PHASES))}"
-    missing = {"parameters", "macs", "latency"} - set(record.uses)
+    missing = set(USES) - set(record.uses)
     if missing:
         return f"uses must have {', '.join(sorted(missing))}"
     numbers = [*record.uses.values(), *record.epochs.values(), *record.seconds.values()]

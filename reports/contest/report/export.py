@@ -7,8 +7,8 @@ import io
 import json
 from typing import Any
 
-from ..records import Record
-from .facts import AXES, Comparison, Entry
+from ..records import USES, Record
+from .facts import Comparison, Entry
 from .sentences import second_line, sentence
 from .verdict import Judgement, Verdict, verdicts
 from .warnings import warnings
@@ -52,7 +52,7 @@ def _cell(record: Record) -> dict[str, Any]:
         **record.cell._asdict(),
         "validation": record.validation,
         "test": record.test,
-        **{f"{name} (share)": record.uses[name] for name in AXES},
+        **{f"{name} (share)": record.uses[name] for name in USES},
         **{f"epochs of {phase}": record.epochs[phase] for phase in _PHASES},
         **{f"seconds of {phase}": record.seconds[phase] for phase in _PHASES},
         "learning rate": record.learning_rate,

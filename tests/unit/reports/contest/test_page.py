@@ -206,7 +206,7 @@ def test_costs_and_uses_are_medians():
         cell: found._replace(
             epochs={"search": cell.seed, "final": 12.5},
             seconds={"search": 10.0 * cell.seed, "final": 3000.0},
-            uses={"parameters": 0.1, "macs": 0.25 * cell.seed, "latency": 0.5},
+            uses={"parameters": 0.1, "macs": 0.25 * cell.seed, "latency": 0.5, "clusters": 0.5},
             curve=[0.5, 0.8, 0.85, 0.86 + 0.01 * cell.seed, 0.84],
         )
         for cell, found in results.records.items()
@@ -217,7 +217,7 @@ def test_costs_and_uses_are_medians():
         for section in (costs, uses, final_training)
     }
     assert first[costs] == [("2 epochs", "20 s", None), ("12.5 epochs", "3,000 s", None)]
-    assert [field.text for field in first[uses]] == ["10x", "2x", "2x"]
+    assert [field.text for field in first[uses]] == ["10x", "2x", "2x", "2x"]
     assert first[final_training] == [("+3.00", "epoch 3 of 4", None)]
 
 

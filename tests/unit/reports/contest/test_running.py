@@ -66,7 +66,7 @@ def test_every_method_has_equal_steps_and_meets_the_budget(whole):
     records = collect(whole.page.parent).records
     assert len(records) == len(METHODS) * 2
     for cell, record in records.items():
-        assert 1 / record.uses["parameters"] >= 1.96
+        assert 1 / record.uses["parameters"] >= 1.96 and record.uses["clusters"] <= 1
         assert record.validation == max(record.curve)
         if not in_equal_seconds(cell.method):
             # The final training may end early, where fidelity no longer rises.
