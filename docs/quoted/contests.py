@@ -1,0 +1,76 @@
+"""The contests: verdicts and tables of a recorded folder."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+
+from reports.contest.records import collect
+from reports.contest.report.facts import Comparison, compare
+from reports.contest.report.sections import costs, differences, equal_seconds, fidelity, uses
+from reports.contest.report.sentences import second_line, sentence
+from reports.contest.report.tables import Block, Field, markdown_block, markdown_list
+from reports.contest.report.verdict import verdicts
+from reports.contest.report.warnings import warnings
+
+from .records import RESULTS
+
+_TABLES: dict[str, Callable[[Comparison], Block]] = {
+    "fidelity": fidelity.block,
+    "leads": differences.block,
+    "equal seconds": equal_seconds.block,
+    "costs": costs.block,
+    "uses": uses.block,
+}
+PARTS = ("verdict", *_TABLES)
+
+
+def part(name: str, which: str, results: Path = RESULTS / "contest") -> str:
+    """One part of a contest's report, for a page in docs/results.
+
+    Headings are a level deeper; links lead to the records. Empty if the report has no such part.
+
+    Parameters
+    ----------
+    name
+        The contest's folder.
+    which
+        Of PARTS.
+    results
+        The folder that holds it.
+    """
+    facts = _facts(results / name)
+    if which == "verdict":
+        lines = [f"Warning: {line}" for line in warnings(facts)]
+        for found in verdicts(facts):
+            lines += filter(None, [sentence(found), second_line(found)])
+        return markdown_list(lines)
+    block = _linked(_TABLES[which](facts), f"../../reports/results/contest/{name}")
+    texts = markdown_block(block) if block.tables else []
+    return "\n\n".join(map(_deeper, texts))
+
+
+@functools.cache
+def _facts(folder: Path) -> Comparison:
+    return compare(collect(folder))
+
+
+def _linked(block: Block, folder: str) -> Block:
+    def linked(field: Field) -> Field:
+        return field._replace(link=f"{folder}/{field.link}") if field.link else field
+
+    tables = [
+        table._replace(
+            rows={
+                group: [(row, [linked(field) for field in fields]) for row, fields in rows]
+                for group, rows in table.rows.items()
+            }
+        )
+        for table in block.tables
+    ]
+    return block._replace(tables=tables)
+
+
+def _deeper(text: str) -> str:
+    return f"#{text}" if text.startswith("#") else text
