@@ -31,6 +31,11 @@ ALLOWED: dict[str, dict[str, str]] = {
         "arXiv 1801.05387": "a number of a paper",
     },
     "docs/results/contest.md": {
+        "125x fewer synapses (weights)": "published in arXiv 1704.02081",
+        "9.71x": "published in arXiv 1704.02081",
+        "arXiv 1704.02081": "a number of a paper",
+        "258x and 34.3x at 97 % accuracy": "published in arXiv 1709.02043",
+        "arXiv 1709.02043": "a number of a paper",
         "{44x, 100x} fewer parameters": "a setting, reports/compare.yml",
         "{10x, 25x} fewer MACs": "a setting, reports/compare.yml",
     },
