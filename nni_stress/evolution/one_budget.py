@@ -11,8 +11,8 @@ from typing import Any
 
 from .search_space import fixed
 
+SEARCH = 1 / 12  # share of the epochs that all offspring take together; the rest matures the best
 _OFFSPRING = 4
-_SEARCH = 1 / 12  # share of the epochs that all offspring take together; the rest matures the best
 _STRESSED = 0.5  # share of an offspring's epochs that its ancestor trains under stress
 # Highest learning rates over the founder's: small networks take more, and a brief training as well.
 _OFFSPRING_RATE = 2.0
@@ -64,7 +64,7 @@ def for_budget(
     ):
         if type(value) not in (int, float) or not least < value < math.inf:
             raise ValueError(f"{name} must be a number above {least}, but got {value!r}")
-    each = epochs * _SEARCH / _OFFSPRING
+    each = epochs * SEARCH / _OFFSPRING
     settings = {
         "environmental_factor": 1 / times,
         "temperature": 0.0,
@@ -84,7 +84,7 @@ def for_budget(
         "search": "GridSearch",  # every combination once
         "tolerance": 1.0,  # any loss of an accuracy: the best within the budget survives
         "target_efficiency": times,
-        "maturation_epochs": round(epochs * (1 - _SEARCH), 6),
+        "maturation_epochs": round(epochs * (1 - SEARCH), 6),
         "maturation_learning_rate": _MATURATION_RATE * learning_rate,
         "space": {**fixed(settings), **choices},
     }

@@ -97,6 +97,17 @@ def batches_per_epoch(task: Task) -> int:
     return number
 
 
+def steps_in(epochs: float, per_epoch: int) -> int:
+    """Number of optimizer steps: whole ones, and at least one where any time is given.
+
+    Examples
+    --------
+    >>> steps_in(0.5, 10), steps_in(0.01, 10), steps_in(0.0, 10)
+    (5, 1, 0)
+    """
+    return max(1, round(epochs * per_epoch)) if epochs else 0
+
+
 def pair(batch: Any, expected: str) -> tuple[Any, Any]:
     """Inputs and targets of a batch.
 

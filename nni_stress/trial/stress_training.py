@@ -13,7 +13,7 @@ from torch import nn
 
 from ..utils.batches import answer
 from . import progress
-from .contract import batches_per_epoch
+from .contract import batches_per_epoch, steps_in
 from .epochs import Epochs
 from .snapshots import Snapshots, restoring
 from .task import Task
@@ -174,7 +174,7 @@ def stress_evaluator(
     if not epochs:
         return None, 0
     per_epoch = batches_per_epoch(task)
-    steps = round(epochs * per_epoch)
+    steps = steps_in(epochs, per_epoch)
     generator = torch.Generator().manual_seed(seed)
 
     def training_func(

@@ -14,7 +14,7 @@ from ..graph.network_file import tensors_of
 from ..utils.batches import answer
 from ..utils.messages import one_line
 from . import progress
-from .contract import batches_per_epoch, scalar
+from .contract import batches_per_epoch, scalar, steps_in
 from .epochs import Epochs
 from .random_state import random_state, restore_random_state
 from .task import Task
@@ -80,7 +80,7 @@ class Training:
         self._resumable = True
         per_epoch = batches_per_epoch(task)
         self.step = 0
-        self.steps = round(epochs * per_epoch)
+        self.steps = steps_in(epochs, per_epoch)
         self._per_epoch = max(1, min(per_epoch, self.steps))
         self._schedule = _schedule(self._optimizer, self.steps, round(warm_up * self.steps))
 

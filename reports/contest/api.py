@@ -117,7 +117,7 @@ def compare(
         Takes a line for every cell that is done.
     **settings
         What differs from ``reports/contest/own.yml``: `search_epochs`, `final_epochs`,
-        `learning_rate`, `learning_rates`, `evolution`.
+        `learning_rate`, `learning_rates`.
 
     Returns
     -------

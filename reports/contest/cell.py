@@ -22,6 +22,7 @@ from nni_stress.utils.seeding import seed_of
 from ..claims import provenance
 from .methods.base import Found, Job
 from .methods.level_pruner import synapses_left
+from .methods.phases import whole_steps
 from .methods.registry import METHODS
 from .plan import EVOLUTION, UNSTRUCTURED, Cell, Contest, base_of, in_equal_seconds
 from .records import founder_network, network_path, read_record
@@ -59,7 +60,8 @@ def run_cell(contest: Contest, task: Task, folder: Path, cell: Cell) -> dict[str
     begun = time.process_time()
     found = METHODS[base_of(cell.method)](job_of(contest, task, folder, cell))
     searched = time.process_time()
-    epochs = _final_epochs(contest, folder, cell, found)
+    left = _final_epochs(contest, folder, cell, found)
+    epochs = whole_steps(task, left) / batches_per_epoch(task)
     rate = _rate(contest, task, cell.method)
     seed = seed_of(cell.founder, cell.seed, "final")  # the same batches for all methods
     curve, epochs = final_training(found.network, task, epochs, rate, seed)
@@ -122,9 +124,9 @@ def job_of(contest: Contest, task: Task, folder: Path, cell: Cell) -> Job:
         cell.resource,
         cell.budget,
         contest.search_epochs,
+        contest.search_epochs + contest.final_epochs,
         seed_of(cell.founder, cell.seed, "search"),
         (_RATES[0] * task.founder_learning_rate, _RATES[1] * task.founder_learning_rate),
-        contest.evolution,
         network_path(folder, cell._replace(method=EVOLUTION)),
     )
 

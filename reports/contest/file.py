@@ -8,8 +8,6 @@ from typing import Any
 
 import yaml
 
-from nni_stress.evolution.search_space import check_search_space
-from nni_stress.evolution.tuner_arguments import check_values
 from nni_stress.exceptions import DamagedFileError
 from nni_stress.resources import RESOURCES
 from nni_stress.utils.atomic_files import refuse_code, write_atomically
@@ -19,20 +17,6 @@ from nni_stress.utils.yaml_files import MOST_BYTES, parse_yaml, read_yaml
 
 from .plan import EVOLUTION, METHODS, UNSTRUCTURED, Axis, Contest
 
-# Arguments of StressTuner that are for a contest's file to say.
-EVOLUTION_ARGUMENTS = (
-    "population_size",
-    "generations",
-    "tolerance",
-    "patience",
-    "survivors",
-    "parents",
-    "search",
-    "search_args",
-)
-_SET_BY_CONTEST = {"environmental_factor", "stress_epochs", "recovery_epochs"}
-_SHARES = ("search_share", "stress_share")
-
 # Records compare only within a contest of the same values of these fields.
 _FIXED = (
     "task",
@@ -41,7 +25,6 @@ _FIXED = (
     "final_epochs",
     "learning_rate",
     "learning_rates",
-    "evolution",
 )
 
 
@@ -151,7 +134,6 @@ def _contest_from(content: Mapping[str, Any]) -> Contest:
         _check_list(content, name, _is_seed, "whole numbers of at least 0")
         lists[name] = tuple(content[name])
     _check_values(content)
-    _check_evolution(content["evolution"])
     contest = Contest(
         **{**content, **lists, "axes": tuple(_axis(name, axes[name]) for name in axes)}
     )
@@ -234,29 +216,3 @@ def _check_values(content: Mapping[str, Any]) -> None:
         raise ValueError(
             f"learning_rates must be {{method: number above 0}}, but got {short(rates)}"
         )
-
-
-def _check_evolution(found: Any) -> None:
-    if (
-        not isinstance(found, Mapping)
-        or set(found) != {"arguments", *_SHARES, "space"}
-        or not all(isinstance(found[part], Mapping) for part in ("arguments", "space"))
-    ):
-        raise ValueError(
-            "evolution must be {arguments: those of StressTuner, search_share: of the search's "
-            "epochs, stress_share: of an offspring's epochs, space: a search space}, but got "
-            f"{short(found)}"
-        )
-    for name in _SHARES:
-        if not _is_number(found[name]) or not 0 < found[name] <= 1:
-            raise ValueError(f"{name} must be a share in (0, 1], but got {found[name]!r}")
-    for name in found["arguments"]:
-        if name not in EVOLUTION_ARGUMENTS:
-            raise ValueError(
-                f"arguments of the evolution must be among {', '.join(EVOLUTION_ARGUMENTS)}, but "
-                f"got {name!r}: the contest sets the others"
-            )
-    for name in set(found["space"]) & _SET_BY_CONTEST:
-        raise ValueError(f"{name} is set by the contest, and cannot be searched")
-    check_values(found["arguments"])
-    check_search_space({"stress_epochs": {"_type": "choice", "_value": [1]}, **found["space"]})

@@ -98,9 +98,6 @@ class Contest(NamedTuple):
         Of the cells. The founders take turns.
     search_epochs, final_epochs
         Epochs of training of each cell's search, and of its final training.
-    evolution
-        {"arguments": StressTuner's, "search_share": share of the search's epochs that it takes,
-        "stress_share": of an offspring's epochs, "space": the search space}.
     learning_rate
         Highest learning rate of the final training; None: the founder's.
     learning_rates
@@ -117,7 +114,6 @@ class Contest(NamedTuple):
     seeds: tuple[int, ...]
     search_epochs: float
     final_epochs: float
-    evolution: Mapping[str, Any]
     learning_rate: float | None = None
     learning_rates: Mapping[str, float] = {}
     task_arguments: Mapping[str, Any] = {}

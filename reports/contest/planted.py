@@ -191,5 +191,4 @@ def _contest(truth: Truth) -> Contest:
         search_epochs=6.0,
         final_epochs=12.0,
         learning_rate=0.004,
-        evolution={"arguments": {}, "search_share": 1.0, "stress_share": 0.5, "space": {}},
     )

@@ -201,12 +201,6 @@ def test_an_installed_wheel_runs_a_contest_and_writes_its_page(installation):
         "axes": {"parameters": {"budgets": [4], "methods": ["evolution", "L1NormPruner"]}},
         "search_epochs": 0.5,
         "final_epochs": 0.5,
-        "evolution": {
-            "arguments": {"generations": 1, "population_size": 1, "tolerance": 1.0},
-            "search_share": 1.0,
-            "stress_share": 0.5,
-            "space": {},
-        },
     }
     (installation.folder / "small.yml").write_text(yaml.safe_dump(contest))
     output = installation.run(

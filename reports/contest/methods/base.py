@@ -26,14 +26,12 @@ class Job:
         "parameters", "macs" or "latency".
     times
         How many times less of it the small network may use.
-    epochs
-        Epochs of training that the search may take.
+    epochs, total
+        Epochs of training that the search may take, and of search and final training together.
     seed
         Of all random numbers.
     rates
         Lowest and highest learning rate of the search.
-    evolution
-        Settings of the evolution, as the contest's file has them.
     evolved
         File of the network that the evolution found in the same place.
     """
@@ -43,9 +41,9 @@ class Job:
     resource: str
     times: float
     epochs: float
+    total: float
     seed: int
     rates: tuple[float, float]
-    evolution: Mapping[str, Any]
     evolved: Path
 
 

@@ -9,12 +9,16 @@ from typing import Any
 import torch
 
 from nni_stress.evolution.ancestry import best_survivor
+from nni_stress.evolution.one_budget import SEARCH, for_budget
 from nni_stress.evolution.search_space import fixed
-from nni_stress.evolution.tuner_arguments import TunerArguments
 from nni_stress.graph import serialization
+from nni_stress.lineage.record import Record
 from nni_stress.lineage.store import FOUNDER, Lineage
+from nni_stress.resources import RESOURCES
+from nni_stress.trial.contract import batches_per_epoch, steps_in
 from nni_stress.trial.in_process import evolve
 
+from ..records import LEAST_USE
 from .base import Found, Job, Method
 
 _ONCE = {  # StressPruner alone: one synthesis, and nothing is searched
@@ -23,42 +27,28 @@ _ONCE = {  # StressPruner alone: one synthesis, and nothing is searched
     "temperature": 0.0,
 }
 
-# Learning rate of all offspring, over the founder's. If it were searched, those of high rates would
-# be chosen: after a brief recovery they are ahead, whatever their architecture.
-_RATE = 2.0
-
 
 def evolution(changes: Mapping[str, Any]) -> Method:
-    """An evolution in which some hyperparameters are fixed.
-
-    Its offspring share out evenly the epochs of the search that the contest's file gives it, and
-    its generations the budget.
+    """An evolution for one budget, as :func:`nni_stress.for_budget` has it, with some changes.
 
     Parameters
     ----------
     changes
-        {hyperparameter: value}.
+        {hyperparameter: value} that all offspring have.
     """
 
     def run(job: Job) -> Found:
-        arguments = job.evolution["arguments"]
-        given = TunerArguments(**arguments)
-        offspring = given.generations * given.population_size
-        epochs = job.evolution["search_share"] * job.epochs / offspring
-        stress = job.evolution["stress_share"] * epochs
-        settings = {
-            "environmental_factor": job.times ** (-1 / given.generations),
-            "stress_epochs": stress,
-            "recovery_epochs": epochs - stress,
-            **changes,
-        }
-        space = {
-            **fixed({"learning_rate": _RATE * job.task.founder_learning_rate}),
-            **job.evolution["space"],
-            **fixed(settings),
-        }
-        if job.task.screening is None:
+        task = job.task
+        arguments = for_budget(
+            job.times,
+            min(job.total, job.epochs / SEARCH),
+            task.founder_learning_rate,
+            task.screening is not None,
+        )
+        space = {**arguments.pop("space"), **fixed(changes)}
+        if task.screening is None:
             space.pop("candidates", None)  # there is nothing to judge several of them on
+        del arguments["maturation_epochs"], arguments["maturation_learning_rate"]
         return _evolved(job, space, arguments)
 
     return run
@@ -72,9 +62,13 @@ def one_shot(job: Job) -> Found:
         "stress_epochs": min(_ONCE["stress_epochs"], job.epochs),
         "learning_rate": job.task.founder_learning_rate,
     }
-    return _evolved(
-        job, fixed(settings), {"population_size": 1, "generations": 1, "tolerance": 1.0}
-    )
+    arguments = {
+        "population_size": 1,
+        "generations": 1,
+        "tolerance": 1.0,
+        "target_efficiency": job.times,
+    }
+    return _evolved(job, fixed(settings), arguments)
 
 
 def from_scratch(job: Job) -> Found:
@@ -102,25 +96,33 @@ def _evolved(job: Job, space: Mapping[str, Any], arguments: Mapping[str, Any]) -
             dict(sorted(space.items())),  # the order in which nnictl hands it out
             job.founder,
             **arguments,
-            target_efficiency=job.times,
             resource=job.resource,
             seed=job.seed,
         )
         best = best_survivor(lineage)
-        if best.uid == FOUNDER:
-            raise ValueError(f"no offspring came down to {job.times:g}x fewer {job.resource}")
+        founder = next(record for record in lineage.records() if record.uid == FOUNDER)
+        times = 1 / RESOURCES[job.resource].used(best, founder)
+        if times < LEAST_USE * job.times:
+            raise ValueError(
+                f"the evolution came down to {times:.3g}x, not {job.times:g}x fewer {job.resource}"
+            )
         network = serialization.load(lineage.network_path(best.uid), job.task.network)
-        trials = _trials(lineage)
+        trials = _trials(lineage, batches_per_epoch(job.task))
     return Found(network, sum(trial["epochs"] for trial in trials), trials)
 
 
-def _trials(lineage: Lineage) -> list[dict[str, Any]]:
+def _trials(lineage: Lineage, per_epoch: int) -> list[dict[str, Any]]:
+    def epochs(record: Record) -> float:
+        """As they were taken, in whole steps."""
+        phases = (record.arguments[f"{phase}_epochs"] for phase in ("stress", "recovery"))
+        return sum(steps_in(phase, per_epoch) for phase in phases) / per_epoch
+
     return [
         {
             "uid": record.uid,
             "ancestor": record.ancestor,
             "knobs": record.arguments,
-            "epochs": record.arguments["stress_epochs"] + record.arguments["recovery_epochs"],
+            "epochs": epochs(record),
             "validation": record.validation,
             "untrained": record.untrained,
             "architecture": record.architecture,

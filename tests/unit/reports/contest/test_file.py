@@ -39,9 +39,6 @@ def test_what_takes_up_results_comes_last(tmp_path):
     assert cells[0] == Cell("macs", 4, EVOLUTION, 1, 7)
 
 
-RANGE = {"_type": "uniform", "_value": [0.0, 1.0]}
-
-
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
@@ -63,24 +60,6 @@ RANGE = {"_type": "uniform", "_value": [0.0, 1.0]}
         ({"learning_rates": {"L3": 1}}, "learning_rates must be"),
         ({"processes": 1.5}, "processes must be a whole number"),
         ({"task": "trial.py"}, "task must name a function"),
-        ({"evolution": {}}, "evolution must be"),
-        (
-            {"evolution": {**CONTENT["evolution"], "search_share": 1.5}},
-            "search_share must be a share in (0, 1], but got 1.5",
-        ),
-        (
-            {"evolution": {**CONTENT["evolution"], "arguments": {"seed": 1}}},
-            "arguments of the evolution must be among",
-        ),
-        (
-            {"evolution": {**CONTENT["evolution"], "arguments": {"generations": 0}}},
-            "generations must be",
-        ),
-        (
-            {"evolution": {**CONTENT["evolution"], "space": {"stress_epochs": RANGE}}},
-            "stress_epochs is set by the contest",
-        ),
-        ({"evolution": {**CONTENT["evolution"], "space": {"heat": RANGE}}}, "heat"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_line(tmp_path, changes, said):

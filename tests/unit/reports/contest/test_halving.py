@@ -24,7 +24,7 @@ def job(tmp_path_factory):
     torch.manual_seed(0)
     file = tmp_path_factory.mktemp("founder") / "founder.safetensors"
     serialization.save(task.network(), file)
-    return Job(task, file, "parameters", 8.0, 1.0, 5, (5e-4, 16e-3), {}, file)
+    return Job(task, file, "parameters", 8.0, 1.0, 4.0, 5, (5e-4, 16e-3), file)
 
 
 class Planted:

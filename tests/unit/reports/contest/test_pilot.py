@@ -17,12 +17,6 @@ CONTEST = {
     "search_epochs": 0.5,
     "final_epochs": 1,
     "learning_rate": 0.008,
-    "evolution": {
-        "arguments": {"generations": 1, "population_size": 1, "tolerance": 1.0},
-        "search_share": 1.0,
-        "stress_share": 0.5,
-        "space": {"stress_peak": {"_type": "uniform", "_value": [0.0, 1.0]}},
-    },
 }
 
 
