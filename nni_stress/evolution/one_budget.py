@@ -11,22 +11,19 @@ from typing import Any
 
 from .search_space import fixed
 
-SEARCH = 1 / 12  # share of the epochs that all offspring take together; the rest matures the best
-_OFFSPRING = 4
-_STRESSED = 0.5  # share of an offspring's epochs that its ancestor trains under stress
-# Highest learning rates over the founder's: small networks take more, and a brief training as well.
-_OFFSPRING_RATE = 2.0
+STRESS = 0.1  # share of the epochs that the founder trains under stress; the rest is maturation
+_CANDIDATES = 200
+# Highest learning rates over the founder's: small networks take more.
+_STRESS_RATE = 2.0
 _MATURATION_RATE = 4.0
 
 
-def for_budget(
-    times: float, epochs: float, learning_rate: float = 2e-3, screening: bool = True
-) -> dict[str, Any]:
+def for_budget(times: float, epochs: float, learning_rate: float = 2e-3) -> dict[str, Any]:
     """Arguments of :func:`nni_stress.evolve` for one budget of size, and one of training.
 
-    Four offspring of the whole size allowed are made, which differ in how they divide it among
-    layers: by importance per cost, or equally, each with architectures bred around it or without.
-    Each trains briefly. The one with the highest validation fidelity takes the rest of the epochs.
+    The founder trains under stress for a tenth of the epochs. Then 200 architectures that meet the
+    budget are bred, judged untrained on the task's `screening`; the best is synthesized and takes
+    the rest of the epochs.
 
     Parameters
     ----------
@@ -36,8 +33,6 @@ def for_budget(
         Epochs of training in all, that of the founder aside.
     learning_rate
         The founder's highest.
-    screening
-        Whether the task has `screening`, on which architectures are judged while they are bred.
 
     Returns
     -------
@@ -51,11 +46,11 @@ def for_budget(
 
     Examples
     --------
-    >>> arguments = for_budget(times=10, epochs=12)
+    >>> arguments = for_budget(times=10, epochs=20)
     >>> arguments["target_efficiency"], arguments["maturation_epochs"]
-    (10, 11.0)
+    (10, 18.0)
     >>> arguments["space"]["stress_epochs"]["_value"]
-    [0.125]
+    [2.0]
     """
     for name, value, least in (
         ("times", times, 1),
@@ -64,27 +59,20 @@ def for_budget(
     ):
         if type(value) not in (int, float) or not least < value < math.inf:
             raise ValueError(f"{name} must be a number above {least}, but got {value!r}")
-    each = epochs * SEARCH / _OFFSPRING
     settings = {
         "environmental_factor": 1 / times,
+        "stress_epochs": round(STRESS * epochs, 6),
+        "recovery_epochs": 0.0,
+        "learning_rate": _STRESS_RATE * learning_rate,
         "temperature": 0.0,
-        "stress_epochs": round(_STRESSED * each, 6),
-        "recovery_epochs": round((1 - _STRESSED) * each, 6),
-        "learning_rate": _OFFSPRING_RATE * learning_rate,
+        "candidates": _CANDIDATES,
     }
-    allocations = (
-        {"redundancy": [1.0, 20.0], "candidates": [1, 200]}
-        if screening
-        else {"redundancy": [1.0, 4.0, 8.0, 20.0]}
-    )
-    choices = {name: {"_type": "choice", "_value": values} for name, values in allocations.items()}
     return {
         "generations": 1,
-        "population_size": _OFFSPRING,
-        "search": "GridSearch",  # every combination once
-        "tolerance": 1.0,  # any loss of an accuracy: the best within the budget survives
+        "population_size": 1,
+        "tolerance": 1.0,  # any loss of an accuracy, as the training that counts comes later
         "target_efficiency": times,
-        "maturation_epochs": round(epochs * (1 - SEARCH), 6),
+        "maturation_epochs": round((1 - STRESS) * epochs, 6),
         "maturation_learning_rate": _MATURATION_RATE * learning_rate,
-        "space": {**fixed(settings), **choices},
+        "space": fixed(settings),
     }

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from nni_stress.evolution.ancestry import best_survivor
-from nni_stress.evolution.one_budget import SEARCH, for_budget
+from nni_stress.evolution.one_budget import STRESS, for_budget
 from nni_stress.evolution.search_space import fixed
 from nni_stress.graph import serialization
 from nni_stress.lineage.record import Record
@@ -39,15 +39,11 @@ def evolution(changes: Mapping[str, Any]) -> Method:
 
     def run(job: Job) -> Found:
         task = job.task
-        arguments = for_budget(
-            job.times,
-            min(job.total, job.epochs / SEARCH),
-            task.founder_learning_rate,
-            task.screening is not None,
-        )
+        epochs = min(job.total, job.epochs / STRESS)
+        arguments = for_budget(job.times, epochs, task.founder_learning_rate)
         space = {**arguments.pop("space"), **fixed(changes)}
         if task.screening is None:
-            space.pop("candidates", None)  # there is nothing to judge several of them on
+            space.pop("candidates")  # there is nothing to judge several of them on
         del arguments["maturation_epochs"], arguments["maturation_learning_rate"]
         return _evolved(job, space, arguments)
 

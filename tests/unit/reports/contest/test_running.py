@@ -66,9 +66,8 @@ def test_every_method_has_equal_steps_and_meets_the_budget(whole):
             # The final training may end early, where fidelity no longer rises.
             assert sum(record.epochs.values()) <= 5.0 + 1e-9
             assert len(record.curve) - 1 <= math.ceil(5.0 - record.epochs["search"])
-    # Of 5/12 epochs of 6 steps each, at least one step of stress and one of recovery, four times.
     evolution = records[Cell("parameters", 2, EVOLUTION, 1, 1)]
-    assert evolution.epochs["search"] == pytest.approx(8 / 6) and len(evolution.trials) == 4
+    assert evolution.epochs["search"] == 0.5 and len(evolution.trials) == 1
     scratch = records[Cell("parameters", 2, SCRATCH, 1, 1)]
     assert scratch.architecture == evolution.architecture and scratch.epochs["search"] == 0
 
