@@ -266,7 +266,7 @@ class Arguments(PrunerArguments):
         "worth of clusters in the last layers relative to those in the middle",
     )
     redundancy: float = _number(
-        1.0,
+        8.0,
         Bounds(0.0, 20.0),
         "how far the clusters of a layer can replace one another; 0: not at all, 20: every layer "
         "keeps nearly the same share",

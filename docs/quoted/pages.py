@@ -47,6 +47,11 @@ ALLOWED: dict[str, dict[str, str]] = {
         "of 0.25, 0.5 and 1": "a setting, reports/stress_study/plan.py",
         "nested silence, range 0.5": "a setting, reports/stress_study/plan.py",
     },
+    "docs/results/division.md": {
+        "with 12 epochs in all": "a setting, reports/division/plan.py",
+        "on 20,000 images of it with 8": "a setting, reports/division/plan.py",
+        "1 x 4, 1 x 8, 2 x 4": "settings, reports/division/plan.py",
+    },
     "docs/results/evolutions.md": {
         "IoU 0.5": "a definition",
         "one image is 0.0025": "1 / 400",

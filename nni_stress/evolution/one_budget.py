@@ -66,6 +66,7 @@ def for_budget(times: float, epochs: float, learning_rate: float = 2e-3) -> dict
         "learning_rate": _STRESS_RATE * learning_rate,
         "temperature": 0.0,
         "candidates": _CANDIDATES,
+        "redundancy": 1.0,  # breeding starts from importance per cost, and finds what to even out
     }
     return {
         "generations": 1,

@@ -52,7 +52,7 @@ class SharingRules:
     floor: int = 1
     multiple: int = 1
     worth: tuple[float, float] = (1.0, 1.0)
-    redundancy: float = 1.0
+    redundancy: float = 8.0
 
     def __post_init__(self) -> None:
         validation.check_whole(floor=self.floor, multiple=self.multiple)

@@ -150,7 +150,7 @@ class StressPruner(Pruner):
         candidates: int = 1,
         screen: Screen | None = None,
         worth: tuple[float, float] = (1.0, 1.0),
-        redundancy: float = 1.0,
+        redundancy: float = 8.0,
         existed_wrappers: dict[str, ModuleWrapper] | None = None,
         **arguments: Any,
     ):
