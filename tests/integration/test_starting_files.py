@@ -32,7 +32,9 @@ def command(name, *arguments):
 
 def make_short(folder):
     config = yaml.safe_load((folder / "stress.yml").read_text())
-    config["tuner"]["classArgs"].update(population_size=2, generations=1, tolerance=0.05)
+    config["tuner"]["classArgs"].update(
+        population_size=2, generations=1, tolerance=0.05, maturation_epochs=1
+    )
     (folder / "stress.yml").write_text(yaml.safe_dump(config))
     space = yaml.safe_load((folder / "search_space.yml").read_text())
     space.update(
@@ -60,7 +62,7 @@ def test_the_starting_experiment_evolves_and_its_network_is_exported(
         experiment.stop()
     founder, *offspring = Lineage(find_lineage(experiment.folder)).records()
     assert founder.validation > 0.9
-    assert [record.uid for record in offspring] == ["g001-00", "g001-01"]
+    assert [record.uid for record in offspring] == ["g001-00", "g001-01", "g002-00"]
     assert all(record.efficiency > 1.5 for record in offspring)
 
     target = tmp_path / "exported"
