@@ -43,6 +43,7 @@ def trial(uid, **arguments):
     return TrialSpec(uid, int(uid[1:4]), ancestor, None, seed=0, arguments=arguments)
 
 
+@pytest.mark.slow
 def test_a_founder_trained_beforehand_has_small_offspring(tmp_path):
     """The full network on 88 images: founder, stress, candidates, synthesis, recovery."""
     write_idx(tmp_path / "data", True, images=96)
@@ -80,6 +81,7 @@ def run(*arguments, folder=ROOT):
     )
 
 
+@pytest.mark.slow
 def test_errors_in_the_founders_training_are_one_line(tmp_path):
     done = run(
         "--train-founder",

@@ -76,6 +76,7 @@ def test_what_is_written_is_for_the_user_alone(running):
         assert not path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO), path
 
 
+@pytest.mark.slow
 def test_nnictl_and_the_page_find_the_secret(running, tmp_path):
     port = running.port
     url = f"http://127.0.0.1:{port}/{prefix_of(port)}/"

@@ -137,6 +137,7 @@ def test_the_wheel_is_whole_and_claims_one_top_level_name(wheel):
         assert {f"nni_stress/{package}{module}" for module in modules} <= set(names)
 
 
+@pytest.mark.slow
 def test_every_module_of_the_wheel_is_imported_from_it(installation):
     names = installation.run("python", "-c", IMPORT_ALL, installation.site).split()
     assert {

@@ -46,6 +46,7 @@ def own(tmp_path_factory):
     return Environment(tmp_path_factory.mktemp("environment"))
 
 
+@pytest.mark.slow
 def test_register_and_unregister(own, tmp_path):
     by_name = tmp_path / "stress.yml"
     by_name.write_text(

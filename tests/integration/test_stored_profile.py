@@ -60,6 +60,7 @@ Experiment(None, id=sys.argv[1]).resume(int(sys.argv[2]), wait_completion=False)
 """
 
 
+@pytest.mark.slow
 def test_a_changed_profile_is_neither_resumed_nor_viewed(stopped, tmp_path, port):
     original, touched = stored(stopped.folder), tmp_path / "touched"
     where = ("--experiment_dir", tmp_path / "nni", "--port", port)
@@ -106,6 +107,7 @@ def test_what_nnictl_changes_itself_is_resumed(stopped, tmp_path, experiment):
     assert again.until(again.running_trial)
 
 
+@pytest.mark.slow
 def test_a_profile_that_a_request_replaced_stays_guarded(experiment, tmp_path, port):
     """A local client may send a whole profile; what was ours is not started as a stranger's."""
     config_of(tmp_path)

@@ -32,6 +32,7 @@ def status_of(id):
     )
 
 
+@pytest.mark.slow
 def test_a_tuner_may_take_longer_than_ten_seconds_to_start(experiment, tmp_path):
     config_of(tmp_path)
     running = experiment(**tuner_that_first("time.sleep(13)", tmp_path))

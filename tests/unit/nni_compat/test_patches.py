@@ -353,6 +353,7 @@ def test_the_package_imports_nothing_heavy():
     assert not {"torch", "nni", "nni.compression", "pytorch_lightning"} & set(loaded)
 
 
+@pytest.mark.slow
 def test_nni_imports_without_warnings_about_itself():
     compression = "import nni_stress; import nni.compression.speedup"
     assert _python(compression, "-W", "error::FutureWarning").stderr == ""
@@ -361,6 +362,7 @@ def test_nni_imports_without_warnings_about_itself():
     assert _python(nnictl, "-W", shown).stderr == ""
 
 
+@pytest.mark.slow
 def test_an_nni_that_was_imported_earlier_is_patched_too():
     _python(
         "import nni.compression.speedup, torch\n"

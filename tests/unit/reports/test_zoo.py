@@ -188,6 +188,7 @@ def test_what_another_commit_measured_is_measured_anew(tmp_path):
     assert [one["commit"] for one in read_json(path)["environments"].values()] == ["2"]
 
 
+@pytest.mark.slow
 def test_a_measurement_that_takes_too_long_is_ended():
     found = in_a_process("mlp_bn", "budget", 0.01)
     assert found == {"ok": False, "error": "not done after 0.01 s"}
