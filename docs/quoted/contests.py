@@ -10,7 +10,7 @@ from reports.contest.records import collect
 from reports.contest.report.facts import Comparison, compare
 from reports.contest.report.sections import costs, differences, equal_seconds, fidelity, uses
 from reports.contest.report.sentences import second_line, sentence
-from reports.contest.report.tables import Block, Field, markdown_block, markdown_list
+from reports.contest.report.tables import Block, markdown_block, markdown_list
 from reports.contest.report.verdict import verdicts
 from reports.contest.report.warnings import warnings
 
@@ -46,30 +46,15 @@ def part(name: str, which: str, results: Path = RESULTS / "contest") -> str:
         for found in verdicts(facts):
             lines += filter(None, [sentence(found), second_line(found)])
         return markdown_list(lines)
-    block = _linked(_TABLES[which](facts), f"../../reports/results/contest/{name}")
+    block = _TABLES[which](facts)
     texts = markdown_block(block) if block.tables else []
-    return "\n\n".join(map(_deeper, texts))
+    text = "\n\n".join(map(_deeper, texts))
+    return text.replace("](cells/", f"](../../reports/results/contest/{name}/cells/")
 
 
 @functools.cache
 def _facts(folder: Path) -> Comparison:
     return compare(collect(folder))
-
-
-def _linked(block: Block, folder: str) -> Block:
-    def linked(field: Field) -> Field:
-        return field._replace(link=f"{folder}/{field.link}") if field.link else field
-
-    tables = [
-        table._replace(
-            rows={
-                group: [(row, [linked(field) for field in fields]) for row, fields in rows]
-                for group, rows in table.rows.items()
-            }
-        )
-        for table in block.tables
-    ]
-    return block._replace(tables=tables)
 
 
 def _deeper(text: str) -> str:

@@ -11,9 +11,14 @@ from nni_stress.evolution.search_space import fixed
 
 from ..stress_study.plan import SUBJECTS as FOUNDERS_OF
 
+EARLY_RATE = 4e-3  # of stress and of offspring's recovery
+CANDIDATES = 200  # that are bred
+RANGE = 0.5  # of the stress, where it is not drawn
+ALLOCATIONS = [1.0, 4.0, 8.0, 20.0]  # redundancy, from importance per cost to equal shares
+
 # What four offspring or more drew in the first look.
 DRAWN = {
-    "candidates": {"_type": "choice", "_value": [1, 200]},
+    "candidates": {"_type": "choice", "_value": [1, CANDIDATES]},
     "stress_peak": {"_type": "uniform", "_value": [0.0, 1.0]},
     "stress_range": {"_type": "uniform", "_value": [0.0, 1.0]},
     "redundancy": {"_type": "loguniform", "_value": [0.3, 20.0]},
@@ -75,11 +80,6 @@ class Division(NamedTuple):
         }
         return {**fixed({**settings, **usual, **self.fixed}), **choices}
 
-
-EARLY_RATE = 4e-3  # of stress and of offspring's recovery
-CANDIDATES = 200  # that are bred
-RANGE = 0.5  # of the stress, where it is not drawn
-ALLOCATIONS = [1.0, 4.0, 8.0, 20.0]  # redundancy, from importance per cost to equal shares
 
 # Importance needs a few steps; without stress they are taken at the same rate as with it.
 DIVISIONS = {

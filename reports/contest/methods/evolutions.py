@@ -96,7 +96,8 @@ def _evolved(job: Job, space: Mapping[str, Any], arguments: Mapping[str, Any]) -
             seed=job.seed,
         )
         best = best_survivor(lineage)
-        founder = next(record for record in lineage.records() if record.uid == FOUNDER)
+        founder = lineage.record(FOUNDER)
+        assert founder is not None  # best_survivor begins with it
         times = 1 / RESOURCES[job.resource].used(best, founder)
         if times < LEAST_USE * job.times:
             raise ValueError(

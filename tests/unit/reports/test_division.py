@@ -29,7 +29,12 @@ def subject(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("method", "budget"), [("2 x 4, a quarter", "4x MACs"), ("one shot, brief stress", "4x")]
+    ("method", "budget"),
+    [
+        ("2 x 4, a quarter", "4x MACs"),
+        ("one shot, brief stress", "4x"),
+        ("1 x 4, allocations", "4x MACs"),
+    ],
 )
 def test_every_division_has_the_same_steps_and_keeps_to_its_budget(
     founder, subject, monkeypatch, method, budget

@@ -197,7 +197,7 @@ def test_a_measurement_that_takes_too_long_is_ended():
 def test_the_command_writes_the_record(tmp_path, capsys):
     path = tmp_path / "zoo.json"
     command.main(["--only", "mlp_bn", "--tools", "budget", "--record", str(path)])
-    assert capsys.readouterr().out.startswith("mlp_bn, budget: MACs 0.")
+    assert capsys.readouterr().out.startswith("mlp_bn, budget: MACs 0.500")
     record = json.loads(path.read_text())
     found = record["networks"]["mlp_bn"]["budget"]
     environment = record["environments"][found["environment"]]
