@@ -13,7 +13,8 @@ from torch import Tensor
 
 from ..graph.cluster_graph import ClusterGraph
 from .budget import Budget, MeasuredShare
-from .cluster_draw import ClusterDraw, add_at
+from .cluster_draw import ClusterDraw
+from .cluster_strengths import add_at
 from .functional.allocation import TOLERANCE, Share, share
 from .functional.breeding import Space, steps_of
 from .targets import Masks, TargetSpaces, set_settings, settings_of

@@ -10,11 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from ..graph.cluster_graph import ClusterGraph
-from ..graph.following.structure import LabelledTensor
 from ..graph.grouping import must_be_named, output_dim
 from ..graph.slicing import balanced
 from ..utils.devices import on_device
-from .cluster_values import known_values
+from .cluster_strengths import mean_at, on_cpu, rows_of, summed
 from .functional import survival
 from .targets import Masks, TargetSpaces, is_active, settings_of
 
@@ -113,7 +112,7 @@ class ClusterDraw:
             for index, (group, clusters) in enumerate(zip(graph.groups, graph.clusters))
         ]
         self._unnamed = {
-            index: _rows(graph, clusters)
+            index: rows_of(graph, clusters)
             for index, (group, clusters) in enumerate(zip(self.groups, graph.clusters))
             if not any(self._is_named(layer) for layer in group.layers)
         }
@@ -150,7 +149,7 @@ class ClusterDraw:
             {index of the group: sum of the absolute weights of each cluster}
         """
         return {
-            index: _summed(rows, parameters, self.groups[index].size)
+            index: summed(rows, parameters, self.groups[index].size)
             for index, rows in self._unnamed.items()
             if not self.groups[index].frozen
         }
@@ -189,7 +188,7 @@ class ClusterDraw:
         for layer, places in group.layers.items():
             value = values.get(layer, {}).get("weight")
             if value is not None:
-                found.append(_mean_at(places, value.detach().flatten().float().cpu(), group.size))
+                found.append(mean_at(places, value.detach().flatten().float().cpu(), group.size))
         return torch.stack(found).mean(0) if found else None
 
     def strengths(
@@ -205,7 +204,7 @@ class ClusterDraw:
             The network's parameters by name.
         """
         own = {layer for group in self.groups if not group.frozen for layer in group.layers}
-        fetched = _on_cpu({layer: values[layer]["weight"] for layer in own if layer in values})
+        fetched = on_cpu({layer: values[layer]["weight"] for layer in own if layer in values})
         unnamed = self.unnamed_strengths(parameters)
         found: dict[Hashable, Tensor] = {index: unnamed[index] for index in unnamed}
         for index, group in enumerate(self.groups):
@@ -355,57 +354,3 @@ def may_lose(graph: ClusterGraph, network: nn.Module, named: Set[str]) -> list[b
         readers = {*graph.readers[index], graph.module_of(index)}
         found.append(own <= named if own else not named.isdisjoint(readers))
     return found
-
-
-Rows = list[tuple[LabelledTensor, int, list[int]]]
-
-
-def _rows(graph: ClusterGraph, clusters: Sequence[int]) -> Rows:
-    """Weights of two dimensions or more that have some clusters, in the first one where any do."""
-    position = {cluster: place for place, cluster in enumerate(clusters)}
-    found: Rows = []
-    for tensor in graph.structure.tensors:
-        if len(tensor.dims) < 2 or not tensor.is_parameter:
-            continue
-        for dim, labels in enumerate(tensor.dims):
-            places = [position.get(cluster, -1) for cluster in labels.tolist()]
-            if max(places) >= 0:
-                found.append((tensor, dim, places))
-    first = [row for row in found if row[1] == 0]
-    return first or found
-
-
-def _summed(rows: Rows, parameters: Mapping[str, Tensor], size: int) -> Tensor:
-    total = torch.zeros(size)
-    for tensor, dim, places in rows:
-        weight = parameters[tensor.names[0]].detach()
-        sums = known_values(weight.movedim(dim, 0).flatten(1).abs().sum(1)).float().cpu()
-        add_at(total, torch.tensor(places), sums)
-    return total
-
-
-def _on_cpu(values: Mapping[str, Tensor]) -> Masks:
-    """Values of layers in the CPU's memory; a GPU is waited for once, not for each."""
-    flat = [value.detach().flatten().float() for value in values.values()]
-    if not flat:
-        return {}
-    parts = torch.cat(flat).cpu().split([len(value) for value in flat])
-    return {layer: {"weight": part} for layer, part in zip(values, parts)}
-
-
-def _mean_at(places: Tensor, values: Tensor, size: int) -> Tensor:
-    """Mean of values by place; values at -1 are left out."""
-    total = add_at(torch.zeros(size), places, values)
-    return total / add_at(torch.zeros(size), places, torch.ones(len(places)))
-
-
-def add_at(total: Tensor, places: Tensor, values: Tensor) -> Tensor:
-    """Add values to a total at their places, in place; values at -1 are left out.
-
-    Examples
-    --------
-    >>> add_at(torch.zeros(2), torch.tensor([1, -1, 1]), torch.tensor([1.0, 2.0, 3.0]))
-    tensor([0., 4.])
-    """
-    known = places >= 0
-    return total.index_add_(0, places[known], values[known])
