@@ -1,7 +1,7 @@
 """An evolution that spends a given training on a network of a given size.
 
-How the training is divided was measured: ``reports/division``. This module imports neither torch
-nor NNI.
+How the training is divided was measured: ``reports/division``; its rate by the contest's pilot,
+``reports/contest/pilot.py``. This module imports neither torch nor NNI.
 """
 
 from __future__ import annotations
@@ -13,9 +13,7 @@ from .search_space import fixed
 
 STRESS = 0.1  # share of the epochs that the founder trains under stress; the rest is maturation
 _CANDIDATES = 200
-# Highest learning rates over the founder's: small networks take more.
-_STRESS_RATE = 2.0
-_MATURATION_RATE = 4.0
+RATE = 2.0  # highest learning rate over the founder's: small networks take more
 
 
 def for_budget(times: float, epochs: float, learning_rate: float = 2e-3) -> dict[str, Any]:
@@ -63,7 +61,7 @@ def for_budget(times: float, epochs: float, learning_rate: float = 2e-3) -> dict
         "environmental_factor": 1 / times,
         "stress_epochs": round(STRESS * epochs, 6),
         "recovery_epochs": 0.0,
-        "learning_rate": _STRESS_RATE * learning_rate,
+        "learning_rate": RATE * learning_rate,  # of the maturation, too
         "temperature": 0.0,
         "candidates": _CANDIDATES,
         "redundancy": 1.0,  # breeding starts from importance per cost, and finds what to even out
@@ -74,6 +72,5 @@ def for_budget(times: float, epochs: float, learning_rate: float = 2e-3) -> dict
         "tolerance": 1.0,  # any loss of an accuracy, as the training that counts comes later
         "target_efficiency": times,
         "maturation_epochs": round((1 - STRESS) * epochs, 6),
-        "maturation_learning_rate": _MATURATION_RATE * learning_rate,
         "space": fixed(settings),
     }

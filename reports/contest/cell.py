@@ -10,6 +10,7 @@ from typing import Any
 
 from torch import nn
 
+from nni_stress.evolution.one_budget import RATE
 from nni_stress.graph import cost, latency, serialization
 from nni_stress.trial.contract import batches_per_epoch
 from nni_stress.trial.maturation import Maturation
@@ -62,7 +63,7 @@ def run_cell(contest: Contest, task: Task, folder: Path, cell: Cell) -> dict[str
     searched = time.process_time()
     left = _final_epochs(contest, folder, cell, found)
     epochs = whole_steps(task, left) / batches_per_epoch(task)
-    rate = _rate(contest, task, cell.method)
+    rate = final_rate(contest, task, cell.method)
     seed = seed_of(cell.founder, cell.seed, "final")  # the same batches for all methods
     curve, epochs = final_training(found.network, task, epochs, rate, seed)
     trained = time.process_time()
@@ -131,9 +132,9 @@ def job_of(contest: Contest, task: Task, folder: Path, cell: Cell) -> Job:
     )
 
 
-def _rate(contest: Contest, task: Task, method: str) -> float:
+def final_rate(contest: Contest, task: Task, method: str) -> float:
     """Highest learning rate of a method's final training."""
-    usual = contest.learning_rate or task.founder_learning_rate
+    usual = contest.learning_rate or RATE * task.founder_learning_rate
     return contest.learning_rates.get(base_of(method), usual)
 
 

@@ -99,7 +99,8 @@ class Contest(NamedTuple):
     search_epochs, final_epochs
         Epochs of training of each cell's search, and of its final training.
     learning_rate
-        Highest learning rate of the final training; None: the founder's.
+        Highest learning rate of the final training; None: that of
+        :func:`nni_stress.for_budget`.
     learning_rates
         {method: that of its final training}, where it differs.
     task_arguments

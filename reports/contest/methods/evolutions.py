@@ -44,7 +44,7 @@ def evolution(changes: Mapping[str, Any]) -> Method:
         space = {**arguments.pop("space"), **fixed(changes)}
         if task.screening is None:
             space.pop("candidates")  # there is nothing to judge several of them on
-        del arguments["maturation_epochs"], arguments["maturation_learning_rate"]
+        del arguments["maturation_epochs"]  # the contest's final training
         return _evolved(job, space, arguments)
 
     return run

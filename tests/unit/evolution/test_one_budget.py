@@ -49,7 +49,6 @@ def test_what_it_gives_is_what_the_tuner_takes():
     space = arguments.pop("space")
     check_search_space(space)
     check_arguments(arguments, space)
-    assert arguments["maturation_learning_rate"] > space["learning_rate"]["_value"][0]
 
 
 @pytest.mark.parametrize(
