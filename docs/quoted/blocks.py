@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import evolutions, machines, reference, speed, studies, zoo
+from . import contests, evolutions, machines, reference, speed, studies, zoo
 
 BLOCKS = {
     "demo": evolutions.demo,
@@ -11,6 +11,8 @@ BLOCKS = {
     "yolov2 generations": lambda: evolutions.generations("yolov2"),
     "yolov2 survivor": lambda: evolutions.survivor("yolov2"),
     "yolov2 precision": evolutions.precision,
+    "contest pilot, LeNet-5": lambda: contests.pilot_table("lenet5"),
+    "contest pilot, ResNet-20": lambda: contests.pilot_table("resnet20"),
     "stress, LeNet-5, parameters": lambda: studies.stress_table("lenet5", "parameters"),
     "stress, LeNet-5, MACs": lambda: studies.stress_table("lenet5", "macs"),
     "division, first look": lambda: studies.division_table("first"),

@@ -1,4 +1,4 @@
-"""The contests: verdicts and tables of a recorded folder."""
+"""The contests: verdicts and tables of a recorded folder, and of their pilots."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import functools
 from collections.abc import Callable
 from pathlib import Path
 
+from reports.claims import records_in
+from reports.contest import pilot
 from reports.contest.records import collect
 from reports.contest.report.facts import Comparison, compare
 from reports.contest.report.sections import costs, differences, equal_seconds, fidelity, uses
@@ -50,6 +52,11 @@ def part(name: str, which: str, results: Path = RESULTS / "contest") -> str:
     texts = markdown_block(block) if block.tables else []
     text = "\n\n".join(map(_deeper, texts))
     return text.replace("](cells/", f"](../../reports/results/contest/{name}/cells/")
+
+
+def pilot_table(name: str) -> str:
+    """The final trainings that a contest's pilot tried."""
+    return pilot.table(records_in(RESULTS / "contest_pilot" / name))
 
 
 @functools.cache

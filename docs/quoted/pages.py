@@ -36,6 +36,8 @@ ALLOWED: dict[str, dict[str, str]] = {
         "arXiv 1704.02081": "a number of a paper",
         "258x and 34.3x at 97 % accuracy": "published in arXiv 1709.02043",
         "arXiv 1709.02043": "a number of a paper",
+        "has 20 epochs": "a setting, reports/compare-resnet20.yml",
+        "**ResNet-20**, 10x fewer MACs": "a setting, reports/compare-resnet20.yml",
         "{44x, 100x} fewer parameters": "a setting, reports/compare.yml",
         "{10x, 25x} fewer MACs": "a setting, reports/compare.yml",
     },

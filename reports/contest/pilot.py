@@ -14,12 +14,12 @@ from __future__ import annotations
 import argparse
 import copy
 import itertools
-from collections.abc import Iterator
+import statistics
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from nni_stress.trial.task import Task
@@ -81,24 +81,43 @@ def run(contest: Contest, task: Task, folder: Path, cell: Cell) -> dict[str, Any
     return {**cell._asdict(), "trainings": trainings, **provenance()}
 
 
-def table(records: list[dict[str, Any]]) -> list[str]:
-    """Mean validation fidelity of each kind of method, by length and rate.
+def table(records: Sequence[Mapping[str, Any]]) -> str:
+    """Mean validation fidelity of each kind of method by length and rate, in percent.
 
     Examples
     --------
     >>> one = {"final_epochs": 9.0, "learning_rate": 0.008, "validation": 0.9}
-    >>> table([{"method": "L1NormPruner", "resource": "macs", "trainings": [one]}])
-    ['L1NormPruner, macs: 9 epochs at 0.008: 90.00']
+    >>> print(table([{"method": "L1NormPruner", "resource": "macs", "trainings": [one]}]))
+    | search | 9 epochs at 0.008 |
+    |---|---|
+    | L1NormPruner, macs | 90.00 |
+    | mean | 90.00 |
     """
-    found: dict[tuple[str, str, float, float], list[float]] = {}
+    found: dict[str, dict[tuple[float, float], list[float]]] = {}
     for record in records:
+        row = found.setdefault(f"{record['method']}, {record['resource']}", {})
         for one in record["trainings"]:
-            kind = record["method"], record["resource"], one["final_epochs"], one["learning_rate"]
-            found.setdefault(kind, []).append(one["validation"])
-    return [
-        f"{method}, {resource}: {epochs:g} epochs at {rate:g}: {100 * np.mean(values):.2f}"
-        for (method, resource, epochs, rate), values in sorted(found.items())
-    ]
+            way = one["final_epochs"], one["learning_rate"]
+            row.setdefault(way, []).append(100 * one["validation"])
+    ways = sorted({way for row in found.values() for way in row})
+    heads = [f"{epochs:g} epochs at {rate:g}" for epochs, rate in ways]
+    means = {name: [_mean(row.get(way, [])) for way in ways] for name, row in sorted(found.items())}
+    overall = [_mean([value for value in column if value]) for column in zip(*means.values())]
+    rows = [["search", *heads], *([name, *map(_shown, row)] for name, row in means.items())]
+    lines = ["| " + " | ".join(row) + " |" for row in [*rows, ["mean", *map(_shown, overall)]]]
+    return "\n".join([lines[0], "|---" * len(rows[0]) + "|", *lines[1:]])
+
+
+def _validations(record: Mapping[str, Any]) -> list[float]:
+    return [one["validation"] for one in record["trainings"]]
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return statistics.mean(values) if values else None
+
+
+def _shown(mean: float | None) -> str:
+    return "" if mean is None else f"{mean:.2f}"
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -121,8 +140,8 @@ def main(arguments: list[str] | None = None) -> None:
         makers = {
             cell.name: partial(run, contest, task, options.folder, cell) for cell in cells(contest)
         }
-        run_cells(makers, records, options.folder / "locks", lambda record: table([record]))
-    print("\n".join(table(records_in(records))))
+        run_cells(makers, records, options.folder / "locks", _validations)
+    print(table(records_in(records)))
 
 
 if __name__ == "__main__":
