@@ -12,8 +12,8 @@ from typing import Any
 from .search_space import fixed
 
 STRESS = 0.1  # share of the epochs that the founder trains under stress; the rest is maturation
-_CANDIDATES = 200
 RATE = 2.0  # highest learning rate over the founder's: small networks take more
+_CANDIDATES = 200
 
 
 def for_budget(times: float, epochs: float, learning_rate: float = 2e-3) -> dict[str, Any]:

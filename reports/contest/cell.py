@@ -63,7 +63,7 @@ def run_cell(contest: Contest, task: Task, folder: Path, cell: Cell) -> dict[str
     searched = time.process_time()
     left = _final_epochs(contest, folder, cell, found)
     epochs = whole_steps(task, left) / batches_per_epoch(task)
-    rate = final_rate(contest, task, cell.method)
+    rate = _final_rate(contest, task, cell.method)
     seed = seed_of(cell.founder, cell.seed, "final")  # the same batches for all methods
     curve, epochs = final_training(found.network, task, epochs, rate, seed)
     trained = time.process_time()
@@ -132,10 +132,14 @@ def job_of(contest: Contest, task: Task, folder: Path, cell: Cell) -> Job:
     )
 
 
-def final_rate(contest: Contest, task: Task, method: str) -> float:
+def _final_rate(contest: Contest, task: Task, method: str) -> float:
     """Highest learning rate of a method's final training."""
-    usual = contest.learning_rate or RATE * task.founder_learning_rate
-    return contest.learning_rates.get(base_of(method), usual)
+    return contest.learning_rates.get(base_of(method), usual_rate(contest, task))
+
+
+def usual_rate(contest: Contest, task: Task) -> float:
+    """Highest learning rate of the final training of methods that have none of their own."""
+    return contest.learning_rate or RATE * task.founder_learning_rate
 
 
 def _final_epochs(contest: Contest, folder: Path, cell: Cell, found: Found) -> float:

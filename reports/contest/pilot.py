@@ -5,8 +5,8 @@
 With ``--table`` it prints what is recorded so far.
 
 Each kind of method searches once at the last budget of each axis; what it found is trained for half
-of the contest's final epochs, for as many, and for twice as many, and for as many at half of its
-rate in the contest and at twice that rate. Any number of processes may share the work.
+of the contest's final epochs, for as many, and for twice as many, and for as many at half of the
+contest's rate and at twice the rate. Any number of processes may share the work.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from nni_stress.trial.task import Task
 from nni_stress.utils.seeding import seed_of
 
 from ..claims import provenance, records_in, run_cells
-from .cell import final_rate, final_training, job_of
+from .cell import final_training, job_of, usual_rate
 from .file import read_contest
 from .methods.registry import METHODS
 from .plan import Cell, Contest
@@ -62,7 +62,7 @@ def run(contest: Contest, task: Task, folder: Path, cell: Cell) -> dict[str, Any
         The cell; "trainings", each with epochs, learning_rate, validation and curve.
     """
     found = METHODS[cell.method](job_of(contest, task, folder, cell))
-    usual = final_rate(contest, task, cell.method)
+    usual = usual_rate(contest, task)
     left = contest.search_epochs - found.epochs
     trainings = []
     for longer, higher in TRAININGS:
@@ -102,7 +102,9 @@ def table(records: Sequence[Mapping[str, Any]]) -> str:
     ways = sorted({way for row in found.values() for way in row})
     heads = [f"{epochs:g} epochs at {rate:g}" for epochs, rate in ways]
     means = {name: [_mean(row.get(way, [])) for way in ways] for name, row in sorted(found.items())}
-    overall = [_mean([value for value in column if value]) for column in zip(*means.values())]
+    overall = [
+        _mean([value for value in column if value is not None]) for column in zip(*means.values())
+    ]
     rows = [["search", *heads], *([name, *map(_shown, row)] for name, row in means.items())]
     lines = ["| " + " | ".join(row) + " |" for row in [*rows, ["mean", *map(_shown, overall)]]]
     return "\n".join([lines[0], "|---" * len(rows[0]) + "|", *lines[1:]])
