@@ -12,9 +12,10 @@ from reports.contest.records import collect
 from reports.contest.report.facts import Comparison, compare
 from reports.contest.report.sections import costs, differences, equal_seconds, fidelity, uses
 from reports.contest.report.sentences import second_line, sentence
-from reports.contest.report.tables import Block, markdown_block, markdown_list
+from reports.contest.report.tables import Block, markdown_block
 from reports.contest.report.verdict import verdicts
 from reports.contest.report.warnings import warnings
+from reports.markdown import markdown_list
 
 from .records import RESULTS
 

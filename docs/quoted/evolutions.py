@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import yaml
 
-from .records import RESULTS, record, table, text
+from reports.markdown import markdown_table
+
+from .records import RESULTS, record, text
 
 
 def demo_runs() -> list[dict]:
@@ -14,7 +16,7 @@ def demo_runs() -> list[dict]:
 
 def demo() -> str:
     """Founder and last survivor of the demo for every recorded seed."""
-    return table(
+    return markdown_table(
         ["seed", "generations", "synapses", "MACs", "efficiency", "validation", "test", "time"],
         (
             [
@@ -44,7 +46,7 @@ def generations(name: str) -> str:
 def survivor(name: str) -> str:
     """Founder and last survivor of an evolution, and the time both took."""
     run, founder = record(f"{name}/summary"), record(f"{name}/founder")
-    return table(
+    return markdown_table(
         ["", "founder", "last survivor", "ratio or difference"],
         [
             *(

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import functools
 
+from reports.markdown import markdown_table
 from reports.stragglers import simulate
 
-from .records import record, table
+from .records import record
 
 WORKERS = 100
 _NFS_REQUEST = 0.5e-3  # seconds, assumed
@@ -27,7 +28,7 @@ def measured() -> str:
     def row(label: str, written) -> list[str]:
         return [label, *(written(_manager(workers)) for workers in columns)]
 
-    return table(
+    return markdown_table(
         ["", "local", "1 worker", "2 workers", "8 workers"],
         [
             row(
@@ -50,7 +51,7 @@ def measured() -> str:
 
 def barrier_scan() -> str:
     """The tuner's look at a whole generation on a local disk."""
-    return table(
+    return markdown_table(
         ["offspring", "of them recorded", "time"],
         (
             [
@@ -110,7 +111,7 @@ def extrapolated() -> str:
                 f"{population * low / 60:.1f} to {population * high / 60:.1f} min a generation",
             ]
         )
-    return table(["", "100 workers", ""], rows)
+    return markdown_table(["", "100 workers", ""], rows)
 
 
 @functools.cache
@@ -138,7 +139,7 @@ def _simulated(population: int, quorum: float, slow_share: float) -> str:
 def stragglers() -> str:
     """Simulated time of a generation, and the share of the workers' time that counted."""
     cells = [(100, 1.0), (100, 0.95), (100, 0.9), (200, 1.0), (200, 0.95), (400, 1.0), (400, 0.95)]
-    return table(
+    return markdown_table(
         ["offspring a generation", "quorum", "all workers alike", "two slow workers"],
         (
             [

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Iterable, Sequence
 from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
 from typing import Any
@@ -26,12 +25,6 @@ def bench(part: str) -> Any:
 def text(name: str) -> str:
     """A text file below reports/results."""
     return (RESULTS / name).read_text(encoding="utf-8").rstrip("\n")
-
-
-def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A Markdown table."""
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines).replace("|  |", "| |")
 
 
 def fixed(value: float, digits: int = 0) -> str:

@@ -9,8 +9,7 @@ from typing import Any
 
 from nni_stress import hparams
 from nni_stress.evolution import tuner_arguments as declarations
-
-from .records import table
+from reports.markdown import markdown_table
 
 HEAD = ["name", "default", "allowed", "meaning"]
 
@@ -36,7 +35,7 @@ def tuner_arguments() -> str:
 
 def _declared(rows: Iterable[Any]) -> str:
     """Rows that the code provides for documentation: name, default, bounds, meaning."""
-    return table(HEAD, ([f"`{row.name}`", *row[1:]] for row in rows))
+    return markdown_table(HEAD, ([f"`{row.name}`", *row[1:]] for row in rows))
 
 
 def documented(owner: type) -> dict[str, str]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from .records import bench, fixed, record, table
+from reports.markdown import markdown_table
+
+from .records import bench, fixed, record
 
 
 def training_steps() -> str:
@@ -15,7 +17,7 @@ def training_steps() -> str:
             *(fixed(bench(part)[network][kind]["ratio"], 2) for network in networks),
         ]
 
-    return table(
+    return markdown_table(
         ["times the step without a pruner", *networks],
         [
             row("under stress (nested silence)", "steps", "nested silence"),
@@ -46,7 +48,7 @@ def synthesis() -> str:
         )
         return [seconds, f"{fixed(memory['networks'], 1)}x" if memory else "not measured"]
 
-    return table(
+    return markdown_table(
         ["", *(head for network in networks for head in (network, "memory"))],
         (
             [label, *(cell for network in networks for cell in cells(network, kind))]
@@ -57,7 +59,7 @@ def synthesis() -> str:
 
 def growth() -> str:
     """Seconds and memory of the synthesis by size of the network."""
-    return table(
+    return markdown_table(
         ["network", "parameters", "time", "memory"],
         (
             [
@@ -73,7 +75,7 @@ def growth() -> str:
 
 def masking() -> str:
     """Time of an evolution beside NNI's AGPPruner with as many steps."""
-    return table(
+    return markdown_table(
         ["", *bench("masking")],
         (
             [
@@ -105,7 +107,7 @@ def engines() -> str:
         "AlexNet's survivor": bench("engines")["alexnet, batch 1"],
         "AlexNet's survivor, batch of 32": bench("engines")["alexnet, batch 32"],
     }
-    return table(
+    return markdown_table(
         ["network", "fewer synapses", "fewer MACs", *_ENGINES],
         (
             [
@@ -131,7 +133,7 @@ def layers() -> str:
         "default format": "survivor, layers",
         "channels last": "survivor, layers, channels last",
     }
-    return table(
+    return markdown_table(
         ["time in the survivor's layers", *kinds],
         ([label, *(cell(part, kind) for kind in kinds)] for label, part in parts.items()),
     )
@@ -149,7 +151,7 @@ _WAYS = {
 
 def device() -> str:
     """How many times faster other runtimes and formats make small networks."""
-    return table(
+    return markdown_table(
         ["network", "default format", *_WAYS, "compiling"],
         (
             [
@@ -165,7 +167,7 @@ def device() -> str:
 
 def records() -> str:
     """Milliseconds for each record, by the number of records."""
-    return table(
+    return markdown_table(
         ["", "tuner", "`status --html`", "report of a contest"],
         (
             [
@@ -184,7 +186,7 @@ def tuner_cost() -> str:
     """What a suggestion costs with so many observations."""
     found = record("tuner_cost")
     chosen = {one["trials"]: one for one in reversed(found["history"])}
-    return table(
+    return markdown_table(
         ["observations", "time of a suggestion", "memory of the process"],
         (
             [

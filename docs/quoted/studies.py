@@ -8,9 +8,10 @@ from typing import Any
 from reports import shift_study
 from reports.claims import records_in
 from reports.division import analysis as division
+from reports.markdown import markdown_table
 from reports.stress_study import analysis
 
-from .records import RESULTS, bench, fixed, record, table
+from .records import RESULTS, bench, fixed, record
 
 
 @functools.cache
@@ -60,7 +61,7 @@ def early_ending(part: str) -> str:
                 f"{early['hypervolume']:.3f}",
             ]
         )
-    return table(
+    return markdown_table(
         [
             "seed",
             "training",
@@ -98,7 +99,7 @@ def shift() -> str:
     """Test accuracy where what a removed cluster sends on is dropped, and where it is folded."""
     found = record("shift_study")
     seeds = len(found["seeds"])
-    rows = table(
+    rows = markdown_table(
         ["share removed", "dead", "folded", "seeds in which dead is ahead"],
         (
             [

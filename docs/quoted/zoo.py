@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from reports.markdown import markdown_table
 from reports.zoo.networks import NETWORKS
 from reports.zoo.structures import STRUCTURES
 from reports.zoo.tools import SHARE
 
-from .records import RESULTS, fixed, percent, record, table
+from .records import RESULTS, fixed, percent, record
 
 REACHED = 0.03  # how far from half of the MACs, as a part of it, still counts as half
 ALIKE = 1e-4  # how much the small network may differ
@@ -26,7 +27,7 @@ def networks() -> str:
     """What is left of every network, by tool."""
     if not _PATH.exists():
         return _NO_RECORD
-    return table(
+    return markdown_table(
         [
             "network",
             *("MACs left", "parameters left", "difference", "time"),
@@ -44,7 +45,7 @@ def structures() -> str:
     """What is left of every structure, by budget and by ratio."""
     if not _PATH.exists():
         return _NO_RECORD
-    return table(
+    return markdown_table(
         [
             "structure",
             *("parameters left", "MACs left", "difference", "time"),

@@ -26,6 +26,7 @@ from nni_stress.trial.task import Task
 from nni_stress.utils.seeding import seed_of
 
 from ..claims import provenance, records_in, run_cells
+from ..markdown import markdown_table
 from .cell import final_training, job_of, usual_rate
 from .file import read_contest
 from .methods.registry import METHODS
@@ -105,9 +106,8 @@ def table(records: Sequence[Mapping[str, Any]]) -> str:
     overall = [
         _mean([value for value in column if value is not None]) for column in zip(*means.values())
     ]
-    rows = [["search", *heads], *([name, *map(_shown, row)] for name, row in means.items())]
-    lines = ["| " + " | ".join(row) + " |" for row in [*rows, ["mean", *map(_shown, overall)]]]
-    return "\n".join([lines[0], "|---" * len(rows[0]) + "|", *lines[1:]])
+    rows = [[name, *map(_shown, row)] for name, row in [*means.items(), ("mean", overall)]]
+    return markdown_table(["search", *heads], rows)
 
 
 def _validations(record: Mapping[str, Any]) -> list[float]:

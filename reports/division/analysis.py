@@ -6,6 +6,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ..markdown import markdown_table
 from .plan import DIVISIONS, FOUNDERS, SECOND_LOOK, Cell, cells
 
 Record = Mapping[str, Any]
@@ -56,17 +57,14 @@ def table(records: Sequence[Record]) -> str:
     """Mean validation (test) fidelity of each division at each budget, in percent."""
     budgets = list(dict.fromkeys((one["subject"], one["budget"]) for one in records))
     means = scores(records)
-    lines = [
-        "| division | " + " | ".join(map(", ".join, budgets)) + " | mean |",
-        "|---" * (len(budgets) + 2) + "|",
-    ]
+    rows = []
     for name in DIVISIONS:
         own = [one for one in records if one["method"] == name]
         if own:
             shown = [_shown(own, *key) for key in budgets]
             score = f"{means[name]:.2f}" if name in means else ""
-            lines.append(f"| {name} | " + " | ".join([*shown, score]) + " |")
-    return "\n".join(lines)
+            rows.append([name, *shown, score])
+    return markdown_table(["division", *map(", ".join, budgets), "mean"], rows)
 
 
 def _shown(records: Sequence[Record], subject: str, budget: str) -> str:

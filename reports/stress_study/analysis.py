@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from scipy import stats
 
+from ..markdown import markdown_table
 from ..significance import corrected
 from .plan import ARMS, PILOT, RATES
 
@@ -103,16 +104,12 @@ def table(records: Sequence[Record], subject: str, resource: str) -> str:
     """
     own = of_table(records, subject, resource)
     points = points_of(own)
-    lines = [
-        "| arm | pairs | " + " | ".join(points) + " |",
-        "|---" * (len(points) + 2) + "|",
+    rows = [
+        [arm, str(len(_of(own, arm))), *(_shown(own, arm, point) for point in points)]
+        for arm in ARMS
+        if _of(own, arm)
     ]
-    for arm in ARMS:
-        if not _of(own, arm):
-            continue
-        shown = [_shown(own, arm, point) for point in points]
-        lines.append(f"| {arm} | {len(_of(own, arm))} | " + " | ".join(shown) + " |")
-    return "\n".join(lines)
+    return markdown_table(["arm", "pairs", *points], rows)
 
 
 def _shown(records: Sequence[Record], arm: str, point: str) -> str:

@@ -12,11 +12,11 @@ from nni_stress import visualization
 from nni_stress.utils.atomic_files import write_atomically
 from nni_stress.visualization.markup import Element, document, tag
 
+from ...markdown import markdown_list, markdown_text
 from .export import as_csv, as_json
 from .facts import Comparison
 from .sections import sections
 from .sentences import HOW, second_line, sentence
-from .tables import markdown_list, markdown_text
 from .verdict import verdicts
 from .warnings import warnings
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from nni_stress.visualization.markup import Element, tag
 
+from ...markdown import markdown_table, markdown_text
 from ..plan import EVOLUTION
 
 MISSING = "missing"  # text of a field without a value
@@ -118,18 +119,12 @@ def markdown_block(block: Block) -> list[str]:
 
 
 def _markdown_table(table: Table) -> str:
-    lines = [
-        "| " + " | ".join(map(markdown_text, table.head)) + " |",
-        "|" + "---|" * len(table.head),
-    ]
-    for group, rows in table.rows.items():
+    rows: list[list[str]] = []
+    for group, members in table.rows.items():
         if group:
-            lines.append(f"| *{markdown_text(group)}* |" + " |" * (len(table.head) - 1))
-        lines += [
-            f"| {markdown_text(name)} | " + " | ".join(map(_markdown_field, fields)) + " |"
-            for name, fields in rows
-        ]
-    return "\n".join(lines)
+            rows.append([f"*{markdown_text(group)}*", *[""] * (len(table.head) - 1)])
+        rows += [[markdown_text(name), *map(_markdown_field, fields)] for name, fields in members]
+    return markdown_table([markdown_text(name) for name in table.head], rows)
 
 
 def _markdown_field(field: Field) -> str:
@@ -137,22 +132,3 @@ def _markdown_field(field: Field) -> str:
     if field.link:
         text = f"[{text}]({field.link})"
     return f"{text} ({markdown_text(field.note)})" if field.note else text
-
-
-def markdown_text(text: str) -> str:
-    r"""Escape a text for Markdown, so that no text of a record becomes markup.
-
-    Examples
-    --------
-    >>> print(markdown_text("a_b"))
-    a\_b
-    """
-    clean = "".join(c if c.isprintable() else " " for c in str(text))
-    for sign in "\\`*_[]<>|":
-        clean = clean.replace(sign, "\\" + sign)
-    return clean
-
-
-def markdown_list(lines: Sequence[str]) -> str:
-    """Write lines of text as a Markdown list."""
-    return "\n".join(f"- {markdown_text(line)}" for line in lines)

@@ -11,9 +11,9 @@ from nni_stress.utils.messages import short
 from nni_stress.visualization.markup import Element, tag
 
 from ....checkout import PACKAGE
+from ....markdown import markdown_list
 from ...records import Record, Results
 from ..facts import Comparison
-from ..tables import markdown_list
 
 _TITLE = "Environment, and how to repeat the contest"
 

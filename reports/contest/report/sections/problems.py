@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from nni_stress.visualization.markup import Element, tag
 
+from ....markdown import markdown_list
 from ..facts import Comparison
-from ..tables import markdown_list
 
 _TITLE = "Records that cannot be used"
 
