@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -16,13 +16,22 @@ from .budget import Budget, MeasuredShare
 from .cluster_draw import ClusterDraw
 from .cluster_strengths import add_at
 from .functional.allocation import TOLERANCE, Share, share
+from .functional.approaching import Best, approach
 from .functional.breeding import Space, steps_of
 from .targets import Masks, TargetSpaces, set_settings, settings_of
 
 _log = logging.getLogger(__name__)
 
-# How often a budget of a measured resource is corrected by what was measured.
-CORRECTIONS = 8
+
+class _Tried(NamedTuple):
+    """Numbers of clusters that were tried, at a limit of the cost, and what they use as measured.
+
+    What they use is a share of the budget.
+    """
+
+    keep: list[int]
+    limit: float
+    used: float
 
 
 class Allocator:
@@ -113,7 +122,10 @@ class Allocator:
         """
         importance = self._importance(strengths, comparable, unnamed or {})
         measured = self._budget.measured
-        found = self._share(importance) if measured is None else self._fit(importance, measured)
+        if measured is None:
+            found = self._share(importance, self._limit)
+        else:
+            found = self._fit(importance, measured)
         self._missed = self._why_missed(found) if found.obstacle else None
         if self._missed:
             _log.warning("the budget is missed: %s", self._missed)
@@ -156,12 +168,12 @@ class Allocator:
             importance.append(self._worths[index] * total)
         return importance
 
-    def _share(self, importance: list[Tensor]) -> Share:
+    def _share(self, importance: list[Tensor], limit: float) -> Share:
         rules = self._budget.rules
         return share(
             importance,
             self._budget.cost,
-            self._limit,
+            limit,
             floor=rules.floor,
             multiple=rules.multiple,
             frozen=self._frozen,
@@ -170,39 +182,64 @@ class Allocator:
         )
 
     def _fit(self, importance: list[Tensor], measured: MeasuredShare) -> Share:
-        """Correct the limit until a network of the shape found uses, as measured, what it may use.
+        """Divide a budget that is measured: the limit is that of the network that came nearest."""
+        least = measured.used(self._floors)
+        found = self._nearest(lambda limit: self._share(importance, limit).keep, measured, least)
+        self._limit = found.limit
+        used = found.used * measured.share
+        if 1 - TOLERANCE <= found.used <= 1:
+            return Share(found.keep, used, None)
+        obstacle = (
+            f"{used:.3f} of the {measured.name} is the nearest to {measured.share:g} that was "
+            f"measured"
+        )
+        if found.used > 1:
+            obstacle += f"; the least the layers can keep takes {least * measured.share:.3f}"
+        return Share(found.keep, used, obstacle)
+
+    def _nearest(
+        self, keep_at: Callable[[float], list[int]], measured: MeasuredShare, least: float
+    ) -> _Tried:
+        """Look for the limit at which a network uses nearly all it may, as measured.
 
         If even the smallest network uses more, nearly that is enough: more would be lost for
         nothing.
+
+        Parameters
+        ----------
+        keep_at
+            How many clusters each group keeps at a limit of the cost.
+        measured
+            The share that may be used.
+        least
+            How much of it the smallest network uses.
         """
-        least = measured.used(self._floors)
-        target = max(measured.share, (1 + TOLERANCE) * least)
-        best = None
-        best_limit = self._limit
-        known: set[tuple[int, ...]] = set()
-        for _ in range(CORRECTIONS):
-            found = self._share(importance)
-            if tuple(found.keep) in known:
-                break
-            known.add(tuple(found.keep))
-            used = measured.used(found.keep)
-            if best is None or abs(used - target) < abs(best.cost - target):
-                best = Share(found.keep, used, None)
-                best_limit = self._limit
-            if (1 - TOLERANCE) * target <= used <= target:
-                break
-            self._limit *= (1 - TOLERANCE / 2) * target / used
-        assert best is not None  # the first round always finds one
-        self._limit = best_limit
-        if abs(best.cost / measured.share - 1) <= TOLERANCE:
-            return best
-        obstacle = (
-            f"{best.cost:.3f} of the {measured.name} is the nearest to {measured.share:g} that was "
-            f"measured"
-        )
-        if target > measured.share:
-            obstacle += f"; the least the layers can keep takes {least:.3f}"
-        return best._replace(obstacle=obstacle)
+        sizes = self._budget.sizes
+        full = self._budget.cost(sizes)
+        if self._limit >= full:
+            return _Tried(sizes, self._limit, 1.0)
+        allowed = max(1.0, (1 + TOLERANCE) * least)
+        smallest = _Tried(self._floors, self._budget.cost(self._floors), least)
+        best: Best[_Tried] = Best()
+        best.note(smallest, least / allowed)
+
+        def use_at(limit: float) -> float:
+            keep = keep_at(limit)
+            used = measured.used(keep)
+            return best.note(_Tried(keep, limit, used), used / allowed)
+
+        enough = 1 - TOLERANCE
+        fitting = smallest.limit, least / allowed
+        exceeding = full, max(1 / (measured.share * allowed), 1 + TOLERANCE)
+        use = use_at(self._limit) if self._limit > smallest.limit else 0.0
+        if use > 1:
+            exceeding = self._limit, use
+        elif use > 0:
+            fitting = self._limit, use
+        if not enough <= use <= 1:
+            approach(use_at, fitting, exceeding, enough)
+        assert best.found is not None  # the smallest network, at least
+        return best.found
 
     def space(self) -> Space:
         """The architectures within the budget."""
@@ -234,18 +271,12 @@ class Allocator:
         measured = self._budget.measured
         if measured is None:
             return list(keep)
-        target = max(measured.share, (1 + TOLERANCE) * measured.used(self._floors))
         space = self.space()
-        known: dict[tuple[int, ...], float] = {}
-        while tuple(keep) not in known and len(known) < CORRECTIONS:
-            used = measured.used(keep)
-            known[tuple(keep)] = used
-            if (1 - TOLERANCE) * target <= used <= target:
-                break
-            space = replace(space, budget=space.budget * (1 - TOLERANCE / 2) * target / used)
-            keep = space.fit([keep])[0].tolist()
-        nearest, _ = min(known.items(), key=lambda item: abs(item[1] - target))
-        return list(nearest)
+
+        def keep_at(limit: float) -> list[int]:
+            return [int(count) for count in replace(space, budget=limit).fit([keep])[0]]
+
+        return self._nearest(keep_at, measured, measured.used(self._floors)).keep
 
     def state(self) -> dict[str, Any]:
         """How the budget is divided at present, as plain data."""

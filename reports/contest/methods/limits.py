@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from typing import Any, Protocol
+from typing import Protocol
 
 from nni.compression import pruning
 from torch import nn
@@ -12,10 +12,9 @@ from torch import nn
 from nni_stress import Task
 from nni_stress.graph.cluster_graph import ClusterGraph
 from nni_stress.graph.grouping import Group
+from nni_stress.pruning.budget import share_used
+from nni_stress.pruning.functional.approaching import Best, approach
 from nni_stress.resources import RESOURCES
-from nni_stress.resources.base import Resource
-
-from .approaching import Best, approach
 
 Keep = list[int]  # how many clusters each group of the cluster graph keeps
 
@@ -149,29 +148,6 @@ class Limit:
             else:
                 high = middle
         return high
-
-
-def share_used(
-    resource: Resource, network: nn.Module, whole: nn.Module, inputs: Any, share: float
-) -> float:
-    """How much of a budget a network uses.
-
-    What is measured is measured again where it is within the budget, and the larger value taken:
-    among several networks, one that is above it would else be chosen for a lucky measurement.
-
-    Parameters
-    ----------
-    resource, share
-        The budget: how much of the whole network's resource may be used.
-    network, whole
-        The networks.
-    inputs
-        One batch of inputs for both.
-    """
-    used = resource.measure(network, whole, inputs)
-    if resource.measured and used <= share:
-        used = max(used, resource.measure(network, whole, inputs))
-    return used / share
 
 
 def free_groups(graph: ClusterGraph, task: Task, network: nn.Module) -> list[int]:

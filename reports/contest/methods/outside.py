@@ -11,12 +11,12 @@ from torch import Tensor, nn
 
 from nni_stress import Task
 from nni_stress.graph.cluster_graph import ClusterGraph
+from nni_stress.pruning.functional.approaching import ENOUGH
 from nni_stress.trial.epochs import Epochs
 from nni_stress.utils.batches import answer
 from nni_stress.utils.module_modes import evaluating
 from nni_stress.utils.seeding import seed_of
 
-from .approaching import ENOUGH
 from .base import Method, Trial
 from .halving import search
 from .phases import divided, train_for, whole_steps

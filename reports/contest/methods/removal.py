@@ -18,14 +18,15 @@ from nni_stress.graph.cluster_graph import ClusterGraph
 from nni_stress.graph.following.follow import output_tensors
 from nni_stress.graph.grouping import must_be_named, output_dim
 from nni_stress.graph.memory_layout import memory_format_of
+from nni_stress.pruning.budget import share_used
+from nni_stress.pruning.functional.approaching import ENOUGH, Best, approach
 from nni_stress.resources import RESOURCES
 from nni_stress.utils.batches import first_example
 from nni_stress.utils.module_modes import evaluating
 
 from ...zoo.tools import attention_heads
-from .approaching import ENOUGH, Best, approach
 from .base import Trial
-from .limits import exceeded, free_groups, share_used
+from .limits import exceeded, free_groups
 
 # Layers of the same width do not lose a channel at the same ratio, but one after the other: their
 # ratios differ by this share at most.

@@ -1,6 +1,7 @@
 """One budget for the whole network, and screening, through StressPruner."""
 
 import copy
+import math
 
 import pytest
 import torch
@@ -84,6 +85,30 @@ def test_a_second_budget_of_everything_changes_nothing():
     single = synthesize(copy.deepcopy(network), images, budget={"parameters": 0.2})
     double = synthesize(copy.deepcopy(network), images, budget={"parameters": 0.2, "macs": 1.0})
     assert cost.architecture(single) == cost.architecture(double)
+
+
+@pytest.mark.parametrize("share", [0.5, 0.65, 0.8])
+@pytest.mark.parametrize("name", ["lenet5", "residual", "concatenated"])
+def test_a_measured_budget_is_not_exceeded(name, share, monkeypatch):
+    """Planted: a latency that has steps and noise, and of which 0.2 never go."""
+    network, images = make(name)
+    noise = torch.Generator().manual_seed(0)
+    first = cost.macs(network, images)
+
+    def latency(small, reference, inputs, seconds=1.0):
+        steps = math.ceil(20 * cost.macs(small, *inputs) / first) / 20
+        return (0.2 + 0.8 * steps) * (1 + 0.01 * float(torch.rand((), generator=noise)))
+
+    monkeypatch.setattr("nni_stress.graph.latency.ratio", latency)
+    small = synthesize(network, images, budget={"latency": share}, temperature=0)
+    used = latency(small, network, (images,))
+    assert share - 0.06 <= used <= 1.01 * share  # a step, and the noise
+
+
+def test_a_measured_budget_of_everything_removes_nothing():
+    network, images = make("residual")
+    small = synthesize(network, images, budget={"latency": 1.0})
+    assert cost.synapses(small) == cost.synapses(network)
 
 
 def test_kept_numbers_are_multiples_and_not_below_the_floor():

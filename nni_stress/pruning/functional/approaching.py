@@ -1,4 +1,4 @@
-"""The search for a size that uses nearly all of a budget, where each try is expensive."""
+"""The search for a size that uses nearly all of a budget, where each try is expensive. Pure."""
 
 from __future__ import annotations
 
