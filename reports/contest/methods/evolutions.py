@@ -18,7 +18,7 @@ from nni_stress.resources import RESOURCES
 from nni_stress.trial.contract import batches_per_epoch, steps_in
 from nni_stress.trial.in_process import evolve
 
-from ..records import LEAST_USE
+from ..records import least_times
 from .base import Found, Job, Method
 
 _ONCE = {  # StressPruner alone: one synthesis, and nothing is searched
@@ -99,7 +99,7 @@ def _evolved(job: Job, space: Mapping[str, Any], arguments: Mapping[str, Any]) -
         founder = lineage.record(FOUNDER)
         assert founder is not None  # best_survivor begins with it
         times = 1 / RESOURCES[job.resource].used(best, founder)
-        if times < LEAST_USE * job.times:
+        if times < least_times(job.resource, job.times):
             raise ValueError(
                 f"the evolution came down to {times:.3g}x, not {job.times:g}x fewer {job.resource}"
             )
