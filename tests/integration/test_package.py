@@ -228,6 +228,7 @@ def test_the_tuner_imports_without_torch():
     subprocess.run([sys.executable, "-c", script], check=True, cwd=ROOT)
 
 
+@pytest.mark.slow
 def test_a_trial_imports_neither_torch_compile_nor_what_nni_makes_evaluators_for(tmp_path):
     script = """
 import sys

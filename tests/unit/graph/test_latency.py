@@ -99,7 +99,7 @@ def test_what_another_compressor_wrapped_is_measured_without_its_wrappers():
 
 
 def test_a_latency_out_of_reach_is_reported_and_removes_only_what_helps(caplog):
-    network, images = make("resnet18")
+    network, images = make("residual")
     pruner = StressPruner(network, EVERY, budget={"latency": 1e-6}, example_input=images)
     _, masks = pruner.compress()
     assert (

@@ -194,6 +194,7 @@ def test_a_measurement_that_takes_too_long_is_ended():
     assert found == {"ok": False, "error": "not done after 0.01 s"}
 
 
+@pytest.mark.slow
 def test_the_command_writes_the_record(tmp_path, capsys):
     path = tmp_path / "zoo.json"
     command.main(["--only", "mlp_bn", "--tools", "budget", "--record", str(path)])
