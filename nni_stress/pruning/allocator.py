@@ -4,34 +4,23 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from ..graph.cluster_graph import ClusterGraph
-from .budget import Budget, MeasuredShare
+from .budget import Budget
 from .cluster_draw import ClusterDraw
 from .cluster_strengths import add_at
 from .functional.allocation import TOLERANCE, Share, share
-from .functional.approaching import Best, approach
 from .functional.breeding import Space, steps_of
+from .measured_share import MeasuredShare
 from .targets import Masks, TargetSpaces, set_settings, settings_of
 
 _log = logging.getLogger(__name__)
-
-
-class _Tried(NamedTuple):
-    """Numbers of clusters that were tried, at a limit of the cost, and what they use as measured.
-
-    What they use is a share of the budget.
-    """
-
-    keep: list[int]
-    limit: float
-    used: float
 
 
 class Allocator:
@@ -183,8 +172,12 @@ class Allocator:
 
     def _fit(self, importance: list[Tensor], measured: MeasuredShare) -> Share:
         """Divide a budget that is measured: the limit is that of the network that came nearest."""
-        least = measured.used(self._floors)
-        found = self._nearest(lambda limit: self._share(importance, limit).keep, measured, least)
+        found = measured.nearest(
+            lambda limit: self._share(importance, limit).keep,
+            self._limit,
+            self._budget.cost,
+            self._floors,
+        )
         self._limit = found.limit
         used = found.used * measured.share
         if 1 - TOLERANCE <= found.used <= 1:
@@ -194,52 +187,9 @@ class Allocator:
             f"measured"
         )
         if found.used > 1:
-            obstacle += f"; the least the layers can keep takes {least * measured.share:.3f}"
+            least = measured.used(self._floors) * measured.share
+            obstacle += f"; the least the layers can keep takes {least:.3f}"
         return Share(found.keep, used, obstacle)
-
-    def _nearest(
-        self, keep_at: Callable[[float], list[int]], measured: MeasuredShare, least: float
-    ) -> _Tried:
-        """Look for the limit at which a network uses nearly all it may, as measured.
-
-        If even the smallest network uses more, nearly that is enough: more would be lost for
-        nothing.
-
-        Parameters
-        ----------
-        keep_at
-            How many clusters each group keeps at a limit of the cost.
-        measured
-            The share that may be used.
-        least
-            How much of it the smallest network uses.
-        """
-        sizes = self._budget.sizes
-        full = self._budget.cost(sizes)
-        if self._limit >= full:
-            return _Tried(sizes, self._limit, 1.0)
-        allowed = max(1.0, (1 + TOLERANCE) * least)
-        smallest = _Tried(self._floors, self._budget.cost(self._floors), least)
-        best: Best[_Tried] = Best()
-        best.note(smallest, least / allowed)
-
-        def use_at(limit: float) -> float:
-            keep = keep_at(limit)
-            used = measured.used(keep)
-            return best.note(_Tried(keep, limit, used), used / allowed)
-
-        enough = 1 - TOLERANCE
-        fitting = smallest.limit, least / allowed
-        exceeding = full, max(1 / (measured.share * allowed), 1 + TOLERANCE)
-        use = use_at(self._limit) if self._limit > smallest.limit else 0.0
-        if use > 1:
-            exceeding = self._limit, use
-        elif use > 0:
-            fitting = self._limit, use
-        if not enough <= use <= 1:
-            approach(use_at, fitting, exceeding, enough)
-        assert best.found is not None  # the smallest network, at least
-        return best.found
 
     def space(self) -> Space:
         """The architectures within the budget."""
@@ -276,7 +226,7 @@ class Allocator:
         def keep_at(limit: float) -> list[int]:
             return [int(count) for count in replace(space, budget=limit).fit([keep])[0]]
 
-        return self._nearest(keep_at, measured, measured.used(self._floors)).keep
+        return measured.nearest(keep_at, space.budget, space.cost, self._floors).keep
 
     def state(self) -> dict[str, Any]:
         """How the budget is divided at present, as plain data."""

@@ -11,8 +11,9 @@ from torch import nn
 from ..graph.cluster_graph import ClusterGraph
 from ..hparams import check_value
 from ..resources import RESOURCES
-from ..resources.base import Cost, Resource
+from ..resources.base import Cost
 from . import validation
+from .measured_share import MeasuredShare
 from .targets import unwrapped_copy
 
 # Several resources become one cost by this norm of used / allowed: none is exceeded, and the one
@@ -162,74 +163,6 @@ class Budget:
             limit = resource.text(allowed).partition(" ")[0]
             found.append(f"{total} where {limit} are allowed, of which {layers}")
         return "; ".join(found)
-
-
-class MeasuredShare:
-    """The share of a measured resource that an offspring may use.
-
-    Parameters
-    ----------
-    resource
-        The resource.
-    share
-        The share of the ancestor's that may be used.
-    graph
-        Cluster groups of the ancestor.
-    ancestor
-        A copy of the ancestor, without wrappers.
-
-    Examples
-    --------
-    >>> import torch
-    >>> ancestor = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
-    >>> graph = ClusterGraph(ancestor, torch.rand(1, 4))
-    >>> MeasuredShare(RESOURCES["parameters"], 0.5, graph, ancestor).used([4])
-    1.0344827586206897
-    """
-
-    def __init__(
-        self, resource: Resource, share: float, graph: ClusterGraph, ancestor: nn.Module
-    ) -> None:
-        self.name = resource.name
-        self.share = share
-        self._resource = resource
-        self._graph = graph
-        self._ancestor = ancestor
-
-    def used(self, keep: Sequence[int]) -> float:
-        """How much of the share a network uses whose group i keeps the i-th number of clusters."""
-        network = self._graph.resized(self._ancestor, keep)
-        return share_used(self._resource, network, self._ancestor, self._graph.inputs, self.share)
-
-
-def share_used(
-    resource: Resource, network: nn.Module, whole: nn.Module, inputs: Any, share: float
-) -> float:
-    """How much of a budget a network uses; more than 1 exceeds it.
-
-    What is measured is measured again where it is within the budget, and the larger value taken:
-    among several networks, one that is above it would else be chosen for a lucky measurement.
-
-    Parameters
-    ----------
-    resource, share
-        The budget: how much of the whole network's resource may be used.
-    network, whole
-        The networks.
-    inputs
-        One batch of inputs for both.
-
-    Examples
-    --------
-    >>> import torch
-    >>> network, whole = nn.Linear(4, 2), nn.Linear(4, 8)
-    >>> share_used(RESOURCES["parameters"], network, whole, torch.rand(1, 4), 0.5)
-    0.5
-    """
-    used = resource.measure(network, whole, inputs)
-    if resource.measured and used <= share:
-        used = max(used, resource.measure(network, whole, inputs))
-    return used / share
 
 
 def checked_shares(budget: Any) -> dict[str, float]:

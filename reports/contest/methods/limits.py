@@ -12,8 +12,8 @@ from torch import nn
 from nni_stress import Task
 from nni_stress.graph.cluster_graph import ClusterGraph
 from nni_stress.graph.grouping import Group
-from nni_stress.pruning.budget import share_used
 from nni_stress.pruning.functional.approaching import Best, approach
+from nni_stress.pruning.measured_share import share_used
 from nni_stress.resources import RESOURCES
 
 Keep = list[int]  # how many clusters each group of the cluster graph keeps

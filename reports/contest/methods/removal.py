@@ -18,8 +18,8 @@ from nni_stress.graph.cluster_graph import ClusterGraph
 from nni_stress.graph.following.follow import output_tensors
 from nni_stress.graph.grouping import must_be_named, output_dim
 from nni_stress.graph.memory_layout import memory_format_of
-from nni_stress.pruning.budget import share_used
 from nni_stress.pruning.functional.approaching import ENOUGH, Best, approach
+from nni_stress.pruning.measured_share import share_used
 from nni_stress.resources import RESOURCES
 from nni_stress.utils.batches import first_example
 from nni_stress.utils.module_modes import evaluating
