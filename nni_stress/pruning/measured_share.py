@@ -63,11 +63,21 @@ class MeasuredShare:
         self._resource = resource
         self._graph = graph
         self._ancestor = ancestor
+        self._known: dict[tuple[int, ...], float] = {}
 
     def used(self, keep: Sequence[int]) -> float:
-        """How much of the share a network uses whose group i keeps the i-th number of clusters."""
-        network = self._graph.resized(self._ancestor, keep)
-        return share_used(self._resource, network, self._ancestor, self._graph.inputs, self.share)
+        """How much of the share a network uses whose group i keeps the i-th number of clusters.
+
+        A shape is measured once only: limits of the cost that are near each other often give the
+        same, and it costs seconds.
+        """
+        shape = tuple(keep)
+        if shape not in self._known:
+            network = self._graph.resized(self._ancestor, keep)
+            self._known[shape] = share_used(
+                self._resource, network, self._ancestor, self._graph.inputs, self.share
+            )
+        return self._known[shape]
 
     def nearest(
         self,
@@ -101,10 +111,10 @@ class MeasuredShare:
         best: Best[Tried] = Best()
         best.note(least, least.used / allowed)
 
-        def use_at(limit: float) -> float:
-            keep = keep_at(limit)
+        def use_at(tried: float) -> float:
+            keep = keep_at(tried)
             used = self.used(keep)
-            return best.note(Tried(keep, limit, used), used / allowed)
+            return best.note(Tried(keep, tried, used), used / allowed)
 
         enough = 1 - TOLERANCE
         fitting = least.limit, least.used / allowed

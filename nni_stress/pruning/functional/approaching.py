@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Generic, TypeVar
 
 ENOUGH = 0.98  # share of a budget that is used at least, if the network allows it
-_TRIES = 10  # of ratios, each with a network that is really made small
+_TRIES = 10  # each with a network that is really made small
 
 
 Found = TypeVar("Found")
