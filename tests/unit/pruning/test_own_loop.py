@@ -396,42 +396,44 @@ def test_a_compiled_network_trains_as_one_that_is_not(with_example):
     assert same_masks(plain[0], got[0]) and same_state(plain[1], got[1])
 
 
-def _distributed(rank, world, port, where, folder):
+def _distributed(rank, world, port, folder):
     """One process: trains its share of every batch, and writes what came out."""
     torch.set_num_threads(1)
     torch.distributed.init_process_group(
         "gloo", f"tcp://127.0.0.1:{port}", rank=rank, world_size=world
     )
     try:
-        network, data = made("normed"), batches("normed")
-        parallel = nn.parallel.DistributedDataParallel(network) if where == "before" else None
-        optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
-        pruner = StressPruner(network, seed=3, temperature=0, **TAYLOR, **budget("normed"))
-        parallel = parallel or nn.parallel.DistributedDataParallel(network)
-        with pruner.stress(optimizer, STEPS):
-            train(
-                parallel, optimizer, [[values[rank::world] for values in batch] for batch in data]
-            )
-        trained = {name: tensor.detach() for name, tensor in network.named_parameters()}
-        masks = dict(pruner.get_masks())
-        small = pruner.synthesize(data[0][0])
-        torch.save((masks, trained, small.state_dict()), folder / f"{rank}.pt")
+        for where in ("before", "after"):
+            torch.save(_trained_in_parallel(rank, world, where), folder / f"{where}-{rank}.pt")
     finally:
         torch.distributed.destroy_process_group()
 
 
-@pytest.mark.parametrize("where", ["before", "after"])
-def test_in_several_processes_all_draw_the_same_offspring(where, tmp_path):
-    """DistributedDataParallel wraps the network before the pruner does, or after it."""
+def _trained_in_parallel(rank, world, where):
+    """The masks, weights and small network; DistributedDataParallel wraps before the pruner does,
+    or after it.
+    """
+    network, data = made("normed"), batches("normed")
+    parallel = nn.parallel.DistributedDataParallel(network) if where == "before" else None
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
+    pruner = StressPruner(network, seed=3, temperature=0, **TAYLOR, **budget("normed"))
+    parallel = parallel or nn.parallel.DistributedDataParallel(network)
+    with pruner.stress(optimizer, STEPS):
+        train(parallel, optimizer, [[values[rank::world] for values in batch] for batch in data])
+    trained = {name: tensor.detach() for name, tensor in network.named_parameters()}
+    masks = dict(pruner.get_masks())
+    return masks, trained, pruner.synthesize(data[0][0]).state_dict()
+
+
+def test_in_several_processes_all_draw_the_same_offspring(tmp_path):
     world = 2
-    port = free_ports(1)[0]
-    arguments = (world, port, where, tmp_path)
-    torch.multiprocessing.start_processes(_distributed, arguments, world, start_method="fork")
-    found = [torch.load(tmp_path / f"{rank}.pt") for rank in range(world)]
-    for masks, trained, small in found[1:]:
-        assert same_masks(masks, found[0][0])
-        assert same_state(trained, found[0][1])
-        assert all(
-            torch.equal(small[name], found[0][2][name]) for name in small if "running" not in name
-        )
-    assert found[0][2]["0.weight"].shape[0] < 8
+    arguments = (world, free_ports(1)[0], tmp_path)
+    torch.multiprocessing.spawn(_distributed, arguments, world)
+    for where in ("before", "after"):
+        first, *others = (torch.load(tmp_path / f"{where}-{rank}.pt") for rank in range(world))
+        for masks, trained, small in others:
+            assert same_masks(masks, first[0])
+            assert same_state(trained, first[1])
+            kept = [name for name in small if "running" not in name]
+            assert all(torch.equal(small[name], first[2][name]) for name in kept)
+        assert first[2]["0.weight"].shape[0] < 8
