@@ -31,11 +31,14 @@ def run(options: argparse.Namespace) -> list[str]:
     ValueError
         If the task cannot be made, or its network does not run.
     """
-    from ..pruning.inspection import inspect
+    from ..nni_compat.frameworks import import_compression
     from ..trial.task import load_task
     from ..utils.messages import one_line
 
     task = load_task(options.task)
+    import_compression()
+    from ..pruning.inspection import inspect
+
     try:
         found = inspect(task.network(), task.example_input, [task.clusters], options.attention)
     except Exception as error:  # the user's own code may raise anything

@@ -7,22 +7,19 @@ import ctypes
 import faulthandler
 import os
 import signal
-import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from enum import Enum
 from typing import Any
 
 from ..lineage.store import Lineage
 from ..lineage.trial_spec import Delivery, TrialSpec
+from ..nni_compat.frameworks import import_compression
 from ..nni_runtime.serializer import plain_messages
 from ..utils.atomic_files import read_json, refuse_code
 
 _PR_SET_PDEATHSIG = 1  # of Linux's prctl
 _LONGEST = 1e8  # seconds, three years: timers take no numbers that are much higher
-_FRAMEWORKS = ("pytorch_lightning", "transformers", "deepspeed")
 
 
 class ParameterSource(str, Enum):
@@ -93,21 +90,7 @@ def begin() -> None:
         )
     os.umask(0o077)  # a worker on another machine has the umask of its user
     plain_messages()
-    with without_frameworks():
-        import nni.compression
-
-
-@contextmanager
-def without_frameworks() -> Iterator[None]:
-    """Hide frameworks that NNI makes evaluators for, unless this process has imported them."""
-    hidden = [name for name in _FRAMEWORKS if name not in sys.modules]
-    for name in hidden:
-        sys.modules[name] = None  # type: ignore[assignment]  # makes an import of it fail
-    try:
-        yield
-    finally:
-        for name in hidden:
-            del sys.modules[name]
+    import_compression()
 
 
 def parse(message: Any, source: str) -> TrialSpec | None:
