@@ -67,9 +67,10 @@ def run_cell(contest: Contest, task: Task, folder: Path, cell: Cell) -> dict[str
     seed = seed_of(cell.founder, cell.seed, "final")  # the same batches for all methods
     curve, epochs = final_training(found.network, task, epochs, rate, seed)
     trained = time.process_time()
-    network = found.finish(found.network).eval()
     path = network_path(folder, cell)
-    serialization.save(network, path)
+    serialization.save(found.finish(found.network).eval(), path)
+    # Judged is what its user would load: a removed mask may leave a layer in a slower format.
+    network = serialization.load(path, task.network)
     whole = serialization.load(founder_network(folder, cell.founder), task.network)
     return {
         "validation": max(curve),
