@@ -7,6 +7,8 @@ PORT   ?= 8080
 CONFIG ?= stress.yml
 # Two of the four wait for managers of NNI most of the time; the long tests come first.
 PARALLEL ?= -n 4 --dist worksteal
+# Where the environment forbids compiled files, each of the tests' many processes compiles anew.
+export PYTHONDONTWRITEBYTECODE :=
 
 # The stamp is newer than these once everything is installed: a second run installs nothing again.
 # Of 20,000 files of Python a fifth is ever imported, and compiled then.
