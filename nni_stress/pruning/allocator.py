@@ -123,10 +123,15 @@ class Allocator:
 
     def _why_missed(self, found: Share) -> str:
         """Why a budget is missed: the least reachable, and the layers that stand in the way."""
-        if self._budget.measured is None and self._budget.cost(self._floors) <= self._limit:
+        measured = self._budget.measured
+        if measured is None:
+            in_reach = self._budget.cost(self._floors) <= self._limit
+        else:
+            in_reach = found.cost <= measured.share
+        if in_reach:
             return f"{found.obstacle}"
         least = self._budget.in_the_way(self._floors)
-        if self._budget.measured is None:
+        if measured is None:
             return f"the least the layers can keep is {least}"
         return f"{found.obstacle}: {least}" if least else f"{found.obstacle}"
 

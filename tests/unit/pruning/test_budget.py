@@ -105,6 +105,20 @@ def test_a_measured_budget_is_not_exceeded(name, share, monkeypatch):
     assert share - 0.06 <= used <= 1.01 * share  # a step, and the noise
 
 
+def test_a_measured_budget_that_steps_leave_unused_names_no_layer(monkeypatch, caplog):
+    """Planted: every network that is smaller takes half of the time."""
+    network, images = make("lenet5")
+    first = cost.macs(network, images)
+
+    def latency(small, reference, inputs, seconds=1.0):
+        return 1.0 if cost.macs(small, *inputs) == first else 0.5
+
+    monkeypatch.setattr("nni_stress.graph.latency.ratio", latency)
+    synthesize(network, images, budget={"latency": 0.8})
+    line = "the budget is missed: 0.500 of the latency is the nearest to 0.8 that was measured"
+    assert line in caplog.messages  # and not what its layers take
+
+
 def test_a_measured_budget_of_everything_removes_nothing():
     network, images = make("residual")
     small = synthesize(network, images, budget={"latency": 1.0})

@@ -168,9 +168,12 @@ def test_a_right_task_has_no_fault_and_a_cost(tmp_path):
     small = nni_stress.check(convolutional(), space=SPACE, generations=2, resource="macs")
     assert small.ok and not small.warnings and "not checked, as onnxscript" in repr(small)
     nni_stress.save(convolutional().network(), founder)
-    large = nni_stress.check(convolutional(), space=SPACE, generations=20, founder=founder)
+    large = nni_stress.check(
+        convolutional(), space=SPACE, generations=20, founder=founder, maturation_epochs=1.5
+    )
     assert large.ok and large.estimate.founder_seconds < small.estimate.founder_seconds
     assert large.estimate.seconds > 3 * small.estimate.seconds > 0
+    assert "to save macs\n" in repr(small) and ", then 1.5 epochs of maturation\n" in repr(large)
     assert large.estimate.disk_bytes > small.estimate.disk_bytes > founder.stat().st_size
 
 
