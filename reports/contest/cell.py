@@ -63,7 +63,7 @@ def run_cell(contest: Contest, task: Task, folder: Path, cell: Cell) -> dict[str
     searched = time.process_time()
     left = _final_epochs(contest, folder, cell, found)
     epochs = whole_steps(task, left) / batches_per_epoch(task)
-    rate = _final_rate(contest, task, cell.method)
+    rate = final_rate(contest, task, cell.method)
     seed = seed_of(cell.founder, cell.seed, "final")  # the same batches for all methods
     curve, epochs = final_training(found.network, task, epochs, rate, seed)
     trained = time.process_time()
@@ -133,7 +133,7 @@ def job_of(contest: Contest, task: Task, folder: Path, cell: Cell) -> Job:
     )
 
 
-def _final_rate(contest: Contest, task: Task, method: str) -> float:
+def final_rate(contest: Contest, task: Task, method: str) -> float:
     """Highest learning rate of a method's final training."""
     return contest.learning_rates.get(base_of(method), usual_rate(contest, task))
 

@@ -1,0 +1,169 @@
+"""Whether small networks gain by training on their founder's answers, beside the labels.
+
+    python -m reports.distillation reports/compare.yml            # the cells not yet recorded
+    python -m reports.distillation reports/compare.yml --table    # what is recorded so far
+
+Any number of processes may share the work.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import itertools
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from nni_stress.graph import serialization
+from nni_stress.trial.task import Task
+from nni_stress.utils.seeding import seed_of
+
+from .. import checkout
+from ..claims import provenance, records_in, run_cells
+from ..contest.cell import final_rate, final_training, job_of
+from ..contest.file import read_contest
+from ..contest.methods.registry import METHODS
+from ..contest.plan import EVOLUTION, Cell, Contest
+from ..contest.records import founder_network
+from ..contest.running import prepare_founder
+from ..contest.source import Source
+from ..markdown import markdown_table
+from ..significance import difference
+from .teaching import taught
+
+RESULTS = checkout.RESULTS / "distillation"
+WEIGHT, TEMPERATURE = 0.5, 2.0
+LONGER = 1.5  # factor of the epochs
+# By the stem of the contest's file: budgets, seeds of each founder, epochs of the final training.
+PLANS: Mapping[str, tuple[Sequence[tuple[str, float]], Sequence[int], float]] = {
+    "compare": ([("parameters", 44), ("macs", 25)], (1, 2, 3, 4), 9),
+    "compare-resnet20": ([("macs", 10)], (1, 2), 10),
+}
+
+
+def cells(name: str, founders: Sequence[int]) -> Iterator[Cell]:
+    """All cells of a contest's file, the first seed of every founder first."""
+    budgets, seeds, _ = PLANS[name]
+    for seed, founder, (resource, budget) in itertools.product(seeds, founders, budgets):
+        yield Cell(resource, budget, EVOLUTION, founder, seed)
+
+
+def run(contest: Contest, task: Task, folder: Path, cell: Cell, epochs: float) -> dict[str, Any]:
+    """Search once, and train what was found in each way.
+
+    Parameters
+    ----------
+    contest, task, cell
+        What is searched.
+    folder
+        Holds the founders.
+    epochs
+        Length of the final training.
+
+    Returns
+    -------
+    dict
+        The cell; the way of training: {"validation", "test", "seconds"}.
+    """
+    found = METHODS[cell.method](job_of(contest, task, folder, cell))
+    founder = serialization.load(founder_network(folder, cell.founder), task.network)
+    ways = {
+        "plain": (task, epochs),
+        "distilled": (taught(task, founder, WEIGHT, TEMPERATURE), epochs),
+        "longer": (task, LONGER * epochs),
+    }
+    trained = {}
+    for way, (lessons, length) in ways.items():
+        network = copy.deepcopy(found.network)
+        rate = final_rate(contest, task, cell.method)
+        begun = time.process_time()
+        seed = seed_of(cell.founder, cell.seed, "final")
+        curve, _ = final_training(network, lessons, length, rate, seed)
+        trained[way] = {
+            "validation": max(curve),
+            "test": float(task.fidelity(network, "test")),
+            "seconds": round(time.process_time() - begun, 1),
+        }
+    return {**cell._asdict(), **trained, **provenance()}
+
+
+def table(records: Sequence[Mapping[str, Any]]) -> str:
+    """Gains over plain training in points: validation and test, and p of the paired t-test.
+
+    Examples
+    --------
+    >>> ways = {"plain": 0.5, "distilled": 0.75, "longer": 0.625}
+    >>> cell = {way: {"validation": value, "test": value} for way, value in ways.items()}
+    >>> cell |= {"resource": "macs", "budget": 10, "founder": 1, "seed": 1}
+    >>> print(table([cell]))
+    | budget | pairs | distilled, validation | distilled, test | longer, validation | longer, test |
+    |---|---|---|---|---|---|
+    | 10x macs | 1 | +25.00 | +25.00 | +12.50 | +12.50 |
+    """
+    budgets: dict[str, list[Mapping[str, Any]]] = {}
+    for record in records:
+        budgets.setdefault(f"{record['budget']:g}x {record['resource']}", []).append(record)
+    columns = list(itertools.product(("distilled", "longer"), ("validation", "test")))
+    rows = [
+        [budget, str(len(found)), *(_gain(found, way, split) for way, split in columns)]
+        for budget, found in budgets.items()
+    ]
+    heads = [f"{way}, {split}" for way, split in columns]
+    return markdown_table(["budget", "pairs", *heads], rows)
+
+
+def _gain(records: Sequence[Mapping[str, Any]], way: str, split: str) -> str:
+    first, second = (dict(enumerate(r[one][split] for r in records)) for one in (way, "plain"))
+    found = difference(first, second)
+    assert found is not None  # there is a record
+    certain = "" if found.p is None else f" (p {found.p:.3f})"
+    return f"{100 * found.mean:+.2f}{certain}"
+
+
+def _tests(record: Mapping[str, Any]) -> dict[str, float]:
+    return {way: record[way]["test"] for way in ("plain", "distilled", "longer")}
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m reports.distillation",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("file", type=Path, help="compare.yml or compare-resnet20.yml")
+    parser.add_argument("--founder", type=Path, nargs="+", default=[], help="files of the founders")
+    parser.add_argument("--folder", type=Path, default=Path("runs/distillation"))
+    parser.add_argument("--results", type=Path, default=RESULTS)
+    parser.add_argument("--table", action="store_true", help="print what is recorded, run nothing")
+    options = parser.parse_args(arguments)
+    name = options.file.stem
+    if name not in PLANS:
+        raise SystemExit(f"error: the file must be one of {', '.join(PLANS)}, but is {name}")
+    contest = read_contest(options.file)
+    results, folder = options.results / name, options.folder / name
+    if not options.table:
+        torch.set_num_threads(1)
+        task = Source(contest).task()
+        for place, number in enumerate(contest.founders):
+            file = options.founder[place] if options.founder else None
+            prepare_founder(task, folder, number, file)
+        chosen = [*cells(name, contest.founders)]
+        epochs = PLANS[name][-1]
+        makers = {
+            f"{c.resource}-{c.budget:g}x-{c.founder}-{c.seed}": partial(
+                run, contest, task, folder, c, epochs
+            )
+            for c in chosen
+        }
+        run_cells(makers, results, folder / "locks", _tests)
+    print(table(records_in(results)))
+
+
+if __name__ == "__main__":
+    main()
