@@ -45,7 +45,8 @@ def test_the_check_of_a_script_says_all_steps_and_ends(folder):
     assert done.returncode == 0 and width == "width 3", done.stdout + done.stderr
     assert {line.split()[0] for line in lines} == {"ok"}
     assert lines[0].split(None, 2)[2] == (
-        "stress.yml: 3 generations x 4 offspring, 2 at a time, to save macs"
+        "stress.yml: 3 generations x 4 offspring, 2 at a time, to save macs, "
+        "then 10 epochs of maturation"
     )
     assert "memory for each trial" in lines[-1] and "ONNX" in lines[-2]
 
