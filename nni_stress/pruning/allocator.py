@@ -123,17 +123,9 @@ class Allocator:
 
     def _why_missed(self, found: Share) -> str:
         """Why a budget is missed: the least reachable, and the layers that stand in the way."""
-        measured = self._budget.measured
-        if measured is None:
-            in_reach = self._budget.cost(self._floors) <= self._limit
-        else:
-            in_reach = found.cost <= measured.share
-        if in_reach:
+        if self._budget.measured is not None or self._budget.cost(self._floors) <= self._limit:
             return f"{found.obstacle}"
-        least = self._budget.in_the_way(self._floors)
-        if measured is None:
-            return f"the least the layers can keep is {least}"
-        return f"{found.obstacle}: {least}" if least else f"{found.obstacle}"
+        return f"the least the layers can keep is {self._budget.in_the_way(self._floors)}"
 
     def _importance(
         self, strengths: Masks, comparable: Container[str], unnamed: Mapping[int, Tensor]
@@ -193,7 +185,9 @@ class Allocator:
         )
         if found.used > 1:
             least = measured.used(self._floors) * measured.share
+            layers = self._budget.in_the_way(self._floors)
             obstacle += f"; the least the layers can keep takes {least:.3f}"
+            obstacle += f": {layers}" if layers else ""
         return Share(found.keep, used, obstacle)
 
     def space(self) -> Space:

@@ -29,12 +29,13 @@ def plan(work: Work) -> str:
     """The evolution that is to come: arguments of the tuner, search space, folder."""
     work.plan = work.make_plan()
     arguments = work.plan.arguments
-    matures = f", then {arguments.maturation_epochs:g} epochs of maturation"
-    return (
+    line = (
         f"{work.plan.source}: {arguments.generations} generations x {arguments.population_size} "
         f"offspring, {work.plan.concurrency} at a time, to save {arguments.resource}"
-        f"{matures if arguments.maturation_epochs else ''}"
     )
+    if arguments.maturation_epochs:
+        line += f", then {arguments.maturation_epochs:g} epochs of maturation"
+    return line
 
 
 def task(work: Work) -> str:
