@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch import nn
 from torch.utils._pytree import tree_map
 
-from ..utils.batches import tensors_in
+from ..utils.batches import MappedBatches, tensors_in
 from ..utils.devices import on_device
 from .contract import fidelity_of, network_of
 from .errors import InputError
-from .task import Batches, Task
+from .task import Task
 
 
 def device_of(task: Task) -> torch.device:
@@ -96,23 +95,11 @@ def placed(task: Task) -> Task:
     )
 
 
-class _Moving:
-    """Batches that are moved to a device as they come."""
-
-    def __init__(self, batches: Batches, device: torch.device):
-        self._batches = batches
-        self._device = device
-
-    def __len__(self) -> int:
-        return len(self._batches)
-
-    def __iter__(self) -> Iterator[Any]:
-        return (_moved(batch, self._device) for batch in self._batches)
-
-
 def _moving(batches: Any, device: torch.device) -> Any:
     """The batches on a device; what is not fit for training stays, so that errors name it."""
-    return _Moving(batches, device) if hasattr(batches, "__len__") else batches
+    if not hasattr(batches, "__len__"):
+        return batches
+    return MappedBatches(batches, lambda batch: _moved(batch, device))
 
 
 def _moved(values: Any, device: torch.device) -> Any:

@@ -6,11 +6,39 @@ detectors are trained on.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import torch
 from torch.utils._pytree import tree_leaves
+
+
+class MappedBatches:
+    """The batches of an epoch, each changed as it comes.
+
+    Parameters
+    ----------
+    batches
+        What a task's loader made.
+    change
+        Takes a batch, and returns the one to train on.
+
+    Examples
+    --------
+    >>> doubled = MappedBatches([(1, "one"), (2, "two")], lambda batch: (2 * batch[0], batch[1]))
+    >>> len(doubled), list(doubled)
+    (2, [(2, 'one'), (4, 'two')])
+    """
+
+    def __init__(self, batches: Any, change: Callable[[Any], Any]):
+        self._batches = batches
+        self._change = change
+
+    def __len__(self) -> int:
+        return len(self._batches)
+
+    def __iter__(self) -> Iterator[Any]:
+        return map(self._change, self._batches)
 
 
 def arguments_of(inputs: Any) -> tuple[Any, ...]:

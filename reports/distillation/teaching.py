@@ -2,32 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import nn
 
-from nni_stress.trial.task import Batches, Task
-from nni_stress.utils.batches import answer
-
-
-class _Answered:
-    """Batches (inputs, (targets, the teacher's outputs))."""
-
-    def __init__(self, batches: Batches, teacher: nn.Module):
-        self._batches = batches
-        self._teacher = teacher
-
-    def __len__(self) -> int:
-        return len(self._batches)
-
-    def __iter__(self) -> Iterator[tuple[Any, Any]]:
-        for inputs, targets in self._batches:
-            with torch.no_grad():
-                answers = answer(self._teacher, inputs)
-            yield inputs, (targets, answers)
+from nni_stress.trial.task import Task
+from nni_stress.utils.batches import MappedBatches, answer
 
 
 def taught(task: Task, teacher: nn.Module, weight: float, temperature: float) -> Task:
@@ -68,6 +50,11 @@ def taught(task: Task, teacher: nn.Module, weight: float, temperature: float) ->
     """
     teacher.eval()
 
+    @torch.no_grad()
+    def answered(batch: tuple[Any, Any]) -> tuple[Any, tuple[Any, Any]]:
+        inputs, targets = batch
+        return inputs, (targets, answer(teacher, inputs))
+
     def loss(outputs: Any, both: Any) -> Any:
         targets, answers = both
         apart = nn.functional.cross_entropy(
@@ -75,4 +62,4 @@ def taught(task: Task, teacher: nn.Module, weight: float, temperature: float) ->
         )
         return (1 - weight) * task.loss(outputs, targets) + weight * temperature**2 * apart
 
-    return replace(task, loader=lambda g: _Answered(task.loader(g), teacher), loss=loss)
+    return replace(task, loader=lambda g: MappedBatches(task.loader(g), answered), loss=loss)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from torch import nn
@@ -12,7 +12,7 @@ from nni_stress import Task
 from nni_stress.evolution.search import Search
 from nni_stress.graph import serialization
 from nni_stress.trial.contract import batches_per_epoch, fidelity_of
-from nni_stress.trial.task import Batches
+from nni_stress.utils.batches import MappedBatches
 from nni_stress.utils.messages import one_line
 from nni_stress.utils.seeding import seed_of
 
@@ -135,7 +135,7 @@ class BatchCount:
 
     def __init__(self, task: Task) -> None:
         self.task = dataclasses.replace(
-            task, loader=lambda generator: _Counted(task.loader(generator), self)
+            task, loader=lambda generator: MappedBatches(task.loader(generator), self._counted)
         )
         self.batches = 0
         self._per_epoch = batches_per_epoch(task)
@@ -145,18 +145,6 @@ class BatchCount:
         """Epochs of training that the batches make up."""
         return self.batches / self._per_epoch
 
-
-class _Counted:
-    """Training batches that are counted as they come."""
-
-    def __init__(self, batches: Batches, count: BatchCount) -> None:
-        self._batches = batches
-        self._count = count
-
-    def __len__(self) -> int:
-        return len(self._batches)
-
-    def __iter__(self) -> Iterator[tuple[Any, Any]]:
-        for batch in self._batches:
-            self._count.batches += 1
-            yield batch
+    def _counted(self, batch: Any) -> Any:
+        self.batches += 1
+        return batch
