@@ -70,8 +70,7 @@ def run_contest(
     failures: list[str] = []
     with _generators_kept():
         made = source.task()
-        for place, number in enumerate(contest.founders):
-            prepare_founder(made, folder, number, founders[place] if founders else None)
+        prepare_founders(made, folder, contest.founders, founders)
         for path in folder.glob("cells/*/*/*"):
             remove_leftovers(path)
         for wave in contest.waves():
@@ -124,6 +123,14 @@ def _run_one(contest: Contest, source: Source, folder: Path, cell: Cell) -> tupl
         write_record(folder, cell, found)
     path.with_suffix(".lock").unlink(missing_ok=True)
     return f"{cell.name}: validation {found['validation']:.4f}", True
+
+
+def prepare_founders(
+    task: Task, folder: Path, numbers: Sequence[int], files: Sequence[Path]
+) -> None:
+    """Prepare every founder of a contest; no files: they are trained by the task."""
+    for place, number in enumerate(numbers):
+        prepare_founder(task, folder, number, files[place] if files else None)
 
 
 def prepare_founder(task: Task, folder: Path, number: int, file: Path | None) -> None:

@@ -30,7 +30,7 @@ from ..contest.file import read_contest
 from ..contest.methods.registry import METHODS
 from ..contest.plan import EVOLUTION, Cell, Contest
 from ..contest.records import founder_network
-from ..contest.running import prepare_founder
+from ..contest.running import prepare_founders
 from ..contest.source import Source
 from ..markdown import markdown_table
 from ..significance import difference
@@ -77,17 +77,18 @@ def run(contest: Contest, task: Task, folder: Path, cell: Cell, epochs: float) -
         "distilled": (taught(task, founder, WEIGHT, TEMPERATURE), epochs),
         "longer": (task, LONGER * epochs),
     }
+    rate = final_rate(contest, task, cell.method)
+    seed = seed_of(cell.founder, cell.seed, "final")
     trained = {}
     for way, (lessons, length) in ways.items():
         network = copy.deepcopy(found.network)
-        rate = final_rate(contest, task, cell.method)
         begun = time.process_time()
-        seed = seed_of(cell.founder, cell.seed, "final")
         curve, _ = final_training(network, lessons, length, rate, seed)
+        seconds = time.process_time() - begun
         trained[way] = {
             "validation": max(curve),
             "test": float(task.fidelity(network, "test")),
-            "seconds": round(time.process_time() - begun, 1),
+            "seconds": round(seconds, 1),
         }
     return {**cell._asdict(), **trained, **provenance()}
 
@@ -137,7 +138,7 @@ def main(arguments: list[str] | None = None) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("file", type=Path, help="compare.yml or compare-resnet20.yml")
-    parser.add_argument("--founder", type=Path, nargs="+", default=[], help="files of the founders")
+    parser.add_argument("--founder", type=Path, nargs=3, default=[], help="files of the founders")
     parser.add_argument("--folder", type=Path, default=Path("runs/distillation"))
     parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument("--table", action="store_true", help="print what is recorded, run nothing")
@@ -150,16 +151,11 @@ def main(arguments: list[str] | None = None) -> None:
     if not options.table:
         torch.set_num_threads(1)
         task = Source(contest).task()
-        for place, number in enumerate(contest.founders):
-            file = options.founder[place] if options.founder else None
-            prepare_founder(task, folder, number, file)
-        chosen = [*cells(name, contest.founders)]
+        prepare_founders(task, folder, contest.founders, options.founder)
         epochs = PLANS[name][-1]
         makers = {
-            f"{c.resource}-{c.budget:g}x-{c.founder}-{c.seed}": partial(
-                run, contest, task, folder, c, epochs
-            )
-            for c in chosen
+            cell.name: partial(run, contest, task, folder, cell, epochs)
+            for cell in cells(name, contest.founders)
         }
         run_cells(makers, results, folder / "locks", _tests)
     print(table(records_in(results)))
