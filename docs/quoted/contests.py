@@ -8,16 +8,19 @@ from pathlib import Path
 
 from reports.claims import records_in
 from reports.contest import pilot
+from reports.contest.plan import PARTS as PARTS_OF_EVOLUTION
+from reports.contest.plan import RIVALS
 from reports.contest.records import collect
-from reports.contest.report.facts import Comparison, compare
+from reports.contest.report.facts import AXES, Comparison, Key, compare
+from reports.contest.report.fields import bounds
 from reports.contest.report.sections import costs, differences, equal_seconds, fidelity, uses
-from reports.contest.report.sentences import second_line, sentence
+from reports.contest.report.sentences import points, second_line, sentence
 from reports.contest.report.tables import Block, markdown_block
 from reports.contest.report.verdict import verdicts
 from reports.contest.report.warnings import warnings
-from reports.markdown import markdown_list
+from reports.markdown import markdown_list, markdown_table
 
-from .records import RESULTS
+from .records import RESULTS, fixed
 
 _TABLES: dict[str, Callable[[Comparison], Block]] = {
     "fidelity": fidelity.block,
@@ -55,9 +58,46 @@ def part(name: str, which: str, results: Path = RESULTS / "contest") -> str:
     return text.replace("](cells/", f"](../../reports/results/contest/{name}/cells/")
 
 
+def parts(name: str) -> str:
+    """The evolution's lead over itself without its parts, at every budget, in points."""
+    facts = _facts(RESULTS / "contest" / name)
+    places = [(axis.resource, budget) for axis in facts.axes for budget in axis.budgets]
+    head = ["", *(f"{AXES[resource]}, {budget:g}x" for resource, budget in places)]
+    rows = [
+        [method, *(_lead(facts, Key(resource, budget, method)) for resource, budget in places)]
+        for method in PARTS_OF_EVOLUTION
+        if any(method in axis.methods for axis in facts.axes)
+    ]
+    return markdown_table(head, rows)
+
+
+def spread(name: str, resource: str, budget: float) -> str:
+    """Best mean test fidelity of a rival minus the worst, at one budget, in points."""
+    facts = _facts(RESULTS / "contest" / name)
+    entries = [entry for entry in facts.entries.values() if entry.key.method in RIVALS]
+    means = [
+        entry.test.mean
+        for entry in entries
+        if entry.test and (entry.key.resource, entry.key.budget) == (resource, budget)
+    ]
+    return fixed(100 * (max(means) - min(means)), 1)
+
+
+def diverged(name: str, resource: str, budget: float, method: str) -> list[str]:
+    """How many final trainings of a method fell to chance for ten classes, and of how many."""
+    entry = _facts(RESULTS / "contest" / name).entry(resource, budget, method)
+    fallen = [record for record in entry.records.values() if min(record.curve) < 0.15]
+    return [str(len(fallen)), str(len(entry.records))]
+
+
 def pilot_table(name: str) -> str:
     """The final trainings that a contest's pilot tried."""
     return pilot.table(records_in(RESULTS / "contest_pilot" / name))
+
+
+def _lead(facts: Comparison, key: Key) -> str:
+    lead = facts.entries[key].lead if key in facts.entries else None
+    return f"{points(lead.mean)} ({bounds(lead, points)})" if lead else ""
 
 
 @functools.cache

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from . import evolutions, figures, machines, studies
+from . import contests, evolutions, figures, machines, studies
 from .pages import Sentence
 from .records import bench, fixed, percent, record
 
 _STRESS = "docs/results/stress-study.md"
+_CONTEST = "docs/results/contest.md"
 _ENDING = "docs/results/early-ending.md"
 _EVOLUTIONS = "docs/results/evolutions.md"
 _MACHINES = "docs/results/many-machines.md"
@@ -76,6 +77,16 @@ SENTENCES = [
         _INDEX, "the small YOLOv2 runs {}x to {}x as fast as its founder", figures.yolov2_faster
     ),
     Sentence(_INDEX, "up to {} workers", lambda: [str(max(machines.workers()))]),
+    Sentence(
+        _CONTEST,
+        "at 1.5x less latency, where networks are larger, {} of its {} final trainings diverge",
+        lambda: contests.diverged("lenet5", "latency", 1.5, "one-shot StressPruner"),
+    ),
+    Sentence(
+        _CONTEST,
+        "At 10x fewer MACs the means of all rivals are within {} points",
+        lambda: [contests.spread("lenet5", "macs", 10)],
+    ),
     Sentence(
         _EVOLUTIONS,
         "and loses {} points on the test images",
