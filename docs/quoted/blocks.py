@@ -11,6 +11,7 @@ BLOCKS = {
     "yolov2 generations": lambda: evolutions.generations("yolov2"),
     "yolov2 survivor": lambda: evolutions.survivor("yolov2"),
     "yolov2 precision": evolutions.precision,
+    "contest, LeNet-5": lambda: contests.summary("LeNet-5", "lenet5"),
     "contest, LeNet-5, verdict": lambda: contests.part("lenet5", "verdict"),
     "contest, LeNet-5, fidelity": lambda: contests.part("lenet5", "fidelity"),
     "contest, LeNet-5, parts": lambda: contests.parts("lenet5"),

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from reports.claims import records_in
 from reports.contest import pilot
+from reports.contest.plan import EVOLUTION, RIVALS
 from reports.contest.plan import PARTS as PARTS_OF_EVOLUTION
-from reports.contest.plan import RIVALS
 from reports.contest.records import collect
-from reports.contest.report.facts import AXES, Comparison, Key, compare
+from reports.contest.report.facts import AXES, Comparison, Key, compare, rival
 from reports.contest.report.fields import bounds
 from reports.contest.report.sections import costs, differences, equal_seconds, fidelity, uses
 from reports.contest.report.sentences import points, second_line, sentence
@@ -20,7 +20,7 @@ from reports.contest.report.verdict import verdicts
 from reports.contest.report.warnings import warnings
 from reports.markdown import markdown_list, markdown_table
 
-from .records import RESULTS, fixed
+from .records import RESULTS, fixed, percent
 
 _TABLES: dict[str, Callable[[Comparison], Block]] = {
     "fidelity": fidelity.block,
@@ -30,6 +30,7 @@ _TABLES: dict[str, Callable[[Comparison], Block]] = {
     "uses": uses.block,
 }
 PARTS = ("verdict", *_TABLES)
+_FEWER = {"parameters": "fewer parameters", "macs": "fewer MACs", "latency": "less latency"}
 
 
 def part(name: str, which: str, results: Path = RESULTS / "contest") -> str:
@@ -56,6 +57,22 @@ def part(name: str, which: str, results: Path = RESULTS / "contest") -> str:
     texts = markdown_block(block) if block.tables else []
     text = "\n\n".join(map(_deeper, texts))
     return text.replace("](cells/", f"](../../reports/results/contest/{name}/cells/")
+
+
+def summary(network: str, name: str) -> str:
+    """The evolution beside the best rival, at every budget: test fidelity in percent."""
+    facts = _facts(RESULTS / "contest" / name)
+    rows = []
+    for axis in facts.axes:
+        for budget in axis.budgets:
+            own = facts.entry(axis.resource, budget, EVOLUTION)
+            other = rival(facts.entries, axis.resource, budget)
+            if own.test and other and other.test and other.lead:
+                lead = f"{points(other.lead.mean)} ({bounds(other.lead, points)})"
+                named = f"{percent(other.test.mean, 2)}, {other.key.method}"
+                place = f"{network}, {budget:g}x {_FEWER[axis.resource]}"
+                rows.append([place, percent(own.test.mean, 2), named, lead])
+    return markdown_table(["network", "evolution", "best rival", "difference"], rows)
 
 
 def parts(name: str) -> str:

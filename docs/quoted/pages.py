@@ -38,7 +38,7 @@ ALLOWED: dict[str, dict[str, str]] = {
         "arXiv 1709.02043": "a number of a paper",
         "has 20 epochs": "a setting, reports/compare-resnet20.yml",
         "**ResNet-20**, 10x fewer MACs": "a setting, reports/compare-resnet20.yml",
-        "95 % intervals": "a definition",
+        "95 % interval": "a definition",
         "learning rate, 0.016": "a setting, reports/compare.yml",
         "not 1.4 times as much": "what the report on the records says",
     },
