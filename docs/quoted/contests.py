@@ -60,7 +60,7 @@ def part(name: str, which: str, results: Path = RESULTS / "contest") -> str:
 
 
 def summary(network: str, name: str) -> str:
-    """The evolution beside the best rival, at every budget: test fidelity in percent."""
+    """The evolution and the best rival at every budget: test fidelity in percent, and the lead."""
     facts = _facts(RESULTS / "contest" / name)
     rows = []
     for axis in facts.axes:
@@ -70,9 +70,17 @@ def summary(network: str, name: str) -> str:
             if own.test and other and other.test and other.lead:
                 lead = f"{points(other.lead.mean)} ({bounds(other.lead, points)})"
                 named = f"{percent(other.test.mean, 2)}, {other.key.method}"
-                place = f"{network}, {budget:g}x {_FEWER[axis.resource]}"
+                place = f"{budget:g}x {_FEWER[axis.resource]}"
                 rows.append([place, percent(own.test.mean, 2), named, lead])
-    return markdown_table(["network", "evolution", "best rival", "difference"], rows)
+    return markdown_table([network, "evolution", "best rival", "lead in points"], rows)
+
+
+def leads(name: str, resource: str) -> list[str]:
+    """The evolution's lead over the rival at each budget of an axis, in points."""
+    facts = _facts(RESULTS / "contest" / name)
+    axis = next(one for one in facts.axes if one.resource == resource)
+    others = [rival(facts.entries, resource, budget) for budget in axis.budgets]
+    return [fixed(100 * one.lead.mean, 1) for one in others if one and one.lead]
 
 
 def parts(name: str) -> str:
