@@ -11,12 +11,12 @@ from reports.contest import pilot
 from reports.contest.plan import EVOLUTION, RIVALS
 from reports.contest.plan import PARTS as PARTS_OF_EVOLUTION
 from reports.contest.records import collect
-from reports.contest.report.facts import AXES, Comparison, Key, compare, rival
+from reports.contest.report.facts import AXES, LESS, Comparison, Entry, Key, compare, rival
 from reports.contest.report.fields import bounds
 from reports.contest.report.sections import costs, differences, equal_seconds, fidelity, uses
 from reports.contest.report.sentences import points, second_line, sentence
 from reports.contest.report.tables import Block, markdown_block
-from reports.contest.report.verdict import verdicts
+from reports.contest.report.verdict import verdict, verdicts
 from reports.contest.report.warnings import warnings
 from reports.markdown import markdown_list, markdown_table
 
@@ -30,7 +30,6 @@ _TABLES: dict[str, Callable[[Comparison], Block]] = {
     "uses": uses.block,
 }
 PARTS = ("verdict", *_TABLES)
-_FEWER = {"parameters": "fewer parameters", "macs": "fewer MACs", "latency": "less latency"}
 
 
 def part(name: str, which: str, results: Path = RESULTS / "contest") -> str:
@@ -62,16 +61,17 @@ def part(name: str, which: str, results: Path = RESULTS / "contest") -> str:
 def summary(network: str, name: str) -> str:
     """The evolution and the best rival at every budget: test fidelity in percent, and the lead."""
     facts = _facts(RESULTS / "contest" / name)
-    rows = []
-    for axis in facts.axes:
-        for budget in axis.budgets:
-            own = facts.entry(axis.resource, budget, EVOLUTION)
-            other = rival(facts.entries, axis.resource, budget)
-            if own.test and other and other.test and other.lead:
-                lead = f"{points(other.lead.mean)} ({bounds(other.lead, points)})"
-                named = f"{percent(other.test.mean, 2)}, {other.key.method}"
-                place = f"{budget:g}x {_FEWER[axis.resource]}"
-                rows.append([place, percent(own.test.mean, 2), named, lead])
+    rows = [
+        [
+            f"{budget:g}x {LESS[axis.resource]}",
+            _fidelity(facts.entry(axis.resource, budget, EVOLUTION)),
+            f"{_fidelity(other)}, {other.key.method}",
+            _lead(other),
+        ]
+        for axis in facts.axes
+        for budget in axis.budgets
+        if (other := rival(facts.entries, axis.resource, budget))
+    ]
     return markdown_table([network, "evolution", "best rival", "lead in points"], rows)
 
 
@@ -79,8 +79,8 @@ def leads(name: str, resource: str) -> list[str]:
     """The evolution's lead over the rival at each budget of an axis, in points."""
     facts = _facts(RESULTS / "contest" / name)
     axis = next(one for one in facts.axes if one.resource == resource)
-    others = [rival(facts.entries, resource, budget) for budget in axis.budgets]
-    return [fixed(100 * one.lead.mean, 1) for one in others if one and one.lead]
+    effects = [one.effect for one in verdict(facts, axis).judgements]
+    return [fixed(100 * effect.mean, 1) for effect in effects if effect]
 
 
 def parts(name: str) -> str:
@@ -89,7 +89,7 @@ def parts(name: str) -> str:
     places = [(axis.resource, budget) for axis in facts.axes for budget in axis.budgets]
     head = ["", *(f"{AXES[resource]}, {budget:g}x" for resource, budget in places)]
     rows = [
-        [method, *(_lead(facts, Key(resource, budget, method)) for resource, budget in places)]
+        [method, *(_lead(facts.entries.get(Key(*place, method))) for place in places)]
         for method in PARTS_OF_EVOLUTION
         if any(method in axis.methods for axis in facts.axes)
     ]
@@ -98,13 +98,9 @@ def parts(name: str) -> str:
 
 def spread(name: str, resource: str, budget: float) -> str:
     """Best mean test fidelity of a rival minus the worst, at one budget, in points."""
-    facts = _facts(RESULTS / "contest" / name)
-    entries = [entry for entry in facts.entries.values() if entry.key.method in RIVALS]
-    means = [
-        entry.test.mean
-        for entry in entries
-        if entry.test and (entry.key.resource, entry.key.budget) == (resource, budget)
-    ]
+    entries = _facts(RESULTS / "contest" / name).entries
+    rivals = [entries.get(Key(resource, budget, method)) for method in RIVALS]
+    means = [one.test.mean for one in rivals if one and one.test]
     return fixed(100 * (max(means) - min(means)), 1)
 
 
@@ -120,8 +116,13 @@ def pilot_table(name: str) -> str:
     return pilot.table(records_in(RESULTS / "contest_pilot" / name))
 
 
-def _lead(facts: Comparison, key: Key) -> str:
-    lead = facts.entries[key].lead if key in facts.entries else None
+def _fidelity(entry: Entry) -> str:
+    return percent(entry.test.mean, 2) if entry.test else ""
+
+
+def _lead(entry: Entry | None) -> str:
+    """The evolution's lead over an entry's method; empty where there is none."""
+    lead = entry and entry.lead
     return f"{points(lead.mean)} ({bounds(lead, points)})" if lead else ""
 
 

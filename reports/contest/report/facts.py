@@ -11,6 +11,7 @@ from ..records import Record, Results
 from .statistics import Effect, Mean, mean_of, welch
 
 AXES = {"parameters": "Parameters", "macs": "MACs", "latency": "Latency"}
+LESS = {"parameters": "fewer parameters", "macs": "fewer MACs", "latency": "less latency"}
 
 
 class Key(NamedTuple):

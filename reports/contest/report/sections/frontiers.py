@@ -9,7 +9,7 @@ from nni_stress.visualization.markup import Element, tag
 
 from ...plan import EVOLUTION, PARTS, TORCH_PRUNING, Axis
 from ..charts import Line, Mark, Scale, legend, lines_chart
-from ..facts import AXES, Comparison, Entry
+from ..facts import AXES, LESS, Comparison, Entry
 from ..fields import bounds, first_record, percent
 
 _FAMILIES: Mapping[str, tuple[str, ...]] = {
@@ -63,8 +63,7 @@ def _figure(facts: Comparison, axis: Axis) -> list[Element]:
     founders = facts.results.founders.values()
     level = statistics.fmean(founder.test for founder in founders) if founders else None
     scale = Scale.of([line for lines in families.values() for line in lines], level)
-    less = "less latency" if axis.resource == "latency" else f"fewer {AXES[axis.resource]}".lower()
-    across = f"times {less} than the founder".replace("macs", "MACs")
+    across = f"times {LESS[axis.resource]} than the founder"
     panels = [_panel(axis, name, lines, scale, across) for name, lines in families.items()]
     return [tag("h3", AXES[axis.resource]), tag("div", *panels, class_="panels")]
 
