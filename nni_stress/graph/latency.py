@@ -19,6 +19,11 @@ from ..utils.module_modes import evaluating
 from .cluster_graph import ClusterGraph
 from .resizing import depthwise, is_resizable, resize
 
+# Sizes of a layer are measured in passes, and the least time counts: what disturbs a few
+# milliseconds of one pass would else make a small layer seem as slow as the largest.
+PASSES = 2
+LAYER_SECONDS = 0.002  # least duration of a measurement in a pass
+
 
 @torch.inference_mode()
 def turns(
@@ -168,12 +173,7 @@ def _table(
         sorted({high, *(max(low, high * eighths // 8 // step * step) for eighths in (0, 1, 2, 4))})
         for low, high in zip(least, full)
     ]
-    times = np.zeros([len(axis) for axis in axes])
-    for (row, inputs), (column, outputs) in product(*map(enumerate, axes)):
-        if tied and row != column:
-            times[row, column] = np.nan
-        else:
-            times[row, column] = _layer_time(module, shape, inputs, outputs)
+    times = np.min([_times(module, shape, axes, tied) for _ in range(PASSES)], axis=0)
     if tied:
         times = np.repeat(np.diagonal(times)[None], len(axes[0]), 0)
     for dimension in (0, 1):  # apart from noise, more clusters take no less time
@@ -183,6 +183,17 @@ def _table(
             axes[dimension] = [*axis, axis[0] + 1]
             times = np.repeat(times, 2, dimension)
     return RegularGridInterpolator(axes, times, bounds_error=False, fill_value=None)
+
+
+def _times(
+    module: nn.Module, shape: torch.Size, axes: list[list[int]], tied: bool
+) -> NDArray[np.float64]:
+    """Seconds of a layer at several numbers of inputs (rows) and outputs; NaN if it has no such."""
+    times = np.full([len(axis) for axis in axes], np.nan)
+    for (row, inputs), (column, outputs) in product(*map(enumerate, axes)):
+        if not tied or row == column:
+            times[row, column] = _layer_time(module, shape, inputs, outputs)
+    return times
 
 
 @torch.inference_mode()
@@ -200,6 +211,6 @@ def _layer_time(module: nn.Module, shape: torch.Size, inputs: int, outputs: int)
         return layer(batch)
 
     times = [_time(run, time.perf_counter) for _ in range(3)]
-    while len(times) < 8 or sum(times) < 0.004:
+    while len(times) < 8 or sum(times) < LAYER_SECONDS:
         times.append(_time(run, time.perf_counter))
     return min(times[3:])

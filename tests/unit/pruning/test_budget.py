@@ -11,6 +11,7 @@ from nni.compression.speedup import ModelSpeedup
 from nni_stress import StressPruner
 from nni_stress.graph import cost
 from nni_stress.pruning.screening import Screen
+from nni_stress.resources import RESOURCES
 from nni_stress.trial.training import train
 from tests.unit.graph.test_cluster_graph import Concatenated, Gated, Grouped, Passthrough, Residual
 from tests.unit.pruning.test_pruner import evaluator
@@ -90,7 +91,7 @@ def test_a_second_budget_of_everything_changes_nothing():
 @pytest.mark.parametrize("share", [0.5, 0.65, 0.8])
 @pytest.mark.parametrize("name", ["lenet5", "residual", "concatenated"])
 def test_a_measured_budget_is_not_exceeded(name, share, monkeypatch):
-    """Planted: a latency that has steps and noise, and of which 0.2 never go."""
+    """Planted: a latency with steps and noise, of which 0.2 never go, and its layers' latencies."""
     network, images = make(name)
     noise = torch.Generator().manual_seed(0)
     first = cost.macs(network, images)
@@ -99,7 +100,12 @@ def test_a_measured_budget_is_not_exceeded(name, share, monkeypatch):
         steps = math.ceil(20 * cost.macs(small, *inputs) / first) / 20
         return (0.2 + 0.8 * steps) * (1 + 0.01 * float(torch.rand((), generator=noise)))
 
+    def layers(graph, network):
+        macs = RESOURCES["macs"].by_layer(graph, network)
+        return lambda keep: {layer: amount**0.8 for layer, amount in macs(keep).items()}
+
     monkeypatch.setattr("nni_stress.graph.latency.ratio", latency)
+    monkeypatch.setattr("nni_stress.graph.latency.layer_latencies", layers)
     small = synthesize(network, images, budget={"latency": share}, temperature=0)
     used = latency(small, network, (images,))
     assert share - 0.06 <= used <= 1.01 * share  # a step, and the noise
