@@ -16,7 +16,7 @@ from reports.contest.report.fields import bounds
 from reports.contest.report.sections import costs, differences, equal_seconds, fidelity, uses
 from reports.contest.report.sentences import points, second_line, sentence
 from reports.contest.report.tables import Block, markdown_block
-from reports.contest.report.verdict import verdict, verdicts
+from reports.contest.report.verdict import Claim, verdict, verdicts
 from reports.contest.report.warnings import warnings
 from reports.markdown import markdown_list, markdown_table
 
@@ -30,6 +30,7 @@ _TABLES: dict[str, Callable[[Comparison], Block]] = {
     "uses": uses.block,
 }
 PARTS = ("verdict", *_TABLES)
+_WORDS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
 
 def part(name: str, which: str, results: Path = RESULTS / "contest") -> str:
@@ -81,6 +82,13 @@ def leads(name: str, resource: str) -> list[str]:
     axis = next(one for one in facts.axes if one.resource == resource)
     effects = [one.effect for one in verdict(facts, axis).judgements]
     return [fixed(100 * effect.mean, 1) for effect in effects if effect]
+
+
+def standings(name: str) -> list[str]:
+    """At how many budgets the evolution is ahead, of how many, and how many are open; in words."""
+    found = verdicts(_facts(RESULTS / "contest" / name))
+    claims = [judgement.claim for one in found for judgement in one.judgements]
+    return [_WORDS[n] for n in (claims.count(Claim.AHEAD), len(claims), claims.count(Claim.OPEN))]
 
 
 def parts(name: str) -> str:
