@@ -22,6 +22,8 @@ BLOCKS = {
     "stress, LeNet-5, MACs": lambda: studies.stress_table("lenet5", "macs"),
     "division, first look": lambda: studies.division_table("first"),
     "division, second look": lambda: studies.division_table("second"),
+    "distillation, LeNet-5": lambda: studies.distillation_table("compare"),
+    "distillation, ResNet-20": lambda: studies.distillation_table("compare-resnet20"),
     "early ending, TPE": lambda: studies.early_ending("ending"),
     "early ending, Random": lambda: studies.early_ending("ending-random"),
     "training steps": speed.training_steps,

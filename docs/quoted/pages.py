@@ -56,6 +56,7 @@ ALLOWED: dict[str, dict[str, str]] = {
         "with 12 epochs in all": "a setting, reports/division/plan.py",
         "on 20,000 images of it with 8": "a setting, reports/division/plan.py",
         "1 x 4, 1 x 8, 2 x 4": "settings, reports/division/plan.py",
+        "arXiv 1503.02531": "a number of a paper",
     },
     "docs/results/evolutions.md": {
         "IoU 0.5": "a definition",

@@ -1,4 +1,4 @@
-"""The studies of stress, of early ending and of folded channels."""
+"""The studies of stress, of training, of early ending and of folded channels."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 from reports import shift_study
 from reports.claims import records_in
+from reports.distillation import analysis as distillation
 from reports.division import analysis as division
 from reports.markdown import markdown_table
 from reports.stress_study import analysis
@@ -42,6 +43,11 @@ def division_table(look: str) -> str:
     """One look of the study of how an evolution should divide its steps."""
     chosen = {"first": division.first_look, "second": division.second_look}[look]
     return division.table(chosen(records_in(RESULTS / "division")))
+
+
+def distillation_table(name: str) -> str:
+    """What one network gains by its founder's answers; by the name of its contest's file."""
+    return distillation.table(records_in(RESULTS / "distillation" / name))
 
 
 def early_ending(part: str) -> str:
