@@ -173,7 +173,7 @@ def _table(
         sorted({high, *(max(low, high * eighths // 8 // step * step) for eighths in (0, 1, 2, 4))})
         for low, high in zip(least, full)
     ]
-    times = np.min([_times(module, shape, axes, tied) for _ in range(PASSES)], axis=0)
+    times = np.min([_layer_times(module, shape, axes, tied) for _ in range(PASSES)], axis=0)
     if tied:
         times = np.repeat(np.diagonal(times)[None], len(axes[0]), 0)
     for dimension in (0, 1):  # apart from noise, more clusters take no less time
@@ -185,7 +185,7 @@ def _table(
     return RegularGridInterpolator(axes, times, bounds_error=False, fill_value=None)
 
 
-def _times(
+def _layer_times(
     module: nn.Module, shape: torch.Size, axes: list[list[int]], tied: bool
 ) -> NDArray[np.float64]:
     """Seconds of a layer at several numbers of inputs (rows) and outputs; NaN if it has no such."""

@@ -240,6 +240,7 @@ def test_latency_is_corrected_by_what_is_measured(founders, monkeypatch, method,
         return 0.3 + 0.7 * macs
 
     monkeypatch.setattr("nni_stress.graph.latency.ratio", latency)
+    monkeypatch.setattr("nni_stress.graph.latency.layer_latencies", RESOURCES["macs"].by_layer)
     network, _ = run(task, founder, method, "latency", times=2.0, scope=scope, stages=1)
     assert 0.97 <= 2 * latency(network, founder, (task.example_input,)) <= 1
     with pytest.raises(ValueError, match=r"^no ratio leaves 0.25 of the latency: 0.3\d* stays$"):
